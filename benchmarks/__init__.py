@@ -1,0 +1,1 @@
+"""Benchmarks: this package against peers and limits, measured side by side in one run."""

@@ -1,0 +1,195 @@
+"""Commands that show what is there: status, compare, matrix, sql."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from math import isnan
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from dna_pipelines.cli.app import app, project_of
+from dna_pipelines.cli.terminal import note, out, show_json, show_table, size_text
+from dna_pipelines.errors import UserError
+from dna_pipelines.pipeline.project import Project
+from dna_pipelines.reporting import METRICS
+
+Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+ExtractorName = Annotated[
+    str | None, typer.Option("--extractor", help="One of the datasets file; its first by default.", show_default=False)
+]
+Picture = Annotated[Path | None, typer.Option(help="Save a picture (PNG) here.", show_default=False)]
+Metric = StrEnum("Metric", {name: name for name in METRICS})  # type: ignore[misc]
+
+
+@app.command()
+def status(context: typer.Context, json: Json = False) -> None:
+    """Show what the last run left, without looking at the datasets' places."""
+    project = project_of(context)
+    extractors = [extractor.name for extractor in project.config().extractors]
+    facts = [_dataset_status(project, dataset.name, extractors) for dataset in project.config().datasets]
+    if json:
+        show_json(facts)
+        return
+    rows = [
+        (
+            row["dataset"], row["n_images"], row["n_quarantined"], row["n_shards"],
+            size_text(row["size_bytes"]),
+            row["last_change"] or "never scanned", *(row["dna"][name] for name in extractors),
+        )
+        for row in facts
+    ]  # fmt: skip
+    numbers = ("images", "left out", "shards", "size")
+    show_table(None, ("dataset", *numbers, "last change", *extractors), rows, numbers)
+    if any(state != "current" for row in facts for state in row["dna"].values()):
+        note("`dna run` brings everything up to date")
+
+
+def _dataset_status(project: Project, name: str, extractors: list[str]) -> dict[str, Any]:
+    from dna_pipelines.pipeline.plan import missing_dnas
+
+    latest, missing = project.lake.versions.latest(name), missing_dnas(project, name)
+    used = {extractor for extractor in extractors if project.lake.fingerprints.extractor(extractor)}
+    if latest is None or latest.n_images == 0:
+        dna = dict.fromkeys(extractors, "missing" if latest is None else "empty")
+    else:
+        dna = {one: "current" if one in used and one not in missing else "missing" for one in extractors}
+    return {
+        "dataset": name,
+        "n_images": latest.n_images if latest else None,
+        "n_quarantined": latest.n_quarantined if latest else None,
+        "n_shards": len(latest.shards) if latest else None,
+        "size_bytes": latest.n_bytes if latest else None,
+        "version_id": latest.version_id if latest else None,
+        "commit": latest.seq if latest else None,
+        "last_change": latest.created_at if latest else None,
+        "dna": dna,
+    }
+
+
+@app.command()
+def compare(
+    context: typer.Context,
+    a: Annotated[str, typer.Argument(help="NAME, NAME@COMMIT, NAME@-1 (the version before) or NAME@VERSION_ID.")],
+    b: Annotated[str, typer.Argument(help="Likewise.")],
+    extractor: ExtractorName = None,
+    layer: Annotated[list[str] | None, typer.Option(help="Only this layer. Repeatable.")] = None,
+    neuron: Annotated[list[str] | None, typer.Option(help="Only LAYER:3,17 or LAYER:0-9. Repeatable.")] = None,
+    picture: Picture = None,
+    json: Json = False,
+) -> None:
+    """Compare two datasets or versions, neuron by neuron; images are not needed."""
+    from dna_pipelines.pipeline.compare import compare_pair
+
+    project = project_of(context)
+    _, summary = compare_pair(project, a, b, extractor=extractor, layers=layer or (), neurons=neuron or ())
+    if picture:
+        from dna_pipelines.reporting.pictures import profile_picture
+
+        _save(picture, profile_picture(a, b, summary["layers"]))
+    if json:
+        show_json(summary)
+        return
+    out.print(f"[bold]{a} against {b}[/] ({summary['extractor']}, {summary['n_neurons']:,} neurons)")
+    out.print(f"  EMD  {summary['emd_bins']:.4g} bins, {summary['emd_range']:.3%} of the activation range")
+    out.print(f"  NFD  {summary['nfd']:.4g}")
+    if summary["fd"] is not None:
+        out.print(f"  FD   {summary['fd']:.4g} (layers with a covariance: {_layers_with_fd(summary)})")
+    highest = max((row["emd_bins"] for row in summary["layers"]), default=0.0) or 1.0
+    rows = [
+        (
+            row["layer"], row["n_neurons"], row["emd_bins"], row["nfd"], row["top_neuron"], row["top_neuron_emd_bins"],
+            "█" * round(16 * row["emd_bins"] / highest) if not isnan(row["emd_bins"]) else "",
+        )
+        for row in summary["layers"]
+    ]  # fmt: skip
+    numbers = ("neurons", "EMD (bins)", "NFD", "top neuron", "its EMD")
+    show_table("layer by layer", ("layer", *numbers, ""), rows, numbers)
+
+
+def _layers_with_fd(summary: dict[str, Any]) -> str:
+    return ", ".join(row["layer"] for row in summary["layers"] if row["fd"] is not None)
+
+
+@app.command()
+def matrix(
+    context: typer.Context,
+    extractor: ExtractorName = None,
+    metric: Annotated[Metric, typer.Option(help="What to show.")] = Metric.emd_bins,  # type: ignore[attr-defined]
+    picture: Picture = None,
+    json: Json = False,
+) -> None:
+    """Show the distances between all datasets."""
+    project = project_of(context)
+    found = project.matrix(extractor or project.config().extractors[0].name, str(metric))
+    if picture:
+        from dna_pipelines.reporting.pictures import matrix_picture
+
+        _save(picture, matrix_picture(found))
+    if json:
+        show_json(found.to_json())
+        return
+    if not found.names:
+        raise UserError(f"no two datasets have a DNA of {found.extractor} yet; run `dna run`")
+    short = [str(place + 1) for place in range(len(found.names))]
+    rows = [
+        (short[place], name, *("·" if place == other else _number(value) for other, value in enumerate(values)))
+        for place, (name, values) in enumerate(zip(found.names, found.values, strict=True))
+    ]
+    show_table(f"{found.extractor}: {METRICS[found.metric]}", ("", "dataset", *short), rows, ("", *short))
+
+
+def _number(value: float) -> str:
+    return "?" if isnan(value) else f"{value:.3g}"
+
+
+@app.command()
+def sql(
+    context: typer.Context,
+    query: Annotated[str | None, typer.Argument(help="A DuckDB statement; without one, the views are listed.")] = None,
+    json: Json = False,
+    limit: Annotated[int, typer.Option(help="Most rows to show (JSON gives all).", min=1)] = 40,
+) -> None:
+    """Query the lake with DuckDB.
+
+    For example: dna sql "SELECT dataset, reason, count(*) FROM quarantine GROUP BY ALL"
+    """
+    project = project_of(context)
+    project.publish()
+    if query is None:
+        _show_views(project)
+        return
+    columns, rows = project.catalog.query(query)
+    if json:
+        show_json([dict(zip(columns, row, strict=True)) for row in rows])
+        return
+    if columns:
+        show_table(
+            None,
+            columns,
+            rows[:limit],
+            [
+                name
+                for name, *values in zip(columns, *rows[:1], strict=False)
+                if values and isinstance(values[0], int | float)
+            ],
+        )
+        more = f", of which {limit} are shown (--limit)" if len(rows) > limit else ""
+        note(f"{len(rows):,} {'row' if len(rows) == 1 else 'rows'}{more}")
+
+
+def _show_views(project: Project) -> None:
+    for view, comment, columns in project.catalog.views():
+        out.print(f"[bold]{view}[/]  {comment}", soft_wrap=True)
+        out.print(f"  {', '.join(columns)}", markup=False, soft_wrap=True)
+    note(f'the same views in a duckdb shell: duckdb -readonly "{project.catalog.database}"')
+
+
+def _save(path: Path, data: bytes) -> None:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(data)
+    except OSError as error:
+        raise UserError(f"{path} cannot be written: {error.strerror}") from error
+    note(f"saved {path}")

@@ -1,0 +1,121 @@
+"""Commands that compute: run and calibrate."""
+
+from __future__ import annotations
+
+import time
+from typing import Annotated
+
+import typer
+from rich.text import Text
+
+from dna_pipelines.cli.app import FAILED, INCOMPLETE, app, project_of
+from dna_pipelines.cli.terminal import TerminalProgress, note, out, show_json, show_table
+from dna_pipelines.errors import ConfigError
+from dna_pipelines.pipeline.interruption import interruptible
+from dna_pipelines.pipeline.plan import Estimate, estimate, make_plan
+from dna_pipelines.pipeline.report import DatasetReport, RunReport, begin_report, nothing_done
+
+
+@app.command()
+def run(
+    context: typer.Context,
+    names: Annotated[list[str] | None, typer.Argument(help="Datasets; all where none is named.")] = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Only say what would be done, and about how long it takes.")
+    ] = False,
+    json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Bring everything up to date, computing only what changed."""
+    project, progress, started = project_of(context), TerminalProgress(), time.monotonic()
+    if not project.config().datasets:
+        raise ConfigError(f"{project.file.path} names no datasets yet; `dna add NAME PLACE` adds one")
+    plan = make_plan(project, tuple(names or ()), progress)
+    if dry_run:
+        _show_estimates(estimate(project, plan, progress), json=json)
+        return
+    if plan.nothing_to_do:
+        report = nothing_done(plan)
+        project.publish()
+        report.duration_s = time.monotonic() - started
+    else:
+        # Dagster takes a second to import, which a run with nothing to do is spared.
+        from dna_pipelines.orchestration.headless import bring_up_to_date
+
+        report = begin_report(plan)
+        interruptible(lambda steps: bring_up_to_date(project, plan, report, steps), progress, note)
+    if json:
+        show_json(report.to_json())
+    else:
+        _show_report(report)
+    if report.problems or len(report.failed) == len(report.datasets):
+        raise typer.Exit(FAILED)
+    if report.failed:
+        raise typer.Exit(INCOMPLETE)
+
+
+@app.command()
+def calibrate(
+    context: typer.Context,
+    extractor: Annotated[str, typer.Argument(help="One of the extractors of the datasets file.")],
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+) -> None:
+    """Measure an extractor's activation ranges anew. Every DNA of it is then computed again."""
+    from dna_pipelines.orchestration.headless import calibrate_anew
+
+    project = project_of(context)
+    project.extractor_config(extractor)
+    if not yes:
+        typer.confirm(f"All DNAs of {extractor} will have to be computed again. Go on?", abort=True)
+    interruptible(lambda steps: calibrate_anew(project, extractor, steps), TerminalProgress(), note)
+    out.print(f"measured the activation ranges of {extractor}; `dna run` computes its DNAs anew")
+
+
+def _show_report(report: RunReport) -> None:
+    for name in report.calibrated:
+        out.print(f"measured the activation ranges of {name}; they are frozen from now on")
+    columns = ("dataset", "images", "left out", "extracted", "shards", "why")
+    show_table(None, columns, [_row(dataset) for dataset in report.datasets], columns[1:4])
+    for name, pairs in report.pairs.items():
+        missing = f"; without a DNA: {', '.join(pairs.left_out)}" if pairs.left_out else ""
+        out.print(f"{name}: {pairs.n_pairs_computed:,} pairs compared, {pairs.n_pairs_reused:,} reused{missing}")
+    for dataset in report.failed:
+        note(f"{dataset.dataset}: {dataset.problem}", style="red")
+    for problem in report.problems:
+        note(problem, style="red")
+    state = "not everything is up to date" if report.failed or report.problems else "everything is up to date"
+    out.print(f"{state} ({report.duration_s:.1f} s)")
+
+
+def _row(report: DatasetReport) -> list[object]:
+    done = report.fingerprints.values()
+    shards = {
+        "new": sum(one.n_partials_computed for one in done),
+        "joined": sum(one.n_partials_merged for one in done),
+        "reused": sum(one.n_partials_reused for one in done),
+    }
+    return [
+        report.dataset,
+        report.n_images,
+        report.n_quarantined,
+        sum(one.n_images_extracted for one in done),
+        ", ".join(f"{count:,} {what}" for what, count in shards.items() if count) or "none",
+        Text(report.why, style="red" if report.problem else ""),
+    ]
+
+
+def _show_estimates(found: list[Estimate], *, json: bool) -> None:
+    if json:
+        show_json([vars(item) for item in found])
+        return
+    rows = []
+    for item in found:
+        changes = ", ".join(f"{count:,} {what}" for what, count in item.changes.items() if count)
+        n_images = sum(item.n_to_extract.values())
+        about = "–" if not n_images else "?" if item.extraction_s is None else f"{item.extraction_s:.0f} s"
+        rows.append((item.name, item.state, item.n_images, n_images, about, item.problem or changes))
+    show_table(
+        None, ("dataset", "state", "images", "to extract", "about", "changes"), rows, ("images", "to extract", "about")
+    )
+    if any(item.extraction_s is None for item in found):
+        note("how long it takes is known after the first extraction")
+    note("nothing was written")

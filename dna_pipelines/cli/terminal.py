@@ -1,0 +1,93 @@
+"""Terminals: results go to standard output, everything else to standard error."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from rich.console import Console
+from rich.filesize import decimal
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, Task, TextColumn, TimeRemainingColumn
+from rich.table import Table
+from rich.text import Text
+
+from dna_pipelines.pipeline.progress import Advance
+
+out = Console(highlight=False)
+if not out.is_terminal:
+    # Nobody's window: a file or a program gets whole lines.
+    out = Console(highlight=False, width=100_000)
+err = Console(stderr=True, highlight=False)
+
+
+class TerminalProgress:
+    """Progress bars on standard error; nothing where that is no terminal."""
+
+    @contextmanager
+    def task(self, description: str, total: int) -> Iterator[Advance]:
+        """A bar for the time of a `with` block."""
+        if total == 0 or not err.is_terminal:
+            yield lambda _steps: None
+            return
+        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), _Speed(), TimeRemainingColumn())
+        with Progress(*columns, console=err, transient=True) as bars:
+            bar = bars.add_task(description, total=total)
+            yield lambda steps: bars.advance(bar, steps)
+
+
+class _Speed(ProgressColumn):
+    def render(self, task: Task) -> Text:
+        return Text(f"{task.speed:,.0f}/s" if task.speed else "", style="progress.data.speed")
+
+
+def show_table(
+    title: str | None, columns: Sequence[str], rows: Sequence[Sequence[Any]], numbers: Sequence[str] = ()
+) -> None:
+    """Print a table; columns named in `numbers` are right-aligned."""
+    if title:
+        out.print(Text(title, style="bold"), soft_wrap=True)
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for name in columns:
+        table.add_column(name, justify="right" if name in numbers else "left", overflow="fold")
+    for row in rows:
+        table.add_row(*(cell if isinstance(cell, Text) else Text(_cell(cell)) for cell in row))
+    out.print(table)
+
+
+def show_json(value: Any) -> None:
+    """Print a JSON value, and nothing else."""
+    print(json.dumps(_plain(value), indent=2, ensure_ascii=False, default=str, allow_nan=False))
+
+
+def note(message: str, style: str = "") -> None:
+    """Say something that is not the result."""
+    err.print(Text(message, style=style), soft_wrap=True)
+
+
+def _plain(value: Any) -> Any:
+    """JSON has no NaN and no infinity: they become null."""
+    if isinstance(value, dict):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def size_text(n_bytes: int | None) -> str | None:
+    """A size as people read it."""
+    return None if n_bytes is None else decimal(n_bytes)
+
+
+def _cell(value: Any) -> str:
+    if value is None:
+        return "–"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, int):
+        return f"{value:,}"
+    if isinstance(value, float):
+        return f"{value:.4g}"
+    return str(value)

@@ -1,0 +1,101 @@
+"""Commands about the installation: extractors, doctor, ui."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from importlib.util import find_spec
+from typing import Annotated, Any
+
+import typer
+
+from dna_pipelines.cli.app import FAILED, app, project_of
+from dna_pipelines.cli.look import Json
+from dna_pipelines.cli.terminal import note, out, show_json
+from dna_pipelines.errors import UserError
+
+
+@app.command()
+def extractors(context: typer.Context, json: Json = False) -> None:
+    """List the networks that fingerprints can be made with."""
+    from dna_pipelines.extraction.registry import load_extractor
+    from dna_pipelines.extraction.stamp import extractor_names
+
+    project = project_of(context)
+    used = {extractor.name for extractor in project.config().extractors} if project.file.path.exists() else set()
+    facts: list[dict[str, Any]] = []
+    for name in extractor_names():
+        extractor = load_extractor(name)
+        network = extractor.network
+        facts.append(
+            {
+                "extractor": name,
+                "used_here": name in used,
+                "layers": len(extractor.layers),
+                "neurons": extractor.layers.n_neurons,
+                "input_px": network.preprocessing.size_px,
+                "licence": network.licence,
+                "weights_sha256": network.weights_digest,
+                "summary": network.summary,
+            }
+        )
+    if json:
+        show_json(facts)
+        return
+    for row in facts:
+        used_here = " (used here)" if row["used_here"] else ""
+        out.print(f"[bold]{row['extractor']}[/]{used_here}: {row['summary']}", soft_wrap=True)
+        size = f"{row['layers']} layers, {row['neurons']:,} neurons, input {row['input_px']} x {row['input_px']} px"
+        out.print(f"  {size}; weights {row['weights_sha256'][:12]}, {row['licence']}", markup=False, soft_wrap=True)
+
+
+@app.command()
+def doctor(context: typer.Context) -> None:
+    """Check the installation, the datasets file, every place and the lake."""
+    from dna_pipelines.pipeline.doctor import examine
+
+    failed = False
+    for finding in examine(project_of(context)):
+        mark, style = ("ok ", "green") if finding.ok else ("BAD", "red")
+        out.print(f"[{style}]{mark}[/] {finding.what}: ", end="", soft_wrap=True)
+        out.print(finding.said, markup=False, soft_wrap=True)
+        failed |= not finding.ok
+    if failed:
+        raise typer.Exit(FAILED)
+
+
+@app.command()
+def ui(
+    context: typer.Context,
+    port: Annotated[int, typer.Option(help="Where the web page is served.")] = 3000,
+    host: Annotated[str, typer.Option(help="The address it is served on.")] = "127.0.0.1",
+) -> None:
+    """Open Dagster's web page for this project, with the daemon; Ctrl-C ends both."""
+    if find_spec("dagster_webserver") is None:
+        raise UserError("the web page needs an extra: pip install 'dna_pipelines[ui]'")
+    from dna_pipelines.orchestration.instance import open_instance, prepare_home
+    from dna_pipelines.orchestration.leftovers import reap
+    from dna_pipelines.orchestration.partitions import sync_partitions
+
+    project = project_of(context)
+    home = prepare_home(project)
+    with open_instance(project) as instance:
+        reap(instance)
+        sync_partitions(instance, project)
+    note(f"http://{host}:{port} shows {project.root}; Ctrl-C ends it")
+    environment = {**os.environ, "DAGSTER_HOME": str(home), "DNA_ROOT": str(project.root)}
+    command = [sys.executable, "-m", "dagster", "dev", "-m", "dna_pipelines.definitions", "-h", host, "-p", str(port)]
+    raise typer.Exit(subprocess.run(command, env=environment, check=False).returncode)  # noqa: S603 (our own command)
+
+
+@app.command()
+def replay(context: typer.Context) -> None:
+    """Tell Dagster what the lake has, after its database was lost or replaced. Nothing is computed."""
+    from dna_pipelines.orchestration.instance import open_instance
+    from dna_pipelines.orchestration.replay import replay as tell
+
+    project = project_of(context)
+    with open_instance(project) as instance:
+        n_reported = tell(instance, project)
+    out.print(f"{n_reported:,} materializations reported; nothing was computed")

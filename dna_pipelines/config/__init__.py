@@ -1,0 +1,9 @@
+"""The watched-datasets file (`data/datasets.yaml`): what it may say, and reading and editing it.
+
+Belongs here: the typed models and the file. Does not: opening the places it names.
+"""
+
+from dna_pipelines.config.file import DatasetsFile
+from dna_pipelines.config.models import DatasetConfig, ExtractorConfig, MetadataConfig, WatchConfig
+
+__all__ = ["DatasetConfig", "DatasetsFile", "ExtractorConfig", "MetadataConfig", "WatchConfig"]

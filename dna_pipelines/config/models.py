@@ -1,0 +1,151 @@
+"""Typed models of the datasets file. Unknown keys are errors."""
+
+from __future__ import annotations
+
+import math
+import re
+from typing import Annotated, Literal
+
+from fsspec.utils import glob_translate
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, field_validator, model_validator
+
+NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,99}$"
+Name = Annotated[str, StringConstraints(pattern=NAME_PATTERN)]
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class MetadataConfig(_Strict):
+    """A table beside the images (CSV, Parquet or JSON lines), joined by image path."""
+
+    uri: str
+    path_column: str = "path"
+    columns: tuple[str, ...] = ()
+    """Columns to keep with every image; empty keeps all of them."""
+
+
+def _seconds(value: object) -> object:
+    """`90s`, `15m`, `1h` or `7d` as seconds; `never` as infinity."""
+    if isinstance(value, str):
+        if value == "never":
+            return math.inf
+        if match := re.fullmatch(r"(\d+(?:\.\d+)?)\s*([smhd])", value):
+            return float(match[1]) * {"s": 1, "m": 60, "h": 3600, "d": 86400}[match[2]]
+        raise ValueError("write a time such as 90s, 15m, 1h or 7d, or never")
+    return value
+
+
+Interval = Annotated[float, BeforeValidator(_seconds), Field(ge=10)]
+"""Seconds, at least 10; infinite for never."""
+
+
+class ChecksConfig(_Strict):
+    """Bounds that a dataset has to keep. What breaks a blocking one is not fingerprinted further."""
+
+    max_unreadable: float = Field(default=0.1, ge=0, le=1)
+    """Largest share of files that may be unreadable (blocking)."""
+    max_clipped: float = Field(default=0.05, ge=0, le=1)
+    """Largest share of activations outside the calibrated ranges (blocking: such a DNA is compared with nothing)."""
+    min_images: int = Field(default=2, ge=0)
+    """Fewest images (warns)."""
+    min_groups: int = Field(default=2, ge=0)
+    """Fewest groups, where images are grouped (warns)."""
+
+
+class DatasetConfig(_Strict):
+    """One watched dataset."""
+
+    name: Name
+    uri: str = Field(min_length=1)
+    globs: tuple[str, ...] = ()
+    """Patterns relative to the uri; empty means every file with an image suffix."""
+    exclude: tuple[str, ...] = ()
+    group_by: str | None = None
+    """`folder`, `regex:PATTERN` (its first group) or `column:NAME` (of the metadata)."""
+    metadata: MetadataConfig | None = None
+    tags: dict[str, str] = Field(default_factory=dict)
+    owners: tuple[str, ...] = ()
+    """Mail addresses, or team:NAME; shown in Dagster."""
+    scan_every: Interval | None = None
+    """How often the daemon looks whether it changed, such as 15m, 1h or never."""
+    checks: ChecksConfig = ChecksConfig()
+    shard_size: int = Field(default=1024, ge=1, le=4096)
+    """Most images in one shard: smaller shards make deletions cheaper and the lake larger."""
+
+    @field_validator("globs", "exclude")
+    @classmethod
+    def _patterns(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for glob in value:
+            try:
+                re.compile(glob_translate(glob))
+            except (ValueError, re.error) as error:
+                raise ValueError(f"'{glob}' is no pattern: {error}") from error
+        return value
+
+    @field_validator("tags", mode="before")
+    @classmethod
+    def _plain_tags(cls, value: object) -> object:
+        if isinstance(value, list):
+            return {str(tag): "" for tag in value}
+        if isinstance(value, dict):
+            return {str(key): "" if text is None else str(text) for key, text in value.items()}
+        return value
+
+    @field_validator("group_by")
+    @classmethod
+    def _known_grouping(cls, value: str | None) -> str | None:
+        if value is None or value == "folder":
+            return value
+        kind, _, argument = value.partition(":")
+        if kind == "column" and argument:
+            return value
+        if kind == "regex" and argument:
+            try:
+                pattern = re.compile(argument)
+            except re.error as error:
+                raise ValueError(f"the regular expression is not valid: {error}") from error
+            if pattern.groups < 1:
+                raise ValueError("the regular expression needs one (group): what it captures names the group")
+            return value
+        raise ValueError("use 'folder', 'regex:PATTERN' or 'column:NAME'")
+
+    @model_validator(mode="after")
+    def _column_needs_metadata(self) -> DatasetConfig:
+        if self.group_by and self.group_by.startswith("column:") and self.metadata is None:
+            raise ValueError("group_by 'column:…' needs a metadata table (add `metadata: {uri: …}`)")
+        return self
+
+
+class ExtractorConfig(_Strict):
+    """One frozen network that fingerprints are made with."""
+
+    name: Name
+    calibrate_on: tuple[Name, ...] = ()
+    """Datasets that fix the activation ranges; empty means all that exist at that moment."""
+    calibration_images: int = Field(default=512, ge=1)
+    """Most images the activation ranges are taken from."""
+    batch_size: int = Field(default=32, ge=1, le=4096)
+    device: str = "cpu"
+
+
+class WatchConfig(_Strict):
+    """The whole file."""
+
+    version: Literal[1] = 1
+    extractors: tuple[ExtractorConfig, ...] = Field(default=(ExtractorConfig(name="seeded_cnn"),), min_length=1)
+    datasets: tuple[DatasetConfig, ...] = ()
+    scan_every: Interval = 3600.0
+    """How often the daemon looks whether a dataset changed, unless the dataset says otherwise."""
+    workers: int = Field(default=0, ge=0)
+    """Extraction threads; 0 means one a core. Results do not depend on it."""
+
+    def scan_interval_s(self, dataset: DatasetConfig) -> float:
+        """How often a dataset is looked at, in seconds."""
+        return self.scan_every if dataset.scan_every is None else dataset.scan_every
+
+    @field_validator("datasets", mode="before")
+    @classmethod
+    def _none_yet(cls, value: object) -> object:
+        return () if value is None else value

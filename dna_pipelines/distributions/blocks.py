@@ -1,0 +1,39 @@
+"""The blocks measure: coarse counts for each statistical block of a dataset.
+
+Every image belongs to one of 64 fixed blocks by the hash of its group (or of its bytes). Blocks
+are random samples of the dataset, so re-dealing them gives the null distribution of a distance.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dna_pipelines.distributions.binning import COARSE_BINS
+from dna_pipelines.identity import N_BLOCKS
+
+
+@dataclass(frozen=True, eq=False)
+class Blocks:
+    """Coarse counts per block; merging is exact.
+
+    Attributes:
+        counts: (n_neurons, N_BLOCKS, COARSE_BINS).
+        n_images: (N_BLOCKS,) images in each block.
+    """
+
+    counts: NDArray[np.uint64]
+    n_images: NDArray[np.uint64]
+
+    @staticmethod
+    def empty(n_neurons: int) -> Blocks:
+        """The identity of `merge`."""
+        return Blocks(np.zeros((n_neurons, N_BLOCKS, COARSE_BINS), np.uint64), np.zeros(N_BLOCKS, np.uint64))
+
+    def merge(self, other: Blocks) -> Blocks:
+        """The counts of both sets of images together."""
+        if self.counts.shape != other.counts.shape:
+            raise ValueError(f"blocks of shapes {self.counts.shape} and {other.counts.shape} cannot be merged")
+        return Blocks(self.counts + other.counts, self.n_images + other.n_images)

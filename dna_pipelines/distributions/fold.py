@@ -1,0 +1,198 @@
+"""Folding activations into counts: the inner loop of the whole program, for CPUs.
+
+One pass over the activations gives the histogram, the block counts, the extremes and the
+position averages. Integer counts do not depend on the order, so any split of the work agrees.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numba
+import numpy as np
+from numpy.typing import NDArray
+
+from dna_pipelines.distributions.binning import COARSE_BINS, Binning
+from dna_pipelines.distributions.blocks import Blocks
+from dna_pipelines.distributions.histogram import Histogram
+from dna_pipelines.identity import N_BLOCKS
+
+
+class Fold:
+    """The counts of one set of images, filled layer by layer and batch by batch.
+
+    Args:
+        binning: over all neurons.
+        blocks: (n_images,) the block of each image; only blocks that occur take memory.
+    """
+
+    def __init__(self, binning: Binning, blocks: NDArray[np.integer]) -> None:
+        n_neurons = len(binning.lo)
+        self._binning = binning
+        # One bin more on each side counts what is out of range, so the inner loop has no branch.
+        self._coarse_of = np.pad(binning.coarse_of, 1, mode="edge")
+        self._counts = np.zeros((n_neurons, binning.n_bins + 2), np.uint32)
+        self._present, self._slots = np.unique(np.asarray(blocks, np.int64), return_inverse=True)
+        self._blocks = np.zeros((len(self._present), n_neurons, COARSE_BINS), np.uint32)
+        self._n_values = np.zeros(n_neurons, np.uint64)
+        self._n_zero = np.zeros(n_neurons, np.uint64)
+        self._n_nan = np.zeros(n_neurons, np.uint64)
+        self._minimum = np.full(n_neurons, np.inf, np.float32)
+        self._maximum = np.full(n_neurons, -np.inf, np.float32)
+
+    def add(self, part: slice, values: NDArray[np.float32], images: slice, pooled: NDArray[np.float64]) -> None:
+        """Fold the activations of one layer for some images.
+
+        Args:
+            part: the layer's place among all neurons.
+            values: (n_images, n_neurons, n_positions); neurons last in memory is copied first,
+                which is faster than counting across them.
+            images: which of the fold's images these are.
+            pooled: (n_images, n_neurons) of the layer, filled with the averages over positions.
+
+        Raises:
+            OverflowError: beyond 2**32 values of one neuron (the counts of a fold are uint32 to
+                stay in the cache; those of partials and DNAs are uint64).
+        """
+        n_images, _, n_positions = values.shape
+        self._n_values[part] += np.uint64(n_images * n_positions)
+        if n_images and int(self._n_values[part].max(initial=0)) >= 2**32:
+            raise OverflowError("more than 2**32 values of one neuron in one shard; use a smaller shard_size")
+        _fold(
+            np.ascontiguousarray(values),
+            self._binning.lo[part],
+            self._binning.scale[part],
+            self._coarse_of,
+            self._slots[images],
+            self._counts[part],
+            self._blocks[:, part],
+            self._n_zero[part],
+            self._n_nan[part],
+            self._minimum[part],
+            self._maximum[part],
+            pooled,
+        )
+
+    def merge(self, other: Fold) -> None:
+        """Add what another fold of the same images (other batches of them) has counted."""
+        for name in ("_counts", "_blocks", "_n_values", "_n_zero", "_n_nan"):
+            mine = getattr(self, name)
+            np.add(mine, getattr(other, name), out=mine)
+        np.minimum(self._minimum, other._minimum, out=self._minimum)
+        np.maximum(self._maximum, other._maximum, out=self._maximum)
+
+    def histogram(self) -> Histogram:
+        """The counts as a measure."""
+        counts = self._counts[:, 1:-1].astype(np.uint64)
+        clipped_low, clipped_high = self._counts[:, 0].astype(np.uint64), self._counts[:, -1].astype(np.uint64)
+        counts[:, 0] += clipped_low
+        counts[:, -1] += clipped_high
+        n_values = self._n_values - self._n_nan
+        extremes = (self._minimum.copy(), self._maximum.copy())
+        return Histogram(
+            counts, n_values, clipped_low, clipped_high, self._n_zero.copy(), self._n_nan.copy(), *extremes
+        )
+
+    def block_counts(self) -> Blocks:
+        """The coarse counts as a measure."""
+        counts = np.zeros((self._blocks.shape[1], N_BLOCKS, COARSE_BINS), np.uint64)
+        counts[:, self._present] = self._blocks.transpose(1, 0, 2)
+        n_images = np.bincount(self._present[self._slots], minlength=N_BLOCKS).astype(np.uint64)
+        return Blocks(counts, n_images)
+
+
+_EXACT: Any = {"nogil": True, "cache": True, "error_model": "numpy"}
+# Rows with NaN or infinities never reach the loops below that are compiled without regard for them.
+_FINITE: Any = {**_EXACT, "fastmath": {"nnan", "ninf", "nsz", "reassoc"}}
+
+
+@numba.njit(**_EXACT)  # type: ignore[untyped-decorator]
+def _fold(
+    values: Any, lo: Any, scale: Any, coarse_of: Any, slots: Any, counts: Any, blocks: Any,
+    n_zero: Any, n_nan: Any, minimum: Any, maximum: Any, pooled: Any,
+) -> None:  # fmt: skip
+    n_images, n_neurons, n_positions = values.shape
+    n_bins = np.float64(counts.shape[1] - 2)
+    places = np.empty(n_positions, np.int32)
+    for d in range(n_neurons):
+        # Images inside neurons: the counts of one neuron stay in the first-level cache.
+        for i in range(n_images):
+            row = values[i, d]
+            block = blocks[slots[i], d]
+            total = _total(row)
+            pooled[i, d] = total / n_positions
+            if np.isfinite(total):
+                _places(row, lo[d], scale[d], n_bins, places)
+                _scatter(places, coarse_of, counts[d], block)
+                low, high, zeros = _extremes(row)
+                n_zero[d] += np.uint64(zeros)
+                minimum[d] = min(minimum[d], low)
+                maximum[d] = max(maximum[d], high)
+            else:
+                _fold_with_care(row, lo[d], scale[d], coarse_of, counts[d], block, n_zero, n_nan, minimum, maximum, d)
+
+
+@numba.njit(**{**_EXACT, "fastmath": {"reassoc"}})  # type: ignore[untyped-decorator]
+def _total(row: Any) -> Any:
+    total = 0.0
+    for p in range(row.shape[0]):
+        total += np.float64(row[p])
+    return total
+
+
+@numba.njit(**_FINITE)  # type: ignore[untyped-decorator]
+def _places(row: Any, lo: Any, scale: Any, n_bins: Any, places: Any) -> None:
+    """Bin + 1, so that 0 is below the range and n_bins + 1 above it."""
+    for p in range(row.shape[0]):
+        t = (np.float64(row[p]) - lo) * scale
+        t = n_bins - 0.5 if t == n_bins else t
+        t = -1.0 if t < 0.0 else t
+        t = min(n_bins, t)
+        places[p] = np.int32(t + 1.0)
+
+
+@numba.njit(**_EXACT)  # type: ignore[untyped-decorator]
+def _scatter(places: Any, coarse_of: Any, counts: Any, block: Any) -> None:
+    one = np.uint32(1)
+    for p in range(places.shape[0]):
+        place = np.uint32(places[p])
+        counts[place] += one
+        block[coarse_of[place]] += one
+
+
+@numba.njit(**_FINITE)  # type: ignore[untyped-decorator]
+def _extremes(row: Any) -> Any:
+    low, high, zeros = row[0], row[0], np.int32(0)
+    for p in range(row.shape[0]):
+        low, high = min(low, row[p]), max(high, row[p])
+    for p in range(row.shape[0]):
+        zeros += np.int32(row[p] == np.float32(0))
+    return low, high, zeros
+
+
+@numba.njit(**_EXACT)  # type: ignore[untyped-decorator]
+def _fold_with_care(
+    row: Any, lo: Any, scale: Any, coarse_of: Any, counts: Any, block: Any,
+    n_zero: Any, n_nan: Any, minimum: Any, maximum: Any, d: Any,
+) -> None:  # fmt: skip
+    """The same for a row with NaN (left out and counted) or infinities (out of range)."""
+    one = np.uint32(1)
+    n_bins = counts.shape[0] - 2
+    for p in range(row.shape[0]):
+        v = row[p]
+        if np.isnan(v):
+            n_nan[d] += np.uint64(1)
+            continue
+        t = (np.float64(v) - lo) * scale
+        if t < 0.0:
+            place = 0
+        elif t > n_bins:
+            place = n_bins + 1
+        else:
+            place = min(int(t), n_bins - 1) + 1
+        counts[place] += one
+        block[coarse_of[place]] += one
+        if v == 0.0:
+            n_zero[d] += np.uint64(1)
+        minimum[d] = min(minimum[d], v)
+        maximum[d] = max(maximum[d], v)

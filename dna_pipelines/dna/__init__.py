@@ -1,0 +1,18 @@
+"""Partials, DNAs and the activation ranges they are binned with.
+
+A partial is the measurement of one shard; a DNA is the sum of the partials its version names.
+Belongs here: the objects and their arithmetic. Does not: files, networks, distances.
+"""
+
+from dna_pipelines.dna.fingerprint import Dna, dna_id, sum_partials
+from dna_pipelines.dna.partial import Partial
+from dna_pipelines.dna.ranges import ActivationRanges, calibration_sample
+
+__all__ = [
+    "ActivationRanges",
+    "Dna",
+    "Partial",
+    "calibration_sample",
+    "dna_id",
+    "sum_partials",
+]

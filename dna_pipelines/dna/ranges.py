@@ -1,0 +1,44 @@
+"""Activation ranges: measured once per extractor, frozen until asked, part of the comparability key."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dna_pipelines.distributions import Binning, Layers
+from dna_pipelines.identity import Item
+
+
+@dataclass(frozen=True, eq=False)
+class ActivationRanges:
+    """What the histograms of an extractor are binned with.
+
+    Attributes:
+        layers: the layers the arrays run over.
+        binning: the final edges; their hash is the identity of the ranges.
+        minimum, maximum: (n_neurons,) float32 extremes seen in calibration.
+        centre: (n_neurons,) float64 mean of the position-averaged activations in calibration.
+        n_images: images they were taken from.
+        datasets: the datasets those images came from.
+    """
+
+    layers: Layers
+    binning: Binning
+    minimum: NDArray[np.float32]
+    maximum: NDArray[np.float32]
+    centre: NDArray[np.float64]
+    n_images: int
+    datasets: tuple[str, ...]
+
+    @property
+    def id(self) -> str:
+        """The hash of the final edges."""
+        return self.binning.id
+
+
+def calibration_sample(items: Iterable[Item], limit: int) -> list[str]:
+    """At most `limit` digests: the smallest ones, which are a uniform and stable sample."""
+    return sorted({item.digest for item in items})[:limit]

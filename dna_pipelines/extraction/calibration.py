@@ -1,0 +1,54 @@
+"""Calibration: the activation ranges of an extractor, from a sample of images."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import torch
+
+from dna_pipelines.distributions import Binning
+from dna_pipelines.dna import ActivationRanges
+from dna_pipelines.errors import NothingToCompare
+from dna_pipelines.extraction.extractor import Extractor
+from dna_pipelines.extraction.stream import ActivationStream, Batch, ReadImage
+
+
+def calibrate(
+    extractor: Extractor,
+    digests: Sequence[str],
+    datasets: Sequence[str],
+    read: ReadImage,
+    *,
+    workers: int = 0,
+    on_images: Callable[[int], None] | None = None,
+) -> ActivationRanges:
+    """Measure the extremes and means of every neuron over some images.
+
+    Raises:
+        NothingToCompare: when there are no images.
+    """
+    if not digests:
+        raise NothingToCompare(f"no images to calibrate {extractor.network.name} on; add a dataset that has some")
+    n_neurons, size = extractor.layers.n_neurons, extractor.batch_size
+    n_batches = -(-len(digests) // size)
+    minimum = np.full((n_batches, n_neurons), np.inf, np.float32)
+    maximum = np.full((n_batches, n_neurons), -np.inf, np.float32)
+    totals = np.zeros((n_batches, n_neurons))
+
+    def batch(index: int) -> Batch[None]:
+        def consume(part: slice, values: torch.Tensor) -> None:
+            finite = values.isfinite()
+            minimum[index, part] = values.masked_fill(~finite, torch.inf).amin((0, 2)).cpu().numpy()
+            maximum[index, part] = values.masked_fill(~finite, -torch.inf).amax((0, 2)).cpu().numpy()
+            totals[index, part] = values.double().masked_fill(~finite, 0.0).mean(2).sum(0).cpu().numpy()
+
+        return Batch(list(digests[index * size : (index + 1) * size]), consume, None)
+
+    for done in ActivationStream(extractor, read, workers).run(map(batch, range(n_batches))):
+        if on_images:
+            on_images(len(done.digests))
+    low, high = minimum.min(axis=0), maximum.max(axis=0)
+    binning = Binning.from_observed(low, high, extractor.layers)
+    centre = totals.sum(axis=0) / len(digests)
+    return ActivationRanges(extractor.layers, binning, low, high, centre, len(digests), tuple(datasets))

@@ -1,0 +1,114 @@
+"""What an extractor is: a frozen network, what it is fed, what is tapped, and its fingerprint."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import nn
+
+from dna_pipelines.distributions import Binning, Layers
+from dna_pipelines.dna import ActivationRanges
+from dna_pipelines.extraction.taps import Taps
+from dna_pipelines.identity import Key, stable_hash
+from dna_pipelines.imaging import Preprocessing
+
+
+@dataclass(frozen=True, eq=False)
+class Network:
+    """A frozen network as its author hands it over, before it was probed.
+
+    Attributes:
+        name: the one name it is known by.
+        module: the network; it takes (batch, 3, size, size) float32.
+        preprocessing: how an image becomes its input.
+        taps: module names whose outputs are the layers, in order.
+        weights_digest: sha256 of the weights file.
+        architecture: a word for the code that uses the weights; change it when the code changes.
+        licence: of the weights.
+        covariance_layers, image_layers: layers with a full covariance, and with one row per image;
+            the last one where empty.
+    """
+
+    name: str
+    module: nn.Module
+    preprocessing: Preprocessing
+    taps: tuple[str, ...]
+    weights_digest: str
+    architecture: str
+    licence: str
+    summary: str
+    covariance_layers: tuple[str, ...] = ()
+    image_layers: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, eq=False)
+class Extractor:
+    """A probed network: its layers are known, and it is safe to batch.
+
+    `taps` are its hooks; `axes` says, layer by layer, which axis of the output is the neuron.
+    """
+
+    network: Network
+    taps: Taps
+    layers: Layers
+    axes: tuple[int, ...]
+    batch_size: int = 32
+    device: str = "cpu"
+    precision: str = field(default="float32")
+
+    @property
+    def covariance_layers(self) -> tuple[str, ...]:
+        """Layers that keep a full covariance."""
+        return self.network.covariance_layers or (self.layers.names[-1],)
+
+    @property
+    def image_layers(self) -> tuple[str, ...]:
+        """Layers that keep one row per image."""
+        return self.network.image_layers or (self.layers.names[-1],)
+
+    @property
+    def parts(self) -> dict[str, Any]:
+        """What decides the activations, up to last bits; the comparability key without ranges."""
+        return {
+            "extractor": self.network.name,
+            "architecture": self.network.architecture,
+            "weights": self.network.weights_digest,
+            "preprocessing": self.network.preprocessing.key(),
+            "layers": self.layers.key(),
+            "precision": self.precision,
+        }
+
+    @property
+    def fingerprint(self) -> str:
+        """The hash of `parts`: activation ranges belong to it."""
+        return stable_hash(self.parts)
+
+    def comparability_key(self, ranges: ActivationRanges) -> Key:
+        """What decides which DNAs may be compared."""
+        binning: Binning = ranges.binning
+        return Key({**self.parts, "ranges": ranges.id, "n_bins": binning.n_bins})
+
+    def compute_key(self, ranges: ActivationRanges) -> Key:
+        """The comparability key and what moves last bits: batch shape, threads, device, versions."""
+        import numpy as np
+        import PIL
+
+        return Key(
+            {
+                "comparability": self.comparability_key(ranges).id,
+                "batch_size": self.batch_size,
+                "threads": 1,
+                "device": _device_name(self.device),
+                "torch": torch.__version__,
+                "pillow": PIL.__version__,
+                "numpy": np.__version__,
+            }
+        )
+
+
+def _device_name(device: str) -> str:
+    if device.startswith("cuda"):
+        return f"cuda {torch.cuda.get_device_name(torch.device(device))}"
+    return f"{device} {torch.backends.cpu.get_cpu_capability()}"

@@ -1,0 +1,137 @@
+"""From shards to partials: extract, fold and pool, many small shards to a batch."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from dna_pipelines.distributions import Binning, ImageFeatures, Moments
+from dna_pipelines.distributions.fold import Fold
+from dna_pipelines.dna import ActivationRanges, Partial
+from dna_pipelines.extraction.device_fold import DeviceFold
+from dna_pipelines.extraction.extractor import Extractor
+from dna_pipelines.extraction.stream import ActivationStream, Batch, ReadImage
+from dna_pipelines.identity import block_of
+from dna_pipelines.manifests import Shard
+
+OnImages = Callable[[int], None]
+"""Called with the number of images that have just been extracted."""
+
+
+def extract_partials(
+    extractor: Extractor,
+    ranges: ActivationRanges,
+    shards: Iterable[Shard],
+    read: ReadImage,
+    *,
+    workers: int = 0,
+    on_images: OnImages | None = None,
+) -> Iterator[tuple[Shard, Partial]]:
+    """The partial of every shard, as soon as its last image is done.
+
+    Args:
+        extractor: the network.
+        ranges: what its histograms are binned with.
+        shards: what to extract; they share batches.
+        read: gives the bytes of a digest.
+        workers: threads; 0 for one a core. The result does not depend on it.
+        on_images: for progress.
+
+    Raises:
+        SourceChanged: when an image is no longer what it was.
+    """
+    stream = ActivationStream(extractor, read, workers)
+    for batch in stream.run(_batches(extractor, ranges, shards)):
+        if on_images:
+            on_images(len(batch.digests))
+        for run in batch.tag:
+            run.shard.n_left -= run.rows.stop - run.rows.start
+            if run.shard.n_left == 0:
+                yield run.shard.shard, run.shard.partial()
+
+
+@dataclass(eq=False)
+class _OpenShard:
+    """A shard on its way through the network. Rows are in digest order, so names do not matter."""
+
+    shard: Shard
+    extractor: Extractor
+    ranges: ActivationRanges
+    folds: dict[int, Fold | DeviceFold] = field(default_factory=dict)
+    lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def __post_init__(self) -> None:
+        items = sorted(self.shard.items, key=lambda item: (item.digest, item.group or ""))
+        self.digests = [item.digest for item in items]
+        self.blocks = np.array([block_of(item) for item in items])
+        self.pooled: NDArray[np.float64] = np.empty((len(items), self.extractor.layers.n_neurons))
+        self.n_left = len(items)
+
+    def fold(self) -> Fold | DeviceFold:
+        """The counts of this thread: threads add up at the end instead of waiting for each other."""
+        with self.lock:
+            thread = threading.get_ident()
+            if thread not in self.folds:
+                self.folds[thread] = _new_fold(self.ranges.binning, self.blocks, self.extractor.device)
+            return self.folds[thread]
+
+    def partial(self) -> Partial:
+        """The measures, once every image is in."""
+        total: Any = None
+        for fold in self.folds.values():
+            if total is None:
+                total = fold
+            else:
+                total.merge(fold)
+        self.folds.clear()
+        layers, chosen = self.extractor.layers, self.extractor.image_layers
+        rows = (self.digests, self.pooled, layers, chosen, self.ranges.binning, self.ranges.centre)
+        moments = Moments.of(self.pooled, layers, self.extractor.covariance_layers)
+        return Partial(total.histogram(), moments, total.block_counts(), ImageFeatures.of(*rows))
+
+
+@dataclass(frozen=True)
+class _Run:
+    """Consecutive rows of one shard inside a batch."""
+
+    shard: _OpenShard
+    rows: slice
+    start: int
+
+
+def _new_fold(binning: Binning, blocks: NDArray[np.integer], device: str) -> Fold | DeviceFold:
+    return Fold(binning, blocks) if device == "cpu" else DeviceFold(binning, blocks, device)
+
+
+def _batches(extractor: Extractor, ranges: ActivationRanges, shards: Iterable[Shard]) -> Iterator[Batch[list[_Run]]]:
+    digests: list[str] = []
+    runs: list[_Run] = []
+    for shard in shards:
+        opened, row = _OpenShard(shard, extractor, ranges), 0
+        while row < len(shard):
+            stop = min(len(shard), row + extractor.batch_size - len(digests))
+            runs.append(_Run(opened, slice(row, stop), len(digests)))
+            digests += opened.digests[row:stop]
+            row = stop
+            if len(digests) == extractor.batch_size:
+                yield Batch(digests, _consume(runs), runs)
+                digests, runs = [], []
+    if digests:
+        yield Batch(digests, _consume(runs), runs)
+
+
+def _consume(runs: list[_Run]) -> Callable[[slice, torch.Tensor], None]:
+    def consume(part: slice, values: torch.Tensor) -> None:
+        for run in runs:
+            n_images = run.rows.stop - run.rows.start
+            mine: Any = values[run.start : run.start + n_images]
+            fold: Any = run.shard.fold()
+            fold.add(part, mine.numpy() if isinstance(fold, Fold) else mine, run.rows, run.shard.pooled[run.rows, part])
+
+    return consume

@@ -1,0 +1,60 @@
+"""Tapping the outputs of named modules with forward hooks, from several threads at once."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import nn
+
+from dna_pipelines.errors import ExtractorError
+
+Sink = Callable[[int, torch.Tensor], None]
+"""Called with the index of the layer and its output, which is only valid during the call:
+an in-place operation further on may overwrite it."""
+
+
+class Taps:
+    """Forward hooks on the tapped modules of a network, each thread with a sink of its own."""
+
+    def __init__(self, module: nn.Module, names: Sequence[str]) -> None:
+        self._module = module
+        self._local = threading.local()
+        modules = dict(module.named_modules())
+        for index, name in enumerate(names):
+            if name not in modules:
+                working = ", ".join(sorted(filter(None, modules)))
+                raise ExtractorError(f"the network has no module '{name}' to tap; it has: {working}")
+            modules[name].register_forward_hook(self._hook(index, name))
+
+    @torch.inference_mode()
+    def run(self, inputs: torch.Tensor, sink: Sink) -> None:
+        """One forward pass; `sink` receives every tapped output once."""
+        with self._receiving(sink):
+            self._module(inputs)
+
+    @contextmanager
+    def _receiving(self, sink: Sink) -> Iterator[None]:
+        self._local.sink, self._local.seen = sink, set()
+        try:
+            yield
+        finally:
+            del self._local.sink, self._local.seen
+
+    def _hook(self, index: int, name: str) -> Callable[[nn.Module, Any, Any], None]:
+        def hook(_module: nn.Module, _inputs: Any, output: Any) -> None:
+            sink = getattr(self._local, "sink", None)
+            if sink is None:
+                return
+            tensor = output[0] if isinstance(output, tuple) else output
+            if not isinstance(tensor, torch.Tensor):
+                raise ExtractorError(f"module '{name}' gives a {type(tensor).__name__}, not a tensor; tap another")
+            if index in self._local.seen:
+                raise ExtractorError(f"module '{name}' is used twice in one pass; tap the modules around it")
+            self._local.seen.add(index)
+            sink(index, tensor)
+
+        return hook

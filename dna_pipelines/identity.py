@@ -1,0 +1,82 @@
+"""Identities: digests of bytes, stable hashes of values, and the two keys of a measurement.
+
+Names, dates and order are never identity. Everything that is, is hashed here.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+ID_LENGTH = 24
+"""Hex digits kept of a sha256 in ids (96 bits: no collision expected below 10^14 ids)."""
+
+N_BLOCKS = 64
+"""Statistical blocks per dataset: fixed, so that blocks of any two datasets correspond."""
+
+
+def digest_of(data: bytes) -> str:
+    """The sha256 of an image's bytes, as 64 hex digits."""
+    return hashlib.sha256(data).hexdigest()
+
+
+def stable_hash(value: Any) -> str:
+    """An id for any JSON value: the same on every machine, whatever the order of its keys."""
+    text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:ID_LENGTH]
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Item:
+    """What an image is to a dataset: its bytes and the independent unit it belongs to."""
+
+    digest: str
+    group: str | None = None
+
+    def token(self) -> str:
+        """A text that differs whenever the item does."""
+        return self.digest if self.group is None else f"{self.digest}\t{self.group}"
+
+
+def multiset_id(items: Iterable[Item]) -> str:
+    """The id of a multiset of items, used for dataset versions and for shards alike."""
+    tokens = sorted(item.token() for item in items)
+    hasher = hashlib.sha256()
+    for token in tokens:
+        encoded = token.encode("utf-8", "surrogateescape")
+        hasher.update(len(encoded).to_bytes(4, "big"))
+        hasher.update(encoded)
+    return hasher.hexdigest()[:ID_LENGTH]
+
+
+def block_of(item: Item) -> int:
+    """The statistical block of an image, in [0, N_BLOCKS).
+
+    Images of one group fall into one block together, because they are not independent.
+    """
+    unit = f"g\t{item.group}" if item.group is not None else f"i\t{item.digest}"
+    return hashlib.sha256(unit.encode("utf-8", "surrogateescape")).digest()[0] % N_BLOCKS
+
+
+@dataclass(frozen=True)
+class Key:
+    """A hash together with the parts it was made of, so that a difference can be named."""
+
+    parts: Mapping[str, Any]
+
+    @property
+    def id(self) -> str:
+        """The hash of the parts."""
+        return stable_hash(dict(self.parts))
+
+    def differences(self, other: Key) -> list[str]:
+        """One readable line for each part in which two keys differ."""
+        names = sorted({*self.parts, *other.parts})
+        return [
+            f"{name}: {self.parts.get(name)!r} against {other.parts.get(name)!r}"
+            for name in names
+            if self.parts.get(name) != other.parts.get(name)
+        ]

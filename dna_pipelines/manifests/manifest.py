@@ -1,0 +1,111 @@
+"""The manifest: one row per listed file, readable or quarantined."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import NamedTuple
+
+from dna_pipelines.identity import Item, multiset_id, stable_hash
+from dna_pipelines.manifests.shards import Shard
+
+OK, QUARANTINED = "ok", "quarantined"
+
+RETRIED = frozenset({"cannot be read", "vanished"})
+"""Reasons that need not last: such files are read again at every scan."""
+
+PROBLEMS = frozenset({"broken", "special", "unlistable", "missing"})
+"""Signatures of entries that cannot be read by their kind; mending them changes the signature."""
+
+
+class ImageRow(NamedTuple):
+    """One file of a dataset. Paths are bytes: file names need not be UTF-8."""
+
+    path: bytes
+    size_bytes: int
+    signature: str
+    status: str
+    digest: str | None = None
+    group: str | None = None
+    width_px: int | None = None
+    height_px: int | None = None
+    format: str | None = None
+    shard_id: str | None = None
+    block: int | None = None
+    reason: str | None = None
+    detail: str | None = None
+    metadata: Mapping[str, str] | None = None
+
+    @property
+    def item(self) -> Item:
+        """The row's part in the version; only readable rows have one."""
+        if self.status != OK or self.digest is None:
+            raise ValueError(f"{self.name} is quarantined and not part of the version")
+        return Item(self.digest, self.group)
+
+    @property
+    def name(self) -> str:
+        """The path for people: bytes that are not UTF-8 are shown escaped."""
+        return display_name(self.path)
+
+
+def display_name(path: bytes) -> str:
+    """A path as text that any terminal, file or database can hold."""
+    return path.decode("utf-8", "backslashreplace")
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """The rows of one dataset at one moment, sorted by path, and how they are cut into shards.
+
+    `unsettled` holds paths modified so shortly before the scan that a later change could leave
+    the same modification time behind; the next scan reads them again.
+    """
+
+    rows: tuple[ImageRow, ...]
+    shards: tuple[Shard, ...]
+    unsettled: frozenset[bytes] = frozenset()
+    n_ignored: int = 0
+    by_path: Mapping[bytes, ImageRow] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        """Index the rows."""
+        object.__setattr__(self, "by_path", {row.path: row for row in self.rows})
+
+    @cached_property
+    def readable(self) -> list[ImageRow]:
+        """The rows that make up the version."""
+        return [row for row in self.rows if row.status == OK]
+
+    @property
+    def quarantined(self) -> list[ImageRow]:
+        """The rows left out, each with its reason."""
+        return [row for row in self.rows if row.status != OK]
+
+    @property
+    def n_to_retry(self) -> int:
+        """Files that are listed without fault, and could not be read for a reason that need not last."""
+        return sum(row.reason in RETRIED and row.signature not in PROBLEMS for row in self.quarantined)
+
+    def forget_signatures(self) -> Manifest:
+        """The same rows, none of which vouches for the file of its name any more."""
+        return Manifest(
+            tuple(row._replace(signature="") for row in self.rows), self.shards, frozenset(), self.n_ignored
+        )
+
+    @cached_property
+    def version_id(self) -> str:
+        """The id of the multiset of readable images; names and order do not matter."""
+        return multiset_id(row.item for row in self.readable)
+
+    @cached_property
+    def id(self) -> str:
+        """The id of the manifest itself: any visible difference changes it."""
+        return stable_hash([self.version_id, [_fields(row) for row in self.rows]])
+
+
+def _fields(row: ImageRow) -> list[object]:
+    metadata = sorted(row.metadata.items()) if row.metadata else None
+    return [os.fsdecode(row.path), *row[1:-1], metadata]

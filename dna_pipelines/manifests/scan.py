@@ -1,0 +1,197 @@
+"""Scanning: from a source's listing and the previous manifest to the new manifest.
+
+Only files whose signature changed are read again, and only bytes never seen before are decoded.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import time
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import partial
+
+from dna_pipelines.config import DatasetConfig
+from dna_pipelines.errors import SourceError, Unreadable
+from dna_pipelines.identity import block_of, digest_of
+from dna_pipelines.imaging import decode_with_info
+from dna_pipelines.manifests.manifest import OK, QUARANTINED, RETRIED, ImageRow, Manifest
+from dna_pipelines.manifests.shards import cut_shards
+from dna_pipelines.sources import Entry, Source
+
+SETTLING_NS = 2_000_000_000
+"""A file modified this shortly before a scan may change again without its time changing
+(the coarsest clock of a common file system, FAT, ticks every two seconds)."""
+
+Metadata = Mapping[str, Mapping[str, str]]
+OnProgress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True)
+class Scan:
+    """A listing, with the files that only a second look showed to have changed."""
+
+    entries: tuple[Entry, ...]
+    n_ignored: int
+    unsettled: frozenset[bytes]
+
+    @property
+    def raw_version(self) -> str:
+        """A hash of names and signatures: equal when nothing seems to have changed."""
+        return raw_version(self.entries)
+
+
+def raw_version(entries: Iterable[Entry]) -> str:
+    """A hash over every path with its signature."""
+    hasher = hashlib.sha256()
+    hasher.update(b"\n".join(b"%d:%b %b" % (len(entry[0]), entry[0], entry[2].encode()) for entry in entries))
+    return hasher.hexdigest()[:24]
+
+
+def scan_source(source: Source, previous: Callable[[], Manifest | None], n_unsettled: int) -> Scan:
+    """List a source.
+
+    Args:
+        source: the place.
+        previous: fetches the previous manifest; called only when it has unsettled files.
+        n_unsettled: how many unsettled files the previous manifest has.
+
+    Raises:
+        SourceError: when the place cannot be listed.
+    """
+    now_ns = time.time_ns()
+    listing = source.list()
+    entries = listing.entries
+    if n_unsettled and (manifest := previous()) is not None:
+        entries = [_second_look(entry, manifest, source) for entry in entries]
+    limit = now_ns - SETTLING_NS
+    unsettled = frozenset(
+        entry.path for entry in entries if entry.modified_ns is not None and entry.modified_ns > limit
+    )
+    return Scan(tuple(entries), listing.n_ignored, unsettled)
+
+
+def _second_look(entry: Entry, manifest: Manifest, source: Source) -> Entry:
+    """Read an unsettled file again; a change that its time does not show goes into its signature."""
+    row = manifest.by_path.get(entry.path)
+    if row is None or entry.path not in manifest.unsettled or not _same_file(row.signature, entry.signature):
+        return entry
+    try:
+        digest = digest_of(source.read(entry.path))
+    except (OSError, Unreadable):
+        return entry
+    if row.digest == digest:
+        return entry._replace(signature=row.signature)
+    return entry._replace(signature=f"{entry.signature}~{digest[:12]}")
+
+
+def _same_file(recorded: str, listed: str) -> bool:
+    return recorded.partition("~")[0] == listed
+
+
+def build_manifest(
+    scan: Scan,
+    source: Source,
+    config: DatasetConfig,
+    previous: Manifest | None = None,
+    metadata: Metadata | None = None,
+    *,
+    workers: int = 8,
+    on_progress: OnProgress | None = None,
+) -> Manifest:
+    """The manifest of what a scan found.
+
+    Raises:
+        SourceError: when reading fails for a reason that lies in the place, not in a file.
+    """
+    known = previous.by_path if previous else {}
+    by_digest: dict[str | None, ImageRow] = {row.digest: row for row in previous.rows if row.digest} if previous else {}
+    rows: dict[bytes, ImageRow] = {}
+    fresh: list[Entry] = []
+    for entry in scan.entries:
+        row = known.get(entry.path)
+        if row and row.signature == entry.signature and row.reason not in RETRIED and not entry.problem:
+            rows[entry.path] = row._replace(size_bytes=entry.size_bytes)
+        else:
+            fresh.append(entry)
+    read = partial(_read_row, source=source, by_digest=by_digest)
+    with ThreadPoolExecutor(workers) as pool:
+        for done, row in enumerate(_in_order(pool, read, fresh), start=1):
+            rows[row.path] = row
+            if on_progress:
+                on_progress(done, len(fresh))
+    group = grouping(config)
+    described = [_describe(rows[entry.path], group, metadata) for entry in scan.entries]
+    readable = [row for row in described if row.status == OK]
+    shards = cut_shards([row.item for row in readable], previous.shards if previous else (), config.shard_size)
+    places = defaultdict(list)
+    for shard in shards:
+        for item in shard.items:
+            places[item].append(shard.id)
+    placed = tuple(
+        row._replace(shard_id=places[row.item].pop(0), block=block_of(row.item))
+        if row.status == OK
+        else row._replace(shard_id=None, block=None)
+        for row in described
+    )
+    return Manifest(placed, shards, scan.unsettled, scan.n_ignored)
+
+
+def _in_order(
+    pool: ThreadPoolExecutor, read: Callable[[Entry], ImageRow], entries: Sequence[Entry]
+) -> Iterator[ImageRow]:
+    """Map with a bounded number in flight, so that an interruption does not wait for the rest."""
+    window = 256
+    for start in range(0, len(entries), window):
+        yield from pool.map(read, entries[start : start + window])
+
+
+def _read_row(entry: Entry, source: Source, by_digest: Mapping[str | None, ImageRow]) -> ImageRow:
+    digest = None
+    try:
+        if entry.problem:
+            raise Unreadable("cannot be read", entry.problem)
+        data = _read(source, entry)
+        digest = digest_of(data)
+        if seen := by_digest.get(digest):
+            return seen._replace(path=entry.path, size_bytes=entry.size_bytes, signature=entry.signature)
+        _, info = decode_with_info(data)
+    except Unreadable as error:
+        return ImageRow(
+            entry.path, entry.size_bytes, entry.signature, QUARANTINED, digest, reason=error.reason, detail=error.detail
+        )
+    return ImageRow(
+        entry.path, len(data), entry.signature, OK, digest, None, info.width_px, info.height_px, info.format
+    )
+
+
+def _read(source: Source, entry: Entry) -> bytes:
+    try:
+        return source.read(entry.path)
+    except FileNotFoundError as error:
+        raise Unreadable("vanished", "it was listed, and gone when it was read") from error
+    except (PermissionError, IsADirectoryError, NotADirectoryError) as error:
+        raise Unreadable("cannot be read", str(error.strerror or error)) from error
+    except OSError as error:
+        raise SourceError(f"reading {entry.path!r} failed: {error}; nothing was changed, run again") from error
+
+
+def _describe(row: ImageRow, group: Callable[[ImageRow], str | None], metadata: Metadata | None) -> ImageRow:
+    row = row._replace(metadata=None if metadata is None else metadata.get(row.name))
+    return row._replace(group=group(row) if row.status == OK else None)
+
+
+def grouping(config: DatasetConfig) -> Callable[[ImageRow], str | None]:
+    """How a dataset's rows are grouped into independent units."""
+    kind, _, argument = (config.group_by or "").partition(":")
+    if kind == "folder":
+        return lambda row: row.name.rpartition("/")[0]
+    if kind == "column":
+        return lambda row: (row.metadata or {}).get(argument)
+    if kind == "regex":
+        pattern = re.compile(argument)
+        return lambda row: match[1] if (match := pattern.search(row.name)) else None
+    return lambda _row: None

@@ -1,0 +1,92 @@
+"""Cutting a version into write-once shards so that an update costs what changed.
+
+A kept shard is never touched; added images go into new shards; a shard that lost images is
+replaced by one of those that remain; small old shards are joined by adding their partials.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+from dna_pipelines.identity import Item, multiset_id
+
+MAX_SMALL_SHARDS = 8
+"""More shards under half the shard size than this are joined."""
+
+
+@dataclass(frozen=True)
+class Shard:
+    """A write-once multiset of images: the unit of extraction and of storage.
+
+    `parents` are shards whose partials add up to this one's, so that it needs no image.
+    """
+
+    items: tuple[Item, ...]
+    parents: tuple[str, ...] = ()
+
+    @cached_property
+    def id(self) -> str:
+        """The hash of the items; how the shard came about is not part of it."""
+        return multiset_id(self.items)
+
+    def __len__(self) -> int:
+        """The number of images."""
+        return len(self.items)
+
+
+def cut_shards(items: Sequence[Item], previous: Sequence[Shard], max_images: int) -> tuple[Shard, ...]:
+    """The shards of a version, given those of the version before.
+
+    Args:
+        items: the version, in the order in which new shards are filled (path order keeps
+            images together that are likely to be removed together).
+        previous: the shards of the version before; oldest first.
+        max_images: most images in a shard.
+    """
+    available = Counter(items)
+    kept: list[Shard] = []
+    reduced: list[Shard] = []
+    for shard in previous:
+        wanted = Counter(shard.items)
+        remaining = wanted & available
+        available -= remaining
+        if remaining == wanted:
+            kept.append(Shard(shard.items))
+        elif remaining:
+            reduced.append(Shard(tuple(_take(shard.items, remaining))))
+    fresh = list(_take(items, available))
+    added = (Shard(tuple(fresh[start : start + max_images])) for start in range(0, len(fresh), max_images))
+    return (*_compact(kept, max_images), *reduced, *added)
+
+
+def _take(items: Iterable[Item], wanted: Counter[Item]) -> Iterator[Item]:
+    """The wanted items, in the order of `items`."""
+    left = wanted.copy()
+    for item in items:
+        if left[item] > 0:
+            left[item] -= 1
+            yield item
+
+
+def _compact(shards: list[Shard], max_images: int) -> list[Shard]:
+    """Join small shards, once there are too many, into ones of at most `max_images`."""
+    small = [shard for shard in shards if len(shard) * 2 <= max_images]
+    if len(small) <= MAX_SMALL_SHARDS:
+        return shards
+    compacted = [shard for shard in shards if len(shard) * 2 > max_images]
+    pile: list[Shard] = []
+    for shard in small:
+        if pile and sum(map(len, pile)) + len(shard) > max_images:
+            compacted.append(_join(pile))
+            pile = []
+        pile.append(shard)
+    return [*compacted, _join(pile)]
+
+
+def _join(pile: list[Shard]) -> Shard:
+    if len(pile) == 1:
+        return pile[0]
+    return Shard(tuple(item for shard in pile for item in shard.items), tuple(shard.id for shard in pile))

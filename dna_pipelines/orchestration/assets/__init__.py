@@ -1,0 +1,1 @@
+"""The assets: bodies read what they need, call the pipeline, and report."""

@@ -1,0 +1,132 @@
+"""The assets of one extractor: ranges, DNAs, distances and the matrix."""
+
+import dagster as dg
+
+from dna_pipelines.config import ExtractorConfig
+from dna_pipelines.extraction.stamp import extractor_stamp
+from dna_pipelines.identity import stable_hash
+from dna_pipelines.orchestration.attempts import attempt
+from dna_pipelines.orchestration.checks import DNA_CHECKS, check_results, check_specs
+from dna_pipelines.orchestration.describe import describe_dna, describe_matrix, describe_pairs, describe_ranges
+from dna_pipelines.orchestration.keys import MANIFEST, key_of
+from dna_pipelines.orchestration.partitions import DATASETS
+from dna_pipelines.orchestration.workbench import Workbench
+from dna_pipelines.pipeline.checks import check_dna
+from dna_pipelines.pipeline.versions import wanted_pairs
+from dna_pipelines.pipeline.watch import dna_input, matrix_id
+
+EXTRACTION = "extraction"
+"""The pool of steps that use every core, or the GPU."""
+
+
+class Calibration(dg.Config):
+    """How activation ranges are made."""
+
+    anew: bool = False
+    """Measure them again although they exist. Every DNA of the extractor is then computed anew."""
+
+
+def fingerprint_assets(extractor: ExtractorConfig, condition: dg.AutomationCondition) -> list[dg.AssetsDefinition]:
+    """One set of assets per extractor: a change of one extractor leaves those of others alone."""
+    ranges_key, dna_key, distances_key, matrix_key = (
+        key_of(extractor.name, name) for name in ("ranges", "dna", "distances", "matrix")
+    )
+    group = extractor.name.replace("-", "_").replace(".", "_")
+    code = extractor_stamp(extractor)
+    # The pipeline imports torch, which takes seconds, so it is imported when a step runs.
+
+    @dg.asset(
+        key=ranges_key,
+        deps=[MANIFEST],
+        code_version=code,
+        kinds={"pytorch"},
+        group_name=group,
+        pool=EXTRACTION,
+        automation_condition=condition,
+    )
+    def ranges(
+        context: dg.AssetExecutionContext, config: Calibration, workbench: dg.ResourceParam[Workbench]
+    ) -> dg.MaterializeResult:
+        """Activation ranges: the histogram edges of every neuron, measured once and then frozen.
+
+        New datasets do not move them, because DNAs can only be compared on the same edges. Launch with
+        `anew: true` to measure them again.
+        """
+        from dna_pipelines.pipeline.fingerprint import ensure_ranges
+
+        with attempt(context, workbench.project, code):
+            found, measured = ensure_ranges(workbench.project, extractor, workbench.shown(context), anew=config.anew)
+        return dg.MaterializeResult(
+            metadata=describe_ranges(found, measured=measured), data_version=dg.DataVersion(found.id)
+        )
+
+    @dg.asset(
+        key=dna_key,
+        deps=[MANIFEST, ranges_key],
+        partitions_def=DATASETS,
+        code_version=code,
+        kinds={"pytorch", "parquet"},
+        group_name=group,
+        pool=EXTRACTION,
+        check_specs=check_specs(dna_key, DNA_CHECKS),
+        automation_condition=condition,
+    )
+    def dna(context: dg.AssetExecutionContext, workbench: dg.ResourceParam[Workbench]) -> dg.MaterializeResult:
+        """The dataset's fingerprint: the distribution of every neuron's activations over its images.
+
+        Only images that no stored partial covers go through the network.
+        """
+        from dna_pipelines.pipeline.fingerprint import fit
+
+        project, name = workbench.project, context.partition_key
+        with attempt(context, project, dna_input(project, extractor.name, name), name):
+            dataset = project.file.dataset(name)
+            fitted = fit(project, dataset, extractor, workbench.shown(context))
+        checks = check_dna(dataset, fitted.record, fitted.comparability_key)
+        return dg.MaterializeResult(
+            metadata=describe_dna(project, fitted),
+            data_version=dg.DataVersion(fitted.record.dna_id if fitted.record else "empty"),
+            check_results=check_results(dna_key, checks),
+        )
+
+    @dg.asset(
+        key=distances_key,
+        deps=[dna_key],
+        code_version="1",
+        kinds={"parquet"},
+        group_name=group,
+        automation_condition=condition,
+    )
+    def distances(context: dg.AssetExecutionContext, workbench: dg.ResourceParam[Workbench]) -> dg.MaterializeResult:
+        """Distances per layer between all datasets, and of each dataset to what it was before.
+
+        Only pairs with a new DNA are computed.
+        """
+        from dna_pipelines.pipeline.compare import update_pairs
+
+        project = workbench.project
+        with attempt(context, project, stable_hash(wanted_pairs(project, extractor.name).lacking)):
+            updated = update_pairs(project, extractor.name, workbench.shown(context))
+        return dg.MaterializeResult(
+            metadata=describe_pairs(updated), data_version=dg.DataVersion(stable_hash(sorted(updated.dnas.items())))
+        )
+
+    @dg.asset(
+        key=matrix_key,
+        deps=[distances_key],
+        code_version="1",
+        kinds={"duckdb"},
+        group_name=group,
+        automation_condition=condition,
+    )
+    def matrix(context: dg.AssetExecutionContext, workbench: dg.ResourceParam[Workbench]) -> dg.MaterializeResult:
+        """The comparison matrix as people look at it, with its heat map."""
+        project = workbench.project
+        shown = matrix_id(project, extractor.name)
+        with attempt(context, project, shown):
+            found = project.matrix(extractor.name)
+            metadata = describe_matrix(project, found)
+            project.lake.distances.note_drawn(extractor.name, shown)
+        return dg.MaterializeResult(metadata=metadata, data_version=dg.DataVersion(stable_hash(found.to_json())))
+
+    return [ranges, dna, distances, matrix]

@@ -1,0 +1,37 @@
+"""The definitions that Dagster loads."""
+
+import dagster as dg
+
+from dna_pipelines.orchestration.assets.fingerprints import fingerprint_assets
+from dna_pipelines.orchestration.assets.ingestion import manifest_asset, raw
+from dna_pipelines.orchestration.automation import Lacking, Upkeep, automation_sensor
+from dna_pipelines.orchestration.registry_sensor import registry_sensor
+from dna_pipelines.orchestration.scanning import scan_job, scan_sensor
+from dna_pipelines.orchestration.workbench import Workbench
+from dna_pipelines.pipeline.project import Project
+
+
+def build_assets(
+    project: Project, condition: dg.AutomationCondition | None = None
+) -> list[dg.AssetsDefinition | dg.AssetSpec]:
+    """Ingestion, and one set of assets for each extractor of the datasets file.
+
+    Args:
+        project: the project.
+        condition: when an asset is materialized by itself; whatever is lacking, by default.
+    """
+    condition = condition or Lacking(Upkeep(project))
+    sets = [fingerprint_assets(extractor, condition) for extractor in project.config().extractors]
+    return [raw, manifest_asset(condition), *(asset for assets in sets for asset in assets)]
+
+
+def build_defs(project: Project, condition: dg.AutomationCondition | None = None) -> dg.Definitions:
+    """Everything of one project; `condition` as in `build_assets`."""
+    return dg.Definitions(
+        assets=build_assets(project, condition),
+        jobs=[scan_job],
+        sensors=[registry_sensor, scan_sensor, automation_sensor],
+        resources={"workbench": Workbench(project)},
+        # A process of its own for each step would import torch each time.
+        executor=dg.in_process_executor,
+    )

@@ -1,0 +1,129 @@
+"""From results to the metadata that people see in Dagster's UI (and that the headless run reads)."""
+
+import base64
+from collections.abc import Mapping
+from typing import Any
+
+import dagster as dg
+import pyarrow as pa
+
+from dna_pipelines.config import DatasetConfig
+from dna_pipelines.dna import ActivationRanges
+from dna_pipelines.pipeline.compare import PairsUpdated
+from dna_pipelines.pipeline.ingest import Ingested
+from dna_pipelines.pipeline.project import Project
+from dna_pipelines.reporting import Matrix
+from dna_pipelines.storage.distances import LAYER_SCHEMA
+from dna_pipelines.storage.manifest_table import SCHEMA as MANIFEST_SCHEMA
+
+Metadata = dict[str, Any]
+_MOST_ROWS = 20
+
+
+def describe_manifest(dataset: DatasetConfig, done: Ingested) -> Metadata:
+    """Counts, what changed, what was quarantined and why, and what the datasets file says of the dataset."""
+    commit, changes = done.commit, done.diff.counts()
+    quarantined = [(row.name, row.reason, row.detail) for row in done.manifest.quarantined]
+    return {
+        "dagster/row_count": commit.n_images + commit.n_quarantined,
+        "dagster/column_schema": columns(MANIFEST_SCHEMA),
+        "n_images": commit.n_images,
+        "n_quarantined": commit.n_quarantined,
+        "n_ignored": commit.n_ignored,
+        "n_groups": commit.n_groups,
+        "n_shards": len(commit.shards),
+        "size_mb": round(commit.n_bytes / 1e6, 3),
+        "version_id": commit.version_id,
+        "commit": commit.seq,
+        "was_current": done.was_current,
+        "place": dataset.uri,
+        **({"owners": ", ".join(dataset.owners)} if dataset.owners else {}),
+        **({"tags": dataset.tags} if dataset.tags else {}),
+        **{f"n_new_{what}": count for what, count in changes.items()},
+        **({"quarantine": _table(("path", "reason", "detail"), quarantined)} if quarantined else {}),
+    }
+
+
+def describe_ranges(ranges: ActivationRanges, *, measured: bool) -> Metadata:
+    """What the ranges were measured on."""
+    return {
+        "measured_now": measured,
+        "ranges_id": ranges.id,
+        "n_images": ranges.n_images,
+        "n_neurons": ranges.layers.n_neurons,
+        "datasets": ", ".join(ranges.datasets),
+        "n_constant": int((ranges.minimum == ranges.maximum).sum()),
+    }
+
+
+def describe_dna(project: Project, fitted: Any) -> Metadata:
+    """What the DNA is, and what fitting it took."""
+    work = {
+        "n_images": fitted.commit.n_images,
+        "n_images_extracted": fitted.n_images_extracted,
+        "n_partials_computed": fitted.n_computed,
+        "n_partials_merged": fitted.n_merged,
+        "n_partials_reused": fitted.n_reused,
+        "duration_s": round(fitted.duration_s, 3),
+        "version_id": fitted.commit.version_id,
+    }
+    record, store = fitted.record, project.lake.fingerprints
+    if record is None:
+        return {**work, "note": "the dataset has no readable image, so there is no DNA"}
+    file = store.dna_file(record.dna_id)
+    return {
+        **work,
+        "dagster/row_count": record.n_neurons,
+        "dagster/column_schema": columns(pa.parquet.read_schema(file)),
+        "dna_id": record.dna_id,
+        "comparability_key": record.comparability_key,
+        "n_compute_keys": len(record.compute_keys),
+        "n_dead": record.n_dead,
+        "clipped_share": record.clipped_share,
+        "size_mb": round(store.dna_bytes(record.dna_id) / 1e6, 3),
+        "file": dg.MetadataValue.path(file),
+    }
+
+
+def describe_pairs(updated: PairsUpdated) -> Metadata:
+    """How many pairs were computed."""
+    return {
+        "dagster/column_schema": columns(LAYER_SCHEMA),
+        "n_datasets": len(updated.dnas),
+        "n_pairs_computed": updated.n_computed,
+        "n_pairs_reused": updated.n_reused,
+        **({"left_out": ", ".join(updated.left_out)} if updated.left_out else {}),
+    }
+
+
+def describe_matrix(project: Project, matrix: Matrix) -> Metadata:
+    """The heat map, also as a file, and the nearest and farthest pairs."""
+    from dna_pipelines.reporting.pictures import matrix_picture
+
+    picture = matrix_picture(matrix)
+    file = project.put_picture(f"{matrix.extractor}-matrix.png", picture)
+    header = ("dataset", "dataset", matrix.metric)
+    return {
+        "n_datasets": len(matrix.names),
+        "heat_map": dg.MetadataValue.md(f"![matrix](data:image/png;base64,{base64.b64encode(picture).decode()})"),
+        "nearest": _table(header, [(a, b, f"{value:.4g}") for a, b, value in matrix.nearest()]),
+        "farthest": _table(header, [(a, b, f"{value:.4g}") for a, b, value in matrix.nearest(farthest=True)]),
+        "file": dg.MetadataValue.path(file),
+    }
+
+
+def columns(schema: pa.Schema) -> dg.TableSchema:
+    """An Arrow schema as Dagster shows it."""
+    return dg.TableSchema([dg.TableColumn(field.name, str(field.type)) for field in schema])
+
+
+def plain(metadata: Mapping[str, dg.MetadataValue]) -> Metadata:
+    """The values of reported metadata."""
+    return {name: value.value for name, value in metadata.items()}
+
+
+def _table(header: tuple[str, ...], rows: list[tuple[Any, ...]]) -> dg.MarkdownMetadataValue:
+    lines = [" | ".join(header), " | ".join("---" for _ in header)]
+    lines += [" | ".join(str(cell).replace("|", "\\|").replace("\n", " ") for cell in row) for row in rows[:_MOST_ROWS]]
+    more = f"\n\n… and {len(rows) - _MOST_ROWS:,} more" if len(rows) > _MOST_ROWS else ""
+    return dg.MetadataValue.md("\n".join(lines) + more)

@@ -1,0 +1,35 @@
+"""Keeps Dagster's partitions equal to the datasets file."""
+
+import dagster as dg
+
+from dna_pipelines.errors import DnaError
+from dna_pipelines.orchestration.leftovers import reap
+from dna_pipelines.orchestration.partitions import DATASETS
+from dna_pipelines.orchestration.workbench import Workbench
+
+
+@dg.sensor(
+    name="watched_datasets",
+    minimum_interval_seconds=30,
+    default_status=dg.DefaultSensorStatus.RUNNING,
+    description="Adds and removes partitions as datasets come and go in data/datasets.yaml, and marks runs as "
+    "failed whose process is gone.",
+)
+def registry_sensor(context: dg.SensorEvaluationContext, workbench: dg.ResourceParam[Workbench]) -> dg.SensorResult:
+    """Ask for the partitions that are missing, and for the removal of those nobody watches."""
+    if reaped := reap(context.instance):
+        context.log.warning("marked as failed, because their process is gone: %s", ", ".join(reaped))
+    try:
+        watched = [dataset.name for dataset in workbench.project.config().datasets]
+    except DnaError as error:
+        return dg.SensorResult(skip_reason=str(error))
+    known = context.instance.get_dynamic_partitions(DATASETS.name or "")
+    added = [name for name in watched if name not in known]
+    removed = [name for name in known if name not in watched]
+    requests: list[dg.AddDynamicPartitionsRequest | dg.DeleteDynamicPartitionsRequest] = [
+        *([DATASETS.build_add_request(added)] if added else []),
+        *([DATASETS.build_delete_request(removed)] if removed else []),
+    ]
+    if not requests:
+        return dg.SensorResult(skip_reason=f"all {len(watched)} watched datasets are partitions")
+    return dg.SensorResult(dynamic_partitions_requests=requests)

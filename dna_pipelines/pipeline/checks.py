@@ -1,0 +1,75 @@
+"""Checks: what has to hold of a manifest or a DNA before anything is built on it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from dna_pipelines.config import DatasetConfig
+from dna_pipelines.storage import Commit, DnaRecord
+
+
+@dataclass(frozen=True)
+class Check:
+    """One finding. A blocking check that fails withholds what comes after, of that dataset alone."""
+
+    name: str
+    passed: bool
+    said: str
+    blocking: bool
+
+
+def check_manifest(dataset: DatasetConfig, commit: Commit) -> list[Check]:
+    """Readable share, emptiness, and enough images and groups."""
+    bounds, n_files = dataset.checks, commit.n_images + commit.n_quarantined
+    share = commit.n_quarantined / n_files if n_files else 0.0
+    readable = Check(
+        "readable",
+        share <= bounds.max_unreadable,
+        f"{commit.n_quarantined:,} of {n_files:,} files are unreadable ({share:.1%}; the bound is "
+        f"{bounds.max_unreadable:.1%}). `dna scan {dataset.name}` lists them; checks.max_unreadable is the bound",
+        blocking=True,
+    )
+    not_empty = Check(
+        "not_empty", commit.n_images > 0, f"{commit.n_images:,} readable images at {dataset.uri}", blocking=False
+    )
+    enough = commit.n_images >= bounds.min_images and (not dataset.group_by or commit.n_groups >= bounds.min_groups)
+    groups = f" in {commit.n_groups:,} groups" if dataset.group_by else ""
+    enough_images = Check(
+        "enough_images",
+        enough,
+        f"{commit.n_images:,} images{groups}; at least {bounds.min_images:,} images"
+        + (f" and {bounds.min_groups:,} groups are wanted" if dataset.group_by else " are wanted"),
+        blocking=False,
+    )
+    return [readable, not_empty, enough_images]
+
+
+def check_dna(dataset: DatasetConfig, record: DnaRecord | None, comparability_key: str) -> list[Check]:
+    """Clipping, and that the DNA is one that the others can be compared with.
+
+    An empty dataset has no DNA, and nothing to find fault with.
+    """
+    if record is None:
+        nothing = "the dataset is empty, so there is no DNA"
+        return [Check(name, True, nothing, blocking=True) for name in ("within_ranges", "comparable")]
+    bound = dataset.checks.max_clipped
+    return [
+        Check(
+            "within_ranges",
+            record.clipped_share <= bound,
+            f"{record.clipped_share:.3%} of all activations are outside the calibrated ranges (bound: {bound:.1%}). "
+            "If these images are the new normal, `dna calibrate` measures the ranges anew",
+            blocking=True,
+        ),
+        Check(
+            "comparable",
+            record.comparability_key == comparability_key,
+            f"measured with comparability key {record.comparability_key}, the extractor's is {comparability_key}",
+            blocking=True,
+        ),
+    ]
+
+
+def blocked(checks: list[Check]) -> str | None:
+    """Why what comes after is withheld; None if it is not."""
+    return "; ".join(check.said for check in checks if check.blocking and not check.passed) or None

@@ -1,0 +1,91 @@
+"""Comparisons: the pairs of the matrix, and one pair in detail."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from dna_pipelines.comparison import Comparison, LayerMeasures, Selection, compare, layer_distances
+from dna_pipelines.distributions import Layers
+from dna_pipelines.dna import Dna, dna_id
+from dna_pipelines.errors import NothingToCompare
+from dna_pipelines.pipeline.progress import Progress, Silent
+from dna_pipelines.pipeline.project import Project
+from dna_pipelines.pipeline.versions import current_dnas, find_commit, used_extractor, wanted_pairs
+
+
+@dataclass(frozen=True)
+class PairsUpdated:
+    """What updating the pairs of an extractor took."""
+
+    extractor: str
+    dnas: dict[str, str]
+    """The id of the current DNA of each dataset that has one."""
+    n_computed: int
+    n_reused: int
+    left_out: tuple[str, ...]
+    """Watched datasets without a current DNA (empty, or not yet fitted)."""
+
+
+def update_pairs(project: Project, extractor: str, progress: Progress | None = None) -> PairsUpdated:
+    """Compute the layer distances of every pair of current DNAs that lacks them."""
+    store, key = project.lake.fingerprints, used_extractor(project, extractor).comparability_key
+    pairs, n_known, wanted_id = wanted_pairs(project, extractor)
+    current = current_dnas(project, extractor)
+    if pairs:
+        record = store.dna_record(pairs[0][0])
+        layers = Layers.from_key(record.layers if record else [])
+        places = {name: place for place, name in enumerate(layers.names)}
+
+        def measures(identity: str, layer: str) -> LayerMeasures:
+            return LayerMeasures(*store.dna_layer(identity, places[layer]))
+
+        with (progress or Silent()).task(f"comparing {extractor}", len(pairs) * len(layers)) as advance:
+            project.lake.distances.put_layers(key, layer_distances(pairs, layers, measures, advance))
+    project.lake.distances.note_complete(key, wanted_id)
+    watched = [dataset.name for dataset in project.config().datasets]
+    left_out = tuple(name for name in watched if name not in current)
+    return PairsUpdated(extractor, current, len(pairs), n_known, left_out)
+
+
+def compare_pair(
+    project: Project,
+    a: str,
+    b: str,
+    *,
+    extractor: str | None = None,
+    layers: Sequence[str] = (),
+    neurons: Sequence[str] = (),
+) -> tuple[Comparison, dict[str, Any]]:
+    """Compare two datasets or versions, keep their neuron distances, and sum up a selection.
+
+    Args:
+        project: where they are.
+        a, b: `NAME`, `NAME@SEQ`, `NAME@-1` (the version before) or `NAME@VERSION_ID`.
+        extractor: one of the project's; the first by default.
+        layers, neurons: see `Selection.of`.
+    """
+    name = extractor or project.config().extractors[0].name
+    left, right = (find_dna(project, reference, name) for reference in (a, b))
+    comparison = compare(left, right)
+    project.lake.distances.put_neurons(comparison)
+    summary = comparison.summary(Selection.of(left.layers, layers, neurons))
+    return comparison, {"extractor": name, **summary}
+
+
+def find_dna(project: Project, reference: str, extractor: str) -> Dna:
+    """The DNA of a dataset or version.
+
+    Raises:
+        UnknownName: when there is no such dataset or version.
+        NothingToCompare: when it has no DNA.
+    """
+    commit = find_commit(project, reference)
+    if commit.n_images == 0:
+        raise NothingToCompare(f"{reference} is empty: it has no readable image, so there is no DNA to compare")
+    key = used_extractor(project, extractor).comparability_key
+    identity = dna_id(key, commit.version_id)
+    if project.lake.fingerprints.dna_record(identity) is None:
+        raise NothingToCompare(f"{reference} has no DNA of {extractor} yet; run `dna run`")
+    return project.lake.fingerprints.dna(identity, reference)

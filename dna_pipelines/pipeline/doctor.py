@@ -1,0 +1,72 @@
+"""Examining a project: what works, and what to do about what does not."""
+
+from __future__ import annotations
+
+import platform
+import shutil
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from importlib.metadata import version
+
+import dna_pipelines
+from dna_pipelines.errors import DnaError
+from dna_pipelines.pipeline.project import Project
+
+_LITTLE_SPACE_GB = 2.0
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that was examined."""
+
+    what: str
+    ok: bool
+    said: str
+
+
+def examine(project: Project) -> Iterator[Finding]:
+    """Examine everything, without changing anything but a trial file in the lake."""
+    packages = ", ".join(f"{name} {version(name)}" for name in ("dagster", "torch", "pyarrow", "duckdb", "numpy"))
+    yield Finding("installation", True, f"dna_pipelines {dna_pipelines.__version__}, {packages}")
+    yield _try("torch", _torch)
+    yield _try("datasets file", lambda: f"{len(project.config().datasets)} datasets in {project.file.path}")
+    yield _try("lake", lambda: _lake(project))
+    yield _try("SQL", lambda: f"{len(project.catalog.views())} views over the lake")
+    free_gb = shutil.disk_usage(project.root).free / 1e9
+    yield Finding("disk", free_gb > _LITTLE_SPACE_GB, f"{free_gb:,.1f} GB free at {project.root}")
+    try:
+        config = project.config()
+    except DnaError:
+        return
+    for dataset in config.datasets:
+        yield _try(f"place of {dataset.name}", lambda: f"{len(project.source(dataset).list().entries):,} images")  # noqa: B023 (called at once)
+    for extractor in config.extractors:
+        yield _try(f"extractor {extractor.name}", lambda: _extractor(extractor.name, extractor.device))  # noqa: B023
+
+
+def _try(what: str, examined: Callable[[], str]) -> Finding:
+    try:
+        return Finding(what, True, examined())
+    except Exception as error:  # noqa: BLE001 (whatever is wrong is what was asked for)
+        said = str(error) if isinstance(error, DnaError) else f"{type(error).__name__}: {error}"
+        return Finding(what, False, said)
+
+
+def _torch() -> str:
+    import torch
+
+    devices = [torch.cuda.get_device_name(index) for index in range(torch.cuda.device_count())]
+    return f"{torch.get_num_threads()} threads on {platform.machine()}; GPUs: {', '.join(devices) or 'none'}"
+
+
+def _extractor(name: str, device: str) -> str:
+    from dna_pipelines.extraction.registry import load_extractor
+
+    extractor = load_extractor(name, device=device)
+    return f"{len(extractor.layers)} layers, {extractor.layers.n_neurons:,} neurons, on {device}"
+
+
+def _lake(project: Project) -> str:
+    project.lake.try_writing()
+    n_dnas = len(project.lake.fingerprints.dna_records())
+    return f"{n_dnas} DNAs in {project.lake.layout.root}"

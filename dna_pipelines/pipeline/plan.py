@@ -1,0 +1,200 @@
+"""What has to be done to bring everything up to date, found without computing anything."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+from dna_pipelines.config import DatasetConfig, ExtractorConfig
+from dna_pipelines.dna import dna_id
+from dna_pipelines.errors import UserError
+from dna_pipelines.extraction.stamp import extractor_stamp
+from dna_pipelines.manifests import Manifest
+from dna_pipelines.pipeline.checks import blocked, check_manifest
+from dna_pipelines.pipeline.ingest import Look, draft, look
+from dna_pipelines.pipeline.progress import Progress, Silent
+from dna_pipelines.pipeline.project import Project
+from dna_pipelines.pipeline.versions import wanted_pairs
+from dna_pipelines.storage import Commit
+
+State = Literal["new", "changed", "unchanged", "failed"]
+
+
+@dataclass(frozen=True)
+class DatasetPlan:
+    """What a dataset needs."""
+
+    dataset: DatasetConfig
+    state: State
+    seen: Look | None = None
+    problem: str | None = None
+    extractors: tuple[str, ...] = ()
+    """Extractors whose DNA of the committed version is missing."""
+
+    @property
+    def name(self) -> str:
+        """The dataset's name."""
+        return self.dataset.name
+
+
+@dataclass(frozen=True)
+class ExtractorPlan:
+    """What an extractor needs."""
+
+    config: ExtractorConfig
+    to_load: bool
+    """It was never used here, or may have changed since: its ranges are looked up or calibrated."""
+    n_pairs: int = 0
+    """Pairs to compare, as far as they are known before anything is fitted."""
+    n_pairs_known: int = 0
+    """Pairs that are compared already."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What there is to do."""
+
+    datasets: tuple[DatasetPlan, ...]
+    extractors: tuple[ExtractorPlan, ...]
+    forgotten: tuple[str, ...] = ()
+    """Datasets of the lake that are no longer watched."""
+
+    @property
+    def nothing_to_do(self) -> bool:
+        """Whether everything is up to date (failed places aside)."""
+        idle = all(plan.state in ("unchanged", "failed") and not plan.extractors for plan in self.datasets)
+        return idle and not any(plan.to_load or plan.n_pairs for plan in self.extractors)
+
+
+def make_plan(project: Project, only: tuple[str, ...] = (), progress: Progress | None = None) -> Plan:
+    """Look at every watched dataset and at what the lake has.
+
+    Args:
+        project: what to bring up to date.
+        only: names of datasets; all of them where empty.
+        progress: shows the listing.
+    """
+    config = project.config()
+    chosen = [project.file.dataset(name) for name in dict.fromkeys(only)] or list(config.datasets)
+    records = {extractor.name: project.lake.fingerprints.extractor(extractor.name) for extractor in config.extractors}
+    stale = {
+        extractor.name
+        for extractor in config.extractors
+        if (record := records[extractor.name]) is None or record.stamp != extractor_stamp(extractor)
+    }
+    keys = {name: record.comparability_key for name, record in records.items() if record}
+    plans: list[DatasetPlan] = []
+    with (progress or Silent()).task("looking", len(chosen)) as advance:
+        for dataset in chosen:
+            plans.append(_plan_dataset(project, dataset, keys))
+            advance(1)
+    extractors = []
+    for extractor in config.extractors:
+        lacking, n_known, _ = ([], 0, "") if extractor.name in stale else wanted_pairs(project, extractor.name)
+        extractors.append(ExtractorPlan(extractor, extractor.name in stale, len(lacking), n_known))
+    watched = {dataset.name for dataset in config.datasets}
+    forgotten = tuple(name for name in project.lake.versions.datasets() if name not in watched)
+    return Plan(tuple(plans), tuple(extractors), forgotten)
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """What a run would do to one dataset."""
+
+    name: str
+    state: State
+    changes: dict[str, int] = field(default_factory=dict)
+    n_images: int = 0
+    n_to_extract: dict[str, int] = field(default_factory=dict)
+    """By extractor."""
+    extraction_s: float | None = None
+    """From the speed of earlier extractions here; None before the first."""
+    problem: str | None = None
+
+
+def estimate(project: Project, plan: Plan, progress: Progress | None = None) -> list[Estimate]:
+    """What a run would do, reading new files but writing nothing."""
+    records = project.lake.fingerprints.dna_records()
+    found = []
+    for item in plan.datasets:
+        if item.state == "failed" or item.seen is None:
+            found.append(Estimate(item.name, item.state, problem=item.problem))
+            continue
+        latest = item.seen.latest
+        if latest is None or not item.seen.is_current:
+            try:
+                manifest, diff = draft(project, item.seen, progress)
+            except UserError as error:
+                found.append(Estimate(item.name, "failed", problem=str(error)))
+                continue
+            changes = diff.counts()
+        else:
+            manifest, changes = project.lake.versions.manifest(latest), {}
+        to_extract: dict[str, int] = {}
+        seconds: float | None = 0.0
+        for extractor in plan.extractors:
+            name = extractor.config.name
+            n_images = _n_to_extract(project, name, manifest)
+            to_extract[name] = n_images
+            measured = [r for r in records if r.extractor == name and r.n_images_extracted and r.extraction_s]
+            speed = (
+                sum(r.n_images_extracted for r in measured) / sum(r.extraction_s for r in measured)
+                if measured
+                else None
+            )
+            if n_images:
+                seconds = None if seconds is None or speed is None else seconds + n_images / speed
+        found.append(Estimate(item.name, item.state, changes, len(manifest.readable), to_extract, seconds))
+    return found
+
+
+def _n_to_extract(project: Project, extractor: str, manifest: Manifest) -> int:
+    store = project.lake.fingerprints
+    record = store.extractor(extractor)
+    if record is None:
+        return len(manifest.readable)
+    if store.dna_record(dna_id(record.comparability_key, manifest.version_id)):
+        return 0
+
+    def is_there(shard_id: str) -> bool:
+        return store.find_partial(record.comparability_key, record.compute_key, shard_id) is not None
+
+    return sum(
+        len(shard)
+        for shard in manifest.shards
+        if not is_there(shard.id) and not (shard.parents and all(map(is_there, shard.parents)))
+    )
+
+
+def missing_dnas(project: Project, dataset: str) -> tuple[str, ...]:
+    """The extractors whose DNA of a dataset's last commit is missing."""
+    names = [extractor.name for extractor in project.config().extractors]
+    records = [record for name in names if (record := project.lake.fingerprints.extractor(name))]
+    keys = {record.name: record.comparability_key for record in records}
+    return _missing_dnas(project, project.file.dataset(dataset), project.lake.versions.latest(dataset), keys)
+
+
+def held_back(project: Project, dataset: str) -> str | None:
+    """Why the last commit of a dataset gets no DNA; None if nothing withholds it."""
+    commit = project.lake.versions.latest(dataset)
+    reason = blocked(check_manifest(project.file.dataset(dataset), commit)) if commit else None
+    return f"held back: {reason}" if reason else None
+
+
+def _plan_dataset(project: Project, dataset: DatasetConfig, keys: dict[str, str]) -> DatasetPlan:
+    try:
+        seen = look(project, dataset)
+    except UserError as error:
+        return DatasetPlan(dataset, "failed", problem=str(error))
+    state: State = "unchanged" if seen.is_current else "new" if seen.latest is None else "changed"
+    problem = held_back(project, dataset.name) if seen.is_current else None
+    return DatasetPlan(dataset, state, seen, problem, _missing_dnas(project, dataset, seen.latest, keys))
+
+
+def _missing_dnas(
+    project: Project, dataset: DatasetConfig, commit: Commit | None, keys: dict[str, str]
+) -> tuple[str, ...]:
+    if commit is None or commit.n_images == 0 or blocked(check_manifest(dataset, commit)):
+        return ()
+    store = project.lake.fingerprints
+    return tuple(name for name, key in keys.items() if store.dna_record(dna_id(key, commit.version_id)) is None)

@@ -1,0 +1,97 @@
+"""A project: a folder with `data/datasets.yaml`, its lake and its Dagster home."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from functools import cached_property
+from pathlib import Path
+
+from dna_pipelines.config import DatasetConfig, DatasetsFile, ExtractorConfig, WatchConfig
+from dna_pipelines.errors import ConfigError, UnknownName
+from dna_pipelines.reporting import Matrix
+from dna_pipelines.sources import Source, open_source
+from dna_pipelines.storage import Catalog, Lake
+from dna_pipelines.storage.files import replace
+
+DATASETS_FILE = Path("data") / "datasets.yaml"
+
+
+class Project:
+    """Where everything of one project is. One installation serves many."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root.resolve()
+        self.file = DatasetsFile(self.root / DATASETS_FILE)
+
+    @staticmethod
+    def find(root: str | Path | None = None, environment: Mapping[str, str] = os.environ) -> Project:
+        """The project at `root`, else at DNA_ROOT, else in the nearest folder above that has one.
+
+        Raises:
+            ConfigError: when a root that was named is no folder.
+        """
+        named = root or environment.get("DNA_ROOT")
+        if named:
+            path = Path(named).expanduser()
+            if not path.is_dir():
+                raise ConfigError(f"{path} is not a folder; make it, or name another with --root or DNA_ROOT")
+            return Project(path)
+        here = Path.cwd()
+        for folder in (here, *here.parents):
+            if (folder / DATASETS_FILE).exists():
+                return Project(folder)
+        return Project(here)
+
+    @cached_property
+    def lake(self) -> Lake:
+        """Everything measured."""
+        return Lake(self.root / "data" / "lake")
+
+    @property
+    def catalog(self) -> Catalog:
+        """SQL over the lake."""
+        return Catalog(self.lake.layout)
+
+    def publish(self) -> None:
+        """Let SQL, here and in the duckdb shell, see the datasets file and the lake as they are now."""
+        watched = [entry.model_dump(mode="json", include={"name", "uri", "tags"}) for entry in self.config().datasets]
+        self.lake.prepare()
+        self.lake.versions.register(watched)
+        self.catalog.export()
+
+    def matrix(self, extractor: str, metric: str = "emd_bins") -> Matrix:
+        """The distances between all watched datasets that have a DNA, in the order of the datasets file."""
+        self.extractor_config(extractor)
+        self.publish()
+        names = [dataset.name for dataset in self.config().datasets]
+        return Matrix.from_rows(extractor, metric, names, self.catalog.rows("FROM matrix"))
+
+    def put_picture(self, name: str, png: bytes) -> Path:
+        """Keep a picture where people find it, in `data/reports/`."""
+        path = self.root / "data" / "reports" / name
+        replace(path, png)
+        return path
+
+    @property
+    def dagster_home(self) -> Path:
+        """Where Dagster keeps its runs and events."""
+        return self.root / "data" / "dagster"
+
+    def config(self) -> WatchConfig:
+        """The datasets file as it is now."""
+        return self.file.load()
+
+    def source(self, dataset: DatasetConfig) -> Source:
+        """The place of a dataset; relative uris are taken from the project's root."""
+        own = [self.root / "data" / name for name in ("lake", "dagster", "reports")]
+        return open_source(dataset.uri, base=self.root, globs=dataset.globs, exclude=dataset.exclude, without=own)
+
+    def extractor_config(self, name: str) -> ExtractorConfig:
+        """One extractor of the datasets file."""
+        extractors = self.config().extractors
+        for extractor in extractors:
+            if extractor.name == name:
+                return extractor
+        known = ", ".join(extractor.name for extractor in extractors)
+        raise UnknownName(f"'{name}' is no extractor of this project; its datasets file has: {known}")

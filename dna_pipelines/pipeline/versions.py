@@ -1,0 +1,123 @@
+"""Names of versions, and which DNAs and pairs are current. Nothing is computed here."""
+
+from __future__ import annotations
+
+import re
+from typing import NamedTuple
+
+from dna_pipelines.dna import dna_id
+from dna_pipelines.errors import NothingToCompare, UnknownName
+from dna_pipelines.identity import stable_hash
+from dna_pipelines.pipeline.checks import blocked, check_dna
+from dna_pipelines.pipeline.project import Project
+from dna_pipelines.storage import Commit
+from dna_pipelines.storage.records import ExtractorRecord
+
+Pair = tuple[str, str]
+
+
+def current_dnas(project: Project, extractor: str) -> dict[str, str]:
+    """The id of the current DNA of each watched dataset that has one, and whose checks do not withhold it."""
+    record = used_extractor(project, extractor)
+    found = {}
+    for dataset in project.config().datasets:
+        commit = project.lake.versions.latest(dataset.name)
+        if commit and commit.n_images:
+            identity = dna_id(record.comparability_key, commit.version_id)
+            dna = project.lake.fingerprints.dna_record(identity)
+            if dna and not blocked(check_dna(dataset, dna, record.comparability_key)):
+                found[dataset.name] = identity
+    return found
+
+
+class WantedPairs(NamedTuple):
+    """The pairs of a matrix. `id` is that of the DNAs it is made of."""
+
+    lacking: list[Pair]
+    n_known: int
+    id: str
+
+
+def wanted_pairs(project: Project, extractor: str) -> WantedPairs:
+    """The pairs of current DNAs that are not compared yet, and how many are.
+
+    Besides all pairs of datasets, every dataset is compared with what it was before its last change.
+    """
+    key = used_extractor(project, extractor).comparability_key
+    ids, changes = wanted_dnas(project, extractor)
+    n_wanted = len(ids) * (len(ids) - 1) // 2 + sum(pair[0] not in ids or pair[1] not in ids for pair in changes)
+    wanted_id = stable_hash([ids, changes])
+    if project.lake.distances.is_complete(key, wanted_id):
+        return WantedPairs([], n_wanted, wanted_id)
+    wanted = {(a, b) for place, a in enumerate(ids) for b in ids[place + 1 :]} | set(changes)
+    lacking = wanted - project.lake.distances.known_pairs(key)
+    return WantedPairs(sorted(lacking), len(wanted) - len(lacking), wanted_id)
+
+
+def wanted_dnas(project: Project, extractor: str) -> tuple[list[str], list[Pair]]:
+    """What the matrix is made of: the ids of current DNAs, and each dataset's pair of before and after."""
+    key = used_extractor(project, extractor).comparability_key
+    current = current_dnas(project, extractor)
+    changes = set()
+    for name, identity in current.items():
+        if (before := _previous_dna(project, name, key)) and before != identity:
+            changes.add((min(before, identity), max(before, identity)))
+    return sorted(set(current.values())), sorted(changes)
+
+
+def find_commit(project: Project, reference: str) -> Commit:
+    """The commit that a reference names."""
+    name, _, version = reference.partition("@")
+    versions = project.lake.versions
+    latest = versions.latest(name)
+    if latest is None:
+        if any(dataset.name == name for dataset in project.config().datasets):
+            raise NothingToCompare(f"{name} was never scanned; run `dna run`")
+        known = sorted({*versions.datasets(), *(dataset.name for dataset in project.config().datasets)})
+        raise UnknownName(f"there is no dataset '{name}'; there are: {', '.join(known) or 'none'}")
+    if not version:
+        return latest
+    history = _distinct(versions.history(name))
+    if re.fullmatch(r"-?[0-9]{1,11}", version):
+        number = int(version)
+        if number < 0 and -number < len(history):
+            return history[number - 1]
+        found = [commit for commit in history if commit.seq == number]
+    else:
+        found = []
+    if not found:
+        found = [commit for commit in history if commit.version_id.startswith(version)]
+    if not found:
+        there = ", ".join(f"{commit.seq} ({commit.version_id[:8]})" for commit in history)
+        raise UnknownName(f"{name} has no version '{version}'; it has: {there}")
+    return found[-1]
+
+
+def _distinct(history: list[Commit]) -> list[Commit]:
+    """Commits that changed the version; a rename or a touched file does not."""
+    return [
+        commit
+        for place, commit in enumerate(history)
+        if place == 0 or commit.version_id != history[place - 1].version_id
+    ]
+
+
+def used_extractor(project: Project, name: str) -> ExtractorRecord:
+    """The keys of an extractor that has been used here."""
+    project.extractor_config(name)
+    record = project.lake.fingerprints.extractor(name)
+    if record is None:
+        raise NothingToCompare(f"{name} was never used here; run `dna run`")
+    return record
+
+
+def _previous_dna(project: Project, dataset: str, key: str) -> str | None:
+    latest = project.lake.versions.latest(dataset)
+    seq = latest.seq - 1 if latest else 0
+    while latest and seq > 0:
+        commit = project.lake.versions.commit(dataset, seq)
+        if commit.version_id != latest.version_id:
+            identity = dna_id(key, commit.version_id)
+            return identity if project.lake.fingerprints.dna_record(identity) else None
+        seq -= 1
+    return None

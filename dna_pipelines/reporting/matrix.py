@@ -1,0 +1,62 @@
+"""The comparison matrix of one extractor, as people read it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+METRICS = {
+    "emd_bins": "EMD in bins: how far mass has to move, mean over neurons",
+    "emd_range": "EMD as a share of the activation range, mean over neurons",
+    "nfd": "NFD in squared activation units, mean over neurons",
+    "fd": "FD in squared activation units, mean over layers with a covariance",
+}
+"""The columns of the view `matrix` that can be shown."""
+
+
+@dataclass(frozen=True, eq=False)
+class Matrix:
+    """Distances between datasets: (n, n), NaN where a pair is not compared yet."""
+
+    extractor: str
+    metric: str
+    names: tuple[str, ...]
+    values: NDArray[np.float64]
+
+    @staticmethod
+    def from_rows(extractor: str, metric: str, names: Iterable[str], rows: Iterable[Mapping[str, Any]]) -> Matrix:
+        """From rows of the view `matrix`; datasets that occur in none are left out.
+
+        Args:
+            extractor: whose rows to take.
+            metric: one of `METRICS`.
+            names: the order of the datasets.
+            rows: of the view `matrix`.
+        """
+        found = {(row["dataset_a"], row["dataset_b"]): row[metric] for row in rows if row["extractor"] == extractor}
+        there = {name for pair in found for name in pair}
+        kept = tuple(name for name in names if name in there)
+        place = {name: index for index, name in enumerate(kept)}
+        values = np.full((len(kept), len(kept)), np.nan)
+        np.fill_diagonal(values, 0.0)
+        for (a, b), value in found.items():
+            if a in place and b in place and value is not None:
+                values[place[a], place[b]] = value
+        return Matrix(extractor, metric, kept, values)
+
+    def to_json(self) -> dict[str, Any]:
+        """The matrix as a JSON value; a pair that is not compared yet is null."""
+        values = [[None if np.isnan(value) else float(value) for value in row] for row in self.values]
+        return {"extractor": self.extractor, "metric": self.metric, "datasets": list(self.names), "values": values}
+
+    def nearest(self, n_pairs: int = 5, *, farthest: bool = False) -> list[tuple[str, str, float]]:
+        """The pairs with the smallest (or largest) distances."""
+        first, second = np.triu_indices(len(self.names), 1)
+        values = self.values[first, second]
+        order = np.argsort(-values if farthest else values)
+        chosen = [index for index in order if np.isfinite(values[index])][:n_pairs]
+        return [(self.names[first[index]], self.names[second[index]], float(values[index])) for index in chosen]

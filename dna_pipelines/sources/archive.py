@@ -1,0 +1,79 @@
+"""A .zip archive, local or remote. Members are read in place and never extracted to disk."""
+
+from __future__ import annotations
+
+import errno
+import lzma
+import threading
+import zipfile
+import zlib
+
+from dna_pipelines.errors import SourceError, Unreadable
+from dna_pipelines.sources.base import Entry, Listing, Selection
+from dna_pipelines.sources.remote import file_system_of
+
+
+class ZipSource:
+    """The members of an archive. A member is known by its size and CRC, so rewriting the archive costs nothing."""
+
+    def __init__(self, uri: str, selection: Selection) -> None:
+        self._uri = uri
+        self._selection = selection
+        self._local = threading.local()
+
+    def list(self) -> Listing:
+        """Read the archive's directory."""
+        try:
+            infos = self._archive().infolist()
+        except Exception as error:
+            raise SourceError(
+                f"{self._uri} cannot be opened as a zip archive: {type(error).__name__}: {error}"
+            ) from error
+        entries, n_ignored, seen = [], 0, set[bytes]()
+        for info in infos:
+            path = _raw_name(info)
+            if info.is_dir():
+                continue
+            if not self._selection(path) or path in seen:
+                n_ignored += 1
+                continue
+            seen.add(path)
+            entries.append(Entry(path, info.file_size, f"{info.file_size:x}-{info.CRC:08x}"))
+        return Listing(sorted(entries, key=lambda entry: entry.path), n_ignored)
+
+    def read(self, path: bytes) -> bytes:
+        """Read one member."""
+        archive = self._archive()
+        try:
+            return archive.read(self._local.members[path])
+        except KeyError as error:
+            raise FileNotFoundError(f"{self._uri} has no member {path!r}") from error
+        except OSError as error:
+            # bz2 calls damaged data so, and a member that lies outside the file is an invalid argument.
+            if str(error) != "Invalid data stream" and error.errno != errno.EINVAL:
+                raise
+            raise Unreadable("corrupt", f"the archive's member cannot be read: {error}") from error
+        except (
+            zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, RuntimeError, NotImplementedError, ValueError,
+        ) as error:  # fmt: skip
+            # RuntimeError: encrypted; NotImplementedError: a compression that zipfile lacks; ValueError: a name
+            # that is not UTF-8 although it says so, or a negative place.
+            raise Unreadable("corrupt", f"the archive's member cannot be read: {error}") from error
+
+    def _archive(self) -> zipfile.ZipFile:
+        """One handle a thread: a shared one would serialise reading."""
+        archive: zipfile.ZipFile | None = getattr(self._local, "archive", None)
+        if archive is None:
+            fs, path = file_system_of(self._uri)
+            archive = zipfile.ZipFile(fs.open(path, "rb"))
+            self._local.archive = archive
+            self._local.members = {}
+            for info in archive.infolist():
+                self._local.members.setdefault(_raw_name(info), info)
+        return archive
+
+
+def _raw_name(info: zipfile.ZipInfo) -> bytes:
+    """The name as the archive stores it (zipfile decodes names without the UTF-8 flag as cp437)."""
+    utf8 = info.flag_bits & 0x800
+    return info.orig_filename.encode("utf-8" if utf8 else "cp437", "surrogateescape")

@@ -1,0 +1,87 @@
+"""A folder tree on this machine. Paths are bytes, because file names are."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from stat import S_ISREG
+
+from dna_pipelines.errors import SourceError
+from dna_pipelines.sources.base import Entry, Listing, Selection
+
+
+class FolderSource:
+    """Files below a local folder; links are followed."""
+
+    def __init__(self, root: Path, selection: Selection, *, without: Sequence[Path] = ()) -> None:
+        """`without` are folders that are never entered: where the project keeps its own files."""
+        self._without = {os.path.realpath(os.fsencode(folder)) for folder in without}
+        self._root = os.fsencode(root)
+        self._selection = selection
+
+    def list(self) -> Listing:
+        """Walk the tree; a link to a folder that contains it is not followed."""
+        if not os.path.isdir(self._root):
+            kind = "is a file, not a folder" if os.path.exists(self._root) else "does not exist"
+            raise SourceError(f"{os.fsdecode(self._root)} {kind}")
+        entries: list[Entry] = []
+        n_ignored = 0
+        stack, followed = [b""], set[bytes]()
+        while stack:
+            prefix = stack.pop()
+            folder = self._root + b"/" + prefix
+            try:
+                # In order, so that of two links to one folder the same is followed at every scan.
+                found = sorted(os.scandir(folder), key=lambda item: item.name)
+            except OSError as error:
+                if not prefix:
+                    raise SourceError(f"{os.fsdecode(folder)} cannot be listed: {error.strerror}") from error
+                entries.append(Entry(prefix, 0, "unlistable", None, f"folder cannot be listed: {error.strerror}"))
+                continue
+            for item in found:
+                path = prefix + item.name
+                if _is_dir(item):
+                    if self._without and os.path.realpath(item.path) in self._without:
+                        continue
+                    if not item.is_symlink() or _may_follow(folder, item.path, followed):
+                        stack.append(path + b"/")
+                elif self._selection(path):
+                    entries.append(_entry(path, item))
+                else:
+                    n_ignored += 1
+        entries.sort()
+        return Listing(entries, n_ignored)
+
+    def read(self, path: bytes) -> bytes:
+        """Read one file, relative to the folder."""
+        with open(os.path.join(self._root, path), "rb") as file:
+            return file.read()
+
+
+def _is_dir(item: os.DirEntry[bytes]) -> bool:
+    try:
+        return item.is_dir()
+    except OSError:
+        # A link to itself, or into a folder that may not be entered; `_entry` says why.
+        return False
+
+
+def _entry(path: bytes, item: os.DirEntry[bytes]) -> Entry:
+    try:
+        status = item.stat()
+    except OSError as error:
+        return Entry(path, 0, "broken", None, f"cannot be opened: {error.strerror}")
+    if not S_ISREG(status.st_mode):
+        return Entry(path, 0, "special", None, "not a regular file")
+    size, modified_ns = status.st_size, status.st_mtime_ns
+    return Entry(path, size, f"{size:x}-{modified_ns:x}", modified_ns)
+
+
+def _may_follow(folder: bytes, link: bytes, followed: set[bytes]) -> bool:
+    """Each linked folder is entered once, and never one that contains the link: loops would not end."""
+    here, target = os.path.realpath(folder), os.path.realpath(link)
+    if target in followed or here == target or here.startswith(target.rstrip(b"/") + b"/"):
+        return False
+    followed.add(target)
+    return True

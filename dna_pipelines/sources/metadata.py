@@ -1,0 +1,80 @@
+"""Metadata beside the images: a table joined to the manifest by image path."""
+
+from __future__ import annotations
+
+import io
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import fsspec
+import pyarrow as pa
+import pyarrow.csv
+import pyarrow.json
+import pyarrow.parquet
+
+from dna_pipelines.config import MetadataConfig
+from dna_pipelines.errors import SourceError
+from dna_pipelines.sources.opening import resolve_uri
+from dna_pipelines.sources.remote import signature_of
+
+
+def metadata_signature(config: MetadataConfig, base: Path) -> str:
+    """What changes when the table does."""
+    place = resolve_uri(config.uri, base)
+    try:
+        fs, path = fsspec.core.url_to_fs(place)
+        return signature_of(fs.info(path))
+    except Exception as error:
+        raise SourceError(f"the metadata table {place} cannot be reached: {type(error).__name__}: {error}") from error
+
+
+def read_metadata(config: MetadataConfig, base: Path) -> dict[str, dict[str, str]]:
+    """The table as text values by image path; empty cells are left out.
+
+    Raises:
+        SourceError: when it cannot be read, or lacks a column, or names a path twice.
+    """
+    place = resolve_uri(config.uri, base)
+    try:
+        with fsspec.open(place, "rb") as file:
+            table = _read(place, file)
+    except Exception as error:
+        raise SourceError(f"the metadata table {place} cannot be read: {type(error).__name__}: {error}") from error
+    wanted = config.columns or tuple(name for name in table.column_names if name != config.path_column)
+    missing = [name for name in (config.path_column, *wanted) if name not in table.column_names]
+    if missing:
+        raise SourceError(f"{place} has no column {', '.join(missing)}; it has: {', '.join(table.column_names)}")
+    twice = [name for name in (config.path_column, *wanted) if table.column_names.count(name) > 1]
+    if twice:
+        raise SourceError(f"{place} has more than one column {twice[0]}")
+    paths = [str(path) for path in table[config.path_column].to_pylist()]
+    if len(set(paths)) < len(paths):
+        again = next(path for path, count in Counter(paths).items() if count > 1)
+        raise SourceError(f"{place} has more than one row for {again}")
+    columns = {name: table[name].to_pylist() for name in wanted}
+    return {
+        path: {name: str(values[row]) for name, values in columns.items() if values[row] is not None}
+        for row, path in enumerate(paths)
+    }
+
+
+def _read(place: str, file: Any) -> pa.Table:
+    suffix = place.lower().rpartition(".")[2]
+    if suffix == "parquet":
+        return pyarrow.parquet.read_table(file)
+    if suffix in ("jsonl", "ndjson", "json"):
+        return pyarrow.json.read_json(file)
+    if suffix in ("csv", "tsv"):
+        delimiter = "\t" if suffix == "tsv" else ","
+        return _read_text(file.read(), pyarrow.csv.ParseOptions(delimiter=delimiter))
+    raise ValueError("use a .csv, .tsv, .jsonl or .parquet file")
+
+
+def _read_text(data: bytes, options: pyarrow.csv.ParseOptions) -> pa.Table:
+    """A table of text: types would be guessed from the values, and patient 007 would become 7."""
+    header = pyarrow.csv.open_csv(io.BytesIO(data), parse_options=options).schema.names
+    text = pyarrow.csv.ConvertOptions(
+        column_types=dict.fromkeys(header, pa.string()), null_values=[""], strings_can_be_null=True
+    )
+    return pyarrow.csv.read_csv(io.BytesIO(data), parse_options=options, convert_options=text)

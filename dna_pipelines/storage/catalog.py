@@ -1,0 +1,165 @@
+"""The catalog: DuckDB views over the files of the lake.
+
+The lake is the truth; a view is a glob over files that are either whole or absent. `catalog.sql` and
+`catalog.duckdb` in the lake hold the same views for the duckdb shell.
+"""
+
+from __future__ import annotations
+
+import re
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import duckdb
+
+from dna_pipelines.errors import UserError
+from dna_pipelines.storage.files import draft_of, replace
+from dna_pipelines.storage.layout import Layout
+
+_TABLES: dict[str, tuple[str, str]] = {
+    # name: (glob below the lake, columns where there is no file yet)
+    "registry": ("registry.json", "name VARCHAR, uri VARCHAR, tags MAP(VARCHAR, VARCHAR)"),
+    "commits": (
+        "datasets/*/commits/*.json",
+        """dataset VARCHAR, uri VARCHAR, seq BIGINT, version_id VARCHAR, manifest_id VARCHAR, raw_version VARCHAR,
+        n_images BIGINT, n_quarantined BIGINT, n_ignored BIGINT, n_groups BIGINT, n_bytes BIGINT,
+        shards STRUCT(shard_id VARCHAR, n_images BIGINT, parents VARCHAR[])[], changes MAP(VARCHAR, BIGINT),
+        created_at TIMESTAMP""",
+    ),
+    "extractors": (
+        "extractors/*.json",
+        """name VARCHAR, fingerprint VARCHAR, ranges_id VARCHAR, comparability_key VARCHAR, compute_key VARCHAR,
+        recorded_at TIMESTAMP""",
+    ),
+    "dna_records": (
+        "dna/records/*.json",
+        """dna_id VARCHAR, extractor VARCHAR, comparability_key VARCHAR, version_id VARCHAR, n_images BIGINT,
+        n_neurons BIGINT, shards VARCHAR[], compute_keys VARCHAR[], n_dead BIGINT,
+        clipped_share DOUBLE, n_images_extracted BIGINT, extraction_s DOUBLE, created_at TIMESTAMP""",
+    ),
+    "manifest_rows": (
+        "current/*.parquet",
+        """dataset VARCHAR, path VARCHAR, path_bytes BLOB, digest VARCHAR, "group" VARCHAR, size_bytes BIGINT,
+        width_px INTEGER, height_px INTEGER, format VARCHAR, shard_id VARCHAR, block SMALLINT, status VARCHAR,
+        reason VARCHAR, detail VARCHAR, signature VARCHAR, unsettled BOOLEAN, metadata MAP(VARCHAR, VARCHAR)""",
+    ),
+    "dna_histogram": (
+        "dna/histogram/*.parquet",
+        """dna_id VARCHAR, layer VARCHAR, neuron INTEGER, kind VARCHAR, n_values UBIGINT, clipped_low UBIGINT,
+        clipped_high UBIGINT, n_zero UBIGINT, n_nan UBIGINT, minimum FLOAT, maximum FLOAT, counts UBIGINT[]""",
+    ),
+    "dna_moments": (
+        "dna/moments/*.parquet",
+        """dna_id VARCHAR, layer VARCHAR, neuron INTEGER, kind VARCHAR, n_images UBIGINT, mean DOUBLE, m2 DOUBLE,
+        variance DOUBLE""",
+    ),
+    "layer_rows": (
+        "distances/layers/*.parquet",
+        """comparability_key VARCHAR, dna_a VARCHAR, dna_b VARCHAR, layer VARCHAR, n_neurons INTEGER,
+        emd_bins DOUBLE, emd_range DOUBLE, nfd DOUBLE, fd DOUBLE""",
+    ),
+    "neuron_rows": (
+        "distances/neurons/*.parquet",
+        """dna_a VARCHAR, dna_b VARCHAR, metric VARCHAR, layer VARCHAR, "values" FLOAT[]""",
+    ),
+}
+
+
+class Catalog:
+    """SQL over a lake."""
+
+    def __init__(self, layout: Layout) -> None:
+        self._layout = layout
+
+    def connect(self) -> duckdb.DuckDBPyConnection:
+        """A connection in memory with all views; it holds no lock on anything."""
+        connection = duckdb.connect()
+        connection.execute(self.views_sql())
+        return connection
+
+    @property
+    def database(self) -> Path:
+        """A database file that holds the views and nothing else."""
+        return self._layout.root / "catalog.duckdb"
+
+    def query(self, sql: str) -> tuple[list[str], list[tuple[Any, ...]]]:
+        """The columns and rows of a statement (none of both where it returns nothing).
+
+        Raises:
+            UserError: with DuckDB's message, when the statement is wrong.
+        """
+        try:
+            cursor = self.connect().execute(sql)
+            if cursor is None:
+                raise UserError("there is no statement in that; `dna sql` without one lists the views")
+            return [column[0] for column in cursor.description or []], cursor.fetchall()
+        except duckdb.Error as error:
+            raise UserError(f"{error}") from error
+
+    def views(self) -> list[tuple[str, str, list[str]]]:
+        """Name, comment and columns of each view."""
+        found = self.rows(
+            "SELECT view_name, any_value(v.comment) AS comment, list(column_name ORDER BY column_index) AS columns "
+            "FROM duckdb_views() v JOIN duckdb_columns() c ON c.table_name = v.view_name AND c.schema_name = 'main' "
+            "WHERE v.schema_name = 'main' AND NOT v.internal AND v.comment IS NOT NULL GROUP BY view_name ORDER BY ALL"
+        )
+        return [(row["view_name"], row["comment"], row["columns"]) for row in found]
+
+    def rows(self, sql: str, parameters: list[Any] | None = None) -> list[dict[str, Any]]:
+        """The result of a statement of ours as dictionaries."""
+        cursor = self.connect().execute(sql, parameters or [])
+        names = [column[0] for column in cursor.description or []]
+        return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
+
+    def views_sql(self) -> str:
+        """The statements that make the views."""
+        raw = [f"CREATE OR REPLACE VIEW _{name} AS {self._scan(name)};" for name in _TABLES]
+        views = files("dna_pipelines.storage").joinpath("queries", "views.sql").read_text(encoding="utf-8")
+        return "\n".join(raw) + "\n" + views
+
+    def export(self) -> None:
+        """Write `catalog.sql` and `catalog.duckdb`, if they are not as they should be."""
+        text = self.views_sql().encode()
+        script, database = self._layout.root / "catalog.sql", self.database
+        if script.exists() and database.exists() and script.read_bytes() == text:
+            return
+        draft = draft_of(database)
+        with duckdb.connect() as connection:
+            # The oldest format that DuckDB writes, so that older shells open it too.
+            connection.execute(f"ATTACH '{_quoted(draft)}' AS shared (STORAGE_VERSION 'v1.0.0'); USE shared;")
+            connection.execute(text.decode())
+        draft.replace(database)
+        replace(script, text)
+
+    def _scan(self, name: str) -> str:
+        pattern, columns = _TABLES[name]
+        if not any(self._layout.root.glob(pattern)):
+            empty = ", ".join(f"NULL::{kind} AS {column}" for column, kind in _split(columns))
+            return f"SELECT {empty} WHERE false"
+        place = _quoted(f"{_literal(self._layout.root)}/{pattern}")
+        if pattern.endswith(".json"):
+            typed = ", ".join(f"{column}: '{kind}'" for column, kind in _split(columns))
+            return f"SELECT * FROM read_json('{place}', columns={{{typed}}})"  # noqa: S608 (quoted above)
+        return f"SELECT * FROM read_parquet('{place}')"  # noqa: S608 (quoted above)
+
+
+def _literal(path: Path) -> str:
+    """A path in which no letter means anything to a glob."""
+    return re.sub(r"([*?\[])", r"[\1]", str(path))
+
+
+def _quoted(text: str | Path) -> str:
+    return str(text).replace("'", "''")
+
+
+def _split(columns: str) -> list[tuple[str, str]]:
+    """`a BIGINT, b STRUCT(x INT, y INT)[]` as pairs, minding the brackets."""
+    pieces, depth, start = [], 0, 0
+    for index, letter in enumerate(columns):
+        depth += (letter == "(") - (letter == ")")
+        if letter == "," and depth == 0:
+            pieces.append(columns[start:index])
+            start = index + 1
+    pieces.append(columns[start:])
+    return [(name, kind) for name, _, kind in (piece.strip().partition(" ") for piece in pieces)]

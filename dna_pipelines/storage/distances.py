@@ -1,0 +1,105 @@
+"""Distances in the lake: per layer for all pairs, per neuron for the pairs someone asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pyarrow as pa
+
+from dna_pipelines.identity import stable_hash
+from dna_pipelines.storage.files import replace, write_new
+from dna_pipelines.storage.layout import Layout
+from dna_pipelines.storage.tables import list_column, read_parquet, to_parquet
+
+if TYPE_CHECKING:  # the kernels of comparison take half a second to import
+    from dna_pipelines.comparison import Comparison, LayerDistance
+
+LAYER_SCHEMA = pa.schema(
+    [
+        ("comparability_key", pa.string()),
+        ("dna_a", pa.string()),
+        ("dna_b", pa.string()),
+        ("layer", pa.string()),
+        ("n_neurons", pa.int32()),
+        ("emd_bins", pa.float64()),
+        ("emd_range", pa.float64()),
+        ("nfd", pa.float64()),
+        ("fd", pa.float64()),
+    ]
+)
+
+
+class Distances:
+    """Pairs are kept once, with the smaller id first."""
+
+    def __init__(self, layout: Layout) -> None:
+        self._layout = layout
+
+    def is_complete(self, comparability_key: str, wanted_id: str) -> bool:
+        """Whether a set of pairs was found complete once: distances are never taken away."""
+        note = self._layout.complete_pairs(comparability_key)
+        return note.exists() and note.read_bytes() == wanted_id.encode()
+
+    def note_complete(self, comparability_key: str, wanted_id: str) -> None:
+        """Note that a set of pairs is complete."""
+        replace(self._layout.complete_pairs(comparability_key), wanted_id.encode())
+
+    def drawn(self, extractor: str) -> str | None:
+        """The id of the matrix that was drawn last."""
+        note = self._layout.drawn(extractor)
+        return note.read_text() if note.exists() else None
+
+    def note_drawn(self, extractor: str, matrix_id: str) -> None:
+        """Note which matrix was drawn."""
+        replace(self._layout.drawn(extractor), matrix_id.encode())
+
+    def known_pairs(self, comparability_key: str) -> set[tuple[str, str]]:
+        """The pairs whose layer distances are there."""
+        found: set[tuple[str, str]] = set()
+        for path in self._layout.layer_distances("x").parent.glob(f"{comparability_key}-*.parquet"):
+            table, _ = read_parquet(path, ["dna_a", "dna_b"])
+            found.update(zip(table["dna_a"].to_pylist(), table["dna_b"].to_pylist(), strict=True))
+        return found
+
+    def put_layers(self, comparability_key: str, distances: Iterable[LayerDistance]) -> None:
+        """Keep layer distances; the file is named by its pairs, so writing them twice changes nothing."""
+        rows = [asdict(distance) for distance in distances]
+        if not rows:
+            return
+        pairs = sorted({(row["a"], row["b"]) for row in rows})
+        columns = {name: [row[name] for row in rows] for name in LAYER_SCHEMA.names if name in rows[0]}
+        columns["dna_a"], columns["dna_b"] = [row["a"] for row in rows], [row["b"] for row in rows]
+        columns["comparability_key"] = [comparability_key] * len(rows)
+        table = pa.table({name: columns[name] for name in LAYER_SCHEMA.names}, schema=LAYER_SCHEMA)
+        path = self._layout.layer_distances(f"{comparability_key}-{stable_hash(pairs)}")
+        write_new(path, to_parquet(table, {"n_pairs": len(pairs)}))
+
+    def put_neurons(self, comparison: Comparison) -> None:
+        """Keep the neuron distances of one pair: one row per metric and layer."""
+        a, b = comparison.a, comparison.b
+        if a.id > b.id:
+            a, b = b, a
+        rows = [
+            (metric, name, values[part])
+            for metric, values in (("emd_bins", comparison.emd_bins), ("nfd", comparison.nfd))
+            for name, part in a.layers.slices.items()
+        ]
+        table = pa.table(
+            {
+                "dna_a": [a.id] * len(rows),
+                "dna_b": [b.id] * len(rows),
+                "metric": [metric for metric, _, _ in rows],
+                "layer": [name for _, name, _ in rows],
+                "values": _lists([values.astype(np.float32) for _, _, values in rows]),
+            }
+        )
+        write_new(self._layout.neuron_distances(a.id, b.id), to_parquet(table, {}, split=["values.list.element"]))
+
+
+def _lists(rows: Sequence[np.ndarray[tuple[int], np.dtype[np.float32]]]) -> pa.Array:
+    if len({len(row) for row in rows}) == 1:
+        return list_column(np.stack(rows))
+    return pa.array(rows, pa.list_(pa.float32()))

@@ -1,0 +1,203 @@
+"""Ranges, partials and DNAs in the lake."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from dna_pipelines.distributions import Binning, Blocks, Histogram, Layers, Moments
+from dna_pipelines.dna import ActivationRanges, Dna, Partial
+from dna_pipelines.errors import LakeError
+from dna_pipelines.identity import Key
+from dna_pipelines.storage.files import replace, write_new
+from dna_pipelines.storage.layout import Layout
+from dna_pipelines.storage.measure_tables import (
+    DNA_TABLES,
+    TABLES,
+    dna_files,
+    measure_files,
+    read_blocks,
+    read_histogram,
+    read_moments,
+    read_partial,
+)
+from dna_pipelines.storage.record_cache import RecordCache
+from dna_pipelines.storage.records import DnaRecord, ExtractorRecord
+from dna_pipelines.storage.tables import read_parquet, to_parquet, vector
+
+Sums = tuple[Histogram, Moments, Blocks]
+"""The measures that add up to a DNA."""
+
+
+class Fingerprints:
+    """Write-once measurements, and the records that name them."""
+
+    def __init__(self, layout: Layout) -> None:
+        self._layout = layout
+        self._records = RecordCache()
+
+    # Keys and extractors
+
+    def put_key(self, key: Key) -> None:
+        """Keep what a key is made of."""
+        write_new(self._layout.key(key.id), json.dumps(dict(key.parts), indent=1).encode())
+
+    def key(self, key_id: str) -> Key:
+        """What a key is made of."""
+        return Key(json.loads(self._layout.key(key_id).read_bytes()))
+
+    def extractor(self, name: str) -> ExtractorRecord | None:
+        """The keys an extractor had when it was last used."""
+        return self._records.read(ExtractorRecord, self._layout.extractor(name))
+
+    def put_extractor(self, record: ExtractorRecord) -> None:
+        """Note the keys of an extractor."""
+        replace(self._layout.extractor(record.name), record.to_bytes())
+
+    # Activation ranges
+
+    def ranges(self, extractor: str, fingerprint: str) -> ActivationRanges | None:
+        """The latest ranges of an extractor as it is now; None before its calibration."""
+        for path in sorted(self._layout.ranges(extractor).glob("*.parquet"), reverse=True):
+            table, facts = read_parquet(path)
+            if facts["fingerprint"] == fingerprint:
+                binning = Binning(vector(table, "lo"), vector(table, "hi"), facts["n_bins"])
+                observed = (vector(table, "minimum"), vector(table, "maximum"), vector(table, "centre"))
+                layers = Layers.from_key(facts["layers"])
+                return ActivationRanges(layers, binning, *observed, facts["n_images"], tuple(facts["datasets"]))
+        return None
+
+    def put_ranges(self, extractor: str, fingerprint: str, ranges: ActivationRanges, *, anew: bool) -> ActivationRanges:
+        """Freeze ranges; of two writers the first wins, and its ranges are returned.
+
+        Args:
+            extractor: its name.
+            fingerprint: of the extractor.
+            ranges: what was measured.
+            anew: replace ranges that exist (asked for by the user).
+        """
+        table = pa.table(
+            {
+                "extractor": [extractor] * ranges.layers.n_neurons,
+                "layer": ranges.layers.labels(),
+                "lo": ranges.binning.lo,
+                "hi": ranges.binning.hi,
+                "minimum": ranges.minimum,
+                "maximum": ranges.maximum,
+                "centre": ranges.centre,
+            }
+        )
+        facts = {
+            "fingerprint": fingerprint,
+            "n_bins": ranges.binning.n_bins,
+            "layers": ranges.layers.key(),
+            "n_images": ranges.n_images,
+            "datasets": list(ranges.datasets),
+        }
+        data = to_parquet(table, facts, split=["lo", "hi", "centre"])
+        while True:
+            existing = None if anew else self.ranges(extractor, fingerprint)
+            if existing is not None:
+                return existing
+            folder = self._layout.ranges(extractor)
+            seq = 1 + max((int(path.stem) for path in folder.glob("[0-9]*.parquet")), default=0)
+            if write_new(folder / f"{seq:08d}.parquet", data):
+                return ranges
+
+    # Partials
+
+    def find_partial(self, comparability_key: str, compute_key: str, shard_id: str) -> str | None:
+        """The compute key under which a complete partial of the shard is; the given one is preferred."""
+        others = (key for key in self._compute_keys(comparability_key) if key != compute_key)
+        for key in (compute_key, *others):
+            if all(self._layout.partial(key, table, shard_id).exists() for table in TABLES):
+                return key
+        return None
+
+    def partial(self, compute_key: str, shard_id: str) -> Partial:
+        """One partial, with all measures."""
+        return read_partial(lambda table: self._layout.partial(compute_key, table, shard_id))
+
+    def partial_sums(self, compute_key: str, shard_id: str) -> Sums:
+        """The measures of a partial that add up to a DNA."""
+        return self._sums(partial(self._partial_path, compute_key, shard_id))
+
+    def put_partial(self, compute_key: str, shard_id: str, measured: Partial, layers: Layers) -> None:
+        """Keep a partial; tables that exist are left as they are."""
+        facts = {"shard_id": shard_id, "compute_key": compute_key, "n_images": len(measured.images.digests)}
+        for table, data in measure_files(measured, layers, facts).items():
+            write_new(self._layout.partial(compute_key, table, shard_id), data)
+
+    # DNAs
+
+    def dna_record(self, dna_id: str) -> DnaRecord | None:
+        """The record of a DNA; None while it is not complete."""
+        return self._records.read(DnaRecord, self._layout.dna_record(dna_id))
+
+    def dna_records(self) -> list[DnaRecord]:
+        """The records of all DNAs."""
+        folder = self._layout.dna_record("x").parent
+        found = (self._records.read(DnaRecord, path) for path in sorted(folder.glob("[!.]*.json")))
+        return [record for record in found if record]
+
+    def put_dna(self, record: DnaRecord, histogram: Histogram, moments: Moments, blocks: Blocks) -> None:
+        """Keep a DNA; its record is written last."""
+        facts = {"dna_id": record.dna_id, "comparability_key": record.comparability_key, "n_images": record.n_images}
+        layers = Layers.from_key(record.layers)
+        for table, data in dna_files(histogram, moments, blocks, layers, facts).items():
+            write_new(self._layout.dna(table, record.dna_id), data)
+        write_new(self._layout.dna_record(record.dna_id), record.to_bytes())
+
+    def dna(self, dna_id: str, label: str = "") -> Dna:
+        """A DNA in memory.
+
+        Raises:
+            LakeError: when there is no such DNA.
+        """
+        record = self.dna_record(dna_id)
+        if record is None:
+            raise LakeError(f"there is no DNA {dna_id} in {self._layout.root}")
+        key, layers = self.key(record.comparability_key), Layers.from_key(record.layers)
+        path = partial(self._layout.dna, dna_id=dna_id)
+        moments = read_moments(path("moments"), path("covariance"))
+        return Dna(dna_id, key, layers, read_histogram(path("histogram")), moments, label)
+
+    def dna_layer(self, dna_id: str, layer: int) -> tuple[Histogram, Moments]:
+        """The histogram and moments of one layer of a DNA."""
+        path = partial(self._layout.dna, dna_id=dna_id)
+        return read_histogram(path("histogram"), layer), read_moments(path("moments"), path("covariance"), layer)
+
+    def dna_sums(self, dna_id: str) -> Sums:
+        """All measures of a DNA, to add more shards to."""
+        return self._sums(partial(self._layout.dna, dna_id=dna_id))
+
+    def dna_file(self, dna_id: str) -> Path:
+        """The file with the histograms of a DNA."""
+        return self._layout.dna("histogram", dna_id)
+
+    def dna_bytes(self, dna_id: str) -> int:
+        """What a DNA takes on disk."""
+        return sum(self._layout.dna(table, dna_id).stat().st_size for table in DNA_TABLES)
+
+    def _partial_path(self, compute_key: str, shard_id: str, table: str) -> Any:
+        return self._layout.partial(compute_key, table, shard_id)
+
+    @staticmethod
+    def _sums(path: Any) -> Sums:
+        moments = read_moments(path("moments"), path("covariance"))
+        return read_histogram(path("histogram")), moments, read_blocks(path("blocks"))
+
+    def _compute_keys(self, comparability_key: str) -> list[str]:
+        """The compute keys under which there are partials that may be added to this key's DNAs."""
+        folder = self._layout.root / "partials"
+        found = []
+        for path in sorted(folder.glob("*")):
+            parts: Mapping[str, Any] = self.key(path.name).parts
+            if parts.get("comparability") == comparability_key:
+                found.append(path.name)
+        return found

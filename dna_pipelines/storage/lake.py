@@ -1,0 +1,64 @@
+"""The lake: one folder with everything that was ever measured."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import dna_pipelines
+from dna_pipelines.errors import LakeError
+from dna_pipelines.storage.attempts import Attempts
+from dna_pipelines.storage.distances import Distances
+from dna_pipelines.storage.files import remove_drafts, replace, write_new
+from dna_pipelines.storage.fingerprints import Fingerprints
+from dna_pipelines.storage.layout import FORMAT, Layout
+from dna_pipelines.storage.versions import Versions
+
+
+class Lake:
+    """Opens a lake, making an empty one where there is none.
+
+    Attributes:
+        versions: commit records and manifests.
+        fingerprints: ranges, partials and DNAs.
+        distances: of layers and of neurons.
+        attempts: what was tried and did not succeed yet.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self.layout = Layout(root)
+        self.versions = Versions(self.layout)
+        self.fingerprints = Fingerprints(self.layout)
+        self.distances = Distances(self.layout)
+        self.attempts = Attempts(self.layout)
+        self._require_format()
+
+    def tidy(self) -> int:
+        """Remove drafts that killed writers left behind; returns how many."""
+        return remove_drafts(self.layout.root)
+
+    def try_writing(self) -> None:
+        """Write a file and remove it.
+
+        Raises:
+            LakeError: when that fails.
+        """
+        trial = self.layout.root / ".trial"
+        replace(trial, b"")
+        trial.unlink()
+
+    def prepare(self) -> None:
+        """Mark an empty folder as a lake, before the first write."""
+        facts = {"format": FORMAT, "writer": dna_pipelines.__version__}
+        write_new(self.layout.marker, json.dumps(facts).encode())
+
+    def _require_format(self) -> None:
+        marker = self.layout.marker
+        if not marker.exists():
+            return
+        try:
+            found = dict(json.loads(marker.read_bytes())).get("format")
+        except ValueError as error:
+            raise LakeError(f'{marker} is damaged; write {{"format": {FORMAT}}} into it') from error
+        if found != FORMAT:
+            raise LakeError(f"{self.layout.root} is a lake of format {found}; this version reads format {FORMAT}")

@@ -1,0 +1,114 @@
+"""Every path of the lake, in one place.
+
+lake.json                                     the format
+registry.json                                 the watched datasets, as last synced
+keys/<id>.json                                what a comparability or compute key is made of
+extractors/<name>.json                        the current keys of an extractor
+datasets/<name>/commits/<seq>.json            commit records: what is current is the last
+datasets/<name>/manifests/<id>.parquet        one row per image
+datasets/<name>/seen.json                     what the last scan of its place saw, if that was news
+datasets/<name>/looked.json                   when the last refresh began to look
+attempts/<asset>/<partition>.json             the last attempt to bring something up to date, if it failed
+current/<name>.parquet                        the current manifest, for SQL
+ranges/<extractor>/<seq>.parquet              activation ranges, as often as they were asked for
+partials/<compute key>/<table>/<shard>.parquet
+dna/<table>/<dna id>.parquet
+dna/records/<dna id>.json                     written last: a DNA is there when its record is
+distances/layers/<id>.parquet                 layer distances of a set of pairs
+distances/neurons/<dna a>-<dna b>.parquet     neuron distances of a pair
+distances/complete/<comparability key>        the id of the last set of pairs that was found complete
+distances/drawn/<extractor>                   the id of the matrix that was drawn last
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+FORMAT = 1
+"""The format of the lake; a lake of another one is refused."""
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Paths below the root of a lake."""
+
+    root: Path
+
+    @property
+    def marker(self) -> Path:
+        """The file that says what format the lake has."""
+        return self.root / "lake.json"
+
+    @property
+    def registry(self) -> Path:
+        """The watched datasets, for SQL."""
+        return self.root / "registry.json"
+
+    def key(self, key_id: str) -> Path:
+        """What a key is made of."""
+        return self.root / "keys" / f"{key_id}.json"
+
+    def extractor(self, name: str) -> Path:
+        """The current keys of an extractor."""
+        return self.root / "extractors" / f"{name}.json"
+
+    def commits(self, dataset: str) -> Path:
+        """The folder of a dataset's commit records."""
+        return self.root / "datasets" / dataset / "commits"
+
+    def commit(self, dataset: str, seq: int) -> Path:
+        """One commit record."""
+        return self.commits(dataset) / f"{seq:08d}.json"
+
+    def manifest(self, dataset: str, manifest_id: str) -> Path:
+        """One manifest."""
+        return self.root / "datasets" / dataset / "manifests" / f"{manifest_id}.parquet"
+
+    def seen(self, dataset: str) -> Path:
+        """What the last scan saw."""
+        return self.root / "datasets" / dataset / "seen.json"
+
+    def looked(self, dataset: str) -> Path:
+        """When the last refresh began to look."""
+        return self.root / "datasets" / dataset / "looked.json"
+
+    def attempt(self, asset: str, partition: str) -> Path:
+        """The last attempt to bring something up to date."""
+        return self.root / "attempts" / asset / f"{partition}.json"
+
+    def current_manifest(self, dataset: str) -> Path:
+        """The current manifest under a steady name."""
+        return self.root / "current" / f"{dataset}.parquet"
+
+    def ranges(self, extractor: str) -> Path:
+        """The folder of an extractor's activation ranges."""
+        return self.root / "ranges" / extractor
+
+    def partial(self, compute_key: str, table: str, shard_id: str) -> Path:
+        """One table of a partial."""
+        return self.root / "partials" / compute_key / table / f"{shard_id}.parquet"
+
+    def dna(self, table: str, dna_id: str) -> Path:
+        """One table of a DNA."""
+        return self.root / "dna" / table / f"{dna_id}.parquet"
+
+    def dna_record(self, dna_id: str) -> Path:
+        """The record of a DNA."""
+        return self.root / "dna" / "records" / f"{dna_id}.json"
+
+    def layer_distances(self, batch_id: str) -> Path:
+        """Layer distances of a set of pairs."""
+        return self.root / "distances" / "layers" / f"{batch_id}.parquet"
+
+    def complete_pairs(self, comparability_key: str) -> Path:
+        """A note of the last set of pairs that was found complete."""
+        return self.root / "distances" / "complete" / comparability_key
+
+    def drawn(self, extractor: str) -> Path:
+        """A note of the matrix that was drawn last."""
+        return self.root / "distances" / "drawn" / extractor
+
+    def neuron_distances(self, a: str, b: str) -> Path:
+        """Neuron distances of a pair."""
+        return self.root / "distances" / "neurons" / f"{a}-{b}.parquet"

@@ -1,0 +1,86 @@
+"""Manifests as Parquet: one row per image, paths as bytes and as text."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from dna_pipelines.identity import Item
+from dna_pipelines.manifests import ImageRow, Manifest, Shard
+from dna_pipelines.storage.records import ShardRecord
+from dna_pipelines.storage.tables import read_parquet, to_parquet
+
+SCHEMA = pa.schema(
+    [
+        ("dataset", pa.string()),
+        ("path", pa.string()),
+        ("path_bytes", pa.binary()),
+        ("digest", pa.string()),
+        ("group", pa.string()),
+        ("size_bytes", pa.int64()),
+        ("width_px", pa.int32()),
+        ("height_px", pa.int32()),
+        ("format", pa.string()),
+        ("shard_id", pa.string()),
+        ("block", pa.int16()),
+        ("status", pa.string()),
+        ("reason", pa.string()),
+        ("detail", pa.string()),
+        ("signature", pa.string()),
+        ("unsettled", pa.bool_()),
+        ("metadata", pa.map_(pa.string(), pa.string())),
+    ]
+)
+"""The columns of a manifest; `path` is for people, `path_bytes` is the name."""
+
+_SAME = (
+    "digest", "group", "size_bytes", "width_px", "height_px", "format", "shard_id", "block", "status",
+    "reason", "detail", "signature",
+)  # fmt: skip
+
+
+def manifest_to_parquet(dataset: str, manifest: Manifest) -> bytes:
+    """A manifest as the bytes of a file."""
+    rows = manifest.rows
+    columns: dict[str, Any] = {name: [_text(getattr(row, name)) for row in rows] for name in _SAME}
+    columns["dataset"] = [dataset] * len(rows)
+    columns["path"] = [row.name for row in rows]
+    columns["path_bytes"] = [row.path for row in rows]
+    columns["unsettled"] = [row.path in manifest.unsettled for row in rows]
+    columns["metadata"] = [None if row.metadata is None else list(row.metadata.items()) for row in rows]
+    table = pa.table({name: columns[name] for name in SCHEMA.names}, schema=SCHEMA)
+    return to_parquet(table, {"dataset": dataset, "n_ignored": manifest.n_ignored})
+
+
+def read_manifest(path: Path, shards: tuple[ShardRecord, ...]) -> Manifest:
+    """A manifest, its shards in the order of the commit record."""
+    table, metadata = read_parquet(path)
+    columns = {name: table[name].to_pylist() for name in SCHEMA.names if name not in ("dataset", "path")}
+    rows: list[ImageRow] = []
+    unsettled: set[bytes] = set()
+    items: dict[str, list[Item]] = {}
+    for index, name in enumerate(columns["path_bytes"]):
+        pairs = columns["metadata"][index]
+        same = {key: columns[key][index] for key in _SAME}
+        row = ImageRow(path=name, metadata=None if pairs is None else dict(pairs), **same)
+        rows.append(row)
+        if columns["unsettled"][index]:
+            unsettled.add(name)
+        if row.shard_id is not None:
+            items.setdefault(row.shard_id, []).append(row.item)
+    cut: list[Shard] = []
+    for record in shards:
+        # Many copies of one image can fill several shards of one id.
+        rest = items[record.shard_id]
+        cut.append(Shard(tuple(rest[: record.n_images]), record.parents))
+        items[record.shard_id] = rest[record.n_images :]
+    return Manifest(tuple(rows), tuple(cut), frozenset(unsettled), metadata["n_ignored"])
+
+
+def _text(value: Any) -> Any:
+    """Text that a database can hold: stray bytes are shown escaped."""
+    if isinstance(value, str):
+        return value.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+    return value

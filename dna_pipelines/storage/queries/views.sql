@@ -1,0 +1,78 @@
+-- The views people query. The tables with a leading underscore are the files of the lake.
+
+CREATE OR REPLACE VIEW versions AS
+SELECT *, seq = max(seq) OVER (PARTITION BY dataset) AS is_current
+FROM _commits;
+COMMENT ON VIEW versions IS
+    'One row per commit of a dataset; `is_current` marks what it is now.';
+
+CREATE OR REPLACE VIEW datasets AS
+SELECT r.name AS dataset, r.uri, r.tags, v.seq, v.version_id, v.n_images, v.n_quarantined, v.n_ignored,
+       v.n_groups, v.n_bytes, len(v.shards) AS n_shards, v.created_at
+FROM _registry r LEFT JOIN (SELECT * FROM versions WHERE is_current) v ON v.dataset = r.name;
+COMMENT ON VIEW datasets IS
+    'One row per watched dataset, as it is now (NULLs: not yet scanned).';
+
+CREATE OR REPLACE VIEW images AS
+SELECT * EXCLUDE (status, reason, detail, unsettled) FROM _manifest_rows WHERE status = 'ok';
+COMMENT ON VIEW images IS
+    'One row per readable image of each dataset, as it is now.';
+
+CREATE OR REPLACE VIEW quarantine AS
+SELECT dataset, path, path_bytes, reason, detail, size_bytes, digest FROM _manifest_rows WHERE status <> 'ok';
+COMMENT ON VIEW quarantine IS
+    'One row per file that is left out, with the reason.';
+
+CREATE OR REPLACE VIEW shards AS
+SELECT dataset, seq, version_id, is_current, s.shard_id, s.n_images, s.parents
+FROM (SELECT dataset, seq, version_id, is_current, unnest(shards) AS s FROM versions);
+COMMENT ON VIEW shards IS
+    'One row per shard of each version.';
+
+CREATE OR REPLACE VIEW dnas AS
+SELECT d.*, v.dataset, v.seq,
+       coalesce(v.is_current AND e.comparability_key IS NOT NULL, false) AS is_current
+FROM _dna_records d
+LEFT JOIN versions v ON v.version_id = d.version_id
+LEFT JOIN _extractors e ON e.comparability_key = d.comparability_key;
+COMMENT ON VIEW dnas IS
+    'One row per DNA, with the datasets and commits it is the fingerprint of.';
+
+CREATE OR REPLACE VIEW dna AS
+SELECT h.*, m.n_images, m.mean, m.variance
+FROM _dna_histogram h
+JOIN _dna_records r USING (dna_id)
+LEFT JOIN _dna_moments m ON m.dna_id = h.dna_id AND m.layer = h.layer AND m.neuron = h.neuron;
+COMMENT ON VIEW dna IS
+    'One row per DNA and neuron: the distribution of its activations.';
+
+CREATE OR REPLACE VIEW layer_distances AS
+SELECT DISTINCT ON (dna_a, dna_b, layer) * FROM _layer_rows;
+COMMENT ON VIEW layer_distances IS
+    'One row per pair of DNAs and layer. Two writers may have computed the same pair: one is kept.';
+
+CREATE OR REPLACE VIEW neuron_distances AS SELECT * FROM _neuron_rows;
+COMMENT ON VIEW neuron_distances IS
+    'One row per pair, metric and layer; `values` has one number per neuron. Weigh them in SQL: list_dot_product(values, weights) / list_sum(weights).';
+
+CREATE OR REPLACE VIEW matrix AS
+WITH pairs AS (
+    SELECT dna_a, dna_b, sum(emd_bins * n_neurons) / sum(n_neurons) AS emd_bins,
+           sum(emd_range * n_neurons) / sum(n_neurons) AS emd_range,
+           sum(nfd * n_neurons) / sum(n_neurons) AS nfd, avg(fd) AS fd
+    FROM layer_distances GROUP BY ALL
+), both_ways AS (
+    SELECT dna_a AS a, dna_b AS b, * EXCLUDE (dna_a, dna_b) FROM pairs
+    UNION ALL SELECT dna_b, dna_a, * EXCLUDE (dna_a, dna_b) FROM pairs WHERE dna_a <> dna_b
+), current_dnas AS (
+    SELECT d.dna_id, d.extractor, d.dataset FROM dnas d JOIN _registry r ON r.name = d.dataset WHERE d.is_current
+)
+SELECT x.extractor, x.dataset AS dataset_a, y.dataset AS dataset_b, p.emd_bins, p.emd_range, p.nfd, p.fd
+FROM current_dnas x
+JOIN current_dnas y ON y.extractor = x.extractor AND y.dataset <> x.dataset
+JOIN (SELECT * FROM both_ways
+      UNION ALL SELECT dna_id, dna_id, 0, 0, 0, 0 FROM (SELECT DISTINCT dna_id FROM current_dnas)) p
+  ON p.a = x.dna_id AND p.b = y.dna_id;
+
+COMMENT ON VIEW matrix IS
+    'One row per ordered pair of current datasets and extractor: means over all neurons (FD: over the layers that keep a covariance).';

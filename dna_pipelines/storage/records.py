@@ -1,0 +1,129 @@
+"""The small JSON records of the lake."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Self
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from dna_pipelines.errors import LakeError
+
+
+class Record(BaseModel):
+    """A JSON file of the lake."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    @classmethod
+    def read(cls, path: Path) -> Self:
+        """The record in a file.
+
+        Raises:
+            LakeError: when it is damaged, or another version wrote it.
+        """
+        try:
+            return cls.model_validate_json(path.read_bytes())
+        except ValidationError as error:
+            raise LakeError(f"{path} is damaged, or another version wrote it: {error}") from error
+
+    def to_bytes(self) -> bytes:
+        """The record as a JSON file."""
+        return self.model_dump_json(indent=1).encode()
+
+
+class ShardRecord(Record):
+    """A shard as a version names it."""
+
+    shard_id: str
+    n_images: int
+    parents: tuple[str, ...] = ()
+
+
+class Commit(Record):
+    """One commit of a dataset: what it was at a moment. The last one is what it is."""
+
+    dataset: str
+    uri: str
+    seq: int
+    version_id: str
+    manifest_id: str
+    raw_version: str
+    settings: str
+    """Hash of what in the datasets file decides the manifest."""
+    n_images: int
+    n_quarantined: int
+    n_ignored: int
+    n_unsettled: int
+    n_to_retry: int = 0
+    """Files that could not be read for a reason that need not last."""
+    n_groups: int
+    n_bytes: int
+    shards: tuple[ShardRecord, ...]
+    changes: dict[str, int] = Field(default_factory=dict)
+    created_at: str
+
+
+class Sighting(Record):
+    """What a scan of a dataset's place saw, before anything was read."""
+
+    raw_version: str
+    settings: str
+    n_files: int
+    at_ns: int
+    """When the scan began."""
+
+
+class Looked(Record):
+    """When the last refresh that succeeded began to look: what was seen before is taken in."""
+
+    at_ns: int
+
+
+class Attempt(Record):
+    """Attempts to bring something up to date that did not succeed (or did not end) yet."""
+
+    input_id: str
+    """What it was to be brought up to date with."""
+    n_tries: int
+    at: float
+    """When the last one began, in seconds since 1970."""
+    begun: bool
+    """Whether the last one was more than asked for."""
+    problem: str | None = None
+    """What the last one said; None if it ended without a word, as killed ones do."""
+
+
+class DnaRecord(Record):
+    """A DNA that is complete."""
+
+    dna_id: str
+    extractor: str
+    comparability_key: str
+    version_id: str
+    n_images: int
+    n_neurons: int
+    shards: tuple[str, ...]
+    compute_keys: tuple[str, ...]
+    """More than one: partials of several machines or library versions were added, whose activations
+    may differ in their last bits."""
+    layers: list[list[Any]]
+    n_dead: int
+    """Neurons that gave one and the same value everywhere."""
+    clipped_share: float
+    """Share of all values that lay outside the activation ranges."""
+    n_images_extracted: int
+    extraction_s: float
+    created_at: str
+
+
+class ExtractorRecord(Record):
+    """The keys an extractor had when it was last loaded, and the stamp of what it was loaded from."""
+
+    name: str
+    stamp: str
+    fingerprint: str
+    ranges_id: str
+    comparability_key: str
+    compute_key: str
+    recorded_at: str

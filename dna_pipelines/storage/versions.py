@@ -1,0 +1,145 @@
+"""Dataset versions in the lake: commit records and manifests."""
+
+from __future__ import annotations
+
+import json
+import os
+from datetime import UTC, datetime
+from typing import Any
+
+from dna_pipelines.errors import LakeError
+from dna_pipelines.manifests import Manifest
+from dna_pipelines.storage.files import replace, write_new
+from dna_pipelines.storage.layout import Layout
+from dna_pipelines.storage.manifest_table import manifest_to_parquet, read_manifest
+from dna_pipelines.storage.record_cache import RecordCache
+from dna_pipelines.storage.records import Commit, Looked, ShardRecord, Sighting
+
+
+class Versions:
+    """Commits are numbered; the next number is taken by whoever writes it first."""
+
+    def __init__(self, layout: Layout) -> None:
+        self._layout = layout
+        self._records = RecordCache()
+
+    def datasets(self) -> list[str]:
+        """Every dataset that was ever committed."""
+        folder = self._layout.root / "datasets"
+        return sorted(path.parent.name for path in folder.glob("*/commits"))
+
+    def latest(self, dataset: str) -> Commit | None:
+        """What the dataset is now; nothing before its first commit."""
+        numbers = self._numbers(dataset)
+        return self.commit(dataset, numbers[-1]) if numbers else None
+
+    def commit(self, dataset: str, seq: int) -> Commit:
+        """One commit record."""
+        path = self._layout.commit(dataset, seq)
+        commit = self._records.read(Commit, path)
+        if commit is None:
+            raise LakeError(f"{path} is gone; restore it, or remove the dataset's folder to begin anew")
+        return commit
+
+    def history(self, dataset: str) -> list[Commit]:
+        """All commits, oldest first."""
+        return [self.commit(dataset, seq) for seq in self._numbers(dataset)]
+
+    def manifest(self, commit: Commit) -> Manifest:
+        """The manifest of a commit."""
+        path = self._layout.manifest(commit.dataset, commit.manifest_id)
+        return read_manifest(path, commit.shards)
+
+    def add(
+        self,
+        dataset: str,
+        manifest: Manifest,
+        *,
+        after: int,
+        uri: str,
+        raw_version: str,
+        settings: str,
+        changes: dict[str, int],
+    ) -> Commit | None:
+        """Commit a manifest after a commit; None if another writer was faster.
+
+        Args:
+            dataset: its name.
+            manifest: what it is now.
+            uri: the place it was read from.
+            after: the number of the commit that the manifest was made from; 0 for none.
+            raw_version: of the listing it was made from.
+            settings: see `Commit`.
+            changes: counts of the diff.
+        """
+        file = self._layout.manifest(dataset, manifest.id)
+        write_new(file, manifest_to_parquet(dataset, manifest))
+        commit = Commit(
+            dataset=dataset,
+            uri=uri,
+            seq=after + 1,
+            version_id=manifest.version_id,
+            manifest_id=manifest.id,
+            raw_version=raw_version,
+            settings=settings,
+            n_images=len(manifest.readable),
+            n_quarantined=len(manifest.quarantined),
+            n_ignored=manifest.n_ignored,
+            n_unsettled=len(manifest.unsettled),
+            n_to_retry=manifest.n_to_retry,
+            n_groups=len({row.group for row in manifest.readable if row.group is not None}),
+            n_bytes=sum(row.size_bytes for row in manifest.readable),
+            shards=tuple(
+                ShardRecord(shard_id=shard.id, n_images=len(shard), parents=shard.parents) for shard in manifest.shards
+            ),
+            changes=changes,
+            created_at=now(),
+        )
+        if not write_new(self._layout.commit(dataset, commit.seq), commit.to_bytes()):
+            return None
+        self.point_at(commit)
+        return commit
+
+    def sighting(self, dataset: str) -> Sighting | None:
+        """The last news of the dataset's place."""
+        return self._records.read(Sighting, self._layout.seen(dataset))
+
+    def put_sighting(self, dataset: str, sighting: Sighting) -> None:
+        """Note news of a dataset's place."""
+        replace(self._layout.seen(dataset), sighting.to_bytes())
+
+    def looked_at_ns(self, dataset: str) -> int:
+        """When the last refresh that succeeded began to look; 0 before the first."""
+        looked = self._records.read(Looked, self._layout.looked(dataset))
+        return looked.at_ns if looked else 0
+
+    def put_looked(self, dataset: str, at_ns: int) -> None:
+        """Note that a refresh took in everything there was at a moment."""
+        replace(self._layout.looked(dataset), Looked(at_ns=at_ns).to_bytes())
+
+    def point_at(self, commit: Commit) -> None:
+        """Let SQL see the manifest as the current one, unless it does."""
+        source = self._layout.manifest(commit.dataset, commit.manifest_id)
+        target = self._layout.current_manifest(commit.dataset)
+        if target.exists() and target.read_bytes() == source.read_bytes():
+            return
+        replace(target, source.read_bytes())
+
+    def register(self, watched: list[dict[str, Any]]) -> None:
+        """Record the watched datasets, for SQL; unchanged records are not written."""
+        data = json.dumps(watched, indent=1, sort_keys=True).encode()
+        path = self._layout.registry
+        if not path.exists() or path.read_bytes() != data:
+            replace(path, data)
+
+    def _numbers(self, dataset: str) -> list[int]:
+        try:
+            names = os.listdir(self._layout.commits(dataset))
+        except FileNotFoundError:
+            return []
+        return sorted(int(name.removesuffix(".json")) for name in names if not name.startswith("."))
+
+
+def now() -> str:
+    """The time in UTC, to the second."""
+    return datetime.now(UTC).isoformat(timespec="seconds")

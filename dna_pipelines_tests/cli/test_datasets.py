@@ -1,0 +1,216 @@
+"""Commands about the datasets file: add, remove, list, scan."""
+
+import json
+
+import pytest
+
+from dna_pipelines_tests.cli.conftest import snapshot, write_image
+
+
+def listed(dna):
+    return {row["dataset"]: row for row in dna("list", "--json").json}
+
+
+def test_adding_makes_the_file_and_counts_the_images(tmp_path, dna):
+    write_image(tmp_path / "images" / "a.png", 1)
+    said = dna("add", "first", "images")
+    assert said.code == 0
+    assert "added first: 1 files at images" in said.out
+    assert listed(dna)["first"]["uri"] == "images"
+
+
+def test_everything_about_a_dataset_can_be_said(tmp_path, dna):
+    for name in ("a/one.png", "a/two.jpg", "b/three.png"):
+        write_image(tmp_path / "images" / name, 1)
+    said = dna(
+        "add",
+        "x",
+        "images",
+        "--glob",
+        "*.png",
+        "--exclude",
+        "b/**",
+        "--group-by",
+        "folder",
+        "--tag",
+        "team=night",
+        "--tag",
+        "old",
+    )
+    assert "1 files" in said.out
+    row = listed(dna)["x"]
+    assert (row["tags"], row["group_by"]) == ({"team": "night", "old": ""}, "folder")
+    assert "team=night, old" in dna("list").out
+
+
+def test_a_place_inside_the_project_is_written_relative_to_it(project, dna, monkeypatch):
+    (project / "deep" / "images").mkdir(parents=True)
+    monkeypatch.chdir(project / "deep")
+    dna("add", "inside", "images")
+    assert listed(dna)["inside"]["uri"] == "deep/images"
+
+
+def test_a_place_outside_the_project_is_written_in_full(project, tmp_path, dna):
+    (tmp_path / "outside").mkdir()
+    dna("add", "outside", "../outside")
+    assert listed(dna)["outside"]["uri"] == str((tmp_path / "outside").resolve())
+
+
+def test_a_place_without_images_is_added_with_a_hint(tmp_path, dna):
+    (tmp_path / "empty").mkdir()
+    said = dna("add", "a", "empty")
+    assert said.code == 0
+    assert "see --glob" in said.err
+
+
+def test_a_missing_place_is_not_added_unless_forced(project, dna):
+    before = (project / "data" / "datasets.yaml").read_bytes()
+    said = dna("add", "later", "not-there-yet")
+    assert said.code == 1
+    assert "does not exist" in said.err
+    assert (project / "data" / "datasets.yaml").read_bytes() == before
+    assert dna("add", "later", "not-there-yet", "--force").code == 0
+    assert "later" in listed(dna)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["d0", "d1"], "already taken"),
+        (["D0", "d1"], "already taken"),
+        (["bad name", "d1"], "use letters, digits"),
+        (["x", "d1", "--group-by", "regex:("], "regular expression"),
+        (["x", "d1", "--group-by", "column:a"], "metadata"),
+        (["x", "d1", "--glob", "a**"], "a**"),
+        (["x", "d1/0.png"], "use a folder, an index .txt or a .zip"),
+        (["x", "nope://bucket"], "nope"),
+    ],
+)
+def test_a_wrong_add_changes_nothing(project, dna, arguments, said):
+    before = snapshot(project)
+    found = dna("add", *arguments)
+    assert found.code == 1
+    assert found.tells(said)
+    assert snapshot(project) == before
+
+
+@pytest.mark.parametrize("arguments", [["d0", "d1"], ["bad name", "d1"], ["x", "d1", "--group-by", "regex:("]])
+def test_force_adds_no_entry_that_is_wrong_itself(project, dna, arguments):
+    before = snapshot(project)
+    assert dna("add", *arguments, "--force").code == 1
+    assert snapshot(project) == before
+
+
+def test_what_was_added_is_shown_by_its_whole_name(tmp_path, dna):
+    write_image(tmp_path / "photos [old]" / "a.png", 1)
+    assert "photos [old]" in dna("add", "a", "photos [old]").out
+
+
+def test_a_dataset_that_is_the_projects_folder_leaves_out_what_the_project_keeps_there(project, dna):
+    dna("add", "all", ".")
+    (row,) = dna("scan", "all", "--json").json
+    assert row["n_images"] == 30
+    assert not [path for path in row["added"] if path.startswith("data/")]
+
+
+def test_removing_keeps_the_images_and_the_fingerprints(project, dna):
+    images, fingerprints = snapshot(project / "d1"), snapshot(project / "data" / "lake")
+    said = dna("remove", "d1")
+    assert "removed d1" in said.out
+    assert list(listed(dna)) == ["d0", "d2"]
+    assert snapshot(project / "d1") == images
+    assert snapshot(project / "data" / "lake") == fingerprints
+    assert dna("compare", "d1", "d0").code == 0
+
+
+def test_a_removed_dataset_leaves_the_matrix_at_once(project, dna):
+    dna("remove", "d1")
+    assert dna("matrix", "--json").json["datasets"] == ["d0", "d2"]
+    assert [row["dataset"] for row in dna("sql", "FROM datasets ORDER BY dataset", "--json").json] == ["d0", "d2"]
+
+
+def test_what_is_removed_and_added_again_costs_nothing(project, dna):
+    dna("remove", "d1")
+    dna("add", "d1", "d1")
+    (report,) = dna("run", "d1", "--json").json["datasets"]
+    assert report["fingerprints"]["seeded_cnn"]["n_images_extracted"] == 0
+
+
+def test_a_list_of_nothing_says_what_to_do(tmp_path, dna):
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "datasets.yaml").write_text("datasets: []\n")
+    said = dna("list")
+    assert said.code == 1
+    assert "dna add" in said.err
+    assert dna("list", "--json").json == []
+
+
+def test_a_scan_shows_every_kind_of_change_and_writes_nothing(project, dna):
+    place = project / "d0"
+    write_image(place / "new.png", 50)
+    write_image(place / "1.png", 51)
+    (place / "2.png").unlink()
+    (place / "3.png").rename(place / "moved.png")
+    (place / "bad.png").write_text("no image")
+    (place / "notes.txt").write_text("ignored")
+    before = snapshot(project)
+    (found,) = dna("scan", "d0", "--json").json
+    assert {what: found[what] for what in ("added", "removed", "changed", "renamed")} == {
+        "added": ["new.png"],
+        "removed": ["2.png"],
+        "changed": ["1.png"],
+        "renamed": ["3.png -> moved.png"],
+    }
+    assert (found["n_images"], found["n_ignored"]) == (10, 1)
+    assert [(row["path"], row["reason"]) for row in found["quarantined"]] == [("bad.png", "not an image")]
+    shown = dna("scan").out
+    assert "d0: 10 images; 1 added, 1 removed, 1 changed, 1 renamed" in shown
+    assert "d1: 10 images; nothing changed" in shown
+    assert snapshot(project) == before
+
+
+def test_a_scan_of_a_new_project_writes_nothing(tmp_path, dna):
+    write_image(tmp_path / "images" / "a.png", 1)
+    dna("add", "a", "images")
+    before = snapshot(tmp_path)
+    assert dna("scan", "--json").json[0]["added"] == ["a.png"]
+    assert snapshot(tmp_path) == before
+
+
+def test_a_long_scan_shows_ten_and_counts_the_rest(tmp_path, dna):
+    for number in range(13):
+        write_image(tmp_path / "images" / f"{number}.png", number)
+    dna("add", "a", "images")
+    shown = dna("scan").out
+    assert shown.count(".png") == 10
+    assert "and 3 more" in shown
+    assert len(dna("scan", "--json").json[0]["added"]) == 13
+
+
+def test_a_scan_tells_of_a_missing_place_and_shows_the_others(project, dna):
+    (project / "d1").rename(project / "elsewhere")
+    said = dna("scan", "--json")
+    assert said.code == 3
+    assert [row["dataset"] for row in said.json] == ["d0", "d1", "d2"]
+    assert "does not exist" in said.json[1]["problem"]
+    assert "d1: " in dna("scan").err
+
+
+def test_names_that_are_odd_are_shown_in_valid_json(tmp_path, dna):
+    names = ["it's.png", 'say "hi".png', "two\nlines.png", "[red]x.png", "ünï.png"]
+    for number, name in enumerate(names):
+        write_image(tmp_path / "images" / name, number)
+    with open(bytes(tmp_path / "images") + b"/caf\xe9.png", "wb") as file:
+        file.write((tmp_path / "images" / "it's.png").read_bytes())
+    dna("add", "a", "images")
+    said = dna("scan", "--json")
+    assert set(json.loads(said.out)[0]["added"]) == {*names, r"caf\xe9.png"}
+    assert "[red]x.png" in dna("scan").out
+
+
+def test_grouping_by_a_column_that_the_table_lacks_is_told(project, settings, dna):
+    (project / "labels.csv").write_text("path,patient\n0.png,p1\n")
+    settings("uri: d1\n", "uri: d1\n    metadata: {uri: labels.csv}\n    group_by: column:patiant\n")
+    said = dna("scan", "d1", "--json")
+    assert said.code == 3
+    assert "patiant" in said.json[0]["problem"]

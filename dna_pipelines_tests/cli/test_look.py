@@ -1,0 +1,221 @@
+"""Commands that show what is there: status, compare, matrix, sql."""
+
+import json
+import shutil
+
+import pytest
+
+from dna_pipelines_tests.cli.conftest import snapshot
+
+
+def test_status_shows_every_dataset(changed, dna):
+    rows = {row["dataset"]: row for row in dna("status", "--json").json}
+    assert {name: row["n_images"] for name, row in rows.items()} == {"d0": 11, "d1": 10, "d2": 10, "d3": 0}
+    assert {name: row["dna"]["seeded_cnn"] for name, row in rows.items()} == {
+        "d0": "current",
+        "d1": "current",
+        "d2": "current",
+        "d3": "empty",
+    }
+    assert rows["d0"]["commit"] == 2
+    shown = dna("status").out
+    assert all(name in shown for name in ("d0", "d1", "d2", "d3", "seeded_cnn"))
+
+
+def test_status_of_what_was_never_run_says_so(tmp_path, dna):
+    (tmp_path / "images").mkdir()
+    dna("add", "a", "images")
+    said = dna("status")
+    assert said.code == 0
+    assert "never scanned" in said.out
+    assert "dna run" in said.err
+
+
+def test_compare_gives_the_distances_and_every_layer(project, dna):
+    found = dna("compare", "d0", "d1", "--json").json
+    assert {"emd_bins", "emd_range", "nfd", "fd", "layers", "extractor", "n_neurons"} <= found.keys()
+    assert found["emd_bins"] > 0
+    assert 0 < found["emd_range"] < 1
+    assert found["n_neurons"] == sum(layer["n_neurons"] for layer in found["layers"])
+    weighted = sum(layer["emd_bins"] * layer["n_neurons"] for layer in found["layers"]) / found["n_neurons"]
+    assert found["emd_bins"] == pytest.approx(weighted)
+
+
+def test_compare_shows_people_the_same_numbers(project, dna):
+    found, shown = dna("compare", "d0", "d1", "--json").json, dna("compare", "d0", "d1").out
+    assert f"{found['emd_bins']:.4g} bins" in shown
+    assert all(layer["layer"] in shown for layer in found["layers"])
+
+
+def test_a_dataset_is_no_distance_from_itself(project, dna):
+    found = dna("compare", "d0", "d0", "--json").json
+    assert (found["emd_bins"], found["nfd"]) == (0, 0)
+
+
+def test_it_does_not_matter_which_of_two_comes_first(project, dna):
+    there, back = dna("compare", "d0", "d1", "--json").json, dna("compare", "d1", "d0", "--json").json
+    assert there["emd_bins"] == pytest.approx(back["emd_bins"])
+    assert there["nfd"] == pytest.approx(back["nfd"])
+
+
+@pytest.mark.parametrize("before", ["d0@-1", "d0@1"])
+def test_a_dataset_is_compared_with_what_it_was_before(changed, dna, before):
+    found = dna("compare", before, "d0", "--json").json
+    assert found["emd_bins"] > 0
+    assert dna("compare", "d0@2", "d0", "--json").json["emd_bins"] == 0
+
+
+def test_a_version_is_known_by_the_beginning_of_its_id(changed, dna):
+    rows = dna("sql", "SELECT version_id FROM versions WHERE dataset = 'd0' AND seq = 1", "--json").json
+    found = dna("compare", f"d0@{rows[0]['version_id'][:14]}", "d0", "--json").json
+    assert found["emd_bins"] == dna("compare", "d0@1", "d0", "--json").json["emd_bins"]
+
+
+def test_a_selection_of_layers_and_neurons_counts_only_those(project, dna):
+    layers = {layer["layer"]: layer for layer in dna("compare", "d0", "d1", "--json").json["layers"]}
+    first = dna("compare", "d0", "d1", "--layer", "stage1", "--json").json
+    assert first["emd_bins"] == pytest.approx(layers["stage1"]["emd_bins"])
+    whole = dna("compare", "d0", "d1", "--neuron", "stage1:0-15", "--json").json
+    assert whole["emd_bins"] == pytest.approx(first["emd_bins"])
+    one = dna("compare", "d0", "d1", "--neuron", f"stage1:{layers['stage1']['top_neuron']}", "--json").json
+    assert one["emd_bins"] == pytest.approx(layers["stage1"]["top_neuron_emd_bins"])
+    both = dna("compare", "d0", "d1", "--layer", "stage2", "--neuron", "stage1:3,5-6", "--json").json
+    assert both["n_neurons"] == layers["stage2"]["n_neurons"] + 3
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["--layer", "stage9"], "the layers are: stage1, stage2"),
+        (["--neuron", "stage9:1"], "there is no layer 'stage9'"),
+        (["--neuron", "stage1:16"], "has neurons 0 to 15, not 16"),
+        (["--neuron", "stage1"], "names no neurons"),
+        (["--neuron", "stage1:"], "names no neurons"),
+        (["--neuron", "stage1:a-b"], "names no neurons"),
+        (["--neuron", "stage1:9-3"], "stage1:9-3"),
+        (["--extractor", "nope"], "no extractor of this project"),
+    ],
+)
+def test_a_wrong_selection_is_a_message(project, dna, options, said):
+    found = dna("compare", "d0", "d1", *options)
+    assert found.code == 1
+    assert found.tells(said)
+    assert found.out == ""
+
+
+@pytest.mark.parametrize(
+    ("reference", "said"),
+    [
+        ("nope", "there is no dataset 'nope'"),
+        ("d0@9", "d0 has no version '9'; it has: 1 ("),
+        ("d0@-9", "d0 has no version '-9'"),
+        ("d0@--1", "d0 has no version '--1'"),
+        ("d0@²", "d0 has no version '²'"),
+        ("d0@zzz", "d0 has no version 'zzz'"),
+        ("@1", "there is no dataset ''"),
+    ],
+)
+def test_a_wrong_reference_is_a_message(project, dna, reference, said):
+    found = dna("compare", reference, "d1")
+    assert found.code == 1
+    assert found.tells(said)
+
+
+def test_an_empty_dataset_cannot_be_compared(changed, dna):
+    found = dna("compare", "d3", "d0")
+    assert found.code == 1
+    assert "d3 is empty" in found.err
+
+
+def test_the_matrix_holds_what_compare_says(project, dna):
+    found = dna("matrix", "--json").json
+    assert found["datasets"] == ["d0", "d1", "d2"]
+    assert found["values"] == [list(column) for column in zip(*found["values"], strict=True)]
+    assert found["values"][0][1] == pytest.approx(dna("compare", "d0", "d1", "--json").json["emd_bins"])
+    assert "d2" in dna("matrix").out
+
+
+@pytest.mark.parametrize("metric", ["emd_range", "nfd", "fd"])
+def test_the_matrix_has_other_metrics(project, dna, metric):
+    found = dna("matrix", "--metric", metric, "--json").json
+    assert found["values"][0][1] == pytest.approx(dna("compare", "d0", "d1", "--json").json[metric])
+
+
+@pytest.mark.parametrize("command", [["matrix"], ["compare", "d0", "d1"]])
+def test_pictures_are_saved_where_one_says(project, dna, command):
+    said = dna(*command, "--picture", "new/folder/picture.png")
+    assert said.code == 0
+    assert (project / "new" / "folder" / "picture.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_a_picture_that_cannot_be_written_is_a_message(project, dna):
+    (project / "folder.png").mkdir()
+    said = dna("matrix", "--picture", "folder.png")
+    assert said.code == 1
+    assert "cannot be written" in said.err
+
+
+def test_sql_answers(project, dna):
+    query = "SELECT dataset, count(*) AS n FROM images GROUP BY ALL ORDER BY ALL"
+    assert dna("sql", query, "--json").json == [{"dataset": f"d{number}", "n": 10} for number in range(3)]
+    shown = dna("sql", query)
+    assert shown.out.splitlines()[0].split() == ["dataset", "n"]
+    assert "3 rows" in shown.err
+
+
+def test_every_view_can_be_read_and_is_valid_json(project, dna):
+    listed = [line.split()[0] for line in dna("sql").out.splitlines() if not line.startswith(" ")]
+    assert {"images", "quarantine", "matrix", "dna", "versions"} <= set(listed)
+    for view in listed:
+        found = dna("sql", f"FROM {view} LIMIT 2", "--json")
+        assert found.code == 0
+        assert isinstance(json.loads(found.out, parse_constant=pytest.fail), list)
+
+
+def test_sql_shows_as_many_rows_as_asked_for(project, dna):
+    said = dna("sql", "FROM images", "--limit", "5")
+    assert len(said.out.splitlines()) == 6
+    assert "30 rows, of which 5 are shown" in said.err
+
+
+@pytest.mark.parametrize(
+    ("query", "said"),
+    [
+        ("SELEC 1", "syntax error"),
+        ("FROM nothing", "nothing"),
+        ("SELECT colour FROM images", "colour"),
+        ("FROM read_csv('/no/such/file.csv')", "No files found"),
+        ("DELETE FROM images", "base table"),
+        ("SELECT 'a'::INT", "Conversion"),
+    ],
+)
+def test_wrong_sql_is_a_message(project, dna, query, said):
+    found = dna("sql", query)
+    assert found.code == 1
+    assert said in found.err
+
+
+@pytest.mark.parametrize("query", ["", ";", " ", "/* nothing */"])
+def test_sql_that_asks_for_nothing_is_no_stack_trace(project, dna, query):
+    assert dna("sql", query).code in {0, 1}
+
+
+def test_numbers_that_are_none_become_null(project, dna):
+    said = dna("sql", "SELECT 'nan'::DOUBLE AS a, 'inf'::DOUBLE AS b, [1.5, 'nan'::DOUBLE] AS c", "--json")
+    assert said.json == [{"a": None, "b": None, "c": [1.5, None]}]
+
+
+@pytest.mark.parametrize("name", ["it's", "a [b] c", "st*r", "{x,y}", "ünï", "50%"])
+def test_a_project_may_lie_in_a_folder_of_any_name(project, tmp_path, dna, name):
+    shutil.copytree(project, tmp_path / name)
+    root = ("--root", tmp_path / name)
+    assert dna(*root, "run", "--json").json["pairs"]["seeded_cnn"]["n_pairs_reused"] == 3
+    assert dna(*root, "sql", "SELECT count(*) AS n FROM images", "--json").json == [{"n": 30}]
+    assert len(dna(*root, "matrix", "--json").json["datasets"]) == 3
+
+
+def test_looking_moves_no_fingerprint(project, dna):
+    before = snapshot(project / "data" / "lake" / "dna")
+    for command in (["status"], ["compare", "d0", "d1"], ["matrix"], ["sql", "FROM dna LIMIT 1"]):
+        assert dna(*command).code == 0
+    assert snapshot(project / "data" / "lake" / "dna") == before

@@ -1,0 +1,206 @@
+"""Which project a command is about, the tools, and errors of use."""
+
+import os
+
+import pytest
+
+from dna_pipelines import __version__
+from dna_pipelines_tests.cli.conftest import snapshot
+
+COMMANDS = (
+    "add",
+    "calibrate",
+    "compare",
+    "doctor",
+    "extractors",
+    "list",
+    "matrix",
+    "remove",
+    "run",
+    "scan",
+    "sql",
+    "status",
+    "ui",
+)
+
+
+def names(said):
+    return [row["dataset"] for row in said.json]
+
+
+@pytest.fixture
+def other(tmp_path):
+    """A second project, with one dataset."""
+    (tmp_path / "other" / "data").mkdir(parents=True)
+    (tmp_path / "other" / "data" / "datasets.yaml").write_text("datasets:\n  - {name: only, uri: x}\n")
+    return tmp_path / "other"
+
+
+def test_the_nearest_folder_above_is_the_project(project, dna, monkeypatch):
+    (project / "d0" / "deep").mkdir()
+    monkeypatch.chdir(project / "d0" / "deep")
+    assert names(dna("list", "--json")) == ["d0", "d1", "d2"]
+
+
+def test_the_environment_names_a_project(project, other, dna, monkeypatch):
+    monkeypatch.setenv("DNA_ROOT", str(other))
+    assert names(dna("list", "--json")) == ["only"]
+
+
+def test_an_option_beats_the_environment(project, other, dna, monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("DNA_ROOT", str(other))
+    assert names(dna("--root", project, "list", "--json")) == ["d0", "d1", "d2"]
+    assert names(dna("--root", os.path.relpath(project), "list", "--json")) == ["d0", "d1", "d2"]
+
+
+@pytest.mark.parametrize("root", ["nowhere", "a-file"])
+def test_a_root_that_is_no_folder_is_a_message(tmp_path, dna, monkeypatch, root):
+    (tmp_path / "a-file").write_text("")
+    said = dna("--root", root, "list")
+    assert said.code == 1
+    assert "is not a folder" in said.err
+    monkeypatch.setenv("DNA_ROOT", root)
+    assert dna("list").code == 1
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["list"],
+        ["run"],
+        ["status"],
+        ["scan"],
+        ["matrix"],
+        ["compare", "a", "b"],
+        ["sql", "FROM images"],
+        ["remove", "a"],
+    ],
+)
+def test_without_a_project_one_is_told_how_to_make_it(tmp_path, dna, command):
+    said = dna(*command)
+    assert said.code == 1
+    assert "dna add NAME PLACE" in " ".join(said.err.split())
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["frobnicate"],
+        ["run", "--fast"],
+        ["compare", "d0"],
+        ["add", "x"],
+        ["matrix", "--metric", "l2"],
+        ["sql", "FROM images", "--limit", "0"],
+    ],
+)
+def test_a_command_that_is_not_understood_exits_with_2(project, dna, arguments):
+    said = dna(*arguments)
+    assert said.code == 2
+    assert said.out == ""
+    assert said.err
+
+
+@pytest.mark.parametrize("command", [["run", "d9"], ["scan", "d9"], ["remove", "d9"]])
+def test_an_unknown_dataset_exits_with_1(project, dna, command):
+    said = dna(*command)
+    assert said.code == 1
+    assert "there is no dataset 'd9'" in said.err
+
+
+def test_an_unknown_extractor_exits_with_1(project, dna):
+    for command in (["calibrate", "nope", "--yes"], ["matrix", "--extractor", "nope"]):
+        said = dna(*command)
+        assert said.code == 1
+        assert "its datasets file has: seeded_cnn" in said.err
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_explains_itself(dna, command):
+    said = dna(command, "--help")
+    assert said.code == 0
+    assert f"dna {command}" in said.out
+    assert command in dna("--help").out
+
+
+def test_the_version_is_shown(dna):
+    said = dna("--version")
+    assert said.code == 0
+    assert said.out.split() == ["dna_pipelines", __version__]
+
+
+def test_extractors_are_listed(project, dna):
+    rows = {row["extractor"]: row for row in dna("extractors", "--json").json}
+    assert rows["seeded_cnn"]["used_here"]
+    assert not rows["seeded_vit"]["used_here"]
+    assert rows["seeded_cnn"]["neurons"] == dna("compare", "d0", "d1", "--json").json["n_neurons"]
+    assert "seeded_cnn (used here)" in dna("extractors").out
+
+
+def test_a_sound_project_is_well(project, dna):
+    said = dna("doctor")
+    assert said.code == 0
+    assert "BAD" not in said.out
+    assert "place of d1: 10 images" in said.out
+
+
+def test_the_doctor_finds_a_missing_place_and_goes_on(project, dna):
+    (project / "d1").rename(project / "elsewhere")
+    said = dna("doctor")
+    assert said.code == 1
+    (bad,) = [line for line in said.out.splitlines() if line.startswith("BAD")]
+    assert "place of d1" in bad
+    assert "extractor seeded_cnn: 4 layers" in said.out
+
+
+def test_the_doctor_leaves_no_trace(project, dna):
+    before = {path: facts for path, facts in snapshot(project).items() if facts[1] is not None}
+    dna("doctor")
+    assert {path: facts for path, facts in snapshot(project).items() if facts[1] is not None} == before
+
+
+@pytest.mark.parametrize(
+    ("command", "text"),
+    [
+        *(
+            (command, "datasets: [\n")
+            for command in ("status", "run", "compare d0 d1", "matrix", "list", "scan", "doctor")
+        ),
+        ("run", "# \x07\n"),
+        ("run", "- a\n"),
+        ("run", "datsets: []\n"),
+        ("compare d0 d1", "extractors: []\n"),
+        ("matrix", "extractors: []\n"),
+    ],
+)
+def test_a_wrong_datasets_file_is_a_message(project, dna, command, text):
+    (project / "data" / "datasets.yaml").write_text(text)
+    said = dna(*command.split())
+    assert said.code == 1
+    assert "datasets.yaml,line" in "".join((said.err + said.out).split())
+
+
+@pytest.mark.parametrize("marker", ["", "not json", "[]", '{"format": 99}'])
+def test_a_damaged_lake_is_a_message(project, dna, marker):
+    (project / "data" / "lake" / "lake.json").write_text(marker)
+    for command in (["status"], ["run"]):
+        said = dna(*command)
+        assert said.code == 1
+        assert "lake" in said.err
+
+
+def test_a_damaged_commit_is_a_message_that_names_the_file(project, dna):
+    (project / "data" / "lake" / "datasets" / "d0" / "commits" / "00000001.json").write_text("{")
+    for command in (["status"], ["run"], ["compare", "d0", "d1"]):
+        said = dna(*command)
+        assert said.code == 1
+        assert said.tells("00000001.json")
+
+
+def test_a_message_that_nobody_watches_is_one_line(tmp_path, dna):
+    """Where standard error is a file, a path must not be cut in two."""
+    root = tmp_path / ("long-" * 30)
+    root.mkdir()
+    said = dna("--root", root, "list")
+    assert str(root / "data" / "datasets.yaml") in said.err

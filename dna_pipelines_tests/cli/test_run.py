@@ -1,0 +1,218 @@
+"""`dna run`: what it computes, what it says, and what it leaves alone."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+from dna_pipelines.pipeline.ingest import refresh
+from dna_pipelines.pipeline.project import Project
+from dna_pipelines.sources.folder import FolderSource
+from dna_pipelines_tests.cli.conftest import LONG_AGO, snapshot, write_image
+
+
+def by_name(said):
+    return {report["dataset"]: report for report in said.json["datasets"]}
+
+
+def work(report):
+    (done,) = report["fingerprints"].values()
+    return done["n_images_extracted"], done["n_partials_computed"], done["n_partials_reused"]
+
+
+def test_the_first_run_says_what_it_computed(first_run):
+    said = first_run[1]
+    reports = by_name(said)
+    assert list(reports) == ["d0", "d1", "d2"]
+    for report in reports.values():
+        assert (report["state"], report["n_images"], report["n_quarantined"]) == ("new", 10, 0)
+        assert work(report) == (10, 1, 0)
+        assert report["why"] == "10 added"
+    assert said.json["pairs"]["seeded_cnn"] == {"n_pairs_computed": 3, "n_pairs_reused": 0, "left_out": []}
+    assert said.json["calibrated"] == ["seeded_cnn"]
+
+
+def test_a_second_run_computes_and_writes_nothing(project, dna):
+    # The catalog names absolute paths: it is written once where the copied project lies now.
+    assert dna("run").code == 0
+    before = snapshot(project)
+    said = dna("run", "--json")
+    assert said.code == 0
+    assert {name: work(report) for name, report in by_name(said).items()} == dict.fromkeys(
+        ("d0", "d1", "d2"), (0, 0, 1)
+    )
+    assert said.json["pairs"]["seeded_cnn"] == {"n_pairs_computed": 0, "n_pairs_reused": 3, "left_out": []}
+    assert snapshot(project) == before
+
+
+def test_a_second_run_says_so_to_people(project, dna):
+    said = dna("run")
+    assert said.out.count("nothing changed since the last run") == 3
+    assert "0 pairs compared, 3 reused" in said.out
+    assert "everything is up to date" in said.out
+
+
+@pytest.mark.parametrize("command", ["run", "scan"])
+def test_what_computes_nothing_imports_neither_dagster_nor_torch(project, command):
+    code = (
+        "import sys; import dna_pipelines.cli.main; from dna_pipelines.cli.app import app; "
+        f"app([{command!r}], standalone_mode=False); "
+        "print(sorted({name.partition('.')[0] for name in sys.modules} & {'dagster', 'torch', 'matplotlib'}))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines()[-1] == "[]"
+
+
+def test_a_place_that_vanished_is_told_and_the_others_are_brought_up_to_date(changed_run):
+    said = changed_run[1]
+    reports = by_name(said)
+    assert said.code == 3
+    assert "d2 does not exist" in reports["d2"]["problem"]
+    assert [reports[name]["problem"] for name in ("d0", "d1", "d3")] == [None] * 3
+    assert work(reports["d0"]) == (1, 1, 1)
+    assert (reports["d0"]["n_images"], reports["d0"]["why"]) == (11, "1 added")
+
+
+def test_a_broken_image_is_left_out_and_counted(changed_run):
+    report = by_name(changed_run[1])["d1"]
+    assert (report["n_images"], report["n_quarantined"]) == (10, 1)
+    assert report["why"] == "1 left out, unreadable"
+    assert work(report)[0] == 0
+
+
+def test_a_broken_image_ends_in_the_quarantine(changed, dna):
+    (row,) = dna("sql", "FROM quarantine", "--json").json
+    assert (row["dataset"], row["path"]) == ("d1", "broken.png")
+    assert row["reason"] in {"truncated", "corrupt"}
+
+
+def test_a_dataset_without_images_has_no_dna_and_is_no_failure(changed_run):
+    said = changed_run[1]
+    assert by_name(said)["d3"]["n_images"] == 0
+    assert said.json["pairs"]["seeded_cnn"]["left_out"] == ["d3"]
+    assert said.json["problems"] == []
+
+
+def test_what_vanished_keeps_its_fingerprint(changed, dna):
+    assert dna("compare", "d1", "d2", "--json").json["emd_bins"] > 0
+
+
+def test_a_vanished_place_is_told_even_if_there_is_nothing_else_to_do(project, dna):
+    (project / "d2").rename(project / "elsewhere")
+    said = dna("run")
+    assert said.code == 3
+    assert "d2: " in said.err
+    assert "does not exist" in said.err
+    assert "not everything is up to date" in said.out
+
+
+def test_if_every_dataset_fails_the_run_failed(project, dna):
+    (project / "d2").rename(project / "elsewhere")
+    assert dna("run", "d2").code == 1
+
+
+def test_only_the_named_datasets_are_brought_up_to_date(project, dna):
+    write_image(project / "d0" / "new.png", 7)
+    write_image(project / "d1" / "new.png", 8)
+    reports = by_name(dna("run", "d1", "--json"))
+    assert list(reports) == ["d1"]
+    assert reports["d1"]["n_images"] == 11
+    assert [row["added"] for row in dna("scan", "--json").json] == [["new.png"], [], []]
+
+
+def test_a_dataset_that_is_named_twice_is_done_once(project, dna):
+    assert [report["dataset"] for report in dna("run", "d0", "d0", "--json").json["datasets"]] == ["d0"]
+
+
+def test_a_dry_run_writes_nothing(project, dna):
+    write_image(project / "d0" / "new.png", 7)
+    (project / "d1" / "0.png").unlink()
+    before = snapshot(project)
+    found = {row["name"]: row for row in dna("run", "--dry-run", "--json").json}
+    assert snapshot(project) == before
+    assert {name: (row["state"], row["n_to_extract"]["seeded_cnn"]) for name, row in found.items()} == {
+        "d0": ("changed", 1),
+        "d1": ("changed", 9),
+        "d2": ("unchanged", 0),
+    }
+    assert found["d0"]["changes"]["added"] == 1
+    assert found["d1"]["changes"]["removed"] == 1
+
+
+def test_a_dry_run_of_a_new_project_makes_no_lake(tmp_path, dna):
+    write_image(tmp_path / "images" / "a.png", 1)
+    dna("add", "a", "images")
+    before = snapshot(tmp_path)
+    said = dna("run", "--dry-run")
+    assert said.code == 0
+    assert "nothing was written" in said.err
+    assert snapshot(tmp_path) == before
+
+
+def test_a_dry_run_tells_one_datasets_problem_and_goes_on(project, settings, dna):
+    settings("uri: d1\n", "uri: d1\n    metadata: {uri: labels.csv, columns: [colour]}\n")
+    (project / "labels.csv").write_text("path,label\n0.png,cat\n")
+    found = {row["name"]: row["problem"] for row in dna("run", "--dry-run", "--json").json}
+    assert "no column colour" in found["d1"]
+    assert found["d0"] is None
+
+
+def test_a_file_that_could_not_be_read_is_read_again_at_the_next_run(project, dna, monkeypatch):
+    """Its size and time are those of before: only reading it shows that it can be read now."""
+    write_image(project / "d0" / "locked.png", 7)
+    os.utime(project / "d0" / "locked.png", (LONG_AGO, LONG_AGO))
+    read = FolderSource.read
+
+    def refuse(self, path):
+        if path == b"locked.png":
+            raise PermissionError(13, "Permission denied")
+        return read(self, path)
+
+    with monkeypatch.context() as locked:
+        locked.setattr(FolderSource, "read", refuse)
+        done = refresh(Project(project), Project(project).file.dataset("d0"))
+    assert [row.reason for row in done.manifest.quarantined] == ["cannot be read"]
+    (found,) = dna("run", "d0", "--dry-run", "--json").json
+    assert (found["state"], found["n_images"]) == ("changed", 11)
+
+
+def test_metadata_that_is_no_longer_asked_for_is_gone(project, settings):
+    (project / "labels.csv").write_text("path,label\n0.png,cat\n")
+
+    def label_of_the_first():
+        done = refresh(Project(project), Project(project).file.dataset("d1"))
+        return done.manifest.rows[0].metadata
+
+    settings("uri: d1\n", "uri: d1\n    metadata: {uri: labels.csv}\n")
+    assert label_of_the_first() == {"label": "cat"}
+    settings("    metadata: {uri: labels.csv}\n", "")
+    assert label_of_the_first() is None
+
+
+def test_an_interrupted_command_says_that_it_can_go_on(project, dna, monkeypatch):
+    def interrupt(*arguments):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("dna_pipelines.cli.run.make_plan", interrupt)
+    said = dna("run")
+    assert said.code == 130
+    assert "run again to go on" in said.err
+
+
+def test_calibrating_asks_first(project, dna):
+    before = snapshot(project)
+    said = dna("calibrate", "seeded_cnn", answer="n\n")
+    assert said.code == 1
+    assert snapshot(project) == before
+
+
+def test_calibrating_anew_makes_every_dna_missing_where_the_ranges_moved(changed, dna):
+    assert dna("calibrate", "seeded_cnn", "--yes").code == 1
+    (changed / "elsewhere").rename(changed / "d2")
+    said = dna("calibrate", "seeded_cnn", "--yes")
+    assert said.code == 0
+    assert "measured the activation ranges" in said.out
+    states = {row["dataset"]: row["dna"]["seeded_cnn"] for row in dna("status", "--json").json}
+    assert states == {"d0": "missing", "d1": "missing", "d2": "missing", "d3": "empty"}

@@ -1,0 +1,190 @@
+"""What the datasets file may say, and what is said where it is wrong."""
+
+import pytest
+
+from dna_pipelines.errors import ConfigError
+
+ENTRY = "datasets:\n  - name: a\n    uri: images\n"
+
+
+@pytest.fixture
+def message(written):
+    """What is said of a wrong file, without the file's name."""
+
+    def explained(text):
+        with pytest.raises(ConfigError) as caught:
+            written(text).load()
+        lines = str(caught.value).splitlines()
+        return "\n".join(line.removeprefix(f"{written('').path}, ") for line in lines)
+
+    return explained
+
+
+def test_everything_that_can_be_said_is_read(written):
+    config = written(
+        """\
+version: 1
+workers: 3
+extractors:
+  - {name: seeded_vit, calibrate_on: [a], calibration_images: 9, batch_size: 4, device: cuda}
+datasets:
+  - name: a
+    uri: s3://bucket/images
+    globs: ['*.png', 'new/**']
+    exclude: [thumbs/**]
+    group_by: column:patient
+    metadata: {uri: labels.csv, path_column: file, columns: [patient]}
+    tags: {team: perception, year: 2024}
+    shard_size: 16
+"""
+    ).load()
+    (dataset,), (extractor,) = config.datasets, config.extractors
+    assert (config.workers, extractor.name, extractor.calibrate_on) == (3, "seeded_vit", ("a",))
+    assert (dataset.globs, dataset.exclude) == (("*.png", "new/**"), ("thumbs/**",))
+    assert dataset.metadata.columns == ("patient",)
+    assert dataset.tags == {"team": "perception", "year": "2024"}
+    assert dataset.shard_size == 16
+
+
+def test_tags_may_be_a_list(written):
+    (dataset,) = written(f"{ENTRY}    tags: [night, 2024]\n").load().datasets
+    assert dataset.tags == {"night": "", "2024": ""}
+
+
+@pytest.mark.parametrize("text", ["", "# nothing yet\n", "version: 1\n", "datasets: []\n", "datasets:\n"])
+def test_a_file_without_datasets_is_a_valid_one(written, text):
+    config = written(text).load()
+    assert config.datasets == ()
+    assert [extractor.name for extractor in config.extractors] == ["seeded_cnn"]
+
+
+@pytest.mark.parametrize("end", ["\r\n", "\n"])
+@pytest.mark.parametrize("mark", ["", "\ufeff"])
+def test_windows_line_ends_and_byte_order_marks_do_not_matter(written, end, mark):
+    (dataset,) = written((mark + ENTRY).replace("\n", end)).load().datasets
+    assert (dataset.name, dataset.uri) == ("a", "images")
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (f"{ENTRY}    glob: ['*.png']\n", "line 4: datasets.0.glob: unknown key; did you mean 'globs'?"),
+        (f"{ENTRY}    metadata: {{uri: x, pathcolumn: y}}\n", "did you mean 'path_column'?"),
+        (f"{ENTRY}worker: 2\n", "line 4: worker: unknown key; did you mean 'workers'?"),
+        (
+            "extractors:\n  - name: seeded_cnn\n    batchsize: 2\n",
+            "line 3: extractors.0.batchsize: unknown key; did you mean 'batch_size'?",
+        ),
+        (f"{ENTRY}    zzz: 1\n", "unknown key; known are name, uri, globs, exclude"),
+    ],
+)
+def test_an_unknown_key_is_refused_with_a_hint(message, text, said):
+    assert said in message(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (
+            "datasets:\n  - name: a\n    uri: x\n  - name: a b\n    uri: y\n",
+            "line 4: datasets.1.name: use letters, digits",
+        ),
+        ("datasets:\n  - name: -a\n    uri: x\n", "beginning with a letter or a digit"),
+        (f"datasets:\n  - name: {'a' * 101}\n    uri: x\n", "at most 100"),
+        ("datasets:\n  - uri: x\n", "line 2: datasets.0.name: Field required"),
+        ("datasets:\n  - name: a\n", "line 2: datasets.0.uri: Field required"),
+        ("datasets:\n  - name: a\n    uri: ''\n", "line 3: datasets.0.uri"),
+        (f"{ENTRY}    shard_size: 0\n", "line 4: datasets.0.shard_size"),
+        (f"{ENTRY}    shard_size: 5000\n", "line 4: datasets.0.shard_size"),
+        ("workers: -1\n", "line 1: workers"),
+        ("# new\nversion: 2\n", "line 2: version"),
+    ],
+)
+def test_a_wrong_value_is_refused_with_its_line(message, text, said):
+    assert said in message(text)
+
+
+@pytest.mark.parametrize(
+    ("grouping", "said"),
+    [
+        ("folders", "use 'folder', 'regex:PATTERN' or 'column:NAME'"),
+        ("'regex:'", "use 'folder', 'regex:PATTERN' or 'column:NAME'"),
+        ("'column:'", "use 'folder', 'regex:PATTERN' or 'column:NAME'"),
+        ("'regex:('", "the regular expression is not valid"),
+        ("'regex:clip'", "needs one (group)"),
+        ("'column:patient'", "needs a metadata table"),
+    ],
+)
+def test_a_wrong_grouping_is_refused(message, grouping, said):
+    assert said in message(f"{ENTRY}    group_by: {grouping}\n")
+
+
+@pytest.mark.parametrize("grouping", ["folder", r"'regex:clip(\d+)_'", "'regex:(?P<clip>x)'"])
+def test_a_right_grouping_is_kept(written, grouping):
+    (dataset,) = written(f"{ENTRY}    group_by: {grouping}\n").load().datasets
+    assert dataset.group_by == grouping.strip("'")
+
+
+@pytest.mark.parametrize("section", ["globs", "exclude"])
+def test_a_pattern_that_means_nothing_is_refused(message, section):
+    assert "line 4" in message(f"{ENTRY}    {section}: ['ok/*.png', 'a**']\n")
+
+
+def test_all_mistakes_are_told_at_once(message):
+    said = message("workers: -1\ndatasets:\n  - name: a\n    uri: x\n    glob: y\n  - name: b\n")
+    assert [line.partition(":")[0] for line in said.splitlines()] == ["line 5", "line 6", "line 1"]
+
+
+@pytest.mark.parametrize(("first", "second"), [("a", "a"), ("Berlin", "berlin")])
+def test_two_datasets_of_one_name_are_refused_whatever_the_case(message, first, second):
+    said = message(f"datasets:\n  - name: {first}\n    uri: x\n  - name: {second}\n    uri: y\n")
+    assert said == f"line 4: the name '{second}' is already taken on line 2; names must differ"
+
+
+def test_two_extractors_of_one_name_are_refused(message):
+    assert "line 3: the name 'seeded_cnn' is already taken" in message(
+        "extractors:\n  - name: seeded_cnn\n  - name: seeded_cnn\n"
+    )
+
+
+def test_no_extractor_at_all_is_refused(message):
+    assert "line 1: extractors" in message("extractors: []\n")
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        ("datasets: [\n", 2),
+        ("datasets:\n\t- name: a\n", 2),
+        ("version: 1\nversion: 1\n", 2),
+        ("version: 1\n---\nversion: 1\n", 2),
+        ("version: 1\ndatasets: *nowhere\n", 2),
+        ("version: 1\n# a bell: \x07\n", 2),
+    ],
+)
+def test_what_is_not_yaml_is_refused_with_its_line(message, text, line):
+    assert message(text).startswith(f"line {line}")
+
+
+@pytest.mark.parametrize("text", ["- name: a\n  uri: b\n", "just words\n", "3\n"])
+def test_a_file_that_is_no_mapping_is_refused(message, text):
+    assert message(text) == "line 1: expected `datasets:` and a list below it"
+
+
+@pytest.mark.parametrize(
+    "text", ["datasets:\n  a: b\n", f"{ENTRY}    globs: '*.png'\n", f"{ENTRY}    exclude: 'x/**'\n"]
+)
+def test_where_a_list_is_needed_that_is_said(message, text):
+    said = message(text)
+    assert "list" in said
+    assert "tuple" not in said
+
+
+def test_bytes_that_are_not_utf8_are_refused(written):
+    with pytest.raises(ConfigError, match="cannot be read"):
+        written(b"datasets: [] # caf\xe9\n").load()
+
+
+def test_a_file_that_is_missing_is_refused_with_what_makes_one(file):
+    with pytest.raises(ConfigError, match=r"datasets\.yaml: there is no datasets file here; `dna add"):
+        file.load()

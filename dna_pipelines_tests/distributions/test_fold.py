@@ -1,0 +1,99 @@
+"""The fast folds against the slow one."""
+
+import hypothesis.extra.numpy as hnp
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from dna_pipelines.distributions import Binning, Layer, Layers
+from dna_pipelines.distributions.fold import Fold
+from dna_pipelines.extraction.device_fold import DeviceFold
+from dna_pipelines_tests.distributions.slow import slow_fold
+
+TALLIES = ("clipped_low", "clipped_high", "n_zero", "n_nan", "n_values")
+# Edges and values are dyadic, so that (x - lo) * scale is exact and a value can sit on an edge.
+LO, HI, N_BINS = -2.0, 2.0, 1000
+ON_THE_GRID = st.integers(-3000, 3000).map(lambda k: k / 1024) | st.sampled_from(
+    [LO, HI, 0.0, -0.0, np.nextafter(np.float32(HI), np.float32(9)).item(), float("nan"), float("inf"), float("-inf")]
+)
+
+
+@st.composite
+def activations(draw):
+    shape = draw(st.tuples(st.integers(1, 4), st.integers(1, 3), st.integers(1, 9)))
+    values = draw(hnp.arrays(np.float32, shape, elements=ON_THE_GRID.map(np.float32)))
+    blocks = draw(hnp.arrays(np.int64, shape[0], elements=st.integers(0, 63)))
+    return values, blocks
+
+
+def whole(fold_type, values, blocks, cut):
+    """Fold in two batches, by two folds that are merged."""
+    n_images, n_neurons, _ = values.shape
+    binning = Binning(np.full(n_neurons, LO), np.full(n_neurons, HI), N_BINS)
+    device = ("cpu",) if fold_type is DeviceFold else ()
+    folds = [fold_type(binning, blocks, *device) for _ in range(2)]
+    pooled = np.empty((n_images, n_neurons))
+    for fold, images in zip(folds, (slice(0, cut), slice(cut, n_images)), strict=True):
+        part = values[images]
+        if len(part) == 0:
+            continue
+        fold.add(slice(0, n_neurons), torch.from_numpy(part) if device else part, images, pooled[images])
+    folds[0].merge(folds[1])
+    return folds[0], pooled
+
+
+@pytest.mark.parametrize("fold_type", [Fold, DeviceFold])
+@given(drawn=activations(), data=st.data())
+def test_folding_is_what_its_definition_says(fold_type, drawn, data):
+    values, blocks = drawn
+    fold, pooled = whole(fold_type, values, blocks, data.draw(st.integers(1, len(values))))
+    n_neurons = values.shape[1]
+    counts, coarse, tallies, minimum, maximum = slow_fold(values, [LO] * n_neurons, [HI] * n_neurons, N_BINS, blocks)
+    histogram, block_counts = fold.histogram(), fold.block_counts()
+    np.testing.assert_array_equal(histogram.counts, counts)
+    np.testing.assert_array_equal(block_counts.counts, coarse)
+    np.testing.assert_array_equal(block_counts.n_images, np.bincount(blocks, minlength=64))
+    for name in TALLIES:
+        np.testing.assert_array_equal(getattr(histogram, name), tallies[name], err_msg=name)
+    np.testing.assert_array_equal(histogram.minimum, minimum)
+    np.testing.assert_array_equal(histogram.maximum, maximum)
+    with np.errstate(invalid="ignore"):
+        np.testing.assert_allclose(pooled, values.astype(np.float64).mean(axis=2), rtol=1e-12, atol=1e-15)
+
+
+@pytest.mark.parametrize("layout", ["conv", "tokens"])
+def test_both_memory_layouts_give_the_same_counts_on_real_sized_layers(layout):
+    rng = np.random.default_rng(0)
+    values = rng.normal(0, 1, (8, 96, 197)).astype(np.float32)
+    if layout == "tokens":
+        values = np.ascontiguousarray(values.transpose(0, 2, 1)).transpose(0, 2, 1)
+    binning = Binning(np.full(96, -3.0), np.full(96, 3.5))
+    fold = Fold(binning, np.arange(8))
+    fold.add(slice(0, 96), values, slice(0, 8), np.empty((8, 96)))
+    expected = np.stack(
+        [np.histogram(np.clip(values[:, d], -3.0, 3.5), bins=1000, range=(-3.0, 3.5))[0] for d in range(96)]
+    )
+    # numpy's own edges are rounded another way: a value may sit on the other side of one.
+    assert np.abs(np.cumsum(fold.histogram().counts, axis=1).astype(int) - np.cumsum(expected, axis=1)).max() <= 1
+    assert (fold.histogram().n_values == 8 * 197).all()
+
+
+def test_a_constant_neuron_gets_the_scale_of_its_layer():
+    layers = Layers((Layer("a", 3), Layer("b", 1)))
+    binning = Binning.from_observed(np.array([0.0, 5.0, -1.0, 7.0]), np.array([2.0, 5.0, 1.0, 7.0]), layers)
+    np.testing.assert_allclose(binning.hi - binning.lo, [2.4, 2.4, 2.4, 2.0])
+    np.testing.assert_allclose((binning.hi + binning.lo) / 2, [1.0, 5.0, 0.0, 7.0])
+
+
+def test_edges_that_span_nothing_are_refused():
+    with pytest.raises(ValueError, match="lo < hi"):
+        Binning(np.array([1.0]), np.array([1.0]))
+
+
+def test_the_binning_id_is_the_edges():
+    one = Binning(np.array([0.0]), np.array([1.0]))
+    assert one.id == Binning(np.array([0.0]), np.array([1.0])).id
+    assert one.id != Binning(np.array([0.0]), np.nextafter(np.array([1.0]), 2)).id
+    assert one.id != Binning(np.array([0.0]), np.array([1.0]), n_bins=500).id

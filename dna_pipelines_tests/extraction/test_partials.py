@@ -1,0 +1,155 @@
+"""A shard's partial depends on its images and the extractor, and on nothing else."""
+
+import numpy as np
+import pytest
+import torch
+
+from dna_pipelines.distributions import Binning, Moments
+from dna_pipelines.distributions.fold import Fold
+from dna_pipelines.errors import NothingToCompare, SourceChanged
+from dna_pipelines.extraction import partials as module
+from dna_pipelines.extraction.calibration import calibrate
+from dna_pipelines.extraction.device_fold import DeviceFold
+from dna_pipelines.extraction.partials import extract_partials
+from dna_pipelines.extraction.probe import neurons_second
+from dna_pipelines.extraction.registry import load_extractor
+from dna_pipelines.identity import Item, block_of, digest_of
+from dna_pipelines.imaging import decode
+from dna_pipelines.manifests import Shard
+from dna_pipelines_tests import toy
+from dna_pipelines_tests.laws.merging import counts_equal, moments_equal
+
+IMAGES = {digest_of(data): data for data in map(toy.image_bytes, range(40))}
+DIGESTS = sorted(IMAGES)
+
+
+@pytest.fixture(scope="module", params=["toy", "seeded_vit"])
+def extractor(request):
+    return load_extractor(request.param, batch_size=8)
+
+
+@pytest.fixture(scope="module")
+def ranges(extractor):
+    return calibrate(extractor, DIGESTS[:20], ("x",), IMAGES.__getitem__, workers=1)
+
+
+def shard(*places):
+    return Shard(tuple(Item(DIGESTS[place]) for place in places))
+
+
+def extract(extractor, ranges, shards, workers=1):
+    return {
+        cut.id: partial
+        for cut, partial in extract_partials(extractor, ranges, shards, IMAGES.__getitem__, workers=workers)
+    }
+
+
+def equal(a, b):
+    counts_equal(a.histogram, b.histogram)
+    counts_equal(a.blocks, b.blocks)
+    moments_equal(a.moments, b.moments, rtol=0)
+    assert a.images.digests == b.images.digests
+    np.testing.assert_array_equal(a.images.signs, b.images.signs)
+
+
+def test_company_does_not_matter(extractor, ranges):
+    """Alone, or packed into batches with other shards, in any order: the same bits."""
+    first, second, third = shard(*range(3)), shard(*range(3, 20)), shard(*range(20, 40))
+    alone = extract(extractor, ranges, [second])[second.id]
+    for company in ([first, second, third], [third, second], [second, first]):
+        equal(extract(extractor, ranges, company)[second.id], alone)
+
+
+@pytest.mark.parametrize("workers", [2, 4])
+def test_workers_do_not_matter(extractor, ranges, workers):
+    cut = [shard(*range(start, start + 10)) for start in range(0, 40, 10)]
+    one, several = extract(extractor, ranges, cut), extract(extractor, ranges, cut, workers)
+    assert one.keys() == several.keys()
+    for identity, partial in one.items():
+        equal(several[identity], partial)
+
+
+def test_the_order_of_a_shards_images_does_not_matter(extractor, ranges):
+    there, back = (
+        extract(extractor, ranges, [shard(*range(9))]),
+        extract(extractor, ranges, [shard(*reversed(range(9)))]),
+    )
+    assert there.keys() == back.keys()
+    equal(*there.values(), *back.values())
+
+
+def test_a_partial_is_what_a_plain_forward_pass_gives(extractor, ranges):
+    places = range(5)
+    [partial] = extract(extractor, ranges, [shard(*places)]).values()
+    inputs = np.zeros((8, 3, *[extractor.network.preprocessing.size_px] * 2), np.float32)
+    for row, place in enumerate(places):
+        inputs[row] = extractor.network.preprocessing(decode(IMAGES[DIGESTS[place]]))
+    outputs = {}
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    extractor.taps.run(
+        torch.from_numpy(inputs), lambda i, out: outputs.update({i: neurons_second(out[:5], extractor.axes[i]).clone()})
+    )
+    torch.set_num_threads(threads)
+    pooled = np.concatenate([outputs[i].double().mean(2).numpy() for i in range(len(extractor.layers))], axis=1)
+    np.testing.assert_array_equal(
+        partial.histogram.n_values, np.concatenate([[5 * outputs[i].shape[2]] * outputs[i].shape[1] for i in outputs])
+    )
+    for index, part in enumerate(extractor.layers.slices.values()):
+        expected = [
+            [np.float32(outputs[index][:, d].min()), np.float32(outputs[index][:, d].max())]
+            for d in range(part.stop - part.start)
+        ]
+        np.testing.assert_array_equal(
+            np.stack([partial.histogram.minimum[part], partial.histogram.maximum[part]], axis=1), expected
+        )
+    moments_equal(partial.moments, Moments.of(pooled, extractor.layers, extractor.covariance_layers))
+    assert partial.images.digests == tuple(DIGESTS[:5])
+    assert partial.blocks.n_images.sum() == 5
+    assert all(partial.blocks.n_images[block_of(Item(digest))] > 0 for digest in DIGESTS[:5])
+
+
+def test_folding_on_the_device_gives_the_same_partials(extractor, ranges, monkeypatch):
+    cut = [shard(*range(13)), shard(*range(13, 40))]
+    expected = extract(extractor, ranges, cut)
+    monkeypatch.setattr(module, "_new_fold", lambda binning, blocks, device: DeviceFold(binning, blocks, device))
+    for identity, partial in extract(extractor, ranges, cut, workers=2).items():
+        counts_equal(partial.histogram, expected[identity].histogram)
+        counts_equal(partial.blocks, expected[identity].blocks)
+        moments_equal(partial.moments, expected[identity].moments)
+
+
+def test_copies_of_an_image_count_as_often_as_they_occur(extractor, ranges):
+    once, thrice = Shard((Item(DIGESTS[0]),)), Shard((Item(DIGESTS[0]),) * 3)
+    one, three = (extract(extractor, ranges, [cut])[cut.id] for cut in (once, thrice))
+    np.testing.assert_array_equal(three.histogram.counts, one.histogram.counts * np.uint64(3))
+    assert three.blocks.n_images.sum() == 3
+
+
+def test_an_image_that_decodes_no_more_stops_the_shard(extractor, ranges):
+    images = dict(IMAGES) | {DIGESTS[1]: b"no image"}
+    with pytest.raises(SourceChanged, match=DIGESTS[1]):
+        list(extract_partials(extractor, ranges, [shard(0, 1, 2)], images.__getitem__, workers=2))
+
+
+def test_calibration_covers_what_it_saw_with_a_margin(extractor, ranges):
+    whole = extract(extractor, ranges, [Shard(tuple(Item(digest) for digest in DIGESTS[:20]))])
+    [partial] = whole.values()
+    np.testing.assert_array_equal(partial.histogram.minimum, ranges.minimum)
+    np.testing.assert_array_equal(partial.histogram.maximum, ranges.maximum)
+    assert partial.histogram.clipped_share == 0.0
+    alive = ranges.maximum > ranges.minimum
+    margin = (ranges.binning.hi - ranges.maximum)[alive] / (ranges.maximum - ranges.minimum)[alive].astype(float)
+    np.testing.assert_allclose(margin, 0.1, rtol=1e-4)
+
+
+def test_calibration_needs_images(extractor):
+    with pytest.raises(NothingToCompare, match="add a dataset"):
+        calibrate(extractor, [], (), IMAGES.__getitem__)
+
+
+def test_a_fold_that_would_overflow_says_so():
+    fold = Fold(Binning(np.zeros(1), np.ones(1)), np.zeros(1, int))
+    fold._n_values[0] = 2**32 - 2
+    with pytest.raises(OverflowError, match="shard_size"):
+        fold.add(slice(0, 1), np.zeros((1, 1, 4), np.float32), slice(0, 1), np.empty((1, 1)))

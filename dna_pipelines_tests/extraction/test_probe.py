@@ -1,0 +1,159 @@
+"""Which axis is the neuron, and which networks are refused."""
+
+import pytest
+import torch
+from torch import nn
+
+from dna_pipelines.errors import ExtractorError, UnknownName
+from dna_pipelines.extraction.extractor import Network
+from dna_pipelines.extraction.probe import neurons_second, probe
+from dna_pipelines.extraction.registry import load_extractor
+from dna_pipelines.imaging import Preprocessing
+
+
+def network(module, taps, size_px=8):
+    return Network("n", module, Preprocessing(size_px), tuple(taps), "digest", "code", "none", "")
+
+
+class ChannelsLast(nn.Module):
+    """Like Swin: (batch, height, width, channels)."""
+
+    def __init__(self):
+        super().__init__()
+        self.conv, self.out = nn.Conv2d(3, 6, 3), nn.Identity()
+
+    def forward(self, x):
+        return self.out(self.conv(x).permute(0, 2, 3, 1))
+
+
+class Tokens(nn.Module):
+    """Like a vision transformer of one fixed size: (batch, tokens, width)."""
+
+    def __init__(self):
+        super().__init__()
+        self.patch, self.out = nn.Linear(3 * 16, 10), nn.Identity()
+
+    def forward(self, x):
+        if x.shape[-1] != 8:
+            raise ValueError("8 pixels only")
+        patches = x.unfold(2, 4, 4).unfold(3, 4, 4).permute(0, 2, 3, 1, 4, 5).flatten(3).flatten(1, 2)
+        return self.out(self.patch(patches))
+
+
+class Dual(nn.Module):
+    """The module's output is a tuple, as attention blocks give."""
+
+    def __init__(self):
+        super().__init__()
+        self.inner = self.Pair()
+
+    class Pair(nn.Module):
+        def forward(self, x):
+            return x[:, :, ::2, ::2], "weights"
+
+    def forward(self, x):
+        return self.inner(x)[0]
+
+
+@pytest.mark.parametrize(
+    ("module", "taps", "widths", "positions"),
+    [
+        (nn.Sequential(nn.Conv2d(3, 5, 3), nn.ReLU(), nn.Conv2d(5, 7, 3)), ["0", "2"], [5, 7], [36, 16]),
+        (nn.Sequential(nn.Conv2d(3, 5, 3), nn.AdaptiveAvgPool2d(1), nn.Flatten()), ["2"], [5], [1]),
+        (ChannelsLast(), ["out"], [6], [36]),
+        (Tokens(), ["out"], [10], [4]),
+        (Dual(), ["inner"], [3], [16]),
+    ],
+    ids=["conv", "vector", "channels last", "tokens", "tuple"],
+)
+def test_the_neuron_axis_is_found(module, taps, widths, positions):
+    extractor = probe(network(module, taps), batch_size=4)
+    assert [layer.n_neurons for layer in extractor.layers] == widths
+    found = []
+    extractor.taps.run(
+        torch.rand(4, 3, 8, 8), lambda i, out: found.append(neurons_second(out, extractor.axes[i]).shape)
+    )
+    assert found == [(4, width, n) for width, n in zip(widths, positions, strict=True)]
+
+
+def test_neurons_second_moves_values_and_not_only_shapes():
+    maps = torch.rand(2, 5, 6, 4)
+    assert torch.equal(neurons_second(maps, 3)[1, 2], maps[1, :, :, 2].flatten())
+    assert torch.equal(neurons_second(maps, 1)[1, 2], maps[1, 2].flatten())
+    tokens = torch.rand(2, 9, 4)
+    assert torch.equal(neurons_second(tokens, 2)[1, 2], tokens[1, :, 2])
+
+
+class BatchDependent(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.out = nn.Identity()
+
+    def forward(self, x):
+        return self.out(x - x.mean(0, keepdim=True))
+
+
+class Twice(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.conv = nn.Conv2d(3, 3, 1)
+
+    def forward(self, x):
+        return self.conv(self.conv(x))
+
+
+class Unused(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.conv, self.spare = nn.Conv2d(3, 3, 1), nn.Conv2d(3, 3, 1)
+
+    def forward(self, x):
+        return self.conv(x)
+
+
+class NotATensor(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.inner = self.Inner()
+
+    class Inner(nn.Module):
+        def forward(self, x):
+            return {"out": x}
+
+    def forward(self, x):
+        return self.inner(x)["out"]
+
+
+@pytest.mark.parametrize(
+    ("module", "taps", "message"),
+    [
+        (BatchDependent(), ["out"], "depends on its batch"),
+        (Twice(), ["conv"], "used twice"),
+        (Unused(), ["spare"], "nothing came out"),
+        (Unused(), ["head"], r"no module 'head' to tap; it has: conv, spare"),
+        (NotATensor(), ["inner"], "not a tensor"),
+        (nn.Sequential(nn.Flatten(0)), ["0"], "first axis must be the batch"),
+    ],
+)
+def test_networks_that_cannot_serve_are_refused_with_the_reason(module, taps, message):
+    with pytest.raises(ExtractorError, match=message):
+        probe(network(module, taps), batch_size=4)
+
+
+def test_a_missing_gpu_is_said(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    with pytest.raises(ExtractorError, match="no GPU"):
+        probe(network(nn.Conv2d(3, 3, 1), [""]), device="cuda")
+
+
+@pytest.mark.parametrize("name", ["seeded_cnn", "seeded_vit"])
+def test_the_built_in_networks_are_read_from_their_weights(name):
+    extractor = load_extractor(name)
+    assert len(extractor.layers) == 4
+    assert len(extractor.network.weights_digest) == 64
+    assert extractor.fingerprint == load_extractor(name).fingerprint
+
+
+def test_unknown_extractors_are_named_with_the_known():
+    with pytest.raises(UnknownName, match="did you mean 'seeded_cnn'"):
+        load_extractor("seeded_cn")

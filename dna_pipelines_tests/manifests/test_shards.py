@@ -1,0 +1,82 @@
+"""Cutting shards: what is kept, what is replaced, what is joined."""
+
+from collections import Counter
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from dna_pipelines.identity import N_BLOCKS, Item, block_of, multiset_id
+from dna_pipelines.manifests import Shard
+from dna_pipelines.manifests.shards import MAX_SMALL_SHARDS, cut_shards
+
+ITEMS = st.lists(st.integers(0, 40), max_size=60).map(lambda numbers: [Item(f"{n:064x}") for n in numbers])
+
+
+def items_of(shards):
+    return Counter(item for shard in shards for item in shard.items)
+
+
+@given(versions=st.lists(ITEMS, min_size=1, max_size=12), size=st.integers(1, 16))
+def test_shards_always_hold_exactly_the_version(versions, size):
+    shards = ()
+    for items in versions:
+        shards = cut_shards(items, shards, size)
+        assert items_of(shards) == Counter(items)
+        assert all(0 < len(shard) <= size for shard in shards)
+
+
+@given(old=ITEMS, new=ITEMS, size=st.integers(1, 16))
+def test_adding_touches_no_old_shard(old, new, size):
+    before = cut_shards(old, (), size)
+    after = cut_shards(old + new, before, size)
+    if not any(shard.parents for shard in after):
+        kept = Counter(shard.id for shard in before) & Counter(shard.id for shard in after)
+        assert sum(kept.values()) == len(before)
+    fresh = [shard for shard in after if not shard.parents and shard.id not in {old.id for old in before}]
+    assert sum(map(len, fresh)) <= len(new)
+
+
+def test_one_removed_image_replaces_one_shard():
+    items = [Item(f"{n:064x}") for n in range(20)]
+    before = cut_shards(items, (), 5)
+    after = cut_shards([item for item in items if item != items[7]], before, 5)
+    assert len({shard.id for shard in before} - {shard.id for shard in after}) == 1
+    assert len({shard.id for shard in after} - {shard.id for shard in before}) == 1
+
+
+def test_one_changed_image_replaces_its_shard_and_adds_one():
+    items = [Item(f"{n:064x}") for n in range(20)]
+    before = cut_shards(items, (), 5)
+    changed = [*items[:7], Item("f" * 64), *items[8:]]
+    after = cut_shards(changed, before, 5)
+    fresh = [shard for shard in after if shard.id not in {old.id for old in before}]
+    assert sorted(len(shard) for shard in fresh) == [1, 4]
+
+
+def test_many_small_shards_are_joined_by_naming_their_parents():
+    shards, items = (), []
+    for n in range(MAX_SMALL_SHARDS + 2):
+        items.append(Item(f"{n:064x}"))
+        shards = cut_shards(items, shards, 100)
+    joined = [shard for shard in shards if shard.parents]
+    assert len(joined) == 1
+    assert len(joined[0].parents) == MAX_SMALL_SHARDS + 1
+    assert items_of(shards) == Counter(items)
+    assert len(shards) == 2
+
+
+@given(items=ITEMS)
+def test_identity_ignores_order_and_counts_copies(items):
+    assert multiset_id(items) == multiset_id(sorted(items, reverse=True))
+    assert multiset_id(items) != multiset_id([*items, Item("0" * 64)])
+    assert Shard(tuple(items)).id == multiset_id(items)
+
+
+def test_a_group_is_part_of_identity_and_decides_the_block():
+    plain, grouped = Item("a" * 64), Item("a" * 64, "clip")
+    assert multiset_id([plain]) != multiset_id([grouped])
+    assert block_of(grouped) == block_of(Item("b" * 64, "clip"))
+    blocks = Counter(block_of(Item(f"{n:064x}")) for n in range(6400))
+    assert set(blocks) == set(range(N_BLOCKS))
+    # 100 expected in each; six standard deviations.
+    assert all(40 < count < 160 for count in blocks.values())

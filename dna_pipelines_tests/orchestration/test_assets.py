@@ -1,0 +1,225 @@
+"""Whole runs through Dagster."""
+
+import hashlib
+
+import dagster as dg
+import pytest
+
+from dna_pipelines.orchestration import headless
+from dna_pipelines.orchestration.build import build_assets, build_defs
+from dna_pipelines.orchestration.headless import bring_up_to_date, calibrate_anew
+from dna_pipelines.orchestration.instance import open_instance
+from dna_pipelines.orchestration.partitions import DATASETS, sync_partitions
+from dna_pipelines.orchestration.registry_sensor import registry_sensor
+from dna_pipelines.orchestration.workbench import Workbench
+from dna_pipelines.pipeline.plan import make_plan
+from dna_pipelines.pipeline.progress import Silent
+from dna_pipelines.pipeline.report import begin_report, nothing_done
+from dna_pipelines_tests.toy import toy_project, write_image
+
+IMAGES = {f"{number}.png": number for number in range(8)}
+
+
+@pytest.fixture
+def project(tmp_path):
+    return toy_project(tmp_path, {"one": IMAGES, "two": {f"{n}.png": n for n in range(20, 29)}})
+
+
+def run(project, only=()):
+    plan = make_plan(project, only)
+    if plan.nothing_to_do:
+        return nothing_done(plan)
+    report = begin_report(plan)
+    bring_up_to_date(project, plan, report, Silent())
+    return report
+
+
+def by_name(report):
+    return {dataset.dataset: dataset for dataset in report.datasets}
+
+
+def materialized(project, key, partition=None):
+    with open_instance(project) as instance:
+        if partition:
+            event = instance.fetch_materializations(
+                dg.AssetRecordsFilter(dg.AssetKey(key), asset_partitions=[partition]), limit=9
+            )
+            return event.records
+        return instance.fetch_materializations(dg.AssetKey(key), limit=9).records
+
+
+def test_the_definitions_are_one_set_per_extractor_over_one_ingestion(project):
+    definitions = build_defs(project)
+    keys = {key.to_user_string() for key in definitions.resolve_all_asset_keys()}
+    assert keys == {"raw", "manifest", "toy/ranges", "toy/dna", "toy/distances", "toy/matrix"}
+    dg.Definitions.validate_loadable(definitions)
+    for spec in definitions.resolve_all_asset_specs():
+        assert spec.description, spec.key
+
+
+def test_the_first_run_computes_everything_and_the_second_nothing(project):
+    first = run(project)
+    assert {name: one.fingerprints["toy"].n_images_extracted for name, one in by_name(first).items()} == {
+        "one": 8,
+        "two": 9,
+    }
+    assert first.pairs["toy"].n_pairs_computed == 1
+    assert first.calibrated == ["toy"]
+    second = run(project)
+    assert all(one.state == "unchanged" and one.n_images_extracted == 0 for one in second.datasets)
+    assert (second.pairs["toy"].n_pairs_computed, second.pairs["toy"].n_pairs_reused) == (0, 1)
+    assert len(materialized(project, "manifest", "one")) == 1
+
+
+def test_a_change_of_one_dataset_leaves_the_other_alone(project):
+    run(project)
+    write_image(project.root / "images" / "one", "new.png", 99)
+    report = by_name(run(project))
+    assert report["one"].fingerprints["toy"].n_images_extracted == 1
+    assert report["one"].changes == {"added": 1, "removed": 0, "changed": 0, "renamed": 0, "quarantined": 0}
+    assert report["two"].state == "unchanged"
+    assert len(materialized(project, ["toy", "dna"], "one")) == 2
+    assert len(materialized(project, ["toy", "dna"], "two")) == 1
+    assert len(materialized(project, ["toy", "matrix"])) == 2
+
+
+def test_renamed_files_reach_the_manifest_and_nothing_after_it(project):
+    run(project)
+    (project.root / "images" / "one" / "0.png").rename(project.root / "images" / "one" / "other.png")
+    report = by_name(run(project))
+    assert report["one"].changes["renamed"] == 1
+    assert report["one"].n_images_extracted == 0
+    assert len(materialized(project, "manifest", "one")) == 2
+    assert len(materialized(project, ["toy", "dna"], "one")) == 1
+
+
+def test_data_versions_are_ids_of_content_and_raw_versions_are_events(project):
+    run(project)
+    manifest = materialized(project, "manifest", "one")[0].asset_materialization
+    commit = project.lake.versions.latest("one")
+    assert manifest.tags["dagster/data_version"] == commit.version_id
+    dna = materialized(project, ["toy", "dna"], "one")[0].asset_materialization
+    assert dna.tags["dagster/data_version"] == dna.metadata["dna_id"].value
+    # Dagster hashes the versions of all partitions it read: here, of one.
+    assert dna.tags["dagster/input_data_version/manifest"] == hashlib.sha256(commit.version_id.encode()).hexdigest()
+    raw = materialized(project, "raw", "one")[0].asset_materialization
+    assert raw.tags["dagster/data_version"] == commit.raw_version
+
+
+def test_people_see_counts_schema_and_the_heat_map(project):
+    run(project)
+    (project.root / "images" / "one" / "bad|name.png").write_bytes(b"no image")
+    run(project)
+    manifest = materialized(project, "manifest", "one")[0].asset_materialization.metadata
+    assert manifest["n_images"].value == 8
+    assert manifest["n_quarantined"].value == 1
+    assert manifest["place"].value == "images/one"
+    assert r"bad\|name.png" in manifest["quarantine"].value
+    assert {column.name for column in manifest["dagster/column_schema"].value.columns} >= {
+        "digest",
+        "shard_id",
+        "block",
+    }
+    matrix = materialized(project, ["toy", "matrix"])[0].asset_materialization.metadata
+    assert matrix["heat_map"].value.startswith("![matrix](data:image/png;base64,iVBOR")
+    assert (project.root / "data" / "reports" / "toy-matrix.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_one_dataset_that_fails_holds_back_no_other(project):
+    write_image(project.root / "images" / "two", "new.png", 77)
+    run(project)
+    for file in (project.root / "images" / "one").iterdir():
+        file.unlink()
+    (project.root / "images" / "one").rmdir()
+    write_image(project.root / "images" / "two", "newer.png", 78)
+    report = by_name(run(project))
+    assert "does not exist" in report["one"].problem
+    assert report["two"].fingerprints["toy"].n_images_extracted == 1
+    assert report["two"].problem is None
+    assert project.lake.versions.latest("one").n_images == 8
+
+
+def test_images_that_change_under_the_run_are_looked_at_once_more(project, monkeypatch):
+    original, changed = headless.HeadlessRun._ensure_ranges, []
+
+    def change_then_go_on(self, *arguments):
+        ready = original(self, *arguments)
+        if not changed:
+            write_image(project.root / "images" / "one", "3.png", 55)
+            changed.append(True)
+        return ready
+
+    monkeypatch.setattr(headless.HeadlessRun, "_ensure_ranges", change_then_go_on)
+    report = by_name(run(project))
+    assert report["one"].problem is None
+    assert project.lake.versions.latest("one").seq == 2
+    assert report["one"].changes["changed"] == 1
+
+
+def test_a_mistake_is_a_failure_with_its_message_and_no_stack_of_ours(project):
+    with open_instance(project) as instance:
+        sync_partitions(instance, project)
+        result = dg.materialize(
+            build_assets(project), instance=instance, resources={"workbench": Workbench(project)}, partition_key="one",
+            selection=["toy/dna"], raise_on_error=False,
+        )  # fmt: skip
+    [failure] = [event.step_failure_data for event in result.all_events if event.is_step_failure]
+    assert "has no manifest yet; run `dna run`" in failure.user_failure_data.description
+    assert failure.user_failure_data.metadata["kind"].value == "NothingToCompare"
+
+
+def test_assets_can_be_materialized_by_hand_one_after_the_other(project):
+    with open_instance(project) as instance:
+        sync_partitions(instance, project)
+        for selection, partition in (
+            ("manifest", "one"),
+            ("manifest", "two"),
+            ("toy/ranges", None),
+            ("toy/dna", "one"),
+            ("toy/dna", "two"),
+        ):
+            result = dg.materialize(
+                build_assets(project), instance=instance, resources={"workbench": Workbench(project)},
+                partition_key=partition, selection=[selection],
+            )  # fmt: skip
+            assert result.success
+        result = dg.materialize(
+            build_assets(project), instance=instance, resources={"workbench": Workbench(project)},
+            selection=["toy/distances", "toy/matrix"],
+        )  # fmt: skip
+    assert result.success
+    assert make_plan(project).nothing_to_do
+
+
+def test_partitions_follow_the_datasets_file(project):
+    with open_instance(project) as instance:
+        assert sync_partitions(instance, project) == (["one", "two"], [])
+        project.file.remove("one")
+        context = dg.build_sensor_context(instance=instance, resources={"workbench": Workbench(project)})
+        requests = registry_sensor(context).dynamic_partitions_requests
+        assert [(type(request).__name__, request.partition_keys) for request in requests] == [
+            ("DeleteDynamicPartitionsRequest", ["one"])
+        ]
+        assert sync_partitions(instance, project) == ([], ["one"])
+        assert instance.get_dynamic_partitions(DATASETS.name) == ["two"]
+        project.file.path.write_text("datasets: 3\n")
+        assert "datasets.yaml, line 1" in registry_sensor(context).skip_reason.skip_message
+
+
+def test_calibrating_anew_makes_every_dna_new(project):
+    run(project)
+    write_image(project.root / "images" / "one", "bright.png", 12345)
+    run(project)
+    before = {row.dna_id for row in project.lake.fingerprints.dna_records()}
+    calibrate_anew(project, "toy", Silent())
+    report = by_name(run(project))
+    assert {name: one.n_images_extracted for name, one in report.items()} == {"one": 9, "two": 9}
+    assert {row.dna_id for row in project.lake.fingerprints.dna_records()} > before
+
+
+def test_an_empty_project_of_empty_datasets_is_no_error(tmp_path):
+    project = toy_project(tmp_path, {"nothing": {}})
+    report = run(project)
+    assert report.datasets[0].problem is None
+    assert report.problems == []
+    assert run(project).datasets[0].state == "unchanged"

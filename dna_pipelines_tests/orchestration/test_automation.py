@@ -1,0 +1,325 @@
+"""Kept current: the scenarios, one by one."""
+
+import json
+import os
+import shutil
+import time
+
+import dagster as dg
+import pytest
+from dagster._core.events.log import EventLogEntry
+
+from dna_pipelines.orchestration import leftovers
+from dna_pipelines.orchestration.replay import replay
+from dna_pipelines.orchestration.scanning import decide
+from dna_pipelines.pipeline.ingest import refresh
+from dna_pipelines.pipeline.versions import current_dnas
+from dna_pipelines.pipeline.watch import needs, scan
+from dna_pipelines_tests.orchestration.daemon import Daemon, open_instance
+from dna_pipelines_tests.toy import toy_project, write_image
+
+ALL_OF = [("toy/distances", None), ("toy/matrix", None)]
+
+
+@pytest.fixture
+def daemon(tmp_path):
+    datasets = {
+        name: {f"{n}.png": n for n in range(start, start + 5)}
+        for name, start in (("one", 0), ("two", 20), ("three", 40))
+    }
+    project = toy_project(tmp_path, datasets)
+    with open_instance(project) as instance:
+        daemon = Daemon(project, instance)
+        daemon.news()
+        yield daemon
+
+
+def place(daemon, name):
+    return daemon.project.root / "images" / name
+
+
+def test_from_nothing_everything_is_made_once(tmp_path):
+    project = toy_project(tmp_path, {"one": {"1.png": 1, "2.png": 2}, "two": {"3.png": 3, "4.png": 4}})
+    with open_instance(project) as instance:
+        ran = Daemon(project, instance).news()
+    assert sorted(ran, key=str) == sorted(
+        [
+            *(("manifest", n) for n in ("one", "two")),
+            ("toy/ranges", None),
+            *(("toy/dna", n) for n in ("one", "two")),
+            *ALL_OF,
+        ],
+        key=str,
+    )
+
+
+def test_an_unchanged_rescan_runs_nothing(daemon):
+    assert daemon.news() == []
+
+
+def test_one_changed_dataset_is_brought_through_and_no_other(daemon):
+    write_image(place(daemon, "one"), "new.png", 99)
+    assert daemon.news() == [("manifest", "one"), ("toy/dna", "one"), *ALL_OF]
+
+
+def test_the_same_bytes_touched_reach_the_manifest_only(daemon):
+    os.utime(place(daemon, "one") / "1.png", (5, 5))
+    assert daemon.news() == [("manifest", "one")]
+    assert daemon.news() == []
+
+
+def test_a_renamed_file_reaches_the_manifest_only(daemon):
+    (place(daemon, "one") / "1.png").rename(place(daemon, "one") / "x.png")
+    assert daemon.news() == [("manifest", "one")]
+
+
+def test_an_added_dataset(daemon):
+    write_image(place(daemon, "four"), "a.png", 77)
+    write_image(place(daemon, "four"), "b.png", 78)
+    daemon.project.file.add({"name": "four", "uri": "images/four"})
+    assert daemon.news() == [("manifest", "four"), ("toy/dna", "four"), *ALL_OF]
+
+
+def test_a_removed_dataset_leaves_the_matrix_and_nothing_is_computed(daemon):
+    daemon.project.file.remove("one")
+    assert daemon.news() == [("toy/matrix", None)]
+    assert daemon.project.matrix("toy").names == ("two", "three")
+
+
+def test_a_renamed_dataset_has_the_dna_it_had(daemon):
+    text = daemon.project.file.path.read_text().replace("name: one", "name: uno")
+    daemon.project.file.path.write_text(text)
+    ran = daemon.news()
+    # The same images are the same version: its DNA is there already.
+    assert ran == [("manifest", "uno"), ("toy/matrix", None)]
+    assert "uno" in current_dnas(daemon.project, "toy")
+
+
+def test_an_emptied_dataset_is_left_out_and_holds_back_no_other(daemon):
+    for file in place(daemon, "one").iterdir():
+        file.unlink()
+    write_image(place(daemon, "two"), "new.png", 99)
+    ran = daemon.news()
+    assert ("toy/dna", "one") not in ran
+    assert ("toy/dna", "two") in ran
+    assert set(current_dnas(daemon.project, "toy")) == {"two", "three"}
+    assert daemon.news() == []
+
+
+def test_a_parent_that_changes_twice_while_the_child_runs_gets_one_follow_up(daemon):
+    write_image(place(daemon, "one"), "new.png", 99)
+    daemon.scan()
+    [(key, partition)] = daemon.tick()
+    # While the manifest is being made, two more changes are seen.
+    for number in (100, 101):
+        write_image(place(daemon, "one"), f"{number}.png", number)
+        scan(daemon.project, daemon.project.file.dataset("one"))
+    daemon.run(key, partition)
+    # The run looked after all of them, so nothing needs to follow.
+    assert daemon.until_idle() == [("toy/dna", "one"), *ALL_OF]
+    assert daemon.project.lake.versions.latest("one").n_images == 8
+
+
+def test_a_change_seen_after_the_run_looked_is_not_lost(daemon, monkeypatch):
+    from dna_pipelines.storage.versions import Versions
+
+    original = Versions.add
+
+    def add(self, *arguments, **named):
+        if not named["changes"]["renamed"] and len(list(place(daemon, "one").iterdir())) == 6:
+            # After the run looked and before it commits.
+            write_image(place(daemon, "one"), "late.png", 101)
+            scan(daemon.project, daemon.project.file.dataset("one"))
+        return original(self, *arguments, **named)
+
+    monkeypatch.setattr(Versions, "add", add)
+    write_image(place(daemon, "one"), "new.png", 99)
+    ran = daemon.news()
+    assert ran.count(("manifest", "one")) == 2
+    assert ran.count(("toy/dna", "one")) == 1
+    assert daemon.project.lake.versions.latest("one").n_images == 7
+
+
+def test_new_code_of_an_extractor_looks_at_that_extractor_only(daemon, monkeypatch):
+    daemon.project.file.path.write_text(
+        daemon.project.file.path.read_text().replace(
+            "extractors:\n", "extractors:\n  - name: seeded_vit\n    batch_size: 4\n"
+        )
+    )
+    ran = daemon.news()
+    assert {name for name, _ in ran} == {
+        "seeded_vit/ranges",
+        "seeded_vit/dna",
+        "seeded_vit/distances",
+        "seeded_vit/matrix",
+    }
+    text = daemon.project.file.path.read_text().replace(
+        "name: seeded_vit\n    batch_size: 4", "name: seeded_vit\n    batch_size: 8"
+    )
+    daemon.project.file.path.write_text(text)
+    # Another batch size leaves the comparability key as it is: the keys are noted, and no DNA is lacking.
+    assert daemon.news() == [("seeded_vit/ranges", None)]
+
+
+def test_a_failed_partition_is_tried_again_with_new_input_and_not_for_ever(daemon, monkeypatch):
+    from dna_pipelines.pipeline import fingerprint
+
+    original, broken = fingerprint.fit, [True]
+
+    def fit(*arguments):
+        if broken[0]:
+            raise ValueError("a bug")
+        return original(*arguments)
+
+    monkeypatch.setattr(fingerprint, "fit", fit)
+    write_image(place(daemon, "one"), "new.png", 99)
+    ran = daemon.news()
+    assert ran.count(("toy/dna", "one")) == 1
+    assert daemon.news() == []
+    notes = daemon.project.lake.attempts
+    attempt = notes.last("toy/dna", "one")
+    assert (attempt.n_tries, attempt.problem) == (1, "ValueError: a bug")
+    assert not notes.may_try("toy/dna", "one", attempt.input_id, attempt.at + 59)
+    assert notes.may_try("toy/dna", "one", attempt.input_id, attempt.at + 61)
+    broken[0] = False
+    write_image(place(daemon, "one"), "newer.png", 100)
+    assert daemon.news() == [("manifest", "one"), ("toy/dna", "one"), *ALL_OF]
+    assert daemon.project.lake.attempts.last("toy/dna", "one") is None
+
+
+def test_a_try_that_was_killed_is_made_again_at_once_and_then_with_patience(daemon):
+    notes = daemon.project.lake.attempts
+    for n_tries, wait_s in ((1, 0), (2, 60), (3, 600), (4, 3600), (9, 3600)):
+        while (last := notes.last("toy/dna", "one")) is None or last.n_tries < n_tries:
+            notes.begin("toy/dna", "one", "input")
+        assert notes.may_try("toy/dna", "one", "input", last.at + wait_s + 1)
+        if wait_s:
+            assert not notes.may_try("toy/dna", "one", "input", last.at + wait_s - 1)
+    assert notes.may_try("toy/dna", "one", "other input")
+
+
+def test_one_bad_dataset_withholds_its_own_dna_only(daemon):
+    for number in range(3):
+        (place(daemon, "one") / f"bad{number}.png").write_bytes(b"no image")
+    write_image(place(daemon, "one"), "new.png", 98)
+    write_image(place(daemon, "two"), "new.png", 99)
+    ran = daemon.news()
+    assert ("manifest", "one") in ran
+    assert ("toy/dna", "one") not in ran
+    assert ("toy/dna", "two") in ran
+    assert daemon.project.matrix("toy").names == ("two", "three")
+    assert daemon.news() == []
+    for number in range(3):
+        (place(daemon, "one") / f"bad{number}.png").unlink()
+    assert ("toy/dna", "one") in daemon.news()
+
+
+def test_a_vanished_place_is_a_failed_scan_and_the_others_go_on(daemon):
+    from dna_pipelines.orchestration.scanning import scan_job
+    from dna_pipelines.orchestration.workbench import Workbench
+
+    place(daemon, "one").rename(place(daemon, "gone"))
+    write_image(place(daemon, "two"), "new.png", 99)
+    config = {"ops": {"look_at_places": {"config": {"datasets": ["one", "two", "three"]}}}}
+    result = scan_job.execute_in_process(
+        run_config=config,
+        instance=daemon.instance,
+        resources={"workbench": Workbench(daemon.project)},
+        raise_on_error=False,
+    )
+    [failure] = [event.step_failure_data for event in result.all_events if event.is_step_failure]
+    assert failure.user_failure_data.description.startswith("one: ")
+    assert "does not exist" in failure.user_failure_data.description
+    assert daemon.until_idle() == [("manifest", "two"), ("toy/dna", "two"), *ALL_OF]
+
+
+def test_an_error_in_the_datasets_file_stops_nothing_that_runs(daemon):
+    write_image(place(daemon, "one"), "new.png", 99)
+    daemon.scan()
+    good = daemon.project.file.path.read_text()
+    asked = daemon.tick()
+    assert [(key.to_user_string(), partition) for key, partition in asked] == [("manifest", "one")]
+    daemon.project.file.path.write_text(good + "nonsense: 1\n")
+    assert not daemon.run(*asked[0])
+    assert daemon.tick() == []
+    daemon.project.file.path.write_text(good)
+    assert daemon.until_idle() == [("manifest", "one"), ("toy/dna", "one"), *ALL_OF]
+
+
+def test_a_lost_dagster_database_costs_nothing(daemon, tmp_path):
+    daemon.instance.dispose()
+    shutil.rmtree(daemon.project.dagster_home)
+    with open_instance(daemon.project) as fresh:
+        assert Daemon(daemon.project, fresh).news() == []
+
+
+def test_what_another_process_did_meanwhile_is_seen(daemon):
+    write_image(place(daemon, "one"), "new.png", 99)
+    daemon.scan()
+    refresh(daemon.project, daemon.project.file.dataset("one"))
+    assert daemon.until_idle() == [("toy/dna", "one"), *ALL_OF]
+
+
+def test_needs_names_what_is_lacking(daemon):
+    write_image(place(daemon, "one"), "new.png", 99)
+    assert needs(daemon.project).manifests == {}
+    daemon.scan()
+    found = needs(daemon.project)
+    assert list(found.manifests) == ["one"]
+    assert found.dnas == {"toy": {}}
+
+
+def test_who_is_due():
+    never, hourly = float("inf"), 3600.0
+    intervals = {"a": hourly, "b": hourly, "c": never, "d": 60.0}
+    due, scanned = decide(10_000.0, {"a": 9_000.0, "d": 9_950.0, "gone": 1.0}, intervals)
+    assert due == ["b"]
+    assert scanned == {"a": 9_000.0, "d": 9_950.0, "b": 10_000.0}
+    assert decide(10_010.0, scanned, intervals)[0] == ["d"]
+    assert json.loads(json.dumps(scanned)) == scanned
+
+
+def test_runs_whose_process_is_gone_are_reaped_and_what_they_did_is_asked_for_again(daemon):
+    instance = daemon.instance
+    write_image(place(daemon, "one"), "new.png", 99)
+    daemon.scan()
+    [(key, partition)] = daemon.tick()
+    job = daemon.definitions().resolve_implicit_global_asset_job_def().get_subset(asset_selection={key})
+
+    def started(tags):
+        run = instance.create_run_for_job(
+            job, tags={"dagster/partition": partition, **tags}, asset_selection=frozenset({key})
+        )
+        instance.report_engine_event("launched", run)
+        instance.handle_new_event(_event(run, dg.DagsterEventType.RUN_START))
+        return run.run_id
+
+    gone = started({leftovers.PROCESS: f"{leftovers.platform.node()}/999999/1"})
+    elsewhere = started({leftovers.PROCESS: "another-host/1/1"})
+    here = started({leftovers.PROCESS: leftovers._name(os.getpid())})
+    silent = started({})
+    assert daemon.tick() == []  # they are under way, as far as anyone knows
+    assert leftovers.reap(instance) == [gone]
+    assert leftovers.reap(instance, now=time.time() + 1000) == [silent]
+    for run_id in (elsewhere, here):
+        assert instance.get_run_by_id(run_id).status == dg.DagsterRunStatus.STARTED
+        instance.report_run_failed(instance.get_run_by_id(run_id))
+    assert daemon.until_idle() == [("manifest", "one"), ("toy/dna", "one"), *ALL_OF]
+
+
+def _event(run, kind):
+    event = dg.DagsterEvent(event_type_value=kind.value, job_name=run.job_name)
+    return EventLogEntry(
+        error_info=None, level="debug", user_message="", run_id=run.run_id, timestamp=time.time(), dagster_event=event
+    )
+
+
+def test_replaying_the_lake_tells_a_fresh_database_everything_once(daemon):
+    daemon.instance.dispose()
+    shutil.rmtree(daemon.project.dagster_home)
+    with open_instance(daemon.project) as fresh:
+        # Three datasets with raw, manifest and DNA, and the ranges.
+        assert replay(fresh, daemon.project) == 10
+        assert replay(fresh, daemon.project) == 0
+        assert fresh.get_materialized_partitions(dg.AssetKey(["toy", "dna"])) == {"one", "two", "three"}
+        assert Daemon(daemon.project, fresh).news() == []

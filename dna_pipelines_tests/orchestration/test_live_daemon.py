@@ -1,0 +1,115 @@
+"""The live daemon: `dna ui` as a process, unattended, and killed at random moments."""
+
+import contextlib
+import os
+import random
+import signal
+import socket
+import subprocess
+import sys
+import time
+
+import psutil
+import pytest
+
+from dna_pipelines.pipeline.plan import make_plan
+from dna_pipelines.pipeline.project import Project
+from dna_pipelines.pipeline.watch import needs
+from dna_pipelines_tests.toy import write_image
+
+pytestmark = pytest.mark.campaign
+
+LIMIT_S = 120
+
+
+@pytest.fixture
+def root(tmp_path):
+    lines = ["scan_every: 10s", "datasets:"]
+    for start, name in ((0, "one"), (100, "two")):
+        lines += [f"  - {{name: {name}, uri: images/{name}}}"]
+        for number in range(start, start + 40):
+            write_image(tmp_path / "images" / name, f"{number}.png", number)
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "datasets.yaml").write_text("\n".join(lines) + "\n")
+    return tmp_path
+
+
+@contextlib.contextmanager
+def daemon(root):
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    command = [sys.executable, "-m", "dna_pipelines.cli.main", "--root", str(root), "ui", "--port", str(port)]
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True)
+    try:
+        yield process
+    finally:
+        kill_all(process)
+
+
+def family(process):
+    try:
+        return psutil.Process(process.pid).children(recursive=True)
+    except psutil.NoSuchProcess:
+        return []
+
+
+def kill_all(process):
+    for one in [*family(process), process]:
+        with contextlib.suppress(ProcessLookupError, psutil.NoSuchProcess):
+            os.kill(one.pid, signal.SIGKILL)
+    process.wait()
+
+
+def kill_some(process, rng):
+    """A power cut, or the death of the daemon, the code server or a run worker."""
+    kind = rng.choice(["everything", "dagster._daemon", "grpc", "execute_run"])
+    if kind == "everything":
+        kill_all(process)
+        return
+    for one in family(process):
+        with contextlib.suppress(psutil.NoSuchProcess):
+            if kind in " ".join(one.cmdline()):
+                one.kill()
+                return
+
+
+def is_current(root):
+    project = Project(root)
+    lacking = needs(project)
+    quiet = not (
+        lacking.manifests or lacking.ranges or lacking.distances or lacking.matrix or any(lacking.dnas.values())
+    )
+    return quiet and make_plan(project).nothing_to_do and project.lake.distances.drawn("seeded_cnn") is not None
+
+
+def wait_until_current(root):
+    started = time.monotonic()
+    while not is_current(root):
+        assert time.monotonic() - started < LIMIT_S, needs(Project(root))
+        time.sleep(1)
+    return time.monotonic() - started
+
+
+def test_unattended_from_nothing_and_through_changes(root):
+    with daemon(root):
+        wait_until_current(root)
+        assert Project(root).lake.versions.latest("one").n_images == 40
+        write_image(root / "images" / "one", "new.png", 999)
+        wait_until_current(root)
+        assert Project(root).lake.versions.latest("one").n_images == 41
+        assert len(Project(root).lake.versions.history("two")) == 1
+
+
+@pytest.mark.parametrize("seed", range(30))
+def test_killed_at_a_random_moment_everything_comes_up_to_date_again(root, seed):
+    rng = random.Random(seed)
+    with daemon(root) as process:
+        time.sleep(rng.uniform(5, 60))
+        kill_some(process, rng)
+    with daemon(root):
+        wait_until_current(root)
+        write_image(root / "images" / "two", "new.png", 999)
+        # No slot and no partition is blocked: the next change comes through as well.
+        wait_until_current(root)
+        assert Project(root).lake.versions.latest("two").n_images == 41

@@ -1,0 +1,86 @@
+"""Places with small files, and what is listed there."""
+
+import io
+import uuid
+
+import fsspec
+import numpy as np
+import pytest
+from PIL import Image
+
+from dna_pipelines.config import DatasetConfig
+from dna_pipelines.manifests import build_manifest, scan_source
+from dna_pipelines.sources import open_source
+
+
+@pytest.fixture
+def png():
+    """The bytes of image number `n`."""
+
+    def encoded(number=0):
+        pixels = np.random.default_rng(number).integers(0, 256, (5, 7, 3), dtype=np.uint8)
+        buffer = io.BytesIO()
+        Image.fromarray(pixels).save(buffer, "png")
+        return buffer.getvalue()
+
+    return encoded
+
+
+@pytest.fixture
+def make_files(tmp_path):
+    """Write files below a folder of the test's own; contents default to the name."""
+
+    def make(*names, under="place"):
+        for name in names:
+            path = tmp_path / under / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(name.encode())
+        return tmp_path / under
+
+    return make
+
+
+@pytest.fixture
+def source(tmp_path):
+    """The source for a place."""
+
+    def opened(uri, globs=(), exclude=()):
+        return open_source(str(uri), base=tmp_path, globs=globs, exclude=exclude)
+
+    return opened
+
+
+@pytest.fixture
+def paths(source):
+    """The listed paths of a place, as text."""
+
+    def listed(uri, globs=(), exclude=()):
+        return [entry.path.decode() for entry in source(uri, globs, exclude).list().entries]
+
+    return listed
+
+
+@pytest.fixture
+def manifest_of():
+    """What a first scan of a source commits."""
+
+    def built(opened, table=None, **settings):
+        config = DatasetConfig(name="d", uri="somewhere", **settings)
+        return build_manifest(scan_source(opened, lambda: None, 0), opened, config, metadata=table)
+
+    return built
+
+
+@pytest.fixture
+def memory():
+    """A prefix of its own on fsspec's memory file system: its URI, and how to write below it."""
+    fs, prefix = fsspec.filesystem("memory"), f"/{uuid.uuid4().hex}"
+
+    def write(name, data):
+        fs.pipe(f"{prefix}/{name}", data)
+
+    write.uri = f"memory:/{prefix}"
+    write.fs, write.prefix = fs, prefix
+    yield write
+    if fs.exists(prefix):
+        fs.rm(prefix, recursive=True)

@@ -1,0 +1,207 @@
+"""Local folders: which files belong to a dataset, and what becomes of those that cannot be read."""
+
+import errno
+import os
+
+import pytest
+
+from dna_pipelines.errors import SourceError
+
+TREE = ("top.png", "a/one.png", "a/deep/two.png", "a/three.jpg", "b/four.png", "b/readme.md")
+
+
+def test_without_globs_image_suffixes_are_taken_and_the_rest_is_counted(make_files, source):
+    place = make_files("a.png", "B.JPG", "c.WebP", "d.tiff", "notes.txt", "png", "e.png.bak")
+    listing = source(place).list()
+    assert [entry.path for entry in listing.entries] == [b"B.JPG", b"a.png", b"c.WebP", b"d.tiff"]
+    assert listing.n_ignored == 3
+
+
+@pytest.mark.parametrize(
+    ("globs", "exclude", "expected"),
+    [
+        (["*.png"], [], ["a/deep/two.png", "a/one.png", "b/four.png", "top.png"]),
+        (["a/**"], [], ["a/deep/two.png", "a/one.png", "a/three.jpg"]),
+        (["a/*"], [], ["a/one.png", "a/three.jpg"]),
+        (["**/deep/*.png"], [], ["a/deep/two.png"]),
+        (["*.jpg", "b/*.png"], [], ["a/three.jpg", "b/four.png"]),
+        (["*.md"], [], ["b/readme.md"]),
+        ([], ["a/**"], ["b/four.png", "top.png"]),
+        ([], ["t*.png"], ["a/one.png", "a/three.jpg", "b/four.png"]),
+        (["a/**"], ["**/deep/**", "*.jpg"], ["a/one.png"]),
+        (["nothing/*"], [], []),
+    ],
+)
+def test_globs_choose_and_excludes_leave_out(make_files, paths, globs, exclude, expected):
+    assert paths(make_files(*TREE), globs, exclude) == expected
+
+
+def test_what_a_glob_or_an_exclude_leaves_out_is_counted(make_files, source):
+    assert source(make_files(*TREE), ["a/**"], ["*.jpg"]).list().n_ignored == 4
+
+
+@pytest.mark.parametrize(("glob", "expected"), [("?.png", ["a.png", "ü.png"]), ("[äü].png", ["ü.png"])])
+def test_a_glob_counts_letters_and_not_bytes(make_files, paths, glob, expected):
+    assert paths(make_files("a.png", "ü.png", "ab.png"), [glob]) == expected
+
+
+@pytest.mark.parametrize(
+    "name", ["it's.png", 'say "hi".png', "two\nlines.png", "a b.png", "[x]*?.png", "ünï.png", "%20.png"]
+)
+@pytest.mark.parametrize("glob", [(), ("*.png",)])
+def test_odd_names_are_listed_and_read(make_files, source, name, glob):
+    opened = source(make_files(name), glob)
+    (entry,) = opened.list().entries
+    assert entry.path == name.encode()
+    assert opened.read(entry.path) == name.encode()
+
+
+def test_names_that_are_not_utf8_survive_as_bytes(tmp_path, source, manifest_of, png):
+    place = os.fsencode(tmp_path) + b"/place"
+    os.makedirs(place + b"/f\xff")
+    with open(place + b"/f\xff/caf\xe9.png", "wb") as file:
+        file.write(png())
+    opened = source("place", ["f*/*.png"])
+    (row,) = manifest_of(opened).rows
+    assert row.path == b"f\xff/caf\xe9.png"
+    assert row.status == "ok"
+    assert row.name == r"f\xff/caf\xe9.png"
+
+
+def test_entries_come_sorted_by_path_whatever_the_depth(make_files, source):
+    listing = source(make_files("b.png", "a/z.png", "a.png", "a/b/c.png", "a-b.png")).list()
+    found = [entry.path for entry in listing.entries]
+    assert found == sorted(found)
+    assert len(found) == 5
+
+
+def test_a_linked_folder_is_followed_once(make_files, paths, tmp_path):
+    place = make_files("own.png")
+    elsewhere = make_files("x.png", "deep/y.png", under="elsewhere")
+    (place / "link").symlink_to(elsewhere)
+    (place / "second").symlink_to(elsewhere)
+    assert sorted(path.partition("/")[2] for path in paths(place) if "/" in path) == ["deep/y.png", "x.png"]
+
+
+@pytest.mark.parametrize("target", [".", "..", "../..", "deep"])
+def test_a_linked_folder_that_contains_itself_ends(make_files, paths, target):
+    place = make_files("one.png", "deep/two.png")
+    (place / "deep" / "again").symlink_to(place / "deep" / target)
+    found = paths(place)
+    assert len(found) == len(set(found))
+    assert {"one.png", "deep/two.png"} <= set(found)
+    assert max(path.count("again") for path in found) <= 1
+
+
+def test_folders_that_link_to_one_another_end(make_files, paths):
+    place = make_files("a/one.png", "b/two.png")
+    (place / "a" / "to_b").symlink_to(place / "b")
+    (place / "b" / "to_a").symlink_to(place / "a")
+    assert len(paths(place)) < 20
+
+
+def test_a_link_to_itself_is_reported_and_the_rest_is_listed(make_files, source):
+    place = make_files("good.png")
+    (place / "loop.png").symlink_to("loop.png")
+    found = {entry.path: entry.problem for entry in source(place).list().entries}
+    assert found[b"good.png"] is None
+    assert found[b"loop.png"]
+
+
+def test_a_broken_link_is_reported_and_ends_in_quarantine(make_files, source, manifest_of):
+    place = make_files("nothing.txt")
+    (place / "gone.png").symlink_to(place / "nowhere.png")
+    opened = source(place)
+    (entry,) = opened.list().entries
+    assert "cannot be opened" in entry.problem
+    (row,) = manifest_of(opened).quarantined
+    assert (row.name, row.reason) == ("gone.png", "cannot be read")
+
+
+def test_a_link_that_is_mended_changes_its_signature(make_files, source):
+    place = make_files("nothing.txt")
+    (place / "gone.png").symlink_to(place / "later.bin")
+    before = source(place).list().entries[0].signature
+    (place / "later.bin").write_bytes(b"x")
+    assert source(place).list().entries[0].signature != before
+
+
+def test_a_pipe_is_reported_and_never_opened(make_files, source, manifest_of):
+    place = make_files("good.txt")
+    os.mkfifo(place / "pipe.png")
+    (row,) = manifest_of(source(place)).rows
+    assert (row.status, row.detail) == ("quarantined", "not a regular file")
+
+
+def test_a_folder_that_cannot_be_listed_is_reported_and_the_rest_is_listed(make_files, source, monkeypatch):
+    place = make_files("good.png", "locked/hidden.png", "open/too.png")
+    scandir = os.scandir
+
+    def refuse(folder):
+        if b"locked" in folder:
+            raise PermissionError(errno.EACCES, "Permission denied")
+        return scandir(folder)
+
+    monkeypatch.setattr(os, "scandir", refuse)
+    found = {entry.path: entry.problem for entry in source(place).list().entries}
+    assert found == {
+        b"good.png": None,
+        b"open/too.png": None,
+        b"locked/": "folder cannot be listed: Permission denied",
+    }
+
+
+def test_a_place_that_cannot_be_listed_at_all_is_an_error(make_files, source, monkeypatch):
+    place = make_files("good.png")
+
+    def refuse(folder):
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    monkeypatch.setattr(os, "scandir", refuse)
+    with pytest.raises(SourceError, match="Permission denied"):
+        source(place).list()
+
+
+def test_a_missing_place_is_an_error(tmp_path, source):
+    with pytest.raises(SourceError, match="nowhere does not exist"):
+        source("nowhere").list()
+
+
+def test_a_place_that_is_a_file_is_an_error(make_files, source):
+    place = make_files("one.png")
+    with pytest.raises(SourceError, match="is a file"):
+        source(place / "one.png").list()
+
+
+def test_an_empty_folder_lists_nothing(tmp_path, source):
+    (tmp_path / "place").mkdir()
+    assert source("place").list().entries == []
+
+
+@pytest.mark.parametrize("name", ["plain", "with space", "ünï", "a#b", "100%"])
+def test_a_file_uri_names_the_same_place_as_its_path(make_files, paths, name):
+    place = make_files("one.png", under=name)
+    assert paths(place.as_uri()) == ["one.png"]
+
+
+def test_a_signature_changes_when_the_file_does_and_only_then(make_files, source):
+    place = make_files("a.png", "b.png")
+    before = {entry.path: entry.signature for entry in source(place).list().entries}
+    assert {entry.path: entry.signature for entry in source(place).list().entries} == before
+    (place / "a.png").write_bytes(b"longer than it was")
+    os.utime(place / "b.png", ns=(1, 1))
+    after = {entry.path: entry.signature for entry in source(place).list().entries}
+    assert after[b"a.png"] != before[b"a.png"]
+    assert after[b"b.png"] != before[b"b.png"]
+
+
+def test_a_file_that_vanishes_after_the_listing_is_quarantined(make_files, source, manifest_of, png, monkeypatch):
+    place = make_files("gone.png")
+    (place / "good.png").write_bytes(png())
+    opened = source(place)
+    listing = opened.list()
+    (place / "gone.png").unlink()
+    monkeypatch.setattr(opened, "list", lambda: listing)
+    manifest = manifest_of(opened)
+    assert [row.name for row in manifest.readable] == ["good.png"]
+    assert [row.reason for row in manifest.quarantined] == ["vanished"]

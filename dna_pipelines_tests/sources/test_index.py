@@ -1,0 +1,106 @@
+"""Index files: one path or URI a line."""
+
+import os
+
+import pytest
+
+from dna_pipelines.errors import SourceError
+
+
+@pytest.fixture
+def index(tmp_path):
+    def write(text):
+        (tmp_path / "index.txt").write_bytes(text if isinstance(text, bytes) else text.encode())
+        return "index.txt"
+
+    return write
+
+
+def test_relative_absolute_and_uri_lines_are_read(index, source, make_files, memory):
+    place = make_files("rel.png", "abs.png", "uri.png")
+    memory("far.png", b"far")
+    lines = ["place/rel.png", str(place / "abs.png"), (place / "uri.png").as_uri(), f"{memory.uri}/far.png"]
+    opened = source(index("\n".join(lines)))
+    entries = opened.list().entries
+    assert [entry.problem for entry in entries] == [None] * 4
+    assert {opened.read(entry.path) for entry in entries} == {b"rel.png", b"abs.png", b"uri.png", b"far"}
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+def test_comments_blank_lines_and_line_ends_do_not_matter(index, source, make_files, end):
+    make_files("one.png", "two.png")
+    text = end.join(["# a comment", "", "place/one.png", "   ", "  # another", "  place/two.png  ", ""])
+    entries = source(index(text)).list().entries
+    assert [(entry.path, entry.problem) for entry in entries] == [(b"place/one.png", None), (b"place/two.png", None)]
+
+
+def test_a_file_that_is_named_twice_is_listed_once(index, paths, make_files):
+    make_files("one.png")
+    assert paths(index("place/one.png\nplace/one.png\n")) == ["place/one.png"]
+
+
+def test_any_suffix_is_taken_unless_globs_say_otherwise(index, source, make_files):
+    make_files("one.png", "two.dat")
+    opened = source(index("place/one.png\nplace/two.dat\n"))
+    assert len(opened.list().entries) == 2
+    listing = source("index.txt", ["*.png"]).list()
+    assert [entry.path for entry in listing.entries] == [b"place/one.png"]
+    assert listing.n_ignored == 1
+
+
+@pytest.mark.parametrize("line", ["missing.png", "/no/such/folder/x.png", "memory://no/such/x.png", "nope://x/y.png"])
+def test_what_is_named_and_missing_is_reported_and_quarantined(index, source, manifest_of, make_files, png, line):
+    place = make_files("one.png")
+    (place / "one.png").write_bytes(png())
+    manifest = manifest_of(source(index(f"{line}\nplace/one.png\n")))
+    assert [row.name for row in manifest.readable] == ["place/one.png"]
+    (row,) = manifest.quarantined
+    assert row.name == line
+    assert "named in the index" in row.detail
+
+
+def test_a_name_that_is_not_utf8_is_read(index, source, tmp_path):
+    with open(os.fsencode(tmp_path) + b"/caf\xe9.png", "wb") as file:
+        file.write(b"latin")
+    opened = source(index(b"caf\xe9.png\n"))
+    (entry,) = opened.list().entries
+    assert entry.problem is None
+    assert opened.read(b"caf\xe9.png") == b"latin"
+
+
+def test_a_folder_on_a_line_is_quarantined(index, source, manifest_of, make_files):
+    make_files("sub/one.png")
+    (row,) = manifest_of(source(index("place/sub\n"))).rows
+    assert row.status == "quarantined"
+
+
+def test_a_rewritten_file_changes_its_signature(index, source, make_files):
+    place = make_files("one.png")
+    opened = source(index("place/one.png\n"))
+    before = opened.list().entries[0]
+    os.utime(place / "one.png", ns=(10**18, 10**18))
+    after = opened.list().entries[0]
+    assert after.signature != before.signature
+    assert after.modified_ns == 10**18
+
+
+@pytest.mark.parametrize("place", ["none.txt", "memory://no/such/index.txt", "nope://x/index.txt"])
+def test_an_index_that_cannot_be_read_is_an_error(source, place):
+    with pytest.raises(SourceError):
+        source(place).list()
+
+
+def test_an_index_may_lie_on_another_file_system(source, memory):
+    memory("lists/index.txt", b"../far.png\nnear.png\n")
+    memory("lists/near.png", b"near")
+    opened = source(f"{memory.uri}/lists/index.txt", ["near.png"])
+    (entry,) = opened.list().entries
+    assert opened.read(entry.path) == b"near"
+
+
+def test_an_index_below_a_folder_with_colons_is_read(source, make_files):
+    place = make_files("one.png", under="12::30")
+    (place / "index.txt").write_text("one.png\n")
+    opened = source("12::30/index.txt")
+    assert [entry.problem for entry in opened.list().entries] == [None]
+    assert opened.read(b"one.png") == b"one.png"

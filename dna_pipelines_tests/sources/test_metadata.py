@@ -1,0 +1,115 @@
+"""Tables beside the images."""
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from dna_pipelines.config import MetadataConfig
+from dna_pipelines.errors import SourceError
+from dna_pipelines.sources.metadata import metadata_signature, read_metadata
+
+WANTED = {"a.png": {"label": "cat", "score": "3"}, "b.png": {"score": "4"}}
+
+
+@pytest.fixture
+def table(tmp_path):
+    def read(text, name="table.csv", **settings):
+        (tmp_path / name).write_text(text)
+        return read_metadata(MetadataConfig(uri=name, **settings), tmp_path)
+
+    return read
+
+
+def test_a_csv_table_is_text_by_path(table):
+    assert table("path,label,score\na.png,cat,3\nb.png,dog,4\n") == {
+        "a.png": {"label": "cat", "score": "3"},
+        "b.png": {"label": "dog", "score": "4"},
+    }
+
+
+def test_a_tsv_table_is_read(table):
+    assert table("path\tlabel\na.png\tcat, black\n", "table.tsv") == {"a.png": {"label": "cat, black"}}
+
+
+def test_a_jsonl_table_is_read_and_what_is_absent_left_out(table):
+    text = '{"path": "a.png", "label": "cat", "score": 3}\n{"path": "b.png", "score": 4}\n'
+    assert table(text, "table.jsonl") == WANTED
+
+
+def test_a_parquet_table_is_read_and_nulls_left_out(tmp_path):
+    columns = {"path": ["a.png", "b.png"], "label": ["cat", None], "score": [3, 4]}
+    pq.write_table(pa.table(columns), tmp_path / "table.parquet")
+    assert read_metadata(MetadataConfig(uri="table.parquet"), tmp_path) == WANTED
+
+
+def test_an_empty_cell_of_a_csv_is_left_out(table):
+    assert table("path,label,score\na.png,cat,3\nb.png,,4\n") == WANTED
+
+
+@pytest.mark.parametrize("value", ["007", "1.50", "true", "2024-01-02 00:00:00", "1e3", "NA"])
+def test_a_value_of_a_csv_is_the_text_that_stands_there(table, value):
+    assert table(f"path,patient\na.png,{value}\n") == {"a.png": {"patient": value}}
+
+
+def test_only_the_columns_asked_for_are_kept(table):
+    text = "file,label,score\na.png,cat,3\n"
+    assert table(text, path_column="file", columns=("label",)) == {"a.png": {"label": "cat"}}
+
+
+@pytest.mark.parametrize("settings", [{"path_column": "file"}, {"columns": ("colour",)}])
+def test_a_missing_column_is_an_error_that_names_those_there_are(table, settings):
+    with pytest.raises(SourceError, match=r"has no column (file|colour); it has: path, label"):
+        table("path,label\na.png,cat\n", **settings)
+
+
+def test_a_path_that_is_named_twice_is_an_error(table):
+    with pytest.raises(SourceError, match=r"more than one row for a\.png"):
+        table("path,label\nb.png,x\na.png,cat\na.png,dog\n")
+
+
+def test_a_column_that_is_there_twice_is_an_error(table):
+    with pytest.raises(SourceError, match="label"):
+        table("path,label,label\na.png,cat,dog\n")
+
+
+@pytest.mark.parametrize(
+    ("text", "name"),
+    [
+        ("", "table.csv"),
+        ("path,label\na.png\n", "table.csv"),
+        ("{", "table.jsonl"),
+        ("x", "table.parquet"),
+        ("x", "table.xlsx"),
+    ],
+)
+def test_a_table_that_cannot_be_read_is_an_error_that_names_it(table, text, name):
+    with pytest.raises(SourceError, match=name):
+        table(text, name)
+
+
+def test_a_table_that_is_missing_is_an_error(tmp_path):
+    for look in (read_metadata, metadata_signature):
+        with pytest.raises(SourceError, match=r"none\.csv"):
+            look(MetadataConfig(uri="none.csv"), tmp_path)
+
+
+def test_the_signature_changes_when_the_table_does(table, tmp_path):
+    config = MetadataConfig(uri="table.csv")
+    table("path,label\na.png,cat\n")
+    before = metadata_signature(config, tmp_path)
+    assert metadata_signature(config, tmp_path) == before
+    table("path,label\na.png,horse\n")
+    assert metadata_signature(config, tmp_path) != before
+
+
+def test_images_are_grouped_by_a_column(make_files, source, manifest_of, table, png):
+    place = make_files("1.png", "2.png", "3.png", "4.png")
+    for number in (1, 2, 3, 4):
+        (place / f"{number}.png").write_bytes(png(number))
+    metadata = table("path,patient\n1.png,p1\n2.png,p2\n3.png,p1\n")
+    rows = manifest_of(
+        source(place), metadata, group_by="column:patient", metadata=MetadataConfig(uri="table.csv")
+    ).rows
+    assert [row.group for row in rows] == ["p1", "p2", "p1", None]
+    assert rows[0].block == rows[2].block
+    assert rows[1].metadata == {"patient": "p2"}

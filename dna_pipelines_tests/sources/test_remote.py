@@ -1,0 +1,102 @@
+"""File systems that fsspec knows, by the one that lives in memory."""
+
+import pytest
+
+from dna_pipelines.errors import SourceError
+
+
+def test_objects_are_listed_and_read(memory, source):
+    memory("im/a.png", b"1")
+    memory("im/deep/b.jpg", b"22")
+    memory("im/notes.txt", b"-")
+    opened = source(f"{memory.uri}/im")
+    listing = opened.list()
+    assert [(entry.path, entry.size_bytes) for entry in listing.entries] == [(b"a.png", 1), (b"deep/b.jpg", 2)]
+    assert listing.n_ignored == 1
+    assert opened.read(b"deep/b.jpg") == b"22"
+
+
+def test_a_prefix_is_a_folder_and_not_the_beginning_of_a_name(memory, paths):
+    memory("im/a.png", b"1")
+    memory("im2/b.png", b"2")
+    assert paths(f"{memory.uri}/im") == paths(f"{memory.uri}/im/") == ["a.png"]
+
+
+@pytest.mark.parametrize("name", ["a b.png", "[x]*?.png", "it's.png", "grün.png"])
+def test_odd_names_are_listed_and_read(memory, source, name):
+    memory(f"im/{name}", name.encode())
+    opened = source(f"{memory.uri}/im")
+    (entry,) = opened.list().entries
+    assert opened.read(entry.path) == name.encode()
+
+
+def test_globs_choose_objects(memory, paths):
+    for name in ("a/one.png", "b/two.png", "b/three.jpg"):
+        memory(name, b"x")
+    assert paths(memory.uri, ["b/**"], ["*.jpg"]) == ["b/two.png"]
+
+
+def test_a_rewritten_object_changes_its_signature(memory, source):
+    memory("a.png", b"one")
+    memory("b.png", b"one")
+    before = {entry.path: entry.signature for entry in source(memory.uri).list().entries}
+    memory("a.png", b"two")
+    after = {entry.path: entry.signature for entry in source(memory.uri).list().entries}
+    assert after[b"a.png"] != before[b"a.png"]
+    assert after[b"b.png"] == before[b"b.png"]
+
+
+def test_a_missing_prefix_is_an_error(memory, source):
+    with pytest.raises(SourceError, match="does not exist"):
+        source(f"{memory.uri}/nothing").list()
+
+
+def test_a_single_object_is_no_folder_and_an_error(memory, source):
+    memory("one.png", b"1")
+    with pytest.raises(SourceError):
+        source(f"{memory.uri}/one.png").list()
+
+
+def test_a_scheme_that_is_not_known_is_an_error(source):
+    with pytest.raises(SourceError, match="nope"):
+        source("nope://bucket/images").list()
+
+
+def test_a_place_that_cannot_be_reached_is_an_error(memory, source, monkeypatch):
+    memory("a.png", b"1")
+    opened = source(memory.uri)
+
+    def fail(*arguments, **named):
+        raise ConnectionError("the network is down")
+
+    monkeypatch.setattr(memory.fs, "find", fail)
+    with pytest.raises(SourceError, match="the network is down"):
+        opened.list()
+
+
+def test_whatever_a_back_end_raises_while_reading_is_an_os_error(memory, source, monkeypatch):
+    memory("a.png", b"1")
+    opened = source(memory.uri)
+
+    class ClientError(Exception):
+        pass
+
+    def fail(*arguments, **named):
+        raise ClientError("throttled")
+
+    monkeypatch.setattr(memory.fs, "cat_file", fail)
+    with pytest.raises(OSError, match="ClientError: throttled"):
+        opened.read(b"a.png")
+
+
+def test_a_place_that_fails_while_reading_is_an_error_and_quarantines_nothing(memory, source, manifest_of, monkeypatch):
+    """A network that breaks must not look like a dataset that lost its images."""
+    memory("a.png", b"1")
+    opened = source(memory.uri)
+
+    def fail(*arguments, **named):
+        raise TimeoutError("timed out")
+
+    monkeypatch.setattr(memory.fs, "cat_file", fail)
+    with pytest.raises(SourceError, match="nothing was changed"):
+        manifest_of(opened)

@@ -1,0 +1,100 @@
+"""Files that are wholly there or not there at all."""
+
+import threading
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from dna_pipelines.errors import LakeError
+from dna_pipelines.storage import Lake
+from dna_pipelines.storage.files import remove_drafts, replace, write_new
+from dna_pipelines.storage.tables import read_parquet, to_parquet
+
+
+def test_the_first_writer_wins_and_the_second_changes_nothing(tmp_path):
+    path = tmp_path / "deep" / "file"
+    assert write_new(path, b"first")
+    assert not write_new(path, b"second")
+    assert path.read_bytes() == b"first"
+    assert [item.name for item in path.parent.iterdir()] == ["file"]
+
+
+def test_of_many_writers_exactly_one_wins(tmp_path):
+    barrier, won = threading.Barrier(16), []
+
+    def write(number):
+        barrier.wait()
+        if write_new(tmp_path / "file", b"%d" % number * 10_000):
+            won.append(number)
+
+    threads = [threading.Thread(target=write, args=(number,)) for number in range(16)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(won) == 1
+    assert (tmp_path / "file").read_bytes() == b"%d" % won[0] * 10_000
+
+
+def test_readers_of_a_replaced_file_never_see_half_of_it(tmp_path):
+    path, torn, done = tmp_path / "file", [], threading.Event()
+    replace(path, b"0" * 100_000)
+
+    def read():
+        while not done.is_set():
+            data = path.read_bytes()
+            if len(data) != 100_000 or len(set(data)) != 1:
+                torn.append(data[:10])
+
+    reader = threading.Thread(target=read)
+    reader.start()
+    for number in range(50):
+        replace(path, b"%d" % (number % 10) * 100_000)
+    done.set()
+    reader.join()
+    assert torn == []
+
+
+def test_a_folder_that_cannot_be_written_is_an_error_for_people(tmp_path):
+    (tmp_path / "file").write_text("in the way")
+    with pytest.raises(LakeError, match="cannot be written"):
+        write_new(tmp_path / "file" / "below", b"")
+
+
+def test_drafts_of_killed_writers_are_removed_once_they_are_old(tmp_path):
+    draft = tmp_path / "deep" / ".file.parquet.0123.draft"
+    draft.parent.mkdir()
+    draft.write_bytes(b"half")
+    assert remove_drafts(tmp_path) == 0
+    assert remove_drafts(tmp_path, older_than_s=-1) == 1
+    assert not draft.exists()
+
+
+@pytest.mark.parametrize("damage", ["truncated", "flipped", "empty"])
+def test_a_damaged_table_is_never_a_wrong_number(tmp_path, damage):
+    table = pa.table({"x": pa.array(np.random.default_rng(0).integers(0, 2**40, 5000))})
+    data = bytearray(to_parquet(table, {}, split=["x"]))
+    if damage == "truncated":
+        data = data[:-50]
+    elif damage == "flipped":
+        data[len(data) // 2] ^= 0x10
+    else:
+        data = bytearray()
+    (tmp_path / "t.parquet").write_bytes(data)
+    with pytest.raises(LakeError, match="damaged"):
+        read_parquet(tmp_path / "t.parquet")
+
+
+def test_tables_of_a_newer_format_are_refused(tmp_path):
+    (tmp_path / "t.parquet").write_bytes(to_parquet(pa.table({"x": [1]}), {"dna_format": 99}))
+    with pytest.raises(LakeError, match="newer"):
+        read_parquet(tmp_path / "t.parquet")
+
+
+def test_a_lake_of_another_format_is_refused(tmp_path):
+    Lake(tmp_path).prepare()
+    marker = tmp_path / "lake.json"
+    marker.write_text(marker.read_text().replace('"format": 1', '"format": 7'))
+    with pytest.raises(LakeError, match="format 7"):
+        Lake(tmp_path)

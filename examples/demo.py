@@ -1,0 +1,133 @@
+"""The demo: real images as datasets, their DNAs, and what a change costs. `make demo` runs it.
+
+The images are the scanned handwritten digits that scikit-learn ships (UCI Optical Recognition of
+Handwritten Digits) and photographs that scikit-learn and scikit-image ship, cut into tiles.
+"""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import skimage
+import sklearn.datasets
+from numpy.typing import NDArray
+from PIL import Image
+
+ROOT = Path(__file__).resolve().parent.parent / "demo"
+TILE_PX = 96
+PHOTOGRAPHS = (
+    "astronaut.png",
+    "chelsea.png",
+    "coffee.png",
+    "hubble_deep_field.jpg",
+    "ihc.png",
+    "retina.jpg",
+    "rocket.jpg",
+)
+
+
+def main() -> None:
+    """Make the images, run, change some, run again."""
+    started = time.monotonic()
+    if ROOT.exists():
+        shutil.rmtree(ROOT)
+    say("Real images: 1,797 handwritten digits, and photographs cut into tiles")
+    names = write_digits() + write_photographs()
+    for name in names:
+        dna("add", name, str(ROOT / "images" / name), "--tag", f"kind={name.partition('-')[0]}", show=False)
+    print(f"  {len(names)} datasets in {ROOT.name}/data/datasets.yaml")
+
+    say("The first run: everything is new")
+    dna("run")
+
+    say("How far is every dataset from every other?")
+    dna("matrix", "--picture", str(ROOT / "matrix.png"))
+
+    say("Now 15 images come to one dataset, 10 leave another, 20 are renamed in a third, and one file is broken")
+    change_images()
+    dna("run")
+
+    say("What did that do to coffee?")
+    dna("compare", "photo-coffee@-1", "photo-coffee", "--picture", str(ROOT / "coffee.png"))
+
+    say("Everything is a table: which two datasets of different kinds are closest?")
+    dna("sql", " ".join(CLOSEST.split()))
+    dna("sql", "SELECT dataset, path, reason, detail FROM quarantine")
+
+    print(f"\nDone in {time.monotonic() - started:.0f} s. The heat map is demo/matrix.png; to look around:")
+    print("  make ui                                   Dagster's page for this project")
+    print("  .venv/bin/dna --root demo status          (and compare, matrix, sql, scan, doctor: --help says more)")
+
+
+CLOSEST = """
+SELECT a.dataset AS a, b.dataset AS b, round(m.emd_bins, 2) AS emd_bins
+FROM matrix m JOIN datasets a ON a.dataset = dataset_a JOIN datasets b ON b.dataset = dataset_b
+WHERE a.tags['kind'] < b.tags['kind'] ORDER BY emd_bins LIMIT 3
+"""
+
+
+def write_digits() -> list[str]:
+    """One dataset per digit, 8 x 8 pixels each."""
+    digits = sklearn.datasets.load_digits()
+    for place, (pixels, digit) in enumerate(zip(digits.images, digits.target, strict=True)):
+        save(np.rint(pixels * (255 / 16)).astype(np.uint8), f"digit-{digit}", f"{place:04d}.png")
+    return [f"digit-{digit}" for digit in range(10)]
+
+
+def write_photographs() -> list[str]:
+    """One dataset per photograph, cut into tiles."""
+    folder = Path(skimage.__file__).parent / "data"
+    photographs = {Path(name).stem.partition("_")[0]: np.asarray(Image.open(folder / name)) for name in PHOTOGRAPHS}
+    photographs |= {name: sklearn.datasets.load_sample_image(f"{name}.jpg") for name in ("china", "flower")}
+    for name, photograph in photographs.items():
+        height, width = photograph.shape[:2]
+        for top in range(0, height - TILE_PX + 1, TILE_PX):
+            for left in range(0, width - TILE_PX + 1, TILE_PX):
+                tile = photograph[top : top + TILE_PX, left : left + TILE_PX]
+                save(tile, f"photo-{name}", f"{top:04d}-{left:04d}.png")
+    return [f"photo-{name}" for name in sorted(photographs)]
+
+
+def change_images() -> None:
+    """Add to one dataset, delete from another, rename in a third, and leave a broken file."""
+    images = ROOT / "images"
+    for place, tile in enumerate(sorted((images / "photo-china").iterdir())[:15]):
+        shutil.copy(tile, images / "photo-coffee" / f"stray-{place:02d}.png")
+    for tile in sorted((images / "photo-astronaut").iterdir())[:10]:
+        tile.unlink()
+    for tile in sorted((images / "digit-3").iterdir())[:20]:
+        tile.rename(tile.with_name(f"renamed-{tile.name}"))
+    (images / "digit-7" / "broken.png").write_bytes(b"\x89PNG, but no picture")
+
+
+def save(pixels: NDArray[np.uint8], dataset: str, name: str) -> None:
+    """Write one image."""
+    path = ROOT / "images" / dataset / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(pixels).save(path)
+
+
+def dna(*arguments: str, show: bool = True) -> None:
+    """Run the `dna` command, as a user would."""
+    if show:
+        print(
+            f"$ dna {' '.join(argument if ' ' not in argument else repr(argument) for argument in arguments)}",
+            flush=True,
+        )
+    command = [str(Path(sys.executable).with_name("dna")), "--root", str(ROOT), *arguments]
+    ROOT.mkdir(exist_ok=True)
+    subprocess.run(command, check=True, stdout=None if show else subprocess.DEVNULL)
+
+
+def say(text: str) -> None:
+    """A heading."""
+    print(f"\n== {text}", flush=True)
+
+
+if __name__ == "__main__":
+    main()
