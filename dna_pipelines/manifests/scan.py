@@ -12,7 +12,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 
 from dna_pipelines.config import DatasetConfig
 from dna_pipelines.errors import SourceError, Unreadable
@@ -38,7 +38,7 @@ class Scan:
     n_ignored: int
     unsettled: frozenset[bytes]
 
-    @property
+    @cached_property
     def raw_version(self) -> str:
         """A hash of names and signatures: equal when nothing seems to have changed."""
         return raw_version(self.entries)

@@ -10,14 +10,18 @@ from collections.abc import Mapping
 import dagster as dg
 
 from dna_pipelines.errors import DnaError
-from dna_pipelines.orchestration.keys import MANIFEST
+from dna_pipelines.orchestration.keys import MANIFEST, key_of
 from dna_pipelines.orchestration.partitions import DATASETS
 from dna_pipelines.pipeline.project import Project
 from dna_pipelines.pipeline.watch import Needs, needs
 from dna_pipelines.storage.attempts import ALL
 
-TICK_S = 10
+TICK_S = 5
 """Seconds between two looks at the lake."""
+
+FEW = 8
+"""So many datasets of an asset are asked for one by one, a run at every tick. More of them become a backfill,
+which Dagster begins and ends within a minute, and which spares most of their processes."""
 
 
 class Upkeep:
@@ -34,7 +38,12 @@ class Upkeep:
         """
         if self._asked is None or self._asked[0] is not tick:
             self._asked = (tick, needs(self._project))
-        lacking, notes = _lacking(self._asked[1], key), self._project.lake.attempts
+        found, notes = self._asked[1], self._project.lake.attempts
+        extractor, name = ("", "manifest") if key == MANIFEST else key.path
+        if name == "matrix" and extractor in found.distances and not self.due(key_of(extractor, "distances"), tick):
+            # It is drawn in the run that compares the pairs, or not yet.
+            return {}
+        lacking = _lacking(found, extractor, name)
         return {
             partition: input_id
             for partition, input_id in lacking.items()
@@ -76,7 +85,13 @@ class Lacking(dg.AutomationCondition):
             subset = subset.compute_intersection(view.get_subset_from_partition_keys(key, DATASETS, known))
         subset = subset.compute_difference(await view.compute_run_in_progress_subset(key=key, from_subset=subset))
         subset = subset.compute_difference(await view.compute_backfill_in_progress_subset(key=key, from_subset=subset))
-        asked = due if ALL in due else {name: due[name] for name in subset.expensively_compute_partition_keys()}
+        asked = due
+        if ALL not in due:
+            names = sorted(subset.expensively_compute_partition_keys())
+            if len(names) <= FEW:
+                names = names[:1]
+                subset = view.get_subset_from_partition_keys(key, DATASETS, set(names))
+            asked = {name: due[name] for name in names}
         if not subset.is_empty:
             self._upkeep.ask(key, asked)
         return dg.AutomationResult(context, subset)
@@ -92,10 +107,9 @@ automation_sensor = dg.AutomationConditionSensorDefinition(
 )
 
 
-def _lacking(found: Needs, key: dg.AssetKey) -> Mapping[str, str]:
-    if key == MANIFEST:
+def _lacking(found: Needs, extractor: str, name: str) -> Mapping[str, str]:
+    if name == "manifest":
         return found.manifests
-    extractor, name = key.path
     if name == "dna":
         return found.dnas.get(extractor, {})
     input_id = {"ranges": found.ranges, "distances": found.distances, "matrix": found.matrix}[name].get(extractor)

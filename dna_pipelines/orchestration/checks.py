@@ -22,6 +22,23 @@ def check_specs(key: dg.AssetKey, checks: dict[str, bool]) -> list[dg.AssetCheck
     ]
 
 
+def check_evaluations(key: dg.AssetKey, partition: str, checks: Sequence[Check]) -> list[dg.AssetCheckEvaluation]:
+    """What the checks found, as events of one dataset of several."""
+    return [
+        dg.AssetCheckEvaluation(
+            asset_key=key,
+            check_name=check.name,
+            passed=check.passed,
+            metadata={},
+            severity=_severity(check),
+            description=check.said,
+            blocking=check.blocking,
+            partition=partition,
+        )
+        for check in checks
+    ]
+
+
 def check_results(key: dg.AssetKey, checks: Sequence[Check]) -> list[dg.AssetCheckResult]:
     """What the checks found."""
     return [
@@ -29,8 +46,12 @@ def check_results(key: dg.AssetKey, checks: Sequence[Check]) -> list[dg.AssetChe
             asset_key=key,
             check_name=check.name,
             passed=check.passed,
-            severity=dg.AssetCheckSeverity.ERROR if check.blocking else dg.AssetCheckSeverity.WARN,
+            severity=_severity(check),
             description=check.said,
         )
         for check in checks
     ]
+
+
+def _severity(check: Check) -> dg.AssetCheckSeverity:
+    return dg.AssetCheckSeverity.ERROR if check.blocking else dg.AssetCheckSeverity.WARN

@@ -10,7 +10,7 @@ from dna_pipelines.orchestration.workbench import Workbench
 
 @dg.sensor(
     name="watched_datasets",
-    minimum_interval_seconds=30,
+    minimum_interval_seconds=10,
     default_status=dg.DefaultSensorStatus.RUNNING,
     description="Adds and removes partitions as datasets come and go in data/datasets.yaml, and marks runs as "
     "failed whose process is gone.",

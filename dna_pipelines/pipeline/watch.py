@@ -55,7 +55,7 @@ class Needs:
     distances: dict[str, str]
     """Extractors of whose pairs some are not compared yet."""
     matrix: dict[str, str]
-    """Extractors whose matrix is not drawn as it is now."""
+    """Extractors whose matrix is not drawn as it is now, or as it will be once the pairs are compared."""
 
 
 def needs(project: Project) -> Needs:
@@ -76,9 +76,9 @@ def needs(project: Project) -> Needs:
         pairs = wanted_pairs(project, name).lacking
         if pairs:
             found.distances[name] = stable_hash(pairs)
-        elif not (_coming(project, "manifest", manifests) or _coming(project, f"{name}/dna", found.dnas[name])):
+        if not (_coming(project, "manifest", manifests) or _coming(project, f"{name}/dna", found.dnas[name])):
             wanted = matrix_id(project, name)
-            if wanted != project.lake.distances.drawn(name):
+            if pairs or wanted != project.lake.distances.drawn(name):
                 found.matrix[name] = wanted
     return found
 
@@ -95,8 +95,8 @@ def dna_input(project: Project, extractor: str, dataset: str) -> str:
 
 
 def matrix_id(project: Project, extractor: str) -> str:
-    """The id of what the matrix shows: the datasets that have a DNA, in order, and those DNAs."""
-    return stable_hash(list(current_dnas(project, extractor).items()))
+    """The id of what the matrix shows: the datasets that have a DNA, in order, those DNAs, and the pairs it lacks."""
+    return stable_hash([list(current_dnas(project, extractor).items()), wanted_pairs(project, extractor).lacking])
 
 
 def _lacking_manifests(project: Project, commits: Mapping[str, Commit | None]) -> Lacking:

@@ -1,6 +1,7 @@
 """A daemon that ticks when it is told to: conditions, registry and runs, headless."""
 
 import dagster as dg
+from dagster._core.storage.tags import ASSET_PARTITION_RANGE_END_TAG, ASSET_PARTITION_RANGE_START_TAG
 
 from dna_pipelines.errors import ConfigError
 from dna_pipelines.orchestration.build import build_defs
@@ -40,13 +41,14 @@ class Daemon:
             self.instance.report_runless_asset_event(raw_event(dataset.name, sighting.raw_version, sighting.n_files))
 
     def tick(self):
-        """What one tick asks for: (asset, partition or None)."""
+        """What one tick asks for, parents first: (asset, partition or None)."""
         definitions = self.definitions()
         result = dg.evaluate_automation_conditions(definitions, self.instance, cursor=self.cursor)
         self.cursor = result.cursor
         asked = []
-        for key in definitions.resolve_all_asset_keys():
-            if definitions.resolve_asset_graph().get(key).is_partitioned:
+        graph = definitions.resolve_asset_graph()
+        for key in graph.toposorted_asset_keys:
+            if graph.get(key).is_partitioned:
                 asked += [(key, partition) for partition in sorted(result.get_requested_partitions(key))]
             elif result.get_num_requested(key):
                 asked.append((key, None))
@@ -57,6 +59,12 @@ class Daemon:
         job = self.definitions().resolve_implicit_global_asset_job_def()
         subset = job.get_subset(asset_selection={key})
         return subset.execute_in_process(instance=self.instance, partition_key=partition, raise_on_error=False).success
+
+    def run_batch(self, key, partitions):
+        """What a backfill launches for datasets that follow each other in the file; whether all succeeded."""
+        subset = self.definitions().resolve_implicit_global_asset_job_def().get_subset(asset_selection={key})
+        tags = {ASSET_PARTITION_RANGE_START_TAG: partitions[0], ASSET_PARTITION_RANGE_END_TAG: partitions[-1]}
+        return subset.execute_in_process(instance=self.instance, tags=tags, raise_on_error=False).success
 
     def until_idle(self, most_ticks=12):
         """Tick and run until nothing is asked for; returns all that was run."""

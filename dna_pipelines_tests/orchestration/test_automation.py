@@ -10,6 +10,8 @@ import pytest
 from dagster._core.events.log import EventLogEntry
 
 from dna_pipelines.orchestration import leftovers
+from dna_pipelines.orchestration.automation import FEW
+from dna_pipelines.orchestration.keys import MANIFEST, key_of
 from dna_pipelines.orchestration.replay import replay
 from dna_pipelines.orchestration.scanning import decide
 from dna_pipelines.pipeline.ingest import refresh
@@ -196,6 +198,54 @@ def test_a_try_that_was_killed_is_made_again_at_once_and_then_with_patience(daem
         if wait_s:
             assert not notes.may_try("toy/dna", "one", "input", last.at + wait_s - 1)
     assert notes.may_try("toy/dna", "one", "other input")
+
+
+def test_the_matrix_waits_for_distances_that_are_not_tried_yet(daemon, monkeypatch):
+    from dna_pipelines.pipeline import compare
+
+    def broken(*_arguments):
+        raise OSError("no space left on device")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(compare, "update_pairs", broken)
+        write_image(place(daemon, "one"), "new.png", 99)
+        # In Dagster both are one run, in which the matrix is skipped.
+        patched.setattr(daemon, "run", lambda key, name, run=daemon.run: key.path[-1] != "matrix" and run(key, name))
+        assert daemon.news()[-2:] == ALL_OF
+    assert needs(daemon.project).matrix
+    assert daemon.until_idle() == []
+    daemon.project.lake.attempts.forget("toy/distances", "all")
+    assert daemon.until_idle() == ALL_OF
+
+
+def test_few_changed_datasets_are_runs_of_their_own_and_many_are_one_backfill(tmp_path):
+    names = [f"d{number}" for number in range(FEW + 1)]
+    project = toy_project(tmp_path, {name: {"1.png": 10 * n, "2.png": 10 * n + 1} for n, name in enumerate(names)})
+    with open_instance(project) as instance:
+        daemon = Daemon(project, instance)
+        daemon.scan()
+        assert daemon.tick() == [(MANIFEST, name) for name in names]
+        assert daemon.run_batch(MANIFEST, names)
+        daemon.run(key_of("toy", "ranges"), None)
+        # One of them fails in the middle of its batch.
+        (project.root / "images" / "d4" / "1.png").unlink()
+        assert [name for _, name in daemon.tick()] == names
+        assert not daemon.run_batch(key_of("toy", "dna"), names)
+        assert set(current_dnas(project, "toy")) == set(names) - {"d4"}
+        written = instance.get_materialized_partitions(key_of("toy", "dna"))
+        assert written == set(names) - {"d4"}
+        for name, dna in current_dnas(project, "toy").items():
+            filter_ = dg.AssetRecordsFilter(key_of("toy", "dna"), asset_partitions=[name])
+            [record] = instance.fetch_materializations(filter_, limit=9).records
+            assert record.asset_materialization.tags["dagster/data_version"] == dna
+            assert record.asset_materialization.metadata["n_images"].value == 2
+        daemon.until_idle()
+        write_image(project.root / "images" / "d1", "new.png", 777)
+        write_image(project.root / "images" / "d2", "new.png", 778)
+        daemon.scan()
+        [first] = daemon.tick()
+        daemon.run(*first)
+        assert {first, *daemon.tick()} >= {(MANIFEST, "d1"), (MANIFEST, "d2")}
 
 
 def test_one_bad_dataset_withholds_its_own_dna_only(daemon):

@@ -9,9 +9,11 @@ import subprocess
 import sys
 import time
 
+import dagster as dg
 import psutil
 import pytest
 
+from dna_pipelines.orchestration.instance import open_instance
 from dna_pipelines.pipeline.plan import make_plan
 from dna_pipelines.pipeline.project import Project
 from dna_pipelines.pipeline.watch import needs
@@ -24,14 +26,18 @@ LIMIT_S = 120
 
 @pytest.fixture
 def root(tmp_path):
+    return project_of(tmp_path, ["one", "two"], n_images=40)
+
+
+def project_of(root, names, n_images):
     lines = ["scan_every: 10s", "datasets:"]
-    for start, name in ((0, "one"), (100, "two")):
+    for place, name in enumerate(names):
         lines += [f"  - {{name: {name}, uri: images/{name}}}"]
-        for number in range(start, start + 40):
-            write_image(tmp_path / "images" / name, f"{number}.png", number)
-    (tmp_path / "data").mkdir()
-    (tmp_path / "data" / "datasets.yaml").write_text("\n".join(lines) + "\n")
-    return tmp_path
+        for number in range(n_images):
+            write_image(root / "images" / name, f"{number}.png", 100 * place + number)
+    (root / "data").mkdir()
+    (root / "data" / "datasets.yaml").write_text("\n".join(lines) + "\n")
+    return root
 
 
 @contextlib.contextmanager
@@ -83,10 +89,10 @@ def is_current(root):
     return quiet and make_plan(project).nothing_to_do and project.lake.distances.drawn("seeded_cnn") is not None
 
 
-def wait_until_current(root):
+def wait_until_current(root, limit_s=LIMIT_S):
     started = time.monotonic()
     while not is_current(root):
-        assert time.monotonic() - started < LIMIT_S, needs(Project(root))
+        assert time.monotonic() - started < limit_s, needs(Project(root))
         time.sleep(1)
     return time.monotonic() - started
 
@@ -99,6 +105,17 @@ def test_unattended_from_nothing_and_through_changes(root):
         wait_until_current(root)
         assert Project(root).lake.versions.latest("one").n_images == 41
         assert len(Project(root).lake.versions.history("two")) == 1
+
+
+def test_many_datasets_share_their_processes(tmp_path):
+    names = [f"d{number}" for number in range(24)]
+    with daemon(project_of(tmp_path, names, n_images=3)):
+        wait_until_current(tmp_path, limit_s=300)
+    with open_instance(Project(tmp_path)) as instance:
+        runs = instance.get_runs(dg.RunsFilter(job_name="__ASSET_JOB"))
+    # Two batches each for the manifests and the DNAs, the ranges, and distances with the matrix.
+    assert len(runs) <= 8
+    assert all(run.is_success for run in runs)
 
 
 @pytest.mark.parametrize("seed", range(30))

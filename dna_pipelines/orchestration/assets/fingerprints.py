@@ -6,10 +6,10 @@ from dna_pipelines.config import ExtractorConfig
 from dna_pipelines.extraction.stamp import extractor_stamp
 from dna_pipelines.identity import stable_hash
 from dna_pipelines.orchestration.attempts import attempt
-from dna_pipelines.orchestration.checks import DNA_CHECKS, check_results, check_specs
+from dna_pipelines.orchestration.checks import DNA_CHECKS
 from dna_pipelines.orchestration.describe import describe_dna, describe_matrix, describe_pairs, describe_ranges
 from dna_pipelines.orchestration.keys import MANIFEST, key_of
-from dna_pipelines.orchestration.partitions import DATASETS
+from dna_pipelines.orchestration.per_dataset import Made, asset_per_dataset
 from dna_pipelines.orchestration.workbench import Workbench
 from dna_pipelines.pipeline.checks import check_dna
 from dna_pipelines.pipeline.versions import wanted_pairs
@@ -60,34 +60,20 @@ def fingerprint_assets(extractor: ExtractorConfig, condition: dg.AutomationCondi
             metadata=describe_ranges(found, measured=measured), data_version=dg.DataVersion(found.id)
         )
 
-    @dg.asset(
-        key=dna_key,
-        deps=[MANIFEST, ranges_key],
-        partitions_def=DATASETS,
-        code_version=code,
-        kinds={"pytorch", "parquet"},
-        group_name=group,
-        pool=EXTRACTION,
-        check_specs=check_specs(dna_key, DNA_CHECKS),
-        automation_condition=condition,
-    )
-    def dna(context: dg.AssetExecutionContext, workbench: dg.ResourceParam[Workbench]) -> dg.MaterializeResult:
+    def dna(context: dg.AssetExecutionContext, workbench: Workbench, name: str) -> Made:
         """The dataset's fingerprint: the distribution of every neuron's activations over its images.
 
         Only images that no stored partial covers go through the network.
         """
         from dna_pipelines.pipeline.fingerprint import fit
 
-        project, name = workbench.project, context.partition_key
+        project = workbench.project
         with attempt(context, project, dna_input(project, extractor.name, name), name):
             dataset = project.file.dataset(name)
             fitted = fit(project, dataset, extractor, workbench.shown(context))
+        version = fitted.record.dna_id if fitted.record else "empty"
         checks = check_dna(dataset, fitted.record, fitted.comparability_key)
-        return dg.MaterializeResult(
-            metadata=describe_dna(project, fitted),
-            data_version=dg.DataVersion(fitted.record.dna_id if fitted.record else "empty"),
-            check_results=check_results(dna_key, checks),
-        )
+        return Made(describe_dna(project, fitted), version, checks)
 
     @dg.asset(
         key=distances_key,
@@ -129,4 +115,15 @@ def fingerprint_assets(extractor: ExtractorConfig, condition: dg.AutomationCondi
             project.lake.distances.note_drawn(extractor.name, shown)
         return dg.MaterializeResult(metadata=metadata, data_version=dg.DataVersion(stable_hash(found.to_json())))
 
-    return [ranges, dna, distances, matrix]
+    dnas = asset_per_dataset(
+        dna_key,
+        dna,
+        DNA_CHECKS,
+        deps=[MANIFEST, ranges_key],
+        code_version=code,
+        kinds={"pytorch", "parquet"},
+        group_name=group,
+        pool=EXTRACTION,
+        automation_condition=condition,
+    )
+    return [ranges, dnas, distances, matrix]

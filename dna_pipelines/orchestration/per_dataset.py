@@ -1,0 +1,98 @@
+"""Assets with one partition per dataset, made by runs of one dataset or of many."""
+
+import inspect
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import dagster as dg
+
+from dna_pipelines.orchestration.checks import check_evaluations, check_results, check_specs
+from dna_pipelines.orchestration.describe import Metadata
+from dna_pipelines.orchestration.partitions import DATASETS
+from dna_pipelines.orchestration.workbench import Workbench
+from dna_pipelines.pipeline.checks import Check, blocked
+
+BATCH = dg.BackfillPolicy.multi_run(max_partitions_per_run=20)
+"""Starting a process and importing torch takes seconds, so many datasets at once share a run."""
+
+
+@dataclass(frozen=True)
+class Made:
+    """What came of one dataset."""
+
+    metadata: Metadata
+    data_version: str
+    checks: Sequence[Check]
+
+
+Make = Callable[[dg.AssetExecutionContext, Workbench, str], Made]
+
+
+def asset_per_dataset(key: dg.AssetKey, make: Make, checks: dict[str, bool], **spec: Any) -> dg.AssetsDefinition:
+    """An asset that `make` brings up to date dataset by dataset; its docstring is what people read of it.
+
+    Args:
+        key: of the asset.
+        make: does the work for one dataset, and raises `dagster.Failure` where it cannot.
+        checks: names of the checks it reports, and whether they block.
+        spec: `pool`, and what `dagster.AssetSpec` takes.
+    """
+
+    @dg.multi_asset(
+        name="__".join(key.path),
+        specs=[dg.AssetSpec(key, description=inspect.getdoc(make), skippable=True, **_without_pool(spec))],
+        partitions_def=DATASETS,
+        check_specs=check_specs(key, checks),
+        backfill_policy=BATCH,
+        pool=spec.get("pool"),
+        # A batch writes its events itself and yields nothing.
+        can_subset=True,
+    )
+    def made(
+        context: dg.AssetExecutionContext, workbench: dg.ResourceParam[Workbench]
+    ) -> Iterator[dg.MaterializeResult]:
+        names = context.partition_keys
+        if len(names) > 1:
+            _make_all(context, workbench, make, names)
+            return
+        done = make(context, workbench, names[0])
+        yield dg.MaterializeResult(
+            key,
+            metadata=done.metadata,
+            data_version=dg.DataVersion(done.data_version),
+            check_results=check_results(key, done.checks),
+        )
+
+    return made
+
+
+def _make_all(context: dg.AssetExecutionContext, workbench: Workbench, make: Make, names: Sequence[str]) -> None:
+    """A batch: one dataset that fails holds back no other, and fails the run when all have had their turn.
+
+    One result of Dagster's would give all of them the same data version.
+    """
+    key, problems = context.asset_key, []
+    code_version = context.assets_def.code_versions_by_key.get(key)
+    for name in names:
+        try:
+            done = make(context, workbench, name)
+        except dg.Failure as failure:
+            problems.append(f"{name}: {failure.description}")
+            continue
+        except Exception as error:
+            context.log.exception(name)
+            problems.append(f"{name}: {type(error).__name__}: {error}")
+            continue
+        tags = {"dagster/data_version": done.data_version, "dagster/code_version": code_version or ""}
+        context.log_event(dg.AssetMaterialization(key, partition=name, metadata=done.metadata, tags=tags))
+        for evaluation in check_evaluations(key, name, done.checks):
+            context.log_event(evaluation)
+        if withheld := blocked(list(done.checks)):
+            problems.append(f"{name}: {withheld}")
+    if problems:
+        raise dg.Failure("\n".join(problems), metadata={"n_failed": len(problems), "n_datasets": len(names)})
+
+
+def _without_pool(spec: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in spec.items() if name != "pool"}
