@@ -9,8 +9,10 @@ import pyarrow as pa
 
 from dna_pipelines.config import DatasetConfig
 from dna_pipelines.dna import ActivationRanges
+from dna_pipelines.orchestration.lineage import distances_lineage, dna_lineage, matrix_lineage
 from dna_pipelines.pipeline.compare import PairsUpdated
 from dna_pipelines.pipeline.ingest import Ingested
+from dna_pipelines.pipeline.overview import growth, last_changes
 from dna_pipelines.pipeline.project import Project
 from dna_pipelines.reporting import Matrix
 from dna_pipelines.storage.distances import LAYER_SCHEMA
@@ -74,7 +76,8 @@ def describe_dna(project: Project, fitted: Any) -> Metadata:
     return {
         **work,
         "dagster/row_count": record.n_neurons,
-        "dagster/column_schema": columns(pa.parquet.read_schema(file)),
+        "dagster/column_schema": _view(project, "dna"),
+        **dna_lineage(record.extractor),
         "dna_id": record.dna_id,
         "comparability_key": record.comparability_key,
         "n_compute_keys": len(record.compute_keys),
@@ -89,6 +92,7 @@ def describe_pairs(updated: PairsUpdated) -> Metadata:
     """How many pairs were computed."""
     return {
         "dagster/column_schema": columns(LAYER_SCHEMA),
+        **distances_lineage(updated.extractor),
         "n_datasets": len(updated.dnas),
         "n_pairs_computed": updated.n_computed,
         "n_pairs_reused": updated.n_reused,
@@ -97,24 +101,41 @@ def describe_pairs(updated: PairsUpdated) -> Metadata:
 
 
 def describe_matrix(project: Project, matrix: Matrix) -> Metadata:
-    """The heat map, also as a file, and the nearest and farthest pairs."""
-    from dna_pipelines.reporting.pictures import matrix_picture
+    """The heat map, what changed in which layer, how the datasets grew, and the nearest and farthest pairs."""
+    from dna_pipelines.reporting.pictures import changes_picture, growth_picture, matrix_picture
 
     picture = matrix_picture(matrix)
     file = project.put_picture(f"{matrix.extractor}-matrix.png", picture)
+    changes = changes_picture(matrix.extractor, *last_changes(project, matrix.extractor))
+    project.put_picture(f"{matrix.extractor}-changes.png", changes)
     header = ("dataset", "dataset", matrix.metric)
     return {
+        "dagster/row_count": len(matrix.names) ** 2,
+        "dagster/column_schema": _view(project, "matrix"),
+        **matrix_lineage(matrix.extractor),
         "n_datasets": len(matrix.names),
-        "heat_map": dg.MetadataValue.md(f"![matrix](data:image/png;base64,{base64.b64encode(picture).decode()})"),
+        "heat_map": _picture("matrix", picture),
+        "last_changes": _picture("last changes, layer by layer", changes),
+        "growth": _picture("growth over time", growth_picture(growth(project))),
         "nearest": _table(header, [(a, b, f"{value:.4g}") for a, b, value in matrix.nearest()]),
         "farthest": _table(header, [(a, b, f"{value:.4g}") for a, b, value in matrix.nearest(farthest=True)]),
         "file": dg.MetadataValue.path(file),
     }
 
 
+def _picture(what: str, png: bytes) -> dg.MarkdownMetadataValue:
+    return dg.MetadataValue.md(f"![{what}](data:image/png;base64,{base64.b64encode(png).decode()})")
+
+
 def columns(schema: pa.Schema) -> dg.TableSchema:
     """An Arrow schema as Dagster shows it."""
     return dg.TableSchema([dg.TableColumn(field.name, str(field.type)) for field in schema])
+
+
+def _view(project: Project, name: str) -> dg.TableSchema:
+    """The columns of a view as DuckDB knows them."""
+    found = project.catalog.rows(f"DESCRIBE {name}")
+    return dg.TableSchema([dg.TableColumn(row["column_name"], row["column_type"]) for row in found])
 
 
 def plain(metadata: Mapping[str, dg.MetadataValue]) -> Metadata:

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Mapping, Sequence
+from datetime import datetime
 from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
+from numpy.typing import NDArray
 
 from dna_pipelines.reporting.matrix import METRICS, Matrix
 
@@ -25,19 +28,16 @@ def matrix_picture(matrix: Matrix) -> bytes:
     axes.set_facecolor("0.85")
     axes.set_title(f"{matrix.extractor}: {METRICS[matrix.metric]}", fontsize=11)
     if n == 0:
-        axes.text(0.5, 0.5, "no dataset has a DNA yet", ha="center", va="center", transform=axes.transAxes)
-        axes.set_xticks([])
-        axes.set_yticks([])
-        return _png(figure)
+        return _said(figure, axes, "no dataset has a DNA yet")
     image = axes.imshow(np.ma.masked_invalid(matrix.values), cmap="viridis", vmin=0.0)
     figure.colorbar(image, ax=axes, shrink=0.8)
     if n <= 80:
-        labels = [name if len(name) <= 40 else f"{name[:39]}…" for name in matrix.names]
+        labels = [_short(name) for name in matrix.names]
         size = 9 if n <= 30 else 6
         axes.set_xticks(range(n), labels, rotation=90, fontsize=size)
         axes.set_yticks(range(n), labels, fontsize=size)
     if n <= _MOST_NUMBERS:
-        _write_numbers(axes, matrix)
+        _write_numbers(axes, matrix.values)
     return _png(figure)
 
 
@@ -57,10 +57,72 @@ def profile_picture(a: str, b: str, layers: list[dict[str, Any]]) -> bytes:
     return _png(figure)
 
 
-def _write_numbers(axes: Any, matrix: Matrix) -> None:
-    middle = np.nanmax(matrix.values, initial=0.0) * 0.6
-    for row, values in enumerate(matrix.values):
-        for column, value in enumerate(values):
+def changes_picture(extractor: str, layers: Sequence[str], changes: Mapping[str, Mapping[str, float]]) -> bytes:
+    """How far datasets are from what they were before their last change, layer by layer.
+
+    Args:
+        extractor: whose layers.
+        layers: in their order in the network.
+        changes: by dataset and layer, the EMD in bins; the farthest `_MOST_NUMBERS` datasets are shown.
+    """
+    means = {name: float(np.mean(list(found.values()))) for name, found in changes.items()}
+    names = sorted(means, key=lambda name: -means[name])[:_MOST_NUMBERS]
+    figure = Figure(figsize=(max(5.0, 0.5 * len(layers) + 2.5), 1.9 + 0.3 * max(len(names), 1)), layout="constrained")
+    axes = figure.add_subplot()
+    axes.set_title(f"{extractor}: what the last changes moved\n(EMD in bins to the version before)", fontsize=10)
+    if not names:
+        return _said(figure, axes, "no dataset has changed yet")
+    values = np.array([[changes[name].get(layer, np.nan) for layer in layers] for name in names])
+    image = axes.imshow(np.ma.masked_invalid(values), cmap="viridis", vmin=0.0, aspect="auto")
+    figure.colorbar(image, ax=axes)
+    axes.set_xticks(range(len(layers)), layers, rotation=90, fontsize=7)
+    axes.set_yticks(range(len(names)), [_short(name) for name in names], fontsize=8)
+    if len(layers) <= _MOST_NUMBERS:
+        _write_numbers(axes, values)
+    return _png(figure)
+
+
+def growth_picture(sizes: Mapping[str, Sequence[tuple[datetime, int]]]) -> bytes:
+    """Numbers of images over time.
+
+    Args:
+        sizes: by dataset, the moments (UTC) of its commits and how many images it had from then on.
+    """
+    figure = Figure(figsize=(8.0, 4.0), layout="constrained")
+    axes = figure.add_subplot()
+    axes.set_title("readable images over time, of the datasets that changed last", fontsize=10)
+    if not any(sizes.values()):
+        return _said(figure, axes, "nothing was ingested yet")
+    end = max(points[-1][0] for points in sizes.values() if points)
+    for name, points in sizes.items():
+        moments = np.array([*(moment for moment, _ in points), end], "datetime64[s]")
+        counts = [*(count for _, count in points), points[-1][1]]
+        axes.step(moments, counts, where="post", marker=".", label=_short(name))
+    figure.autofmt_xdate()
+    axes.set_ylim(bottom=0)
+    axes.set_ylabel("images")
+    axes.set_xlabel("UTC")
+    axes.spines[["top", "right"]].set_visible(False)
+    figure.legend(loc="outside right upper", fontsize=8, frameon=False)
+    return _png(figure)
+
+
+def _said(figure: Figure, axes: Any, text: str) -> bytes:
+    """A picture of which there is nothing to see yet."""
+    axes.text(0.5, 0.5, text, ha="center", va="center", transform=axes.transAxes)
+    axes.set_xticks([])
+    axes.set_yticks([])
+    return _png(figure)
+
+
+def _short(name: str) -> str:
+    return name if len(name) <= 40 else f"{name[:39]}…"
+
+
+def _write_numbers(axes: Any, values: NDArray[np.float64]) -> None:
+    middle = np.nanmax(values, initial=0.0) * 0.6
+    for row, numbers in enumerate(values):
+        for column, value in enumerate(numbers):
             text = "?" if np.isnan(value) else f"{value:.3g}"
             colour = "white" if value < middle else "black"
             axes.text(column, row, text, ha="center", va="center", fontsize=7, color=colour)

@@ -41,9 +41,10 @@ class Versions:
             raise LakeError(f"{path} is gone; restore it, or remove the dataset's folder to begin anew")
         return commit
 
-    def history(self, dataset: str) -> list[Commit]:
-        """All commits, oldest first."""
-        return [self.commit(dataset, seq) for seq in self._numbers(dataset)]
+    def history(self, dataset: str, last: int | None = None) -> list[Commit]:
+        """All commits, or the last so many, oldest first."""
+        numbers = self._numbers(dataset)
+        return [self.commit(dataset, seq) for seq in (numbers if last is None else numbers[-last:])]
 
     def manifest(self, commit: Commit) -> Manifest:
         """The manifest of a commit."""

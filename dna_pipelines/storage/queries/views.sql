@@ -76,3 +76,20 @@ JOIN (SELECT * FROM both_ways
 
 COMMENT ON VIEW matrix IS
     'One row per ordered pair of current datasets and extractor: means over all neurons (FD: over the layers that keep a covariance).';
+
+CREATE OR REPLACE VIEW changes AS
+WITH before AS (
+    SELECT now.dataset, now.seq, now.version_id, max(old.seq) AS previous_seq,
+           arg_max(old.version_id, old.seq) AS previous_version_id
+    FROM versions now JOIN versions old ON old.dataset = now.dataset AND old.version_id <> now.version_id
+    WHERE now.is_current GROUP BY ALL
+)
+SELECT x.extractor, b.dataset, b.previous_seq, b.seq, l.layer, l.n_neurons, l.emd_bins, l.emd_range, l.nfd, l.fd
+FROM before b
+JOIN _registry r ON r.name = b.dataset
+JOIN _dna_records x ON x.version_id = b.version_id
+JOIN _dna_records y ON y.version_id = b.previous_version_id AND y.comparability_key = x.comparability_key
+JOIN _extractors e ON e.comparability_key = x.comparability_key
+JOIN layer_distances l ON l.dna_a = least(x.dna_id, y.dna_id) AND l.dna_b = greatest(x.dna_id, y.dna_id);
+COMMENT ON VIEW changes IS
+    'One row per dataset, extractor and layer: how far the dataset is from what it was before its last change.';
