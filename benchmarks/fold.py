@@ -69,17 +69,12 @@ def _compare(stats, layout: str, values) -> list[Row]:
     def their_function() -> None:
         stats.histogram_per_channel(normalised, N_BINS, [-1.0, 1.0])
 
-    def copy() -> None:
-        np.ascontiguousarray(values)
-
-    rounds = alternate(15, ours=our_fold, step=their_step, function=their_function, copy=copy)
+    rounds = alternate(15, ours=our_fold, step=their_step, function=their_function)
     moved = np.abs(fold.histogram().counts.astype(np.int64) - theirs.numpy()).sum() / 2 / theirs.sum().item()
     if moved > 1e-3:
         raise RuntimeError(f"{moved:.2%} of the values are in other bins than the reference's")
     ratio, alone = rounds.ratio("step", "ours"), rounds.ratio("function", "ours")
     shape_text = f"{N_IMAGES} images x {N_NEURONS} neurons x {N_POSITIONS} positions, one thread"
-    contiguous = values.flags.c_contiguous
-    copied = "" if contiguous else f"; {ms(rounds.median('copy'))} of ours is a copy that puts neurons before positions"
     return [
         Row(
             f"{layout}: `Fold.add` (1,000-bin histogram, block counts, extremes, pooled means); {shape_text}",
@@ -89,7 +84,7 @@ def _compare(stats, layout: str, values) -> list[Row]:
             f">= {TARGET:.0f}x",
             ratio >= TARGET,
             f"{rounds.spread('step', 'ours')}; the reference counts histograms only; "
-            f"{moved * 1e6:.1f} of 10^6 values are in a neighbouring bin{copied}",
+            f"{moved * 1e6:.1f} of 10^6 values are in a neighbouring bin",
         ),
         Row(
             f"{layout}: the same against `histogram_per_channel` alone, its input normalised beforehand",

@@ -45,8 +45,8 @@ class Fold:
 
         Args:
             part: the layer's place among all neurons.
-            values: (n_images, n_neurons, n_positions); neurons last in memory is copied first,
-                which is faster than counting across them.
+            values: (n_images, n_neurons, n_positions), in the memory layout of convolutions or in that of
+                tokens (neurons last); any other is copied first.
             images: which of the fold's images these are.
             pooled: (n_images, n_neurons) of the layer, filled with the averages over positions.
 
@@ -58,8 +58,10 @@ class Fold:
         self._n_values[part] += np.uint64(n_images * n_positions)
         if n_images and int(self._n_values[part].max(initial=0)) >= 2**32:
             raise OverflowError("more than 2**32 values of one neuron in one shard; use a smaller shard_size")
-        _fold(
-            np.ascontiguousarray(values),
+        tokens = values.transpose(0, 2, 1)
+        fold, ordered = (_fold_tokens, tokens) if _is_of_tokens(tokens) else (_fold, np.ascontiguousarray(values))
+        fold(
+            ordered,
             self._binning.lo[part],
             self._binning.scale[part],
             self._coarse_of,
@@ -100,6 +102,14 @@ class Fold:
         n_images = np.bincount(self._present[self._slots], minlength=N_BLOCKS).astype(np.uint64)
         return Blocks(counts, n_images)
 
+
+def _is_of_tokens(tokens: NDArray[np.float32]) -> bool:
+    # With one position (or one neuron) both layouts are the same.
+    return tokens.flags.c_contiguous and tokens.shape[1] > 1
+
+
+_TILE = 128
+"""Neurons of the token layout that are folded side by side: few enough that their counts stay in the cache."""
 
 _EXACT: Any = {"nogil": True, "cache": True, "error_model": "numpy"}
 # Rows with NaN or infinities never reach the loops below that are compiled without regard for them.
@@ -196,3 +206,68 @@ def _fold_with_care(
             n_zero[d] += np.uint64(1)
         minimum[d] = min(minimum[d], v)
         maximum[d] = max(maximum[d], v)
+
+
+@numba.njit(**_EXACT)  # type: ignore[untyped-decorator]
+def _fold_tokens(
+    tokens: Any, lo: Any, scale: Any, coarse_of: Any, slots: Any, counts: Any, blocks: Any,
+    n_zero: Any, n_nan: Any, minimum: Any, maximum: Any, pooled: Any,
+) -> None:  # fmt: skip
+    """`_fold` of (n_images, n_positions, n_neurons): across neurons, which then need not be brought together."""
+    n_images, n_positions, n_neurons = tokens.shape
+    n_bins = np.float64(counts.shape[1] - 2)
+    for start in range(0, n_neurons, _TILE):
+        stop = min(start + _TILE, n_neurons)
+        width, edge, step, tile = stop - start, lo[start:stop], scale[start:stop], counts[start:stop]
+        places = np.empty(width, np.int32)
+        for i in range(n_images):
+            block, total = blocks[slots[i], start:stop], np.zeros(width)
+            for p in range(n_positions):
+                _total_across(tokens[i, p, start:stop], total)
+            pooled[i, start:stop] = total / n_positions
+            if not np.isfinite(total).all():
+                for d in range(width):
+                    _fold_with_care(
+                        tokens[i, :, start + d], edge[d], step[d], coarse_of, tile[d], block[d],
+                        n_zero, n_nan, minimum, maximum, start + d,
+                    )  # fmt: skip
+                continue
+            zeros = np.zeros(width, np.int32)
+            low, high = tokens[i, 0, start:stop].copy(), tokens[i, 0, start:stop].copy()
+            for p in range(n_positions):
+                _places_across(tokens[i, p, start:stop], edge, step, n_bins, places, zeros, low, high)
+                _scatter_across(places, coarse_of, tile, block)
+            for d in range(width):
+                n_zero[start + d] += np.uint64(zeros[d])
+                minimum[start + d] = min(minimum[start + d], low[d])
+                maximum[start + d] = max(maximum[start + d], high[d])
+
+
+@numba.njit(**_EXACT)  # type: ignore[untyped-decorator]
+def _total_across(row: Any, total: Any) -> None:
+    for d in range(row.shape[0]):
+        total[d] += np.float64(row[d])
+
+
+@numba.njit(**_FINITE)  # type: ignore[untyped-decorator]
+def _places_across(row: Any, lo: Any, scale: Any, n_bins: Any, places: Any, zeros: Any, low: Any, high: Any) -> None:
+    """`_places` and `_extremes` for one position of neurons side by side."""
+    for d in range(row.shape[0]):
+        v = row[d]
+        t = (np.float64(v) - lo[d]) * scale[d]
+        t = n_bins - 0.5 if t == n_bins else t
+        t = -1.0 if t < 0.0 else t
+        t = min(n_bins, t)
+        places[d] = np.int32(t + 1.0)
+        zeros[d] += np.int32(v == np.float32(0))
+        low[d] = min(low[d], v)
+        high[d] = max(high[d], v)
+
+
+@numba.njit(**_EXACT)  # type: ignore[untyped-decorator]
+def _scatter_across(places: Any, coarse_of: Any, counts: Any, block: Any) -> None:
+    one = np.uint32(1)
+    for d in range(counts.shape[0]):
+        place = np.uint32(places[d])
+        counts[d, place] += one
+        block[d, coarse_of[place]] += one

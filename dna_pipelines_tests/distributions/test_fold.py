@@ -28,6 +28,11 @@ def activations(draw):
     return values, blocks
 
 
+def in_tokens(values):
+    """The same values with neurons last in memory."""
+    return np.ascontiguousarray(values.transpose(0, 2, 1)).transpose(0, 2, 1)
+
+
 def whole(fold_type, values, blocks, cut):
     """Fold in two batches, by two folds that are merged."""
     n_images, n_neurons, _ = values.shape
@@ -44,11 +49,12 @@ def whole(fold_type, values, blocks, cut):
     return folds[0], pooled
 
 
-@pytest.mark.parametrize("fold_type", [Fold, DeviceFold])
+@pytest.mark.parametrize(("fold_type", "layout"), [(Fold, "conv"), (Fold, "tokens"), (DeviceFold, "conv")])
 @given(drawn=activations(), data=st.data())
-def test_folding_is_what_its_definition_says(fold_type, drawn, data):
+def test_folding_is_what_its_definition_says(fold_type, layout, drawn, data):
     values, blocks = drawn
-    fold, pooled = whole(fold_type, values, blocks, data.draw(st.integers(1, len(values))))
+    laid_out = in_tokens(values) if layout == "tokens" else values
+    fold, pooled = whole(fold_type, laid_out, blocks, data.draw(st.integers(1, len(values))))
     n_neurons = values.shape[1]
     counts, coarse, tallies, minimum, maximum = slow_fold(values, [LO] * n_neurons, [HI] * n_neurons, N_BINS, blocks)
     histogram, block_counts = fold.histogram(), fold.block_counts()
@@ -66,14 +72,14 @@ def test_folding_is_what_its_definition_says(fold_type, drawn, data):
 @pytest.mark.parametrize("layout", ["conv", "tokens"])
 def test_both_memory_layouts_give_the_same_counts_on_real_sized_layers(layout):
     rng = np.random.default_rng(0)
-    values = rng.normal(0, 1, (8, 96, 197)).astype(np.float32)
-    if layout == "tokens":
-        values = np.ascontiguousarray(values.transpose(0, 2, 1)).transpose(0, 2, 1)
-    binning = Binning(np.full(96, -3.0), np.full(96, 3.5))
+    n_neurons = 300
+    values = rng.normal(0, 1, (8, n_neurons, 197)).astype(np.float32)
+    binning = Binning(np.full(n_neurons, -3.0), np.full(n_neurons, 3.5))
     fold = Fold(binning, np.arange(8))
-    fold.add(slice(0, 96), values, slice(0, 8), np.empty((8, 96)))
+    laid_out = in_tokens(values) if layout == "tokens" else values
+    fold.add(slice(0, n_neurons), laid_out, slice(0, 8), np.empty((8, n_neurons)))
     expected = np.stack(
-        [np.histogram(np.clip(values[:, d], -3.0, 3.5), bins=1000, range=(-3.0, 3.5))[0] for d in range(96)]
+        [np.histogram(np.clip(values[:, d], -3.0, 3.5), bins=1000, range=(-3.0, 3.5))[0] for d in range(n_neurons)]
     )
     # numpy's own edges are rounded another way: a value may sit on the other side of one.
     assert np.abs(np.cumsum(fold.histogram().counts, axis=1).astype(int) - np.cumsum(expected, axis=1)).max() <= 1
