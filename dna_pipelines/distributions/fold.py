@@ -170,14 +170,25 @@ def _scatter(places: Any, coarse_of: Any, counts: Any, block: Any) -> None:
         block[coarse_of[place]] += one
 
 
-@numba.njit(**_FINITE)  # type: ignore[untyped-decorator]
+@numba.njit(**_EXACT)  # type: ignore[untyped-decorator]
 def _extremes(row: Any) -> Any:
-    low, high, zeros = row[0], row[0], np.int32(0)
-    for p in range(row.shape[0]):
-        low, high = min(low, row[p]), max(high, row[p])
+    # As integers, because a minimum of floats is not vectorised: their bits are in order once those of
+    # negative numbers are flipped.
+    bits = row.view(np.int32)
+    low = high = _in_order(bits[0])
+    zeros = np.int32(0)
+    for p in range(bits.shape[0]):
+        place = _in_order(bits[p])
+        low, high = min(low, place), max(high, place)
     for p in range(row.shape[0]):
         zeros += np.int32(row[p] == np.float32(0))
-    return low, high, zeros
+    return np.int32(_in_order(low)).view(np.float32), np.int32(_in_order(high)).view(np.float32), zeros
+
+
+@numba.njit(**_EXACT)  # type: ignore[untyped-decorator]
+def _in_order(bits: Any) -> Any:
+    """Its own inverse."""
+    return np.int32(bits ^ ((bits >> np.int32(31)) & np.int32(0x7FFFFFFF)))
 
 
 @numba.njit(**_EXACT)  # type: ignore[untyped-decorator]
