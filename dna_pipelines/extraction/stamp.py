@@ -6,6 +6,7 @@ The stamp changes whenever the extractor may have; only then is the network load
 from __future__ import annotations
 
 import os
+from functools import cache
 from importlib.metadata import EntryPoint, entry_points, version
 from importlib.util import find_spec
 
@@ -25,6 +26,7 @@ def extractor_names() -> list[str]:
     return sorted({*BUILT_IN, *entry_point_extractors()})
 
 
+@cache
 def entry_point_extractors() -> dict[str, EntryPoint]:
     """Extractors of other packages."""
     return {point.name: point for point in entry_points(group=GROUP)}
@@ -32,10 +34,15 @@ def entry_point_extractors() -> dict[str, EntryPoint]:
 
 def extractor_stamp(config: ExtractorConfig) -> str:
     """A hash over versions, settings and, for extractors of others, their module's file."""
-    facts = [dna_pipelines.__version__, version("torch"), version("pillow"), version("numpy")]
+    facts = [*_versions()]
     if point := entry_point_extractors().get(config.name):
         spec = find_spec(point.module)
         if spec and spec.origin and os.path.exists(spec.origin):
             status = os.stat(spec.origin)
             facts += [point.value, str(status.st_size), str(status.st_mtime_ns)]
     return stable_hash([*facts, config.name, config.batch_size, config.device])
+
+
+@cache
+def _versions() -> tuple[str, ...]:
+    return (dna_pipelines.__version__, version("torch"), version("pillow"), version("numpy"))

@@ -8,8 +8,9 @@ from __future__ import annotations
 import hashlib
 import re
 import time
+from array import array
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property, partial
@@ -44,10 +45,13 @@ class Scan:
         return raw_version(self.entries)
 
 
-def raw_version(entries: Iterable[Entry]) -> str:
+def raw_version(entries: Sequence[Entry]) -> str:
     """A hash over every path with its signature."""
     hasher = hashlib.sha256()
-    hasher.update(b"\n".join(b"%d:%b %b" % (len(entry[0]), entry[0], entry[2].encode()) for entry in entries))
+    for texts in ([entry[0] for entry in entries], [entry[2].encode() for entry in entries]):
+        # Lengths first, so that no two listings join to the same bytes.
+        hasher.update(array("Q", [len(texts), *map(len, texts)]).tobytes())
+        hasher.update(b"".join(texts))
     return hasher.hexdigest()[:24]
 
 
