@@ -1,11 +1,11 @@
 """Every step is an attempt, noted in the lake: failures are told to people, and repeated with patience."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 import dagster as dg
 
-from dna_pipelines.errors import ConfigError, DnaError, Interrupted
+from dna_pipelines.errors import ConfigError, DnaError, Interrupted, LakeError
 from dna_pipelines.orchestration.leftovers import name_process
 from dna_pipelines.pipeline.project import Project
 from dna_pipelines.storage.attempts import ALL
@@ -22,19 +22,20 @@ def attempt(context: dg.AssetExecutionContext, project: Project, input_id: str, 
     is killed leaves its note behind, so that the next try is made, and not for ever.
     """
     notes, asset = project.lake.attempts, context.asset_key.to_user_string()
-    project.lake.prepare()
-    notes.begin(asset, partition, input_id)
     try:
+        project.lake.prepare()
+        notes.begin(asset, partition, input_id)
         name_process(context.instance, context.run.run_id)
         yield
+        notes.forget(asset, partition)
     except (ConfigError, Interrupted) as error:
         # No fault of the work. While the datasets file is wrong nothing is asked for, and then everything at once.
         notes.forget(asset, partition)
         raise dg.Failure(str(error), metadata={KIND: type(error).__name__}) from None
     except DnaError as error:
-        notes.fail(asset, partition, str(error))
+        with suppress(LakeError):
+            notes.fail(asset, partition, str(error))
         raise dg.Failure(str(error), metadata={KIND: type(error).__name__}) from None
     except Exception as error:
         notes.fail(asset, partition, f"{type(error).__name__}: {error}")
         raise
-    notes.forget(asset, partition)

@@ -93,7 +93,12 @@ class Lacking(dg.AutomationCondition):
                 subset = view.get_subset_from_partition_keys(key, DATASETS, set(names))
             asked = {name: due[name] for name in names}
         if not subset.is_empty:
-            self._upkeep.ask(key, asked)
+            try:
+                self._upkeep.ask(key, asked)
+            except DnaError as error:
+                # A lake that takes no note would not take the results either.
+                context.log.warning(str(error))
+                subset = context.get_empty_subset()
         return dg.AutomationResult(context, subset)
 
 

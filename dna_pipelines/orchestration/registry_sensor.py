@@ -12,8 +12,8 @@ from dna_pipelines.orchestration.workbench import Workbench
     name="watched_datasets",
     minimum_interval_seconds=10,
     default_status=dg.DefaultSensorStatus.RUNNING,
-    description="Adds and removes partitions as datasets come and go in data/datasets.yaml, and marks runs as "
-    "failed whose process is gone.",
+    description="Adds and removes partitions as datasets come and go in data/datasets.yaml, marks runs as failed "
+    "whose process is gone, and says when the lake cannot be written.",
 )
 def registry_sensor(context: dg.SensorEvaluationContext, workbench: dg.ResourceParam[Workbench]) -> dg.SensorResult:
     """Ask for the partitions that are missing, and for the removal of those nobody watches."""
@@ -21,6 +21,7 @@ def registry_sensor(context: dg.SensorEvaluationContext, workbench: dg.ResourceP
         context.log.warning("marked as failed, because their process is gone: %s", ", ".join(reaped))
     try:
         watched = [dataset.name for dataset in workbench.project.config().datasets]
+        workbench.project.lake.try_writing()
     except DnaError as error:
         return dg.SensorResult(skip_reason=str(error))
     known = context.instance.get_dynamic_partitions(DATASETS.name or "")

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 import dagster as dg
 
-from dna_pipelines.errors import DnaError, UserError
+from dna_pipelines.errors import DnaError
 from dna_pipelines.orchestration.keys import RAW
 from dna_pipelines.orchestration.leftovers import name_process
 from dna_pipelines.orchestration.workbench import Workbench
@@ -31,10 +31,14 @@ def look_at_places(context: dg.OpExecutionContext, config: Places, workbench: dg
     """One place that cannot be reached does not hold back the others."""
     project, problems = workbench.project, []
     name_process(context.instance, context.run.run_id)
+    try:
+        project.lake.try_writing()
+    except DnaError as error:
+        raise dg.Failure(str(error), allow_retries=False) from None
     for name in config.datasets:
         try:
             sighting = scan(project, project.file.dataset(name))
-        except UserError as error:
+        except DnaError as error:
             problems.append(f"{name}: {error}")
             continue
         if sighting:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 
-from dna_pipelines.storage.files import replace
+from dna_pipelines.storage.files import remove, replace
 from dna_pipelines.storage.layout import Layout
 from dna_pipelines.storage.record_cache import RecordCache
 from dna_pipelines.storage.records import Attempt
@@ -42,7 +42,7 @@ class Attempts:
 
     def forget(self, asset: str, partition: str) -> None:
         """The try succeeded, or never really began."""
-        self._layout.attempt(asset, partition).unlink(missing_ok=True)
+        remove(self._layout.attempt(asset, partition))
 
     def may_try(self, asset: str, partition: str, input_id: str, now: float | None = None) -> bool:
         """Whether it is time for another try: at once with new input, later and later with the same.

@@ -6,6 +6,8 @@ import errno
 import os
 import time
 import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from dna_pipelines.errors import LakeError
@@ -18,11 +20,13 @@ def write_new(path: Path, data: bytes) -> bool:
     """Write a file unless it exists; returns whether this call wrote it.
 
     The bytes are complete and on disk before the name appears, and of two writers exactly one wins.
+
+    Raises:
+        LakeError: when it cannot be written: the disk is full, the folder is read-only, …
     """
     if path.exists():
         return False
-    draft = _draft(path, data)
-    try:
+    with _draft(path, data) as draft:
         try:
             os.link(draft, path)
         except FileExistsError:
@@ -34,17 +38,27 @@ def write_new(path: Path, data: bytes) -> bool:
             if path.exists():
                 return False
             draft.rename(path)
-    finally:
-        draft.unlink(missing_ok=True)
-    _sync_folder(path.parent)
     return True
 
 
 def replace(path: Path, data: bytes) -> None:
-    """Write a file in place of the one there; readers see the old one or the new one."""
-    draft = _draft(path, data)
-    draft.replace(path)
-    _sync_folder(path.parent)
+    """Write a file in place of the one there; readers see the old one or the new one.
+
+    Raises:
+        LakeError: when it cannot be written: the disk is full, the folder is read-only, …
+    """
+    with _draft(path, data) as draft:
+        draft.replace(path)
+
+
+def remove(path: Path) -> None:
+    """Remove a file, if it is there.
+
+    Raises:
+        LakeError: when that cannot be done.
+    """
+    with _for_people(path, "removed"):
+        path.unlink(missing_ok=True)
 
 
 def remove_drafts(root: Path, older_than_s: float = _STALE_S) -> int:
@@ -55,7 +69,8 @@ def remove_drafts(root: Path, older_than_s: float = _STALE_S) -> int:
             if draft.stat().st_mtime < limit:
                 draft.unlink()
                 n_removed += 1
-        except FileNotFoundError:
+        except OSError:
+            # Gone meanwhile, or the folder is read-only: a draft is in nobody's way.
             continue
     return n_removed
 
@@ -65,17 +80,30 @@ def draft_of(path: Path) -> Path:
     return path.with_name(f".{path.name}.{uuid.uuid4().hex[:12]}.draft")
 
 
-def _draft(path: Path, data: bytes) -> Path:
-    try:
+@contextmanager
+def _draft(path: Path, data: bytes) -> Iterator[Path]:
+    """The bytes under another name, for the time of a `with` block in which they get their own."""
+    draft = draft_of(path)
+    with _for_people(path, "written"):
         path.parent.mkdir(parents=True, exist_ok=True)
-        draft = draft_of(path)
-        with draft.open("wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
+        try:
+            with draft.open("wb") as file:
+                file.write(data)
+                file.flush()
+                os.fsync(file.fileno())
+            yield draft
+        finally:
+            # Also after a failure: half a file would keep a full disk full.
+            draft.unlink(missing_ok=True)
+        _sync_folder(path.parent)
+
+
+@contextmanager
+def _for_people(path: Path, what: str) -> Iterator[None]:
+    try:
+        yield
     except OSError as error:
-        raise LakeError(f"{path} cannot be written: {error.strerror}; nothing was changed") from error
-    return draft
+        raise LakeError(f"{path} cannot be {what}: {error.strerror}; nothing was changed") from error
 
 
 def _sync_folder(folder: Path) -> None:

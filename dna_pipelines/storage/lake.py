@@ -9,10 +9,13 @@ import dna_pipelines
 from dna_pipelines.errors import LakeError
 from dna_pipelines.storage.attempts import Attempts
 from dna_pipelines.storage.distances import Distances
-from dna_pipelines.storage.files import remove_drafts, replace, write_new
+from dna_pipelines.storage.files import remove, remove_drafts, replace, write_new
 from dna_pipelines.storage.fingerprints import Fingerprints
 from dna_pipelines.storage.layout import FORMAT, Layout
 from dna_pipelines.storage.versions import Versions
+
+_TRIAL_BYTES = 2**16
+"""An empty file can still be written on a full disk."""
 
 
 class Lake:
@@ -38,14 +41,14 @@ class Lake:
         return remove_drafts(self.layout.root)
 
     def try_writing(self) -> None:
-        """Write a file and remove it.
+        """Write a small file and remove it.
 
         Raises:
             LakeError: when that fails.
         """
         trial = self.layout.root / ".trial"
-        replace(trial, b"")
-        trial.unlink()
+        replace(trial, bytes(_TRIAL_BYTES))
+        remove(trial)
 
     def prepare(self) -> None:
         """Mark an empty folder as a lake, before the first write."""

@@ -1,5 +1,6 @@
 """Kept current: the scenarios, one by one."""
 
+import errno
 import json
 import os
 import shutil
@@ -12,8 +13,10 @@ from dagster._core.events.log import EventLogEntry
 from dna_pipelines.orchestration import leftovers
 from dna_pipelines.orchestration.automation import FEW
 from dna_pipelines.orchestration.keys import MANIFEST, key_of
+from dna_pipelines.orchestration.registry_sensor import registry_sensor
 from dna_pipelines.orchestration.replay import replay
-from dna_pipelines.orchestration.scanning import decide
+from dna_pipelines.orchestration.scanning import decide, scan_job
+from dna_pipelines.orchestration.workbench import Workbench
 from dna_pipelines.pipeline.ingest import refresh
 from dna_pipelines.pipeline.versions import current_dnas
 from dna_pipelines.pipeline.watch import needs, scan
@@ -265,9 +268,6 @@ def test_one_bad_dataset_withholds_its_own_dna_only(daemon):
 
 
 def test_a_vanished_place_is_a_failed_scan_and_the_others_go_on(daemon):
-    from dna_pipelines.orchestration.scanning import scan_job
-    from dna_pipelines.orchestration.workbench import Workbench
-
     place(daemon, "one").rename(place(daemon, "gone"))
     write_image(place(daemon, "two"), "new.png", 99)
     config = {"ops": {"look_at_places": {"config": {"datasets": ["one", "two", "three"]}}}}
@@ -294,6 +294,24 @@ def test_an_error_in_the_datasets_file_stops_nothing_that_runs(daemon):
     assert daemon.tick() == []
     daemon.project.file.path.write_text(good)
     assert daemon.until_idle() == [("manifest", "one"), ("toy/dna", "one"), *ALL_OF]
+
+
+def test_a_full_disk_is_said_stops_nothing_for_good_and_is_no_failed_try(daemon, monkeypatch):
+    write_image(place(daemon, "one"), "new.png", 99)
+    daemon.scan()
+    asked = daemon.tick()
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "fsync", full)
+        assert daemon.tick() == []
+        assert not daemon.run(*asked[0])
+        with dg.build_sensor_context(instance=daemon.instance) as context:
+            said = registry_sensor(context, workbench=Workbench(daemon.project)).skip_reason.skip_message
+        assert "cannot be written: No space left on device" in said
+    assert daemon.until_idle() == [("manifest", "one"), ("toy/dna", "one"), *ALL_OF]
+
+
+def full(_handle):
+    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 
 def test_a_lost_dagster_database_costs_nothing(daemon, tmp_path):

@@ -8,6 +8,7 @@ import socket
 import subprocess
 import sys
 import time
+from collections import Counter
 
 import dagster as dg
 import psutil
@@ -97,14 +98,57 @@ def wait_until_current(root, limit_s=LIMIT_S):
     return time.monotonic() - started
 
 
-def test_unattended_from_nothing_and_through_changes(root):
+def made(root):
+    """How often each asset was made so far, by asset and dataset."""
+    with open_instance(Project(root)) as instance:
+        return Counter(
+            (key.to_user_string(), record.partition_key)
+            for key in instance.all_asset_keys()
+            for record in instance.fetch_materializations(key, limit=1000).records
+        )
+
+
+def dna_of(*names):
+    return [("seeded_cnn/dna", name) for name in names]
+
+
+def manifest_of(*names):
+    return [("raw", name) for name in names] + [("manifest", name) for name in names]
+
+
+PAIRS = [("seeded_cnn/distances", None), ("seeded_cnn/matrix", None)]
+
+
+def test_every_scenario_unattended(tmp_path):
+    root = project_of(tmp_path, ["one", "two", "three"], n_images=12)
+    images, file = root / "images", root / "data" / "datasets.yaml"
+    everything = [*manifest_of("one", "two", "three"), ("seeded_cnn/ranges", None), *dna_of("one", "two", "three")]
+
+    def scenario(change, expected):
+        before = made(root)
+        change()
+        wait_until_current(root, limit_s=300)
+        # Whatever was begun for nothing would show by now: two more scans.
+        time.sleep(25)
+        assert dict(made(root) - before) == dict.fromkeys(expected, 1)
+
+    def rename_dataset():
+        file.write_text(file.read_text().replace("name: three", "name: third"))
+
+    def empty():
+        for image in (images / "two").iterdir():
+            image.unlink()
+
     with daemon(root):
-        wait_until_current(root)
-        assert Project(root).lake.versions.latest("one").n_images == 40
-        write_image(root / "images" / "one", "new.png", 999)
-        wait_until_current(root)
-        assert Project(root).lake.versions.latest("one").n_images == 41
-        assert len(Project(root).lake.versions.history("two")) == 1
+        scenario(lambda: None, [*everything, *PAIRS])
+        scenario(lambda: None, [])
+        scenario(lambda: write_image(images / "one", "new.png", 999), [*manifest_of("one"), *dna_of("one"), *PAIRS])
+        scenario(lambda: os.utime(images / "one" / "new.png"), manifest_of("one"))
+        scenario(lambda: (images / "one" / "new.png").rename(images / "one" / "named.png"), manifest_of("one"))
+        # The same images under another name: the DNA is there already.
+        scenario(rename_dataset, [*manifest_of("third"), ("seeded_cnn/matrix", None)])
+        scenario(empty, [*manifest_of("two"), ("seeded_cnn/matrix", None)])
+        assert Project(root).matrix("seeded_cnn").names == ("one", "third")
 
 
 def test_many_datasets_share_their_processes(tmp_path):

@@ -1,5 +1,7 @@
 """Files that are wholly there or not there at all."""
 
+import errno
+import os
 import threading
 
 import numpy as np
@@ -98,3 +100,14 @@ def test_a_lake_of_another_format_is_refused(tmp_path):
     marker.write_text(marker.read_text().replace('"format": 1', '"format": 7'))
     with pytest.raises(LakeError, match="format 7"):
         Lake(tmp_path)
+
+
+@pytest.mark.parametrize("write", [write_new, replace])
+def test_a_full_disk_is_an_error_for_people_and_leaves_nothing_behind(tmp_path, monkeypatch, write):
+    def fsync(_handle):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    with pytest.raises(LakeError, match=r"file cannot be written: No space left on device; nothing was changed"):
+        write(tmp_path / "file", b"data")
+    assert list(tmp_path.iterdir()) == []
