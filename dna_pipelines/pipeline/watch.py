@@ -37,9 +37,18 @@ def scan(project: Project, dataset: DatasetConfig) -> Sighting | None:
         return None
     n_files = len(seen.scan.entries)
     sighting = Sighting(raw_version=seen.scan.raw_version, settings=seen.settings, n_files=n_files, at_ns=at_ns)
+    versions = project.lake.versions
+    before = versions.sighting(dataset.name)
+    if before and before.at_ns > versions.looked_at_ns(dataset.name) and _same(before, sighting):
+        # Seen already, and nobody has looked since.
+        return None
     project.lake.prepare()
-    project.lake.versions.put_sighting(dataset.name, sighting)
+    versions.put_sighting(dataset.name, sighting)
     return sighting
+
+
+def _same(one: Sighting, other: Sighting) -> bool:
+    return (one.raw_version, one.settings) == (other.raw_version, other.settings)
 
 
 @dataclass(frozen=True)

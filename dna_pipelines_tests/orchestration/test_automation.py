@@ -62,6 +62,22 @@ def test_an_unchanged_rescan_runs_nothing(daemon):
     assert daemon.news() == []
 
 
+def test_a_change_that_nobody_has_looked_at_yet_is_news_once(daemon):
+    write_image(place(daemon, "one"), "new.png", 99)
+    dataset = daemon.project.file.dataset("one")
+    assert scan(daemon.project, dataset) is not None
+    assert scan(daemon.project, dataset) is None
+    write_image(place(daemon, "one"), "newer.png", 98)
+    assert scan(daemon.project, dataset) is not None
+    assert daemon.until_idle() == [("manifest", "one"), ("toy/dna", "one"), *ALL_OF]
+    # What was seen before, then gone, and is there again is news again.
+    (place(daemon, "one") / "newer.png").unlink()
+    assert scan(daemon.project, dataset) is not None
+    refresh(daemon.project, dataset)
+    write_image(place(daemon, "one"), "newer.png", 98)
+    assert scan(daemon.project, dataset) is not None
+
+
 def test_one_changed_dataset_is_brought_through_and_no_other(daemon):
     write_image(place(daemon, "one"), "new.png", 99)
     assert daemon.news() == [("manifest", "one"), ("toy/dna", "one"), *ALL_OF]
