@@ -54,7 +54,7 @@ def read_npz(path: Path, wanted: Sequence[str], unread: Sequence[str] = ()) -> d
         InterchangeError: when there is no such file, it is damaged, or it has other arrays.
     """
     try:
-        with np.load(path, allow_pickle=False) as arrays:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
             lacking, more = set(wanted) - set(arrays.files), set(arrays.files) - {*wanted, *unread}
             found = {name: arrays[name] for name in wanted if name not in lacking}
     except FileNotFoundError as error:

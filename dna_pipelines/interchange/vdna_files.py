@@ -161,7 +161,7 @@ def write_vdna(path: Path, dna: Dna, kind: Type, n_images: int, *, force: bool =
         The layers that were written.
 
     Raises:
-        InterchangeError: when files are there already, or the name is not one of a VDNA file.
+        InterchangeError: when files are there already, the name is not one of a VDNA file, or a count is too large.
         NothingToCompare: when there are too few images for a variance.
     """
     if path.suffix != ".json":
@@ -200,6 +200,8 @@ def _arrays_of(dna: Dna, kind: Type) -> tuple[list[Layer], dict[str, NDArray[Any
     parts, moments = dna.layers.slices, dna.moments
     if kind == "histogram":
         highest = max((int(dna.counts[parts[layer.name]].max(initial=0)) for layer in layers), default=0)
+        if highest >= 2**63:
+            raise InterchangeError(f"{dna.label} has counts of more than 63 bits, which the reference cannot read")
         width = np.int32 if highest < 2**31 else np.int64
         return layers, {layer.name: dna.counts[parts[layer.name]].astype(width) for layer in layers}
     arrays: dict[str, NDArray[Any]] = {}

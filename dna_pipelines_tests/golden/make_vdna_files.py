@@ -1,7 +1,7 @@
 """Makes the files in `vdna_files/`: run it where `vdna` 0.1.1 is installed, never in the tests.
 
     pip install --no-deps vdna==0.1.1
-    python -m dna_pipelines_tests.golden.make_vdna_files
+    python -m dna_pipelines_tests.golden.make_vdna_files [FOLDER]
 
 The activations are those of `vdna_0.1.1_golden.npz`, two datasets of three layers. The reference's own
 code makes DNAs of them from beginning to end: its normalisation by activation ranges, its fitting,
@@ -24,7 +24,6 @@ from types import ModuleType
 from unittest.mock import MagicMock
 
 import numpy as np
-import torch
 
 from dna_pipelines.distributions import Binning, Histogram, Layer, Layers, Moments
 from dna_pipelines.distributions.fold import Fold
@@ -74,6 +73,7 @@ def bounds() -> dict:
 
 def by_reference(vdna: ModuleType, side: str, distribution: str):
     """A DNA of one side's activations, made by the reference."""
+    import torch
     from vdna.networks.feature_extraction_model import FeatureExtractionModel
     from vdna.utils.settings import DataSettings, ExtractionSettings, NetworkSettings
     from vdna.vdnas import get_vdna
@@ -121,9 +121,9 @@ def by_us(side: str) -> Dna:
     return Dna(dna_id(key.id, side), key, LAYERS, Histogram(**joined), moments, f"ours-{side}")
 
 
-def distances(vdna: ModuleType, a: str, b: str) -> dict:
+def distances(vdna: ModuleType, folder: Path, a: str, b: str) -> dict:
     """What the reference makes of two of the files, loaded by itself."""
-    loaded = {kind: [vdna.load_vdna_from_files(FILES / f"{side}-{kind}.json") for side in (a, b)] for kind in TYPES}
+    loaded = {kind: [vdna.load_vdna_from_files(folder / f"{side}-{kind}.json") for side in (a, b)] for kind in TYPES}
 
     def neurons(found):
         return {name: values.double().tolist() for name, values in found.items()}
@@ -140,19 +140,19 @@ def distances(vdna: ModuleType, a: str, b: str) -> dict:
     }
 
 
-def main() -> None:
+def main(folder: Path = FILES) -> None:
     vdna = load_reference()
-    FILES.mkdir(exist_ok=True)
-    (FILES / "activation_ranges.json").write_text(json.dumps(bounds(), indent=1))
+    folder.mkdir(exist_ok=True)
+    (folder / "activation_ranges.json").write_text(json.dumps(bounds(), indent=1))
     for side in "ab":
         for kind in TYPES:
-            by_reference(vdna, side, "histogram-1000" if kind == "histogram" else kind).save(FILES / f"{side}-{kind}")
-            write_vdna(FILES / f"ours-{side}-{kind}.json", by_us(side), kind, N_IMAGES, force=True)
-    by_reference(vdna, "a", "activation-ranges").save(FILES / "ranges")
+            by_reference(vdna, side, "histogram-1000" if kind == "histogram" else kind).save(folder / f"{side}-{kind}")
+            write_vdna(folder / f"ours-{side}-{kind}.json", by_us(side), kind, N_IMAGES, force=True)
+    by_reference(vdna, "a", "activation-ranges").save(folder / "ranges")
     pairs = {"theirs": ("a", "b"), "ours": ("ours-a", "ours-b"), "mixed": ("a", "ours-b")}
-    found = {name: distances(vdna, *pair) for name, pair in pairs.items()}
-    (FILES / "distances.json").write_text(json.dumps(found, indent=1))
+    found = {name: distances(vdna, folder, *pair) for name, pair in pairs.items()}
+    (folder / "distances.json").write_text(json.dumps(found, indent=1))
 
 
 if __name__ == "__main__":
-    main()
+    main(*map(Path, sys.argv[1:2]))
