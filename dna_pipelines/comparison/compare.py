@@ -44,9 +44,14 @@ class Comparison:
             "emd_range": emd / self.n_bins if self.n_bins else emd,
             "nfd": selection.mean(self.nfd),
             "fd": float(np.mean(frechet)) if frechet else None,
-            "n_neurons": int((selection.weights > 0).sum()),
+            "n_neurons": self._n_known(selection),
             "layers": [self._layer(name, selection) for name in selection.names()],
         }
+
+    def _n_known(self, selection: Selection) -> int:
+        """Selected neurons that have a distance."""
+        known = np.isfinite(self.emd_bins) | np.isfinite(self.nfd)
+        return int((known & (selection.weights > 0)).sum())
 
     def _layer(self, name: str, selection: Selection) -> dict[str, Any]:
         part = selection.layers.slice_of(name)
@@ -57,7 +62,7 @@ class Comparison:
         top = None if isnan(emd) else int(np.argmax(values))
         return {
             "layer": name,
-            "n_neurons": int((inside.weights > 0).sum()),
+            "n_neurons": self._n_known(inside),
             "emd_bins": emd,
             "emd_range": emd / self.n_bins if self.n_bins else emd,
             "nfd": inside.mean(self.nfd),

@@ -118,6 +118,7 @@ def test_a_layer_gaussian_has_the_layers_with_a_covariance_and_the_others_stay_u
     assert found.fd == pytest.approx(compare(a, b).fd)
     summary = found.summary(Selection.everything(LAYERS))
     assert summary["nfd"] == pytest.approx(np.mean(compare(a, b).nfd[2:]))
+    assert [summary["n_neurons"], *(layer["n_neurons"] for layer in summary["layers"])] == [3, 0, 3]
     assert [layer["fd"] for layer in summary["layers"]] == [None, pytest.approx(compare(a, b).fd["block/1.0"])]
 
 
@@ -161,7 +162,7 @@ def test_virtual_neurons_are_not_written(tmp_path):
 
 def test_nothing_is_written_over_unless_forced(tmp_path):
     (tmp_path / "a.npz").write_bytes(b"something else")
-    with pytest.raises(InterchangeError, match="a.npz is there already; --force"):
+    with pytest.raises(InterchangeError, match=r"a\.npz is there already; --force"):
         write_vdna(tmp_path / "a.json", dna_of(), "histogram", 5)
     assert (tmp_path / "a.npz").read_bytes() == b"something else"
     assert not (tmp_path / "a.json").exists()
@@ -255,7 +256,7 @@ def test_ranges_that_somebody_names_are_held_against_ours(tmp_path):
     with pytest.raises(Incomparable, match="not over"):
         with_ranges(cut, file)
     wrong = RangesFile("few.json", Layers((Layer("first", 2),)), low[:2], high[:2], None)
-    with pytest.raises(Incomparable, match="layer block/1.0: in .*a.json, not in the file"):
+    with pytest.raises(Incomparable, match=r"layer block/1\.0: in .*a\.json, not in the file"):
         with_ranges(theirs, wrong)
 
 
@@ -332,11 +333,11 @@ def test_pickles_are_never_loaded(tmp_path):
 
 
 def test_files_that_are_not_there_are_named(tmp_path):
-    with pytest.raises(InterchangeError, match="a.json cannot be read: No such file"):
+    with pytest.raises(InterchangeError, match=r"a\.json cannot be read: No such file"):
         read_vdna(tmp_path / "a.json")
     write_vdna(tmp_path / "a.json", dna_of(), "histogram", 5)
     (tmp_path / "a.npz").unlink()
-    with pytest.raises(InterchangeError, match="a.npz is missing"):
+    with pytest.raises(InterchangeError, match=r"a\.npz is missing"):
         read_vdna(tmp_path / "a.json")
 
 
