@@ -110,7 +110,7 @@ def compare(
         out.print(f"  EMD  {summary['emd_bins']:.4g} bins, {summary['emd_range']:.3%} of the activation range")
     out.print(f"  NFD  {_known(summary['nfd'])}")
     if summary["fd"] is not None:
-        out.print(f"  FD   {summary['fd']:.4g} (layers with a covariance: {_layers_with_fd(summary)})")
+        out.print(f"  FD   {_known(summary['fd'])} (layers with a covariance: {_layers_with_fd(summary)})")
     highest = max((row["emd_bins"] for row in summary["layers"] if not isnan(row["emd_bins"])), default=0.0) or 1.0
     rows = [
         (

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -24,14 +24,18 @@ from numpy.typing import NDArray
 import dna_pipelines
 from dna_pipelines.distributions import Binning, Layer, Layers
 from dna_pipelines.distributions.binning import N_BINS
-from dna_pipelines.dna import ActivationRanges, layer_differences
+from dna_pipelines.dna import ActivationRanges, ImportedDna, layer_differences
 from dna_pipelines.errors import Incomparable, InterchangeError
+from dna_pipelines.identity import Key
 from dna_pipelines.interchange.files import read_json, read_npz, write_json
 
 F64 = NDArray[np.float64]
 
 SCALE = 1.2
 """What the reference multiplies both bounds by."""
+
+HIST_RANGE = [-1.0, 1.0]
+"""What the reference bins over, where -1 and 1 are the scaled bounds."""
 
 _MARGIN = 1e-8
 """What the reference adds to half the width, so that it never divides by zero."""
@@ -112,6 +116,24 @@ def read_ranges(path: Path) -> RangesFile:
     _require_bounds(path, layers, minimum, maximum)
     own = _own_ranges(path, name, facts[_OWN], layers, minimum, maximum) if _OWN in facts else None
     return RangesFile(name, layers, minimum, maximum, own)
+
+
+def with_ranges(dna: ImportedDna, file: RangesFile) -> ImportedDna:
+    """A DNA with the activation ranges that somebody says its histograms were binned with.
+
+    Nothing changes for a DNA that has no histograms, or says itself what they were binned with.
+
+    Raises:
+        Incomparable: when the ranges are not for its layers.
+    """
+    if dna.counts is None or "ranges" in dna.key.parts:
+        return dna
+    if dna.key.parts["hist_range"] != HIST_RANGE:
+        raise Incomparable(
+            f"{dna.label} was binned over {dna.key.parts['hist_range']} of its activation ranges, not over [-1, 1]"
+        )
+    ranges = file.ranges(dna.layers, dna.label, dna.counts.shape[1], dna.key.parts["range_scale"])
+    return replace(dna, key=Key({**dna.key.parts, "ranges": ranges.id}))
 
 
 def write_ranges(path: Path, ranges: ActivationRanges, extractor: str) -> None:

@@ -18,7 +18,6 @@ of 2^31 and more are written as int64, which the reference reads as well (and co
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -29,23 +28,22 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 import dna_pipelines
 from dna_pipelines.distributions import Covariance, Layer, Layers, Moments
 from dna_pipelines.dna import Dna, ImportedDna, layer_differences
-from dna_pipelines.errors import Incomparable, InterchangeError, NothingToCompare
+from dna_pipelines.errors import InterchangeError, NothingToCompare
 from dna_pipelines.identity import Key
-from dna_pipelines.interchange.activation_ranges import SCALE, RangesFile
+from dna_pipelines.interchange.activation_ranges import HIST_RANGE, SCALE
 from dna_pipelines.interchange.files import read_json, read_npz, require_room, write_json, write_npz
 
 Type = Literal["histogram", "gaussian", "layer-gaussian"]
 TYPES: tuple[Type, ...] = ("histogram", "gaussian", "layer-gaussian")
 
 _VERSION = "0.1.1"
-_HIST_RANGE = [-1.0, 1.0]
 _SETTINGS: dict[Type, dict[str, Any]] = {
     "histogram": {
         "accumulate_spatial_feats_in_hist": True,
         "accumulate_sample_feats_in_hist": True,
         "normalise_feats": True,
         "range_scale_for_norm_params": SCALE,
-        "hist_range": _HIST_RANGE,
+        "hist_range": HIST_RANGE,
     },
     "gaussian": {"average_feats_spatially": True},
     "layer-gaussian": {"average_feats_spatially": True},
@@ -68,7 +66,7 @@ class _Distribution(BaseModel):
 
 class _Extraction(BaseModel):
     range_scale_for_norm_params: float = SCALE
-    hist_range: list[float] = _HIST_RANGE
+    hist_range: list[float] = HIST_RANGE
 
 
 class _Facts(BaseModel):
@@ -127,24 +125,6 @@ def read_vdna(path: Path) -> ImportedDna:
     counts = _counts(arrays, layers, facts) if facts.type == "histogram" else None
     moments = _moments(arrays, layers, facts) if facts.type != "histogram" else None
     return ImportedDna(key, layers, facts.num_images, counts, moments, str(path))
-
-
-def with_ranges(dna: ImportedDna, file: RangesFile) -> ImportedDna:
-    """A DNA with the activation ranges that somebody says its histograms were binned with.
-
-    Nothing changes for a DNA that has no histograms, or says itself what they were binned with.
-
-    Raises:
-        Incomparable: when the ranges are not for its layers.
-    """
-    if dna.counts is None or "ranges" in dna.key.parts:
-        return dna
-    if dna.key.parts["hist_range"] != _HIST_RANGE:
-        raise Incomparable(
-            f"{dna.label} was binned over {dna.key.parts['hist_range']} of its activation ranges, not over [-1, 1]"
-        )
-    ranges = file.ranges(dna.layers, dna.label, dna.counts.shape[1], dna.key.parts["range_scale"])
-    return replace(dna, key=Key({**dna.key.parts, "ranges": ranges.id}))
 
 
 def write_vdna(path: Path, dna: Dna, kind: Type, n_images: int, *, force: bool = False) -> list[str]:

@@ -89,10 +89,10 @@ def ensure_ranges(
             ranges = imported_ranges(project, source, config.name, extractor.layers)
         else:
             ranges = _calibrated(project, config, extractor, tuple(on), progress)
-        # Before they are kept: what is refused must not replace what there is.
-        require_configured(project, config, ranges)
-        ranges = fingerprints.put_ranges(config.name, extractor.fingerprint, ranges, anew=anew)
+    # Before they are kept: what is refused must not replace what there is.
     require_configured(project, config, ranges)
+    if made:
+        ranges = fingerprints.put_ranges(config.name, extractor.fingerprint, ranges, anew=anew)
     _note_keys(project, config, extractor, ranges)
     return ranges, made
 

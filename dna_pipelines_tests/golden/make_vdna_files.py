@@ -12,13 +12,16 @@ imports but does not need for this by empty modules.
 - `ranges.json`, `.npz`: its activation ranges of dataset a, as its type `activation-ranges`.
 - `activation_ranges.json`: the bounds of the golden data in the layout that it publishes.
 - `ours-a-TYPE.json`, `.npz`, `ours-b-TYPE…`: the same activations measured and written by dna_pipelines.
+- `wide-histogram.json`, `.npz`: ours-a with 2^31 times its counts, which the reference could not have written.
 - `distances.json`: what the reference computes when it has loaded them: `theirs` (a against b), `ours`
-  (ours-a against ours-b) and `mixed` (a against ours-b), by metric, neuron by neuron.
+  (ours-a against ours-b) and `mixed` (a against ours-b), by metric, neuron by neuron; and the mean EMD of
+  `wide` against ours-b.
 """
 
 import json
 import sys
 import types
+from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
 from unittest.mock import MagicMock
@@ -121,6 +124,13 @@ def by_us(side: str) -> Dna:
     return Dna(dna_id(key.id, side), key, LAYERS, Histogram(**joined), moments, f"ours-{side}")
 
 
+def wide() -> Dna:
+    """Dataset a with counts that take more than 32 bits."""
+    dna = by_us("a")
+    counts = dna.counts * np.uint64(2**31)
+    return replace(dna, histogram=replace(dna.histogram, counts=counts), label="wide")
+
+
 def distances(vdna: ModuleType, folder: Path, a: str, b: str) -> dict:
     """What the reference makes of two of the files, loaded by itself."""
     loaded = {kind: [vdna.load_vdna_from_files(folder / f"{side}-{kind}.json") for side in (a, b)] for kind in TYPES}
@@ -151,6 +161,9 @@ def main(folder: Path = FILES) -> None:
     by_reference(vdna, "a", "activation-ranges").save(folder / "ranges")
     pairs = {"theirs": ("a", "b"), "ours": ("ours-a", "ours-b"), "mixed": ("a", "ours-b")}
     found = {name: distances(vdna, folder, *pair) for name, pair in pairs.items()}
+    write_vdna(folder / "wide-histogram.json", wide(), "histogram", N_IMAGES, force=True)
+    both = [vdna.load_vdna_from_files(folder / f"{name}-histogram") for name in ("wide", "ours-b")]
+    found["wide"] = {"emd_mean": float(vdna.EMD(*both))}
     (folder / "distances.json").write_text(json.dumps(found, indent=1))
 
 

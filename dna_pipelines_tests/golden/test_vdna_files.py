@@ -15,7 +15,7 @@ from dna_pipelines.comparison import compare
 from dna_pipelines.distributions import Binning
 from dna_pipelines.interchange import read_ranges, read_vdna, with_ranges, write_vdna
 from dna_pipelines.interchange.vdna_files import TYPES
-from dna_pipelines_tests.golden.make_vdna_files import ARRAYS, FILES, LAYERS, N_IMAGES, by_us
+from dna_pipelines_tests.golden.make_vdna_files import ARRAYS, FILES, LAYERS, N_IMAGES, by_us, wide
 
 DISTANCES = json.loads((FILES / "distances.json").read_text())
 PAIRS = {"theirs": ("a", "b"), "ours": ("ours-a", "ours-b"), "mixed": ("a", "ours-b")}
@@ -56,6 +56,12 @@ def test_fd_is_that_of_the_reference(pair):
     # The reference takes the mean over layers in float32.
     assert np.mean(list(found.fd.values())) == pytest.approx(DISTANCES[pair]["fd_mean"], rel=1e-6)
     assert found.nfd.mean() == pytest.approx(DISTANCES[pair]["nfd_of_layer_gaussian_mean"], rel=1e-12)
+
+
+def test_counts_of_more_than_32_bits_give_the_references_emd_too():
+    found = compare(read_vdna(FILES / "wide-histogram.json"), read_vdna(FILES / "ours-b-histogram.json"))
+    assert found.emd_bins.mean() == pytest.approx(DISTANCES["wide"]["emd_mean"], rel=1e-12)
+    np.testing.assert_array_equal(read_vdna(FILES / "wide-histogram.json").counts, wide().counts)
 
 
 def test_ours_and_theirs_of_the_same_activations_are_no_distance_apart():
