@@ -7,6 +7,7 @@
     │   ├── UnknownName           no dataset, version, layer or extractor of that name
     │   ├── ExtractorError        a network cannot serve as an extractor
     │   ├── CheckFailed           a blocking check withholds what would come next
+    │   ├── InterchangeError      a file of another program is damaged, or not what it should be
     │   ├── Incomparable          two DNAs with different comparability keys
     │   └── NothingToCompare      a DNA is missing, or its dataset is empty
     ├── Unreadable                one image cannot be decoded (it is quarantined, never fatal)
@@ -46,6 +47,10 @@ class ExtractorError(UserError):
 
 class CheckFailed(UserError):
     """A blocking check withholds what would come next."""
+
+
+class InterchangeError(UserError):
+    """A file that is exchanged with another program is missing, damaged, or not what it should be."""
 
 
 class Incomparable(UserError):

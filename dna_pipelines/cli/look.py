@@ -71,11 +71,19 @@ def _dataset_status(project: Project, name: str, extractors: list[str]) -> dict[
 @app.command()
 def compare(
     context: typer.Context,
-    a: Annotated[str, typer.Argument(help="NAME, NAME@COMMIT, NAME@-1 (the version before) or NAME@VERSION_ID.")],
+    a: Annotated[
+        str, typer.Argument(help="NAME, NAME@COMMIT, NAME@-1 (the version before), NAME@VERSION_ID or a VDNA .json.")
+    ],
     b: Annotated[str, typer.Argument(help="Likewise.")],
     extractor: ExtractorName = None,
     layer: Annotated[list[str] | None, typer.Option(help="Only this layer. Repeatable.")] = None,
     neuron: Annotated[list[str] | None, typer.Option(help="Only LAYER:3,17 or LAYER:0-9. Repeatable.")] = None,
+    ranges: Annotated[
+        Path | None,
+        typer.Option(
+            help="The activation ranges that a VDNA file was binned with, if it does not say.", show_default=False
+        ),
+    ] = None,
     picture: Picture = None,
     json: Json = False,
 ) -> None:
@@ -83,8 +91,12 @@ def compare(
     from dna_pipelines.pipeline.compare import compare_pair
 
     project = project_of(context)
-    _, summary = compare_pair(project, a, b, extractor=extractor, layers=layer or (), neurons=neuron or ())
+    comparison, summary = compare_pair(
+        project, a, b, extractor=extractor, layers=layer or (), neurons=neuron or (), ranges=ranges
+    )
     if picture:
+        if comparison.n_bins is None:
+            raise UserError("the picture shows EMD, which takes histograms on both sides")
         from dna_pipelines.reporting.pictures import profile_picture
 
         _save(picture, profile_picture(a, b, summary["layers"]))
@@ -92,20 +104,28 @@ def compare(
         show_json(summary)
         return
     out.print(f"[bold]{a} against {b}[/] ({summary['extractor']}, {summary['n_neurons']:,} neurons)")
-    out.print(f"  EMD  {summary['emd_bins']:.4g} bins, {summary['emd_range']:.3%} of the activation range")
-    out.print(f"  NFD  {summary['nfd']:.4g}")
+    if comparison.n_bins is None:
+        out.print("  EMD  – (histograms are not on both sides)")
+    else:
+        out.print(f"  EMD  {summary['emd_bins']:.4g} bins, {summary['emd_range']:.3%} of the activation range")
+    out.print(f"  NFD  {_known(summary['nfd'])}")
     if summary["fd"] is not None:
-        out.print(f"  FD   {summary['fd']:.4g} (layers with a covariance: {_layers_with_fd(summary)})")
-    highest = max((row["emd_bins"] for row in summary["layers"]), default=0.0) or 1.0
+        out.print(f"  FD   {_known(summary['fd'])} (layers with a covariance: {_layers_with_fd(summary)})")
+    highest = max((row["emd_bins"] for row in summary["layers"] if not isnan(row["emd_bins"])), default=0.0) or 1.0
     rows = [
         (
-            row["layer"], row["n_neurons"], row["emd_bins"], row["nfd"], row["top_neuron"], row["top_neuron_emd_bins"],
+            row["layer"], row["n_neurons"], _known(row["emd_bins"]), _known(row["nfd"]), row["top_neuron"],
+            row["top_neuron_emd_bins"],
             "█" * round(16 * row["emd_bins"] / highest) if not isnan(row["emd_bins"]) else "",
         )
         for row in summary["layers"]
     ]  # fmt: skip
     numbers = ("neurons", "EMD (bins)", "NFD", "top neuron", "its EMD")
     show_table("layer by layer", ("layer", *numbers, ""), rows, numbers)
+
+
+def _known(value: float) -> str:
+    return "–" if isnan(value) else f"{value:.4g}"
 
 
 def _layers_with_fd(summary: dict[str, Any]) -> str:

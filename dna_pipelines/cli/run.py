@@ -57,22 +57,31 @@ def run(
 def calibrate(
     context: typer.Context,
     extractor: Annotated[str, typer.Argument(help="One of the extractors of the datasets file.")],
+    on: Annotated[
+        list[str] | None, typer.Option(help="A dataset to measure them on. Repeatable. Default: what its entry says.")
+    ] = None,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
 ) -> None:
     """Measure an extractor's activation ranges anew. Every DNA of it is then computed again."""
     from dna_pipelines.orchestration.headless import calibrate_anew
 
     project = project_of(context)
-    project.extractor_config(extractor)
+    config = project.extractor_config(extractor)
+    if config.ranges:
+        raise ConfigError(
+            f"{project.file.path} takes the ranges of {extractor} from {config.ranges}; remove that to measure them"
+        )
+    for name in on or ():
+        project.file.dataset(name)
     if not yes:
         typer.confirm(f"All DNAs of {extractor} will have to be computed again. Go on?", abort=True)
-    interruptible(lambda steps: calibrate_anew(project, extractor, steps), TerminalProgress(), note)
+    interruptible(lambda steps: calibrate_anew(project, extractor, steps, on=on or ()), TerminalProgress(), note)
     out.print(f"measured the activation ranges of {extractor}; `dna run` computes its DNAs anew")
 
 
 def _show_report(report: RunReport) -> None:
     for name in report.calibrated:
-        out.print(f"measured the activation ranges of {name}; they are frozen from now on")
+        out.print(f"fixed the activation ranges of {name}; they are frozen from now on")
     columns = ("dataset", "images", "left out", "extracted", "shards", "why")
     show_table(None, columns, [_row(dataset) for dataset in report.datasets], columns[1:4])
     for name, pairs in report.pairs.items():

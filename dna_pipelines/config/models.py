@@ -124,10 +124,18 @@ class ExtractorConfig(_Strict):
     name: Name
     calibrate_on: tuple[Name, ...] = ()
     """Datasets that fix the activation ranges; empty means all that exist at that moment."""
+    ranges: str | None = Field(default=None, min_length=1)
+    """A file with the activation ranges, such as the reference's activation_ranges.json, instead of datasets."""
     calibration_images: int = Field(default=512, ge=1)
     """Most images the activation ranges are taken from."""
     batch_size: int = Field(default=32, ge=1, le=4096)
     device: str = "cpu"
+
+    @model_validator(mode="after")
+    def _ranges_come_from_one_place(self) -> ExtractorConfig:
+        if self.ranges and self.calibrate_on:
+            raise ValueError("its ranges come either from a file (`ranges`) or from datasets (`calibrate_on`)")
+        return self
 
 
 class WatchConfig(_Strict):

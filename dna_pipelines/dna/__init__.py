@@ -5,14 +5,19 @@ Belongs here: the objects and their arithmetic. Does not: files, networks, dista
 """
 
 from dna_pipelines.dna.fingerprint import Dna, dna_id, sum_partials
+from dna_pipelines.dna.imported import Comparable, ImportedDna, layer_differences, require_comparable
 from dna_pipelines.dna.partial import Partial
 from dna_pipelines.dna.ranges import ActivationRanges, calibration_sample
 
 __all__ = [
     "ActivationRanges",
+    "Comparable",
     "Dna",
+    "ImportedDna",
     "Partial",
     "calibration_sample",
     "dna_id",
+    "layer_differences",
+    "require_comparable",
     "sum_partials",
 ]

@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+import numpy as np
+from numpy.typing import NDArray
+
 from dna_pipelines.distributions import Blocks, Histogram, Layers, Moments
 from dna_pipelines.errors import Incomparable
 from dna_pipelines.identity import Key, stable_hash
@@ -32,6 +35,11 @@ class Dna:
     histogram: Histogram
     moments: Moments
     label: str = ""
+
+    @property
+    def counts(self) -> NDArray[np.uint64]:
+        """(n_neurons, n_bins) the counts of the histogram."""
+        return self.histogram.counts
 
     def require_comparable(self, other: Dna) -> None:
         """Raise unless both were measured in the same way.

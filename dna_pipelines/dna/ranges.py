@@ -20,9 +20,11 @@ class ActivationRanges:
         layers: the layers the arrays run over.
         binning: the final edges; their hash is the identity of the ranges.
         minimum, maximum: (n_neurons,) float32 extremes seen in calibration.
-        centre: (n_neurons,) float64 mean of the position-averaged activations in calibration.
-        n_images: images they were taken from.
+        centre: (n_neurons,) float64 mean of the position-averaged activations in calibration; the middle
+            of the edges where they came from a file that has no means.
+        n_images: images they were taken from; 0 where a file does not say.
         datasets: the datasets those images came from.
+        origin: the file they were imported from; empty where they were measured here.
     """
 
     layers: Layers
@@ -32,6 +34,7 @@ class ActivationRanges:
     centre: NDArray[np.float64]
     n_images: int
     datasets: tuple[str, ...]
+    origin: str = ""
 
     @property
     def id(self) -> str:

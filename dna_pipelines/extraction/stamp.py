@@ -40,6 +40,8 @@ def extractor_stamp(config: ExtractorConfig) -> str:
         if spec and spec.origin and os.path.exists(spec.origin):
             status = os.stat(spec.origin)
             facts += [point.value, str(status.st_size), str(status.st_mtime_ns)]
+    if config.ranges:
+        facts.append(config.ranges)
     return stable_hash([*facts, config.name, config.batch_size, config.device])
 
 

@@ -54,6 +54,7 @@ def describe_ranges(ranges: ActivationRanges, *, measured: bool) -> Metadata:
         "n_images": ranges.n_images,
         "n_neurons": ranges.layers.n_neurons,
         "datasets": ", ".join(ranges.datasets),
+        "origin": ranges.origin or "measured here",
         "n_constant": int((ranges.minimum == ranges.maximum).sum()),
     }
 

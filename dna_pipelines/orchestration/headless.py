@@ -40,15 +40,17 @@ def bring_up_to_date(project: Project, plan: Plan, report: RunReport, progress: 
     report.duration_s = time.monotonic() - started
 
 
-def calibrate_anew(project: Project, extractor: str, progress: Progress) -> None:
-    """Measure the activation ranges of an extractor again.
+def calibrate_anew(
+    project: Project, extractor: str, progress: Progress, *, on: Sequence[str] = (), file: str = ""
+) -> None:
+    """Measure the activation ranges of an extractor again, on some datasets, or take them from a file.
 
     Raises:
         UserError: when that cannot be done.
     """
     report = RunReport()
     with open_instance(project) as instance:
-        HeadlessRun(project, instance, report, progress).calibrate(extractor)
+        HeadlessRun(project, instance, report, progress).calibrate(extractor, on=on, file=file)
     if report.problems:
         raise UserError(report.problems[0])
 
@@ -79,9 +81,10 @@ class HeadlessRun:
         for name in ready:
             self._compare(name)
 
-    def calibrate(self, extractor: str) -> None:
-        """Measure the activation ranges of an extractor anew."""
-        config = {"ops": {f"{extractor}__ranges": {"config": {"anew": True}}}}
+    def calibrate(self, extractor: str, *, on: Sequence[str] = (), file: str = "") -> None:
+        """Make the activation ranges of an extractor anew: measured on some datasets, or from a file."""
+        asked = {"anew": True, "on": list(on), "file": file}
+        config = {"ops": {f"{extractor}__ranges": {"config": asked}}}
         self._note(self._materialize([key_of(extractor, "ranges")], config=config)[1])
 
     def _ingest(self, item: DatasetPlan, report: DatasetReport) -> None:

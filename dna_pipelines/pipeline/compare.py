@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from dna_pipelines.comparison import Comparison, LayerMeasures, Selection, compare, layer_distances
 from dna_pipelines.distributions import Layers
 from dna_pipelines.dna import Dna, dna_id
 from dna_pipelines.errors import NothingToCompare
+from dna_pipelines.pipeline.files import extractor_of, read_files
 from dna_pipelines.pipeline.progress import Progress, Silent
 from dna_pipelines.pipeline.project import Project
 from dna_pipelines.pipeline.versions import current_dnas, find_commit, used_extractor, wanted_pairs
@@ -57,17 +59,20 @@ def compare_pair(
     extractor: str | None = None,
     layers: Sequence[str] = (),
     neurons: Sequence[str] = (),
+    ranges: Path | None = None,
 ) -> tuple[Comparison, dict[str, Any]]:
     """Compare two datasets or versions, keep their neuron distances, and sum up a selection.
 
     Args:
         project: where they are.
-        a, b: `NAME`, `NAME@SEQ`, `NAME@-1` (the version before) or `NAME@VERSION_ID`.
-        extractor: one of the project's; the first by default.
+        a, b: `NAME`, `NAME@SEQ`, `NAME@-1` (the version before), `NAME@VERSION_ID`, or a VDNA file (.json).
+        extractor: one of the project's; by default that of the file, if there is one, else the first.
         layers, neurons: see `Selection.of`.
+        ranges: the activation ranges of VDNA files that do not say what they were binned with.
     """
-    name = extractor or project.config().extractors[0].name
-    left, right = (find_dna(project, reference, name) for reference in (a, b))
+    files = read_files((a, b), ranges)
+    name = extractor_of(project, files, (a, b), extractor)
+    left, right = (files.get(reference) or find_dna(project, reference, name) for reference in (a, b))
     comparison = compare(left, right)
     project.lake.distances.put_neurons(comparison)
     summary = comparison.summary(Selection.of(left.layers, layers, neurons))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from dna_pipelines.config import DatasetConfig, ExtractorConfig
@@ -18,6 +18,7 @@ from dna_pipelines.extraction.stream import ReadImage
 from dna_pipelines.identity import digest_of
 from dna_pipelines.manifests import Manifest, Shard
 from dna_pipelines.pipeline.checks import blocked, check_manifest
+from dna_pipelines.pipeline.files import imported_ranges, require_configured
 from dna_pipelines.pipeline.progress import Progress, Silent
 from dna_pipelines.pipeline.project import Project
 from dna_pipelines.storage import Commit, DnaRecord
@@ -55,30 +56,60 @@ def load(config: ExtractorConfig) -> Extractor:
 
 
 def ensure_ranges(
-    project: Project, config: ExtractorConfig, progress: Progress | None = None, *, anew: bool = False
+    project: Project,
+    config: ExtractorConfig,
+    progress: Progress | None = None,
+    *,
+    anew: bool = False,
+    on: Sequence[str] = (),
+    file: str | None = None,
 ) -> tuple[ActivationRanges, bool]:
-    """The activation ranges of an extractor, calibrating it if it never was (or if asked to).
+    """The activation ranges of an extractor, made if it has none (or if asked to).
+
+    Args:
+        project: where the extractor is used.
+        config: the extractor.
+        progress: shows the calibration.
+        anew: replace ranges that exist.
+        on: datasets to measure them on, instead of those of the datasets file.
+        file: a file to take them from, instead of measuring.
 
     Returns:
-        The ranges, and whether they were measured now.
+        The ranges, and whether they were made now.
 
     Raises:
         NothingToCompare: when there is no image to calibrate on.
+        ConfigError: when they are not those of the file that the datasets file names.
     """
     extractor, fingerprints = load(config), project.lake.fingerprints
     ranges = None if anew else fingerprints.ranges(config.name, extractor.fingerprint)
-    measured = ranges is None
+    made = ranges is None
     if ranges is None:
-        names = config.calibrate_on or tuple(dataset.name for dataset in project.config().datasets)
-        manifests, read = _calibration_images(project, names)
-        items = (row.item for manifest in manifests for row in manifest.readable)
-        digests = calibration_sample(items, config.calibration_images)
-        with (progress or Silent()).task(f"calibrating {config.name}", len(digests)) as advance:
-            workers = project.config().workers
-            ranges = calibrate(extractor, digests, names, read, workers=workers, on_images=advance)
+        if (source := file or config.ranges) and not on:
+            ranges = imported_ranges(project, source, config.name, extractor.layers)
+        else:
+            ranges = _calibrated(project, config, extractor, tuple(on), progress)
+    # Before they are kept: what is refused must not replace what there is.
+    require_configured(project, config, ranges)
+    if made:
         ranges = fingerprints.put_ranges(config.name, extractor.fingerprint, ranges, anew=anew)
     _note_keys(project, config, extractor, ranges)
-    return ranges, measured
+    return ranges, made
+
+
+def _calibrated(
+    project: Project, config: ExtractorConfig, extractor: Extractor, on: tuple[str, ...], progress: Progress | None
+) -> ActivationRanges:
+    for name in on:
+        if not project.lake.versions.latest(project.file.dataset(name).name):
+            raise NothingToCompare(f"{name} was never scanned, so nothing can be calibrated on it; run `dna run` first")
+    names = on or config.calibrate_on or tuple(dataset.name for dataset in project.config().datasets)
+    manifests, read = _calibration_images(project, names)
+    items = (row.item for manifest in manifests for row in manifest.readable)
+    digests = calibration_sample(items, config.calibration_images)
+    with (progress or Silent()).task(f"calibrating {config.name}", len(digests)) as advance:
+        workers = project.config().workers
+        return calibrate(extractor, digests, names, read, workers=workers, on_images=advance)
 
 
 def fit(project: Project, dataset: DatasetConfig, config: ExtractorConfig, progress: Progress | None = None) -> Fitted:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pyarrow as pa
 
+from dna_pipelines.dna import Dna
 from dna_pipelines.identity import stable_hash
 from dna_pipelines.storage.files import replace, write_new
 from dna_pipelines.storage.layout import Layout
@@ -78,8 +79,10 @@ class Distances:
         write_new(path, to_parquet(table, {"n_pairs": len(pairs)}))
 
     def put_neurons(self, comparison: Comparison) -> None:
-        """Keep the neuron distances of one pair: one row per metric and layer."""
+        """Keep the neuron distances of one pair of the lake's DNAs: one row per metric and layer."""
         a, b = comparison.a, comparison.b
+        if not (isinstance(a, Dna) and isinstance(b, Dna)):
+            return
         if a.id > b.id:
             a, b = b, a
         rows = [

@@ -69,7 +69,8 @@ class Fingerprints:
                 binning = Binning(vector(table, "lo"), vector(table, "hi"), facts["n_bins"])
                 observed = (vector(table, "minimum"), vector(table, "maximum"), vector(table, "centre"))
                 layers = Layers.from_key(facts["layers"])
-                return ActivationRanges(layers, binning, *observed, facts["n_images"], tuple(facts["datasets"]))
+                found = (facts["n_images"], tuple(facts["datasets"]), facts.get("origin", ""))
+                return ActivationRanges(layers, binning, *observed, *found)
         return None
 
     def put_ranges(self, extractor: str, fingerprint: str, ranges: ActivationRanges, *, anew: bool) -> ActivationRanges:
@@ -98,6 +99,7 @@ class Fingerprints:
             "layers": ranges.layers.key(),
             "n_images": ranges.n_images,
             "datasets": list(ranges.datasets),
+            "origin": ranges.origin,
         }
         data = to_parquet(table, facts, split=["lo", "hi", "centre"])
         while True:

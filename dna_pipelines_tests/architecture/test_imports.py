@@ -7,6 +7,7 @@ import pytest
 
 LIGHT = [
     "dna_pipelines.comparison", "dna_pipelines.storage", "dna_pipelines.reporting", "dna_pipelines.dna",
+    "dna_pipelines.interchange",
     "dna_pipelines.distributions", "dna_pipelines.manifests", "dna_pipelines.sources", "dna_pipelines.imaging",
     "dna_pipelines.config", "dna_pipelines.pipeline.compare", "dna_pipelines.pipeline.plan", "dna_pipelines.cli.main",
 ]  # fmt: skip

@@ -1,6 +1,7 @@
 """The assets of one extractor: ranges, DNAs, distances and the matrix."""
 
 import dagster as dg
+from pydantic import Field
 
 from dna_pipelines.config import ExtractorConfig
 from dna_pipelines.extraction.stamp import extractor_stamp
@@ -23,7 +24,11 @@ class Calibration(dg.Config):
     """How activation ranges are made."""
 
     anew: bool = False
-    """Measure them again although they exist. Every DNA of the extractor is then computed anew."""
+    """Make them again although they exist. Every DNA of the extractor is then computed anew."""
+    on: list[str] = Field(default_factory=list)
+    """Datasets to measure them on, instead of those of the datasets file."""
+    file: str = ""
+    """A file to take them from, instead of measuring."""
 
 
 def fingerprint_assets(extractor: ExtractorConfig, condition: dg.AutomationCondition) -> list[dg.AssetsDefinition]:
@@ -55,7 +60,8 @@ def fingerprint_assets(extractor: ExtractorConfig, condition: dg.AutomationCondi
         from dna_pipelines.pipeline.fingerprint import ensure_ranges
 
         with attempt(context, workbench.project, code):
-            found, measured = ensure_ranges(workbench.project, extractor, workbench.shown(context), anew=config.anew)
+            shown, asked = workbench.shown(context), config.model_dump()
+            found, measured = ensure_ranges(workbench.project, extractor, shown, **asked)
         return dg.MaterializeResult(
             metadata=describe_ranges(found, measured=measured), data_version=dg.DataVersion(found.id)
         )

@@ -1,0 +1,86 @@
+"""Commands that exchange files with the reference implementation: export, ranges."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from dna_pipelines.cli.app import app, project_of
+from dna_pipelines.cli.look import ExtractorName
+from dna_pipelines.cli.terminal import TerminalProgress, note, out
+from dna_pipelines.interchange import TYPES, read_ranges
+from dna_pipelines.pipeline.interruption import interruptible
+
+Type = StrEnum("Type", {name: name for name in TYPES})  # type: ignore[misc]
+Force = Annotated[bool, typer.Option("--force", help="Write over a file that is there.")]
+Extractor = Annotated[str, typer.Argument(help="One of the extractors of the datasets file.")]
+
+ranges_app = typer.Typer(
+    name="ranges", help="Take an extractor's activation ranges from a file, or write them.", no_args_is_help=True
+)
+app.add_typer(ranges_app)
+
+
+@app.command()
+def export(
+    context: typer.Context,
+    reference: Annotated[str, typer.Argument(metavar="NAME", help="NAME, NAME@COMMIT, NAME@-1 or NAME@VERSION_ID.")],
+    file: Annotated[Path, typer.Argument(help="NAME.json; the arrays go to NAME.npz beside it.")],
+    kind: Annotated[Type, typer.Option("--type", help="What of the DNA to write.")] = Type.histogram,  # type: ignore[attr-defined]
+    extractor: ExtractorName = None,
+    force: Force = False,
+) -> None:
+    """Write a DNA as the reference implementation (vdna 0.1.1) reads it. `dna compare` reads it too."""
+    from dna_pipelines.pipeline.export import export_dna
+
+    project = project_of(context)
+    done = export_dna(project, reference, file, str(kind), extractor=extractor, force=force)  # type: ignore[arg-type]
+    arrays, n_layers = file.with_suffix(".npz"), len(done.layers)
+    layers = f"{n_layers} {'layer' if n_layers == 1 else 'layers'}"
+    out.print(f"wrote {file} and {arrays}: {kind}, {layers}, {done.n_images:,} images", markup=False, soft_wrap=True)
+    if done.left_out:
+        why = "they keep no covariance" if str(kind) == "layer-gaussian" else "their neurons are virtual"
+        note(f"left out, because {why}: {', '.join(done.left_out)}")
+
+
+@ranges_app.command("export")
+def export_ranges(
+    context: typer.Context,
+    extractor: Extractor,
+    file: Annotated[Path, typer.Argument(help="The file, such as activation_ranges.json.")],
+    force: Force = False,
+) -> None:
+    """Write the activation ranges as the reference implementation reads them."""
+    from dna_pipelines.pipeline import export
+
+    ranges = export.export_ranges(project_of(context), extractor, file, force=force)
+    out.print(f"wrote {file}: {ranges.layers.n_neurons:,} neurons", markup=False, soft_wrap=True)
+
+
+@ranges_app.command("import")
+def import_ranges(
+    context: typer.Context,
+    extractor: Extractor,
+    file: Annotated[Path, typer.Argument(help="Such as the reference's activation_ranges.json.")],
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+) -> None:
+    """Take the activation ranges from a file. Where there are others, every DNA is computed again."""
+    from dna_pipelines.orchestration.headless import calibrate_anew
+
+    project = project_of(context)
+    project.extractor_config(extractor)
+    found = read_ranges(file)
+    if project.lake.fingerprints.extractor(extractor) and not yes:
+        typer.confirm(f"All DNAs of {extractor} will have to be computed again. Go on?", abort=True)
+    path = str(file.absolute())
+    interruptible(lambda steps: calibrate_anew(project, extractor, steps, file=path), TerminalProgress(), note)
+    out.print(f"took the activation ranges of {extractor} from {found.name}", markup=False, soft_wrap=True)
+    n_constant = int((found.minimum == found.maximum).sum())
+    if n_constant and found.own is None:
+        note(
+            f"{n_constant:,} neurons have equal bounds: by the reference's rule their range is 2e-8 wide, and "
+            "nearly every value of theirs is out of it"
+        )

@@ -1,0 +1,64 @@
+"""DNAs and activation ranges as files that other programs read."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from dna_pipelines.dna import ActivationRanges
+from dna_pipelines.errors import NothingToCompare
+from dna_pipelines.interchange import require_room, write_ranges, write_vdna
+from dna_pipelines.interchange.vdna_files import Type
+from dna_pipelines.pipeline.compare import find_dna
+from dna_pipelines.pipeline.project import Project
+from dna_pipelines.pipeline.versions import used_extractor
+
+
+@dataclass(frozen=True)
+class Exported:
+    """What was written of a DNA."""
+
+    layers: list[str]
+    left_out: list[str]
+    """Layers that this type has nothing of."""
+    n_images: int
+
+
+def export_dna(
+    project: Project, reference: str, path: Path, kind: Type, *, extractor: str | None = None, force: bool = False
+) -> Exported:
+    """Write the DNA of a dataset or version as a VDNA: NAME.json and NAME.npz.
+
+    Args:
+        project: where the DNA is.
+        reference: as `find_dna` takes it.
+        path: NAME.json.
+        kind: histogram, gaussian or layer-gaussian.
+        extractor: one of the project's; the first by default.
+        force: write over files that are there.
+
+    Raises:
+        InterchangeError: when the files cannot be written.
+        NothingToCompare: when there is no such DNA, or it has nothing of this type.
+    """
+    dna = find_dna(project, reference, extractor or project.config().extractors[0].name)
+    record = project.lake.fingerprints.dna_record(dna.id)
+    n_images = record.n_images if record else 0
+    written = write_vdna(path, dna, kind, n_images, force=force)
+    return Exported(written, [name for name in dna.layers.names if name not in written], n_images)
+
+
+def export_ranges(project: Project, extractor: str, path: Path, *, force: bool = False) -> ActivationRanges:
+    """Write the activation ranges of an extractor as the reference reads them.
+
+    Raises:
+        InterchangeError: when the file cannot be written.
+        NothingToCompare: when it has none yet.
+    """
+    record = used_extractor(project, extractor)
+    ranges = project.lake.fingerprints.ranges(extractor, record.fingerprint)
+    if ranges is None:
+        raise NothingToCompare(f"{extractor} has no activation ranges yet; run `dna run`")
+    require_room(path, force=force)
+    write_ranges(path, ranges, extractor)
+    return ranges

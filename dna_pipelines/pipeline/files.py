@@ -1,0 +1,73 @@
+"""What files of other programs say: DNAs to compare with, and activation ranges."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from dna_pipelines.config import ExtractorConfig
+from dna_pipelines.distributions import Layers
+from dna_pipelines.dna import ActivationRanges, ImportedDna
+from dna_pipelines.errors import ConfigError, UnknownName
+from dna_pipelines.interchange import is_vdna_path, read_ranges, read_vdna, with_ranges
+from dna_pipelines.pipeline.project import Project
+
+
+def read_files(references: Sequence[str], ranges: Path | None = None) -> dict[str, ImportedDna]:
+    """The DNAs of those references that are VDNA files.
+
+    Args:
+        references: of datasets, or paths.
+        ranges: what files that do not say it were binned with.
+    """
+    found = {reference: read_vdna(Path(reference)) for reference in references if is_vdna_path(reference)}
+    if ranges and found:
+        named = read_ranges(ranges)
+        found = {reference: with_ranges(dna, named) for reference, dna in found.items()}
+    return found
+
+
+def extractor_of(
+    project: Project, files: Mapping[str, ImportedDna], references: Sequence[str], asked: str | None
+) -> str:
+    """The extractor that references are compared in: the one asked for, else a file's, else the project's first.
+
+    Raises:
+        UnknownName: when only files are compared, and they are of another than the one asked for.
+    """
+    of_files = [dna.extractor for dna in files.values()]
+    if files.keys() >= set(references):
+        if asked and asked not in of_files:
+            raise UnknownName(f"{references[0]} was made with {of_files[0]}, not with {asked}")
+        return asked or of_files[0]
+    if asked:
+        return asked
+    here = [extractor.name for extractor in project.config().extractors]
+    return next((name for name in of_files if name in here), here[0])
+
+
+def imported_ranges(project: Project, file: str, extractor: str, layers: Layers) -> ActivationRanges:
+    """The ranges of an extractor from a file; a relative path is taken from the project's folder.
+
+    Raises:
+        InterchangeError: when there is no such file, or it is not what it should be.
+        Incomparable: listing every layer on which the file and the extractor do not agree.
+    """
+    return read_ranges(project.root / file).ranges(layers, extractor)
+
+
+def require_configured(project: Project, config: ExtractorConfig, ranges: ActivationRanges) -> None:
+    """Refuse ranges other than those of the file that the datasets file names.
+
+    Raises:
+        ConfigError: saying how to make them agree.
+    """
+    if config.ranges is None:
+        return
+    named = imported_ranges(project, config.ranges, config.name, ranges.layers)
+    if named.id != ranges.id:
+        raise ConfigError(
+            f"{project.file.path} takes the ranges of {config.name} from {config.ranges}, but these are others, "
+            f"and ranges stay as they are until asked: `dna ranges import {config.name} {config.ranges}` replaces them "
+            "(all its DNAs are then computed again); removing `ranges` from the datasets file keeps them"
+        )

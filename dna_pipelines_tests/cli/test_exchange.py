@@ -1,0 +1,282 @@
+"""Commands that exchange files: export, compare with files, ranges, calibrate --on."""
+
+import json
+
+import numpy as np
+import pytest
+
+from dna_pipelines_tests.cli.conftest import snapshot, write_image
+from dna_pipelines_tests.golden.make_vdna_files import FILES
+
+
+def states(dna):
+    return {row["dataset"]: row["dna"]["seeded_cnn"] for row in dna("status", "--json").json}
+
+
+def ranges_id(project):
+    return json.loads((project / "data/lake/extractors/seeded_cnn.json").read_text())["ranges_id"]
+
+
+def as_the_reference_writes(path, **changes):
+    facts = json.loads(path.read_text())
+    facts.pop("dna_pipelines")
+    path.write_text(json.dumps({**facts, **changes}))
+
+
+# export and compare
+
+
+@pytest.mark.parametrize("kind", ["histogram", "gaussian", "layer-gaussian"])
+def test_what_is_exported_is_no_distance_from_where_it_came_from(project, dna, kind):
+    said = dna("export", "d0", "out/d0.json", "--type", kind)
+    assert said.code == 0
+    assert f"wrote out/d0.json and out/d0.npz: {kind}, " in said.out
+    found = dna("compare", "d0", "out/d0.json", "--json").json
+    values = {metric: found[metric] for metric in ("emd_bins", "emd_range", "nfd", "fd")}
+    there = {"histogram": {"emd_bins", "emd_range"}, "gaussian": {"nfd"}, "layer-gaussian": {"nfd", "fd"}}[kind]
+    assert {metric for metric, value in values.items() if value is not None} == there
+    assert all(values[metric] == pytest.approx(0, abs=1e-9) for metric in there)
+    assert found["extractor"] == "seeded_cnn"
+
+
+def test_histograms_are_exported_unless_another_type_is_asked_for(project, dna):
+    assert dna("export", "d0", "d0.json").code == 0
+    assert json.loads((project / "d0.json").read_text())["name"] == "histogram-1000"
+
+
+def test_a_layer_gaussian_says_what_it_leaves_out(project, dna):
+    said = dna("export", "d0", "d0.json", "--type", "layer-gaussian")
+    assert "1 layer, 10 images" in said.out
+    assert "left out, because they keep no covariance: stage1" in said.err
+
+
+def test_versions_can_be_exported(changed, dna):
+    assert dna("export", "d0@-1", "before.json").code == 0
+    assert dna("compare", "before.json", "d0@-1", "--json").json["emd_bins"] == 0
+    there, back = (dna("compare", *pair, "--json").json for pair in (("before.json", "d0"), ("d0", "before.json")))
+    assert there["emd_bins"] == pytest.approx(back["emd_bins"])
+    assert there["emd_bins"] == pytest.approx(dna("compare", "d0@-1", "d0", "--json").json["emd_bins"])
+
+
+def test_comparing_with_a_file_shows_people_the_same_and_keeps_nothing(project, dna):
+    dna("export", "d0", "d0.json")
+    before = snapshot(project / "data" / "lake")
+    said = dna("compare", "d0.json", "d1")
+    found = dna("compare", "d0.json", "d1", "--json").json
+    assert f"{found['emd_bins']:.4g} bins" in said.out
+    assert "NFD  –" in said.out
+    assert snapshot(project / "data" / "lake") == before
+
+
+def test_what_a_file_does_not_have_is_shown_as_a_dash(project, dna):
+    dna("export", "d0", "d0.json", "--type", "gaussian")
+    said = dna("compare", "d0.json", "d1")
+    assert "EMD  – (histograms are not on both sides)" in said.out
+    assert "nan" not in said.out
+    assert said.code == 0
+    refused = dna("compare", "d0.json", "d1", "--picture", "p.png")
+    assert refused.code == 1
+    assert refused.tells("takes histograms on both sides")
+
+
+def test_two_files_need_no_project(tmp_path, dna):
+    said = dna("compare", FILES / "a-histogram.json", FILES / "b-histogram.json", "--json")
+    expected = json.loads((FILES / "distances.json").read_text())["theirs"]
+    assert said.json["emd_bins"] == pytest.approx(expected["emd_mean"], rel=1e-12)
+    assert said.json["extractor"] == "golden"
+    assert list(tmp_path.iterdir()) == []
+    other = dna("compare", FILES / "a-histogram.json", FILES / "b-histogram.json", "--extractor", "x")
+    assert other.tells("was made with golden, not with x")
+    one = dna("compare", FILES / "a-histogram.json", FILES / "b-histogram.json", "--layer", "head", "--json")
+    assert one.json["emd_bins"] == pytest.approx(np.mean(expected["emd"]["head"]), rel=1e-12)
+
+
+def test_what_cannot_be_compared_lists_why(project, dna):
+    said = dna("compare", "d0", FILES / "a-histogram.json")
+    assert said.code == 1
+    assert said.tells("extractor: 'seeded_cnn' against 'golden'")
+    assert said.tells("layer stage1: in d0, not in")
+    assert said.out == ""
+
+
+def test_a_file_of_the_reference_is_compared_once_its_ranges_are_named(project, dna):
+    dna("export", "d0", "d0.json")
+    dna("ranges", "export", "seeded_cnn", "ranges.json")
+    as_the_reference_writes(project / "d0.json")
+    refused = dna("compare", "d0", "d0.json")
+    assert refused.code == 1
+    assert refused.tells("d0.json does not say which activation ranges it was binned with")
+    assert dna("compare", "d0", "d0.json", "--ranges", "ranges.json", "--json").json["emd_bins"] == 0
+    assert dna("compare", "d0", "d0.json", "--ranges", "nowhere.json").tells("nowhere.json cannot be read")
+    as_the_reference_writes(project / "ranges.json")
+    # Without our exact edges it is the same up to rounding, which is not the same.
+    assert dna("compare", "d0", "d0.json", "--ranges", "ranges.json").tells("ranges: ")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["nope", "x.json"], "there is no dataset 'nope'"),
+        (["d0", "x.npz"], "ends in .json"),
+        (["d0", "data/datasets.yaml"], "ends in .json"),
+        (["d0", "folder.json"], "folder.json is a folder"),
+        (["d0", "there.json"], "there.npz is there already; --force writes over it"),
+        (["d0", "there.npz/x.json"], "cannot be written"),
+        (["d0", "x.json", "--extractor", "nope"], "no extractor of this project"),
+    ],
+)
+def test_an_export_that_cannot_be_made_is_a_message(project, dna, arguments, said):
+    (project / "folder.json").mkdir()
+    (project / "there.npz").write_bytes(b"")
+    found = dna("export", *arguments)
+    assert found.code == 1
+    assert found.tells(said)
+
+
+def test_an_unknown_type_is_a_wrong_command(project, dna):
+    assert dna("export", "d0", "x.json", "--type", "cauchy").code == 2
+
+
+def test_exporting_twice_takes_force(project, dna):
+    assert dna("export", "d0", "x.json").code == 0
+    assert dna("export", "d1", "x.json").code == 1
+    assert dna("export", "d1", "x.json", "--force").code == 0
+    assert dna("compare", "d1", "x.json", "--json").json["emd_bins"] == 0
+
+
+# ranges
+
+
+def test_ranges_that_were_exported_are_the_same_when_imported(project, dna):
+    said = dna("ranges", "export", "seeded_cnn", "ranges.json")
+    assert said.code == 0
+    assert "wrote ranges.json: " in said.out
+    facts = json.loads((project / "ranges.json").read_text())
+    assert facts.keys() == {"mins_per_neuron", "maxs_per_neuron", "dna_pipelines"}
+    before = ranges_id(project)
+    assert dna("ranges", "import", "seeded_cnn", "ranges.json", "--yes").code == 0
+    assert ranges_id(project) == before
+    assert set(states(dna).values()) == {"current"}
+
+
+def test_other_ranges_make_every_dna_missing(project, dna):
+    dna("ranges", "export", "seeded_cnn", "ranges.json")
+    as_the_reference_writes(project / "ranges.json")
+    before = ranges_id(project)
+    said = dna("ranges", "import", "seeded_cnn", "ranges.json", "--yes")
+    assert said.code == 0
+    assert "took the activation ranges of seeded_cnn from ranges.json (sha256 " in said.out
+    assert ranges_id(project) != before
+    assert set(states(dna).values()) == {"missing"}
+    assert dna("run").code == 0
+    assert dna("export", "d0", "d0.json").code == 0
+    # Now they are those of the file as the reference has it, so its own files can be compared.
+    as_the_reference_writes(project / "d0.json")
+    assert dna("compare", "d0", "d0.json", "--ranges", "ranges.json", "--json").json["emd_bins"] == 0
+
+
+def test_importing_asks_first(project, dna):
+    dna("ranges", "export", "seeded_cnn", "ranges.json")
+    before = snapshot(project)
+    said = dna("ranges", "import", "seeded_cnn", "ranges.json", answer="n\n")
+    assert said.code == 1
+    assert snapshot(project) == before
+
+
+def test_ranges_of_another_network_are_refused_and_change_nothing(project, dna):
+    before = ranges_id(project)
+    said = dna("ranges", "import", "seeded_cnn", FILES / "activation_ranges.json", "--yes")
+    assert said.code == 1
+    assert said.tells("is not for seeded_cnn")
+    assert said.tells("layer conv: in the file, not in seeded_cnn")
+    assert said.tells("layer stage1: in seeded_cnn, not in the file")
+    assert ranges_id(project) == before
+    assert set(states(dna).values()) == {"current"}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["import", "nope", "x.json", "--yes"], "no extractor of this project"),
+        (["import", "seeded_cnn", "x.json", "--yes"], "x.json cannot be read"),
+        (["import", "seeded_cnn", "data/datasets.yaml", "--yes"], "is no JSON file"),
+        (["export", "nope", "x.json"], "no extractor of this project"),
+        (["export", "seeded_cnn", "data"], "data is a folder"),
+    ],
+)
+def test_wrong_ranges_commands_are_messages(project, dna, arguments, said):
+    found = dna("ranges", *arguments)
+    assert found.code == 1
+    assert found.tells(said)
+
+
+def test_ranges_of_an_extractor_that_was_never_used_cannot_be_exported(tmp_path, dna):
+    write_image(tmp_path / "images" / "a.png", 1)
+    dna("add", "a", "images")
+    assert dna("ranges", "export", "seeded_cnn", "x.json").tells("was never used here; run `dna run`")
+
+
+def test_a_project_may_take_its_ranges_from_a_file(project, tmp_path, dna):
+    dna("ranges", "export", "seeded_cnn", tmp_path / "ranges.json")
+    new = tmp_path / "new"
+    write_image(new / "images" / "a.png", 1)
+    write_image(new / "images" / "b.png", 2)
+    (new / "data").mkdir()
+    file = new / "data" / "datasets.yaml"
+    file.write_text("extractors: [{name: seeded_cnn, ranges: r.json}]\ndatasets: [{name: a, uri: images}]\n")
+    missing = dna("--root", new, "run")
+    assert missing.tells("r.json cannot be read: No such file")
+    (new / "r.json").write_bytes((tmp_path / "ranges.json").read_bytes())
+    said = dna("--root", new, "run")
+    assert said.code == 0
+    assert "fixed the activation ranges of seeded_cnn" in said.out
+    assert ranges_id(new) == ranges_id(project)
+    # DNAs of two projects with the same ranges can be compared through files.
+    dna("--root", new, "export", "a", "a.json")
+    assert dna("compare", "d0", "a.json", "--json").json["emd_bins"] > 0
+    # Measuring contradicts the datasets file, and so do other ranges.
+    assert dna("--root", new, "calibrate", "seeded_cnn", "--yes").tells("takes the ranges of seeded_cnn from r.json")
+    as_the_reference_writes(tmp_path / "ranges.json")
+    other = dna("--root", new, "ranges", "import", "seeded_cnn", tmp_path / "ranges.json", "--yes")
+    assert other.tells("takes the ranges of seeded_cnn from r.json, but these are others")
+    assert ranges_id(new) == ranges_id(project)
+
+
+def test_ranges_named_later_do_not_replace_frozen_ones_unasked(project, settings, dna):
+    dna("ranges", "export", "seeded_cnn", "r.json")
+    before = ranges_id(project)
+    settings("datasets:\n", "extractors: [{name: seeded_cnn, ranges: r.json}]\ndatasets:\n")
+    assert dna("run").code == 0
+    as_the_reference_writes(project / "r.json")
+    (project / "r.json").rename(project / "s.json")
+    settings("ranges: r.json", "ranges: s.json")
+    said = dna("run")
+    assert said.code == 1
+    assert said.tells("`dna ranges import seeded_cnn s.json` replaces them")
+    assert ranges_id(project) == before
+    assert dna("ranges", "import", "seeded_cnn", "s.json", "--yes").code == 0
+    assert ranges_id(project) != before
+
+
+def test_ranges_come_from_one_place(project, settings, dna):
+    settings("datasets:\n", "extractors: [{name: seeded_cnn, ranges: r.json, calibrate_on: [d0]}]\ndatasets:\n")
+    assert dna("status").tells("either from a file (`ranges`) or from datasets")
+
+
+def test_ranges_are_measured_on_the_datasets_one_names(project, dna):
+    before = ranges_id(project)
+    said = dna("calibrate", "seeded_cnn", "--on", "d0", "--on", "d1", "--yes")
+    assert said.code == 0
+    after = ranges_id(project)
+    assert after != before
+    dna("ranges", "export", "seeded_cnn", "r.json")
+    assert json.loads((project / "r.json").read_text())["dna_pipelines"]["datasets"] == ["d0", "d1"]
+    assert dna("calibrate", "seeded_cnn", "--on", "nope", "--yes").tells("there is no dataset 'nope'")
+    assert ranges_id(project) == after
+
+
+def test_ranges_cannot_be_measured_on_what_was_never_scanned(project, dna):
+    write_image(project / "d9" / "a.png", 1)
+    dna("add", "d9", "d9")
+    said = dna("calibrate", "seeded_cnn", "--on", "d9", "--yes")
+    assert said.tells("d9 was never scanned, so nothing can be calibrated on it; run `dna run` first")

@@ -1,0 +1,426 @@
+"""Writing and reading VDNA files: round trips, what is refused, and what may be compared."""
+
+import json
+import zipfile
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+
+from dna_pipelines.comparison import Selection, compare
+from dna_pipelines.distributions import Covariance, Histogram, Layer, Layers, Moments
+from dna_pipelines.dna import Dna, ImportedDna
+from dna_pipelines.errors import Incomparable, InterchangeError, NothingToCompare
+from dna_pipelines.identity import Key
+from dna_pipelines.interchange import RangesFile, is_vdna_path, read_vdna, with_ranges, write_vdna
+from dna_pipelines.interchange.activation_ranges import reference_binning
+
+LAYERS = Layers((Layer("first", 2), Layer("block/1.0", 3)))
+N_BINS = 4
+
+
+def key_of(layers=LAYERS, **changes):
+    parts = {"extractor": "net", "weights": "w", "layers": layers.key(), "ranges": "r", "n_bins": N_BINS}
+    return Key({**parts, **changes})
+
+
+def dna_of(counts=None, layers=LAYERS, seed=0, **changes):
+    random = np.random.default_rng(seed)
+    counts = random.integers(0, 9, (layers.n_neurons, N_BINS)) if counts is None else counts
+    empty = Histogram.empty(layers.n_neurons, counts.shape[1])
+    histogram = Histogram(**{**vars(empty), "counts": np.asarray(counts, np.uint64)})
+    moments = Moments.of(random.normal(size=(5, layers.n_neurons)), layers, (layers.names[-1],))
+    return Dna(f"dna-{seed}", key_of(layers, **changes), layers, histogram, moments, f"set-{seed}")
+
+
+def written(path, dna, kind="histogram", n_images=5):
+    write_vdna(path, dna, kind, n_images)
+    return read_vdna(path)
+
+
+def of_the_reference(path, dna, kind="histogram", **facts):
+    """A file as the reference would have written it: without our entry."""
+    write_vdna(path, dna, kind, 5, force=True)
+    found = json.loads(path.read_text())
+    found.pop("dna_pipelines")
+    path.write_text(json.dumps({**found, **facts}))
+    return read_vdna(path)
+
+
+def rewrite_arrays(path, **changes):
+    with np.load(path) as old:
+        kept = {name: old[name] for name in old.files}
+    kept |= changes
+    np.savez(path, **{name: array for name, array in kept.items() if array is not None})
+
+
+layer_names = st.text(st.characters(exclude_categories=("Cs", "Cc")), min_size=1, max_size=12)
+
+
+@st.composite
+def any_layers(draw):
+    names = draw(st.lists(layer_names, min_size=1, max_size=4, unique=True))
+    return Layers(tuple(Layer(name, draw(st.integers(1, 4))) for name in names))
+
+
+@given(layers=any_layers(), data=st.data())
+def test_counts_come_back_bit_for_bit(tmp_path_factory, layers, data):
+    highest = data.draw(st.sampled_from([9, 2**31 - 1, 2**31, 2**40, 2**63 - 1]))
+    shape = (layers.n_neurons, data.draw(st.integers(1, 6)))
+    counts = data.draw(arrays(np.uint64, shape, elements=st.integers(0, highest)))
+    dna = dna_of(counts, layers, n_bins=shape[1])
+    found = written(tmp_path_factory.mktemp("v") / "a.json", dna)
+    np.testing.assert_array_equal(found.counts, counts)
+    assert found.counts.dtype == np.uint64
+    assert (found.layers, found.key.id, found.n_images, found.moments) == (layers, dna.key.id, 5, None)
+
+
+@pytest.mark.parametrize(("highest", "width"), [(2**31 - 1, np.int32), (2**31, np.int64)])
+def test_counts_are_32_bits_wide_as_the_references_unless_they_need_more(tmp_path, highest, width):
+    written(tmp_path / "a.json", dna_of(np.full((5, N_BINS), highest)))
+    with np.load(tmp_path / "a.npz") as found:
+        assert {array.dtype for array in found.values()} == {np.dtype(width)}
+
+
+def test_counts_beyond_63_bits_are_refused(tmp_path):
+    with pytest.raises(InterchangeError, match="63 bits"):
+        write_vdna(tmp_path / "a.json", dna_of(np.full((5, N_BINS), 2**63, np.uint64)), "histogram", 5)
+    assert list(tmp_path.iterdir()) == []
+
+
+@given(layers=any_layers(), seed=st.integers(0, 100))
+def test_gaussians_come_back_in_the_precision_of_the_file(tmp_path_factory, layers, seed):
+    dna, folder = dna_of(layers=layers, seed=seed), tmp_path_factory.mktemp("v")
+    gaussian = written(folder / "g.json", dna, "gaussian").moments
+    np.testing.assert_array_equal(gaussian.mean, dna.moments.mean.astype(np.float32))
+    np.testing.assert_allclose(gaussian.variance, dna.moments.variance.astype(np.float32), rtol=1e-15)
+    full = written(folder / "l.json", dna, "layer-gaussian").moments
+    last = layers.names[-1]
+    np.testing.assert_array_equal(full.covariances[last].mean, dna.moments.covariances[last].mean)
+    ours, theirs = dna.moments.covariances[last].covariance, full.covariances[last].covariance
+    np.testing.assert_allclose(theirs, ours, rtol=1e-15)
+
+
+def test_equal_dnas_give_equal_bytes(tmp_path):
+    for name in ("a", "b"):
+        write_vdna(tmp_path / f"{name}.json", dna_of(), "histogram", 5)
+    assert (tmp_path / "a.npz").read_bytes() == (tmp_path / "b.npz").read_bytes()
+    assert (tmp_path / "a.json").read_bytes() == (tmp_path / "b.json").read_bytes()
+
+
+def test_a_layer_gaussian_has_the_layers_with_a_covariance_and_the_others_stay_undefined(tmp_path):
+    a, b = dna_of(seed=1), dna_of(seed=2)
+    assert write_vdna(tmp_path / "a.json", a, "layer-gaussian", 5) == ["block/1.0"]
+    found = compare(read_vdna(tmp_path / "a.json"), b)
+    np.testing.assert_array_equal(np.isnan(found.nfd), [True, True, False, False, False])
+    assert found.fd == pytest.approx(compare(a, b).fd)
+    summary = found.summary(Selection.everything(LAYERS))
+    assert summary["nfd"] == pytest.approx(np.mean(compare(a, b).nfd[2:]))
+    assert [summary["n_neurons"], *(layer["n_neurons"] for layer in summary["layers"])] == [3, 0, 3]
+    assert [layer["fd"] for layer in summary["layers"]] == [None, pytest.approx(compare(a, b).fd["block/1.0"])]
+
+
+def test_what_a_file_does_not_have_is_absent(tmp_path):
+    summary = compare(written(tmp_path / "a.json", dna_of(seed=1), "gaussian"), dna_of(seed=2)).summary(
+        Selection.everything(LAYERS)
+    )
+    assert np.isnan(summary["emd_bins"])
+    assert np.isnan(summary["emd_range"])
+    assert summary["fd"] is None
+    assert summary["nfd"] > 0
+    assert {layer["top_neuron"] for layer in summary["layers"]} == {None}
+
+
+def test_an_imported_dna_has_nothing_that_significance_would_need(tmp_path):
+    found = written(tmp_path / "a.json", dna_of())
+    assert not isinstance(found, Dna)
+    assert not hasattr(found, "blocks")
+    assert not hasattr(found, "id")
+
+
+def test_a_variance_takes_two_images(tmp_path):
+    for kind in ("gaussian", "layer-gaussian"):
+        with pytest.raises(NothingToCompare, match="one image"):
+            write_vdna(tmp_path / "a.json", dna_of(), kind, 1)
+    dna = dna_of()
+    bare = Dna(dna.id, dna.key, dna.layers, dna.histogram, Moments.empty(5), "bare")
+    with pytest.raises(NothingToCompare, match="no covariance"):
+        write_vdna(tmp_path / "a.json", bare, "layer-gaussian", 5)
+
+
+def test_virtual_neurons_are_not_written(tmp_path):
+    layers = Layers((*LAYERS.layers, Layer("sketch", 4, "projection")))
+    dna = dna_of(layers=layers)
+    assert write_vdna(tmp_path / "a.json", dna, "histogram", 5) == LAYERS.names
+    found = read_vdna(tmp_path / "a.json")
+    assert found.layers == layers
+    np.testing.assert_array_equal(found.counts[:5], dna.counts[:5])
+    assert not found.counts[5:].any()
+
+
+def test_nothing_is_written_over_unless_forced(tmp_path):
+    (tmp_path / "a.npz").write_bytes(b"something else")
+    with pytest.raises(InterchangeError, match=r"a\.npz is there already; --force"):
+        write_vdna(tmp_path / "a.json", dna_of(), "histogram", 5)
+    assert (tmp_path / "a.npz").read_bytes() == b"something else"
+    assert not (tmp_path / "a.json").exists()
+    write_vdna(tmp_path / "a.json", dna_of(), "histogram", 5, force=True)
+    np.testing.assert_array_equal(read_vdna(tmp_path / "a.json").counts, dna_of().counts)
+
+
+@pytest.mark.parametrize("name", ["a", "a.npz", "a.json.gz"])
+def test_a_file_to_write_ends_in_json(tmp_path, name):
+    with pytest.raises(InterchangeError, match=r"ends in \.json"):
+        write_vdna(tmp_path / name, dna_of(), "histogram", 5)
+    assert not is_vdna_path(name)
+
+
+# What may be compared
+
+
+def test_a_file_of_ours_is_as_good_as_the_dna(tmp_path):
+    a, b = dna_of(seed=1), dna_of(seed=2)
+    found = compare(written(tmp_path / "a.json", a), b)
+    np.testing.assert_array_equal(found.emd_bins, compare(a, b).emd_bins)
+
+
+def refusal(a, b):
+    with pytest.raises(Incomparable) as raised:
+        compare(a, b)
+    with pytest.raises(Incomparable):
+        compare(b, a)
+    return str(raised.value)
+
+
+def test_every_difference_is_listed(tmp_path):
+    other = Layers((Layer("first", 7), Layer("third", 1)))
+    theirs = of_the_reference(tmp_path / "a.json", dna_of(layers=other, extractor="another"))
+    said = refusal(theirs, dna_of())
+    assert "extractor: 'another' against 'net'" in said
+    assert "layer first: 7 neurons against 2" in said
+    assert "layer third: in " in said
+    assert "layer block/1.0: in set-0, not in " in said
+    assert "ranges: " in said
+    assert "--ranges" in said
+
+
+def test_layers_in_another_order_are_a_difference(tmp_path):
+    turned = Layers((LAYERS.layers[1], LAYERS.layers[0]))
+    theirs = of_the_reference(tmp_path / "a.json", dna_of(layers=turned), "gaussian")
+    assert "layers: in the order block/1.0, first against first, block/1.0" in refusal(theirs, dna_of())
+
+
+def test_histograms_need_equal_bins_and_gaussians_do_not(tmp_path):
+    theirs = of_the_reference(tmp_path / "a.json", dna_of(np.ones((5, 8))))
+    assert "n_bins: 8 against 4" in refusal(theirs, dna_of())
+    of_other_ranges = dna_of(seed=3, ranges="others")
+    assert "ranges: 'others' against 'r'" in refusal(written(tmp_path / "b.json", of_other_ranges), dna_of())
+    assert compare(written(tmp_path / "c.json", of_other_ranges, "gaussian"), dna_of()).nfd.all()
+
+
+def test_other_weights_are_a_difference_where_a_file_tells_them(tmp_path):
+    of_other_weights = dna_of(weights="v")
+    assert "weights: 'v' against 'w'" in refusal(written(tmp_path / "a.json", of_other_weights, "gaussian"), dna_of())
+    assert compare(of_the_reference(tmp_path / "b.json", of_other_weights, "gaussian"), dna_of())
+
+
+def test_two_files_of_the_reference_are_compared_as_it_does(tmp_path):
+    a, b = (of_the_reference(tmp_path / f"{seed}.json", dna_of(seed=seed)) for seed in (1, 2))
+    np.testing.assert_array_equal(compare(a, b).emd_bins, compare(dna_of(seed=1), dna_of(seed=2)).emd_bins)
+    scaled = {"extraction_settings": {"range_scale_for_norm_params": 1.5}}
+    said = refusal(a, of_the_reference(tmp_path / "c.json", dna_of(), **scaled))
+    assert "range_scale: 1.2 against 1.5" in said
+
+
+def test_a_histogram_and_a_gaussian_have_nothing_in_common(tmp_path):
+    a, b = written(tmp_path / "a.json", dna_of()), written(tmp_path / "b.json", dna_of(), "gaussian")
+    assert "b.json has only Gaussians and" in refusal(a, b)
+
+
+def test_ranges_that_somebody_names_are_held_against_ours(tmp_path):
+    low, high = -np.arange(1.0, 6.0), np.arange(1.0, 6.0)
+    file = RangesFile("ranges.json", LAYERS, low, high, None)
+    ours = dna_of(ranges=reference_binning(low, high, N_BINS).id)
+    theirs = of_the_reference(tmp_path / "a.json", dna_of(seed=1))
+    assert "--ranges" in refusal(theirs, ours)
+    assert compare(with_ranges(theirs, file), ours).emd_bins.any()
+    others = RangesFile("others.json", LAYERS, low * 2, high, None)
+    assert "ranges: " in refusal(with_ranges(theirs, others), ours)
+    # A file that was scaled otherwise has other edges by the same bounds.
+    scaled = {"extraction_settings": {"range_scale_for_norm_params": 1.5}}
+    by_another = of_the_reference(tmp_path / "b.json", dna_of(seed=1), **scaled)
+    assert "ranges: " in refusal(with_ranges(by_another, file), ours)
+    cut = of_the_reference(tmp_path / "c.json", dna_of(seed=1), extraction_settings={"hist_range": [0.0, 1.0]})
+    with pytest.raises(Incomparable, match="not over"):
+        with_ranges(cut, file)
+    wrong = RangesFile("few.json", Layers((Layer("first", 2),)), low[:2], high[:2], None)
+    with pytest.raises(Incomparable, match=r"layer block/1\.0: in .*a\.json, not in the file"):
+        with_ranges(theirs, wrong)
+
+
+def test_a_file_that_says_its_ranges_is_believed(tmp_path):
+    found = written(tmp_path / "a.json", dna_of())
+    file = RangesFile("ranges.json", LAYERS, -np.ones(5), np.ones(5), None)
+    assert with_ranges(found, file) is found
+    gaussian = of_the_reference(tmp_path / "g.json", dna_of(), "gaussian")
+    assert with_ranges(gaussian, file) is gaussian
+
+
+# Damaged files
+
+
+@pytest.mark.parametrize(
+    ("facts", "said"),
+    [
+        ({"type": "histogramm"}, "type: Input should be 'histogram', 'gaussian' or 'layer-gaussian'"),
+        ({"type": "activation-ranges"}, "dna ranges import"),
+        ({"neurons_list": {}}, "neurons_list"),
+        ({"neurons_list": {"first": 0}}, "neurons_list.first"),
+        ({"num_images": 0}, "num_images"),
+        ({"feature_extractor_name": None}, "feature_extractor_name"),
+        ({"distribution": {}}, "expected at least one bin"),
+        ({"distribution": {"hist_nb_bins": 9}}, r"first is int32 of shape \(2, 4\)"),
+        ({"neurons_list": {"first": 2}}, "arrays that nothing is said of: block/1.0"),
+        ({"neurons_list": {"first": 2, "block/1.0": 3, "more": 1}}, "lacks the arrays more"),
+    ],
+)
+def test_facts_that_cannot_be_are_refused(tmp_path, facts, said):
+    with pytest.raises(InterchangeError, match=said):
+        of_the_reference(tmp_path / "a.json", dna_of(), **facts)
+
+
+@pytest.mark.parametrize(
+    ("kind", "changes", "said"),
+    [
+        ("histogram", {"first": -np.ones((2, N_BINS), np.int32)}, "negative counts: more than 32 bits"),
+        ("histogram", {"first": np.ones((2, N_BINS))}, "should be whole numbers"),
+        ("histogram", {"first": np.ones((3, N_BINS), int)}, "should be whole numbers of shape"),
+        ("histogram", {"first": None}, "lacks the arrays first"),
+        ("histogram", {"more": np.ones(1)}, "nothing is said of: more"),
+        ("gaussian", {"var-first": -np.ones(2)}, "negative variances"),
+        ("gaussian", {"mu-first": np.ones(2, int)}, "floating-point"),
+        ("gaussian", {"mu-first": None}, "lacks the arrays mu-first"),
+        ("layer-gaussian", {"sigma-block/1.0": np.triu(np.ones((3, 3)))}, "not symmetric"),
+        ("layer-gaussian", {"sigma-block/1.0": np.ones(3)}, "floating-point numbers of shape"),
+    ],
+)
+def test_arrays_that_cannot_be_are_refused(tmp_path, kind, changes, said):
+    write_vdna(tmp_path / "a.json", dna_of(), kind, 5)
+    rewrite_arrays(tmp_path / "a.npz", **changes)
+    with pytest.raises(InterchangeError, match=said):
+        read_vdna(tmp_path / "a.json")
+
+
+class Trap:
+    """Says so when it is unpickled."""
+
+    def __reduce__(self):
+        return (pytest.fail, ("a pickle was loaded",))
+
+
+def test_pickles_are_never_loaded(tmp_path):
+    write_vdna(tmp_path / "a.json", dna_of(), "gaussian", 5)
+    trap = np.array([Trap(), Trap()], dtype=object)
+    # The reference leaves such an array beside the numbers: it is not looked into.
+    rewrite_arrays(tmp_path / "a.npz", first=trap)
+    assert read_vdna(tmp_path / "a.json").moments
+    write_vdna(tmp_path / "a.json", dna_of(), "gaussian", 5, force=True)
+    rewrite_arrays(tmp_path / "a.npz", **{"mu-first": trap})
+    with pytest.raises(InterchangeError, match="damaged, or no NPZ file of numbers"):
+        read_vdna(tmp_path / "a.json")
+
+
+def test_files_that_are_not_there_are_named(tmp_path):
+    with pytest.raises(InterchangeError, match=r"a\.json cannot be read: No such file"):
+        read_vdna(tmp_path / "a.json")
+    write_vdna(tmp_path / "a.json", dna_of(), "histogram", 5)
+    (tmp_path / "a.npz").unlink()
+    with pytest.raises(InterchangeError, match=r"a\.npz is missing"):
+        read_vdna(tmp_path / "a.json")
+
+
+@pytest.mark.parametrize("data", [b"", b"{", b"[]", b"\xff\xfe", b"[" * 100_000, b"null"])
+def test_a_json_file_of_something_else_is_refused(tmp_path, data):
+    (tmp_path / "a.json").write_bytes(data)
+    with pytest.raises(InterchangeError):
+        read_vdna(tmp_path / "a.json")
+
+
+@pytest.mark.parametrize("entry", [{}, {"comparability_key": {}}, {"comparability_key": {"layers": 3}}, 7])
+def test_a_damaged_entry_of_ours_is_refused(tmp_path, entry):
+    with pytest.raises(InterchangeError):
+        of_the_reference(tmp_path / "a.json", dna_of(), dna_pipelines=entry)
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"extractor": "x"}, "feature_extractor_name: 'net' against 'x'"),
+        ({"n_bins": 9}, "hist_nb_bins: 4 against 9"),
+        ({"layers": [["first", 2, "neuron"]]}, "layer block/1.0: in neurons_list, not in the entry"),
+        ({"layers": [["first", 3, "neuron"], ["block/1.0", 3, "neuron"]]}, "layer first: 2 neurons against 3"),
+    ],
+)
+def test_an_entry_of_ours_must_agree_with_the_rest(tmp_path, changes, said):
+    entry = {"comparability_key": {**key_of().parts, **changes}}
+    with pytest.raises(InterchangeError, match=said):
+        of_the_reference(tmp_path / "a.json", dna_of(), dna_pipelines=entry)
+
+
+@given(data=st.data())
+def test_damage_anywhere_is_an_error_or_harmless(tmp_path_factory, data):
+    """Bytes are changed or cut off: what is read then is refused, or is a whole DNA."""
+    folder = tmp_path_factory.mktemp("v")
+    write_vdna(folder / "a.json", dna_of(), data.draw(st.sampled_from(["histogram", "gaussian"])), 5)
+    path = folder / data.draw(st.sampled_from(["a.json", "a.npz"]))
+    content = bytearray(path.read_bytes())
+    for place in data.draw(st.lists(st.integers(0, len(content) - 1), min_size=1, max_size=4)):
+        content[place] = data.draw(st.integers(0, 255))
+    path.write_bytes(bytes(content[: data.draw(st.integers(0, len(content)) | st.just(len(content)))]))
+    try:
+        found = read_vdna(folder / "a.json")
+    except InterchangeError:
+        return
+    assert isinstance(found, ImportedDna)
+
+
+def test_an_archive_of_something_else_is_refused(tmp_path):
+    write_vdna(tmp_path / "a.json", dna_of(), "histogram", 5)
+    with zipfile.ZipFile(tmp_path / "a.npz", "w") as archive:
+        archive.writestr("first", "text")
+        archive.writestr("block/1.0", "text")
+    with pytest.raises(InterchangeError, match="are no arrays"):
+        read_vdna(tmp_path / "a.json")
+    np.save(tmp_path / "plain.npy", np.ones(3))
+    (tmp_path / "plain.npy").replace(tmp_path / "a.npz")
+    with pytest.raises(InterchangeError, match="damaged"):
+        read_vdna(tmp_path / "a.json")
+
+
+def test_values_that_are_not_finite_make_a_layer_undefined(tmp_path):
+    """The reference keeps NaN where one activation was NaN."""
+    write_vdna(tmp_path / "a.json", dna_of(), "layer-gaussian", 5)
+    rewrite_arrays(tmp_path / "a.npz", **{"sigma-block/1.0": np.full((3, 3), np.nan)})
+    found = compare(read_vdna(tmp_path / "a.json"), dna_of(seed=1))
+    assert np.isnan(found.fd["block/1.0"])
+    assert np.isnan(found.nfd).all()
+
+
+def test_one_image_has_no_variance(tmp_path):
+    """The reference calls it 0, and so its NFD something."""
+    of_the_reference(tmp_path / "a.json", dna_of(), "gaussian")
+    found = json.loads((tmp_path / "a.json").read_text())
+    (tmp_path / "a.json").write_text(json.dumps({**found, "num_images": 1}))
+    assert np.isnan(compare(read_vdna(tmp_path / "a.json"), dna_of(seed=1)).nfd).all()
+
+
+def test_covariances_are_those_of_the_layer(tmp_path):
+    full = Covariance.of(np.random.default_rng(0).normal(size=(9, 3)))
+    dna = dna_of()
+    moments = Moments(dna.moments.n_images, dna.moments.mean, dna.moments.m2, {"block/1.0": full})
+    write_vdna(tmp_path / "a.json", Dna("x", dna.key, LAYERS, dna.histogram, moments), "layer-gaussian", 9)
+    found = read_vdna(tmp_path / "a.json").moments.covariances["block/1.0"]
+    assert found.n_images == 9
+    np.testing.assert_allclose(found.comoment, full.comoment, rtol=1e-14)
