@@ -76,8 +76,9 @@ def _project(root: Path) -> Project:
         path = project.lake.layout.dna_record(identity)
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(dna.to_bytes())
-    project.lake.distances.note_complete("k", wanted_pairs(project, extractor.name).id)
-    project.lake.distances.note_drawn(extractor.name, matrix_id(project, extractor.name))
+    current = wanted_pairs(project, extractor.name).current
+    project.lake.distances.note_complete("k", current.values(), [])
+    project.lake.distances.note_drawn(extractor.name, matrix_id(wanted_pairs(project, extractor.name)))
     return Project(root)
 
 

@@ -14,7 +14,7 @@ from dna_pipelines.errors import NothingToCompare
 from dna_pipelines.pipeline.files import extractor_of, read_files
 from dna_pipelines.pipeline.progress import Progress, Silent
 from dna_pipelines.pipeline.project import Project
-from dna_pipelines.pipeline.versions import current_dnas, find_commit, used_extractor, wanted_pairs
+from dna_pipelines.pipeline.versions import find_commit, used_extractor, wanted_pairs
 
 
 @dataclass(frozen=True)
@@ -33,8 +33,7 @@ class PairsUpdated:
 def update_pairs(project: Project, extractor: str, progress: Progress | None = None) -> PairsUpdated:
     """Compute the layer distances of every pair of current DNAs that lacks them."""
     store, key = project.lake.fingerprints, used_extractor(project, extractor).comparability_key
-    pairs, n_known, wanted_id = wanted_pairs(project, extractor)
-    current = current_dnas(project, extractor)
+    current, changes, pairs, n_known = wanted_pairs(project, extractor)
     if pairs:
         record = store.dna_record(pairs[0][0])
         layers = Layers.from_key(record.layers if record else [])
@@ -45,7 +44,7 @@ def update_pairs(project: Project, extractor: str, progress: Progress | None = N
 
         with (progress or Silent()).task(f"comparing {extractor}", len(pairs) * len(layers)) as advance:
             project.lake.distances.put_layers(key, layer_distances(pairs, layers, measures, advance))
-    project.lake.distances.note_complete(key, wanted_id)
+    project.lake.distances.note_complete(key, set(current.values()), changes)
     watched = [dataset.name for dataset in project.config().datasets]
     left_out = tuple(name for name in watched if name not in current)
     return PairsUpdated(extractor, current, len(pairs), n_known, left_out)

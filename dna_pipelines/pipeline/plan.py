@@ -90,8 +90,13 @@ def make_plan(project: Project, only: tuple[str, ...] = (), progress: Progress |
             advance(1)
     extractors = []
     for extractor in config.extractors:
-        lacking, n_known, _ = ([], 0, "") if extractor.name in stale else wanted_pairs(project, extractor.name)
-        extractors.append(ExtractorPlan(extractor, extractor.name in stale, len(lacking), n_known))
+        if extractor.name in stale:
+            extractors.append(ExtractorPlan(extractor, to_load=True))
+            continue
+        pairs = wanted_pairs(project, extractor.name)
+        extractors.append(
+            ExtractorPlan(extractor, to_load=False, n_pairs=len(pairs.lacking), n_pairs_known=pairs.n_known)
+        )
     watched = {dataset.name for dataset in config.datasets}
     forgotten = tuple(name for name in project.lake.versions.datasets() if name not in watched)
     return Plan(tuple(plans), tuple(extractors), forgotten)

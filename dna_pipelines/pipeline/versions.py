@@ -7,7 +7,6 @@ from typing import NamedTuple
 
 from dna_pipelines.dna import dna_id
 from dna_pipelines.errors import NothingToCompare, UnknownName
-from dna_pipelines.identity import stable_hash
 from dna_pipelines.pipeline.checks import blocked, check_dna
 from dna_pipelines.pipeline.project import Project
 from dna_pipelines.storage import Commit
@@ -31,38 +30,32 @@ def current_dnas(project: Project, extractor: str) -> dict[str, str]:
 
 
 class WantedPairs(NamedTuple):
-    """The pairs of a matrix. `id` is that of the DNAs it is made of."""
+    """The pairs of a matrix."""
 
+    current: dict[str, str]
+    """By dataset, see `current_dnas`."""
+    changes: list[Pair]
+    """Each dataset's DNA with that of what it was before its last change."""
     lacking: list[Pair]
+    """Those that are not compared yet."""
     n_known: int
-    id: str
 
 
 def wanted_pairs(project: Project, extractor: str) -> WantedPairs:
-    """The pairs of current DNAs that are not compared yet, and how many are.
-
-    Besides all pairs of datasets, every dataset is compared with what it was before its last change.
-    """
-    key = used_extractor(project, extractor).comparability_key
-    ids, changes = wanted_dnas(project, extractor)
-    n_wanted = len(ids) * (len(ids) - 1) // 2 + sum(pair[0] not in ids or pair[1] not in ids for pair in changes)
-    wanted_id = stable_hash([ids, changes])
-    if project.lake.distances.is_complete(key, wanted_id):
-        return WantedPairs([], n_wanted, wanted_id)
-    wanted = {(a, b) for place, a in enumerate(ids) for b in ids[place + 1 :]} | set(changes)
-    lacking = wanted - project.lake.distances.known_pairs(key)
-    return WantedPairs(sorted(lacking), len(wanted) - len(lacking), wanted_id)
-
-
-def wanted_dnas(project: Project, extractor: str) -> tuple[list[str], list[Pair]]:
-    """What the matrix is made of: the ids of current DNAs, and each dataset's pair of before and after."""
-    key = used_extractor(project, extractor).comparability_key
+    """All pairs of current DNAs, and of each with what it was before; and which of them are not compared yet."""
+    key, distances = used_extractor(project, extractor).comparability_key, project.lake.distances
     current = current_dnas(project, extractor)
     changes = set()
     for name, identity in current.items():
         if (before := _previous_dna(project, name, key)) and before != identity:
             changes.add((min(before, identity), max(before, identity)))
-    return sorted(set(current.values())), sorted(changes)
+    ids, (complete, compared) = set(current.values()), distances.complete(key)
+    # Only what is new is asked for: among 1,000 datasets there are half a million pairs, and a tick has no time.
+    fresh = ids - complete
+    asked = {(min(a, b), max(a, b)) for a in fresh for b in ids if a != b} | (changes - compared)
+    lacking = asked - distances.known_pairs(key, {identity for pair in asked for identity in pair}) if asked else set()
+    n_wanted = len(ids) * (len(ids) - 1) // 2 + sum(not ids.issuperset(pair) for pair in changes)
+    return WantedPairs(current, sorted(changes), sorted(lacking), n_wanted - len(lacking))
 
 
 def find_commit(project: Project, reference: str) -> Commit:

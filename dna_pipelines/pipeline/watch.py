@@ -17,7 +17,7 @@ from dna_pipelines.identity import stable_hash
 from dna_pipelines.pipeline.checks import blocked, check_manifest
 from dna_pipelines.pipeline.ingest import look
 from dna_pipelines.pipeline.project import Project
-from dna_pipelines.pipeline.versions import current_dnas, wanted_pairs
+from dna_pipelines.pipeline.versions import WantedPairs, wanted_pairs
 from dna_pipelines.storage import Commit
 from dna_pipelines.storage.records import Sighting
 
@@ -82,12 +82,12 @@ def needs(project: Project) -> Needs:
             continue
         ready = {dataset.name: dataset for dataset in config.datasets if dataset.name not in manifests}
         found.dnas[name] = _lacking_dnas(project, ready, commits, record.comparability_key)
-        pairs = wanted_pairs(project, name).lacking
-        if pairs:
-            found.distances[name] = stable_hash(pairs)
+        pairs = wanted_pairs(project, name)
+        if pairs.lacking:
+            found.distances[name] = stable_hash(pairs.lacking)
         if not (_coming(project, "manifest", manifests) or _coming(project, f"{name}/dna", found.dnas[name])):
-            wanted = matrix_id(project, name)
-            if pairs or wanted != project.lake.distances.drawn(name):
+            wanted = matrix_id(pairs)
+            if pairs.lacking or wanted != project.lake.distances.drawn(name):
                 found.matrix[name] = wanted
     return found
 
@@ -103,9 +103,9 @@ def dna_input(project: Project, extractor: str, dataset: str) -> str:
     return dna_id(record.comparability_key, commit.version_id) if record and commit else ""
 
 
-def matrix_id(project: Project, extractor: str) -> str:
+def matrix_id(pairs: WantedPairs) -> str:
     """The id of what the matrix shows: the datasets that have a DNA, in order, those DNAs, and the pairs it lacks."""
-    return stable_hash([list(current_dnas(project, extractor).items()), wanted_pairs(project, extractor).lacking])
+    return stable_hash([list(pairs.current.items()), pairs.lacking])
 
 
 def _lacking_manifests(project: Project, commits: Mapping[str, Commit | None]) -> Lacking:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import json
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from dna_pipelines.dna import Dna
 from dna_pipelines.identity import stable_hash
@@ -17,6 +19,9 @@ from dna_pipelines.storage.tables import list_column, read_parquet, to_parquet
 
 if TYPE_CHECKING:  # the kernels of comparison take half a second to import
     from dna_pipelines.comparison import Comparison, LayerDistance
+
+Pair = tuple[str, str]
+"""Of DNA ids, the smaller first."""
 
 LAYER_SCHEMA = pa.schema(
     [
@@ -39,14 +44,20 @@ class Distances:
     def __init__(self, layout: Layout) -> None:
         self._layout = layout
 
-    def is_complete(self, comparability_key: str, wanted_id: str) -> bool:
-        """Whether a set of pairs was found complete once: distances are never taken away."""
+    def complete(self, comparability_key: str) -> tuple[set[str], set[Pair]]:
+        """DNAs of which every pair is there, and other pairs that are: as they were noted last."""
         note = self._layout.complete_pairs(comparability_key)
-        return note.exists() and note.read_bytes() == wanted_id.encode()
+        try:
+            found = json.loads(note.read_bytes())
+            return set(found["dnas"]), {(a, b) for a, b in found["pairs"]}
+        except (OSError, ValueError, KeyError, TypeError):
+            # Nothing rests on the note: without it the files are asked.
+            return set(), set()
 
-    def note_complete(self, comparability_key: str, wanted_id: str) -> None:
-        """Note that a set of pairs is complete."""
-        replace(self._layout.complete_pairs(comparability_key), wanted_id.encode())
+    def note_complete(self, comparability_key: str, dnas: Iterable[str], pairs: Iterable[Pair]) -> None:
+        """Note that all pairs of some DNAs are there, and some other pairs: distances are never taken away."""
+        note = {"dnas": sorted(dnas), "pairs": sorted(pairs)}
+        replace(self._layout.complete_pairs(comparability_key), json.dumps(note).encode())
 
     def drawn(self, extractor: str) -> str | None:
         """The id of the matrix that was drawn last."""
@@ -57,11 +68,13 @@ class Distances:
         """Note which matrix was drawn."""
         replace(self._layout.drawn(extractor), matrix_id.encode())
 
-    def known_pairs(self, comparability_key: str) -> set[tuple[str, str]]:
-        """The pairs whose layer distances are there."""
-        found: set[tuple[str, str]] = set()
+    def known_pairs(self, comparability_key: str, among: Collection[str]) -> set[Pair]:
+        """The pairs of some DNAs whose layer distances are there."""
+        found: set[Pair] = set()
+        wanted = pa.array(among, pa.string())
         for path in self._layout.layer_distances("x").parent.glob(f"{comparability_key}-*.parquet"):
             table, _ = read_parquet(path, ["dna_a", "dna_b"])
+            table = table.filter(pc.and_(*(pc.is_in(table[name], wanted) for name in ("dna_a", "dna_b"))))
             found.update(zip(table["dna_a"].to_pylist(), table["dna_b"].to_pylist(), strict=True))
         return found
 

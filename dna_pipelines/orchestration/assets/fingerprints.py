@@ -114,7 +114,7 @@ def fingerprint_assets(extractor: ExtractorConfig, condition: dg.AutomationCondi
     def matrix(context: dg.AssetExecutionContext, workbench: dg.ResourceParam[Workbench]) -> dg.MaterializeResult:
         """The comparison matrix as people look at it, with its heat map."""
         project = workbench.project
-        shown = matrix_id(project, extractor.name)
+        shown = matrix_id(wanted_pairs(project, extractor.name))
         with attempt(context, project, shown):
             found = project.matrix(extractor.name)
             metadata = describe_matrix(project, found)
