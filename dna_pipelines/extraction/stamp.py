@@ -32,7 +32,7 @@ def entry_point_extractors() -> dict[str, EntryPoint]:
 
 def extractor_stamp(config: ExtractorConfig) -> str:
     """A hash over versions, settings and, for extractors of others, their module's file."""
-    facts = [dna_pipelines.__version__, version("torch"), version("pillow"), version("numpy")]
+    facts = [dna_pipelines.__version__, *(version(name) for name in ("torch", "pillow", "simplejpeg", "numpy"))]
     if point := entry_point_extractors().get(config.name):
         spec = find_spec(point.module)
         if spec and spec.origin and os.path.exists(spec.origin):

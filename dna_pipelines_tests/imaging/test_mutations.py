@@ -9,7 +9,7 @@ from PIL import Image
 from dna_pipelines.errors import Unreadable
 from dna_pipelines.imaging import decode
 
-REASONS = {"empty", "not an image", "truncated", "corrupt", "too large"}
+REASONS = {"empty", "not an image", "unsupported", "truncated", "corrupt", "too large"}
 
 
 @pytest.fixture
@@ -34,6 +34,10 @@ def originals(encoded, noise):
         encoded(colour, "ppm"),
         encoded(colour, "tga"),
         encoded(colour, "jpeg2000"),
+        encoded(colour, "avif"),
+        encoded(colour, "webp", lossless=True),
+        encoded(colour, "tiff", compression="tiff_deflate"),
+        encoded(grey, "tiff"),
     ]
 
 
