@@ -1,7 +1,7 @@
 """Network inputs: from the bytes of an image to the floats a network is fed, the fast way.
 
 Decoding is bit for bit what Pillow gives. Resizing is torch's, whole levels of 8 bits, which differ
-from Pillow's by at most one; `docs/precision.md` says what that does to a DNA.
+from Pillow's by one now and then; `docs/precision.md` says what that does to a DNA.
 """
 
 from __future__ import annotations
@@ -29,9 +29,9 @@ def network_input(data: bytes, preprocessing: Preprocessing) -> NDArray[np.float
 
 
 def torch_resize(rgb: NDArray[np.uint8], width: int, height: int, interpolation: Interpolation) -> NDArray[np.uint8]:
-    """`pillow_resize` to within one level, at several times its speed, where images get smaller.
+    """`pillow_resize` to within one level (two in less than a millionth of a photograph), several times as fast.
 
-    What torch has no filter for is Pillow's, and so is enlarging: there torch comes to two levels.
+    What torch has no filter for is Pillow's, and so is enlarging, where it would often come to two levels.
     """
     rows, columns = rgb.shape[:2]
     # torch 2.13 fails on some images one pixel wide or high.
