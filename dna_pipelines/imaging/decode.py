@@ -9,7 +9,9 @@ checked before a pixel is decoded, and a truncated file is refused rather than p
 from __future__ import annotations
 
 import io
+import threading
 import warnings
+from contextlib import nullcontext
 from dataclasses import dataclass
 
 import numpy as np
@@ -24,8 +26,13 @@ from dna_pipelines.imaging.signatures import why_not_identified
 MAX_PIXELS = 178_956_970
 """Largest image that is decoded (Pillow's own bomb limit, 2 x 89.5 megapixels)."""
 
+LARGE_PIXELS = 2**25
+"""Images beyond this are decoded one at a time: several threads at once could take ten gigabytes."""
+
 FORMATS = ("AVIF", "BMP", "DIB", "GIF", "JPEG", "JPEG2000", "PNG", "PPM", "TGA", "TIFF", "WEBP")
 """What is decoded. Pillow knows more, and would start Ghostscript for PostScript whatever its name."""
+
+_one_large = threading.Lock()
 
 _SAID = {"truncated": "truncated", "too large": "too large", "too much memory": "too large"}
 """Parts of Pillow's messages, and the reason they become; whatever else it says is `corrupt`."""
@@ -65,11 +72,12 @@ def decode_with_info(data: bytes) -> tuple[NDArray[np.uint8], ImageInfo]:
         with Image.open(io.BytesIO(data), formats=FORMATS) as image:
             _check_size(image)
             info = ImageInfo(image.width, image.height, image.format or "?", image.mode)
-            pixels = decode_jpeg(data, image)
-            if pixels is None:
-                image.load()
-                pixels = to_rgb(image, data)
-            return _upright(pixels, _orientation(image)), info
+            with _one_large if image.width * image.height > LARGE_PIXELS else nullcontext():
+                pixels = decode_jpeg(data, image)
+                if pixels is None:
+                    image.load()
+                    pixels = to_rgb(image, data)
+                return _upright(pixels, _orientation(image)), info
     except Unreadable:
         raise
     except UnidentifiedImageError as error:

@@ -3,7 +3,11 @@
 import io
 import resource
 import struct
+import sys
+import time
 import zlib
+from concurrent.futures import ThreadPoolExecutor
+from functools import lru_cache
 
 import numpy as np
 import pytest
@@ -185,6 +189,17 @@ def test_a_pnm_of_many_levels_is_scaled():
     np.testing.assert_array_equal(decode(b"P5 2 1 65535 " + struct.pack(">HH", 257 * 9, 65535)), greys([9, 255]))
 
 
+def test_floats_of_a_pfm_are_read_in_its_own_byte_order_and_from_the_bottom():
+    for scale, order in ((b"-1.0", "<"), (b"1.0", ">")):
+        found = decode(b"Pf\n1 2\n" + scale + b"\n" + struct.pack(f"{order}ff", 0.2, 1.0))
+        np.testing.assert_array_equal(found[:, 0, 0], [255, 51])
+
+
+def test_16_bit_grey_of_a_jpeg_2000_is_scaled(encoded):
+    grey = np.linspace(0, 65535, 1024).reshape(32, 32).astype(np.uint16)
+    np.testing.assert_array_equal(decode(encoded(grey, "jpeg2000"))[..., 0], np.rint(grey / 257))
+
+
 # Other colours.
 
 
@@ -248,6 +263,15 @@ def test_exif_orientation_is_applied(encoded, noise, kind, orientation):
     stored = decode(encoded(noise(3, 5), kind, **settings))
     found = decode(encoded(noise(3, 5), kind, exif=exif, **settings))
     np.testing.assert_array_equal(found, stood_up(stored, orientation))
+
+
+def test_the_orientation_of_an_avif_is_applied(encoded):
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    stored = np.zeros((16, 32, 3), np.uint8)
+    stored[:, 16:] = 255
+    found = decode(encoded(stored, "avif", exif=exif, quality=100)).astype(int)
+    assert np.abs(found - stood_up(stored, 6)).max() <= 4
 
 
 @pytest.mark.parametrize("lie", [0, 9, 65535])
@@ -330,9 +354,14 @@ def test_a_known_beginning_with_nonsense_behind_it_is_no_other_kind_of_file(star
     assert refused(start + b"nonsense" * 20) in {"corrupt", "truncated"}
 
 
+@lru_cache(maxsize=1)
+def endless():
+    return zlib.compress(bytes(150_000_000))
+
+
 def inflating(kind):
-    """A PNG whose text says that it is 200 MB long, in 200 kB."""
-    text = zlib.compress(bytes(200_000_000))
+    """A PNG with a text of 150 MB, in 150 kB."""
+    text = endless()
     held = {b"zTXt": b"note\0\0" + text, b"iTXt": b"note\0\1\0\0\0" + text, b"iCCP": b"profile\0\0" + text}[kind]
     return png(np.full((4, 4, 3), 9), COLOUR, 8, before=chunk(kind, held))
 
@@ -369,6 +398,27 @@ def test_a_bomb_is_refused_by_its_header(data):
     before_kb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     assert refused(data) in {"too large", "corrupt"}
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before_kb < 100_000
+
+
+@pytest.mark.parametrize(("limit", "at_once"), [(10**9, {2, 3, 4}), (10, {1})])
+def test_large_images_are_decoded_one_at_a_time(encoded, noise, monkeypatch, limit, at_once):
+    inside, most = [], []
+
+    def slow(image, data):
+        inside.append(1)
+        most.append(len(inside))
+        time.sleep(0.05)
+        inside.pop()
+        return to_rgb(image, data)
+
+    # The package's `decode` is the function.
+    module = sys.modules[decode.__module__]
+    to_rgb = module.to_rgb
+    monkeypatch.setattr(module, "to_rgb", slow)
+    monkeypatch.setattr(module, "LARGE_PIXELS", limit)
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(decode, [encoded(noise())] * 4))
+    assert max(most) in at_once
 
 
 def test_the_header_of_what_is_read_is_told(noise):
