@@ -13,13 +13,14 @@ from typer.testing import CliRunner
 
 import dna_pipelines.cli.main  # noqa: F401 (its import registers the commands)
 from dna_pipelines.cli.app import app
+from dna_pipelines.errors import CheckFailed
 from dna_pipelines.manifests import scan
 from dna_pipelines.manifests.manifest import OK, QUARANTINED
 from dna_pipelines.pipeline.fingerprint import ensure_ranges, fit
 from dna_pipelines.pipeline.ingest import refresh
 from dna_pipelines.pipeline.project import Project
 from dna_pipelines_tests.imaging.hostile import REASONS, hostile_files
-from dna_pipelines_tests.toy import write_image
+from dna_pipelines_tests.toy import toy_project, write_image
 
 LONG_AGO = 1_700_000_000
 SLOWEST_S = 10
@@ -185,3 +186,22 @@ def test_every_file_is_read_or_quarantined_with_its_reason(tmp_path, seconds, n_
     assert os.listdir(tmp_path / "in") == ["side"]
 
     assert [extracted for _, _, extracted in run(root).values()] == [0, 0, 0]
+
+
+@pytest.mark.parametrize(("bound", "held_back"), [(0.39, True), (0.4, False)])
+def test_beyond_the_bound_a_dataset_is_held_back_and_it_is_said_what_to_do(tmp_path, bound, held_back):
+    """Four of ten files cannot be read."""
+    settings = f"checks: {{max_unreadable: {bound}}}"
+    project = toy_project(tmp_path, {"mixed": {f"{number}.png": number for number in range(6)}}, settings)
+    for number in range(4):
+        (tmp_path / "images" / "mixed" / f"text{number}.png").write_text(f"no image {number}")
+    dataset, extractor = project.file.dataset("mixed"), project.config().extractors[0]
+    refresh(project, dataset)
+    ensure_ranges(project, extractor)
+    if not held_back:
+        assert fit(project, dataset, extractor).n_images_extracted == 6
+        return
+    with pytest.raises(CheckFailed) as caught:
+        fit(project, dataset, extractor)
+    for fact in ("mixed", "4 of 10 files", "40.0%", "39.0%", "`dna scan mixed`", "checks.max_unreadable"):
+        assert fact in str(caught.value)
