@@ -116,7 +116,7 @@ def _orientation(image: Image.Image) -> int:
 def _upright(pixels: NDArray[np.uint8], orientation: int) -> NDArray[np.uint8]:
     if orientation >= 5:
         pixels = pixels.transpose(1, 0, 2)
-    # After that, rows run upwards in 3, 4, 7 and 8 (7: the stored rows, now columns, run leftwards too).
+    # What is left are mirrors: of top and bottom, of left and right, or both.
     if orientation in (3, 4, 7, 8):
         pixels = pixels[::-1]
     if orientation in (2, 3, 6, 7):
