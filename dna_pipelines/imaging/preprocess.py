@@ -36,8 +36,8 @@ def pillow_resize(rgb: NDArray[np.uint8], width: int, height: int, interpolation
 class Preprocessing:
     """One specification for all networks; part of the comparability key.
 
-    `squash` resizes to a square whatever the aspect ratio; `crop` resizes the short edge to
-    `round(size / crop_share)` and cuts the centre. Values are scaled to [0, 1], then normalised
+    `squash` resizes to a square whatever the aspect ratio, `crop` resizes the short edge; that edge is
+    `round(size / crop_share)`, and the centre is cut out of the result. Values are scaled to [0, 1], then normalised
     as (x - mean) / std per channel.
 
     `resized_as` says whether resizing gives whole levels of 8 bits, which is what most networks
@@ -88,21 +88,18 @@ class Preprocessing:
 
     def _geometry(self, rgb: NDArray[np.uint8]) -> tuple[NDArray[np.uint8], int, int]:
         """What is to be resized, and the width and height it gets."""
+        short = round(self.size_px / self.crop_share)
         if self.fit == "squash":
-            return rgb, self.size_px, self.size_px
-        scale = round(self.size_px / self.crop_share) / min(rgb.shape[:2])
-        height, width = self._scaled(rgb, scale)
-        if max(width, height) > _LONGEST * self.size_px:
+            return rgb, short, short
+        least = min(rgb.shape[:2])
+        if max(rgb.shape[:2]) * short > _LONGEST * self.size_px * least:
             # The middle of a very long image, wide enough that its ends are far from what is kept.
-            kept = [min(edge, max(1, round(_LONGEST * self.size_px / scale))) for edge in rgb.shape[:2]]
+            kept = [min(edge, max(1, round(_LONGEST * self.size_px * least / short))) for edge in rgb.shape[:2]]
             top, left = ((edge - part) // 2 for edge, part in zip(rgb.shape[:2], kept, strict=True))
             rgb = np.ascontiguousarray(rgb[top : top + kept[0], left : left + kept[1]])
-            height, width = self._scaled(rgb, scale)
+        # The long edge is cut off, not rounded, as torchvision and transformers do.
+        height, width = (edge * short // least for edge in rgb.shape[:2])
         return rgb, width, height
-
-    def _scaled(self, rgb: NDArray[np.uint8], scale: float) -> tuple[int, int]:
-        height, width = (max(self.size_px, round(edge * scale)) for edge in rgb.shape[:2])
-        return height, width
 
     def _centre(self, resized: NDArray[Any]) -> NDArray[Any]:
         height, width = resized.shape[:2]
