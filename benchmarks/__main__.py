@@ -10,12 +10,13 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks import fold, matrix, memory, races, scale, unchanged, updates
+from benchmarks import decode, fold, matrix, memory, races, scale, unchanged, updates
 from benchmarks.measure import Row, machine
 from benchmarks.world import World
 
 # `updates` is last, because it changes the tree that the others share.
 BENCHMARKS = {
+    "decode": decode,
     "fold": fold,
     "matrix": matrix,
     "unchanged": unchanged,

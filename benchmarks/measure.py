@@ -75,7 +75,7 @@ def machine() -> list[str]:
         model = next(line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
     except (OSError, StopIteration):
         model = platform.machine()
-    packages = ("numpy", "numba", "torch", "pyarrow", "duckdb", "pillow", "dna_pipelines")
+    packages = ("numpy", "numba", "torch", "pyarrow", "duckdb", "pillow", "simplejpeg", "dna_pipelines")
     versions = ", ".join(f"{name} {version(name)}" for name in packages)
     return [
         f"Processor: {model}, {os.cpu_count()} cores; {platform.system()}.",

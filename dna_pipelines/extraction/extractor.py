@@ -10,6 +10,7 @@ from torch import nn
 
 from dna_pipelines.distributions import Binning, Layers
 from dna_pipelines.dna import ActivationRanges
+from dna_pipelines.extraction.inputs import input_key
 from dna_pipelines.extraction.taps import Taps
 from dna_pipelines.identity import Key, stable_hash
 from dna_pipelines.imaging import Preprocessing
@@ -91,7 +92,7 @@ class Extractor:
         return Key({**self.parts, "ranges": ranges.id, "n_bins": binning.n_bins})
 
     def compute_key(self, ranges: ActivationRanges) -> Key:
-        """The comparability key and what moves last bits: batch shape, threads, device, versions."""
+        """The comparability key and what moves last bits: batch shape, threads, device, resizing, versions."""
         import numpy as np
         import PIL
 
@@ -104,6 +105,7 @@ class Extractor:
                 "torch": torch.__version__,
                 "pillow": PIL.__version__,
                 "numpy": np.__version__,
+                **input_key(self.network.preprocessing),
             }
         )
 

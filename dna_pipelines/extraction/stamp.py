@@ -47,4 +47,4 @@ def extractor_stamp(config: ExtractorConfig) -> str:
 
 @cache
 def _versions() -> tuple[str, ...]:
-    return (dna_pipelines.__version__, version("torch"), version("pillow"), version("numpy"))
+    return (dna_pipelines.__version__, version("torch"), version("pillow"), version("simplejpeg"), version("numpy"))

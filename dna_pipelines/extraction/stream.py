@@ -19,8 +19,8 @@ import torch
 
 from dna_pipelines.errors import SourceChanged, Unreadable
 from dna_pipelines.extraction.extractor import Extractor
+from dna_pipelines.extraction.inputs import network_input
 from dna_pipelines.extraction.probe import neurons_second
-from dna_pipelines.imaging import decode
 
 ReadImage = Callable[[str], bytes]
 """From a digest to the bytes that have it."""
@@ -75,7 +75,7 @@ class ActivationStream:
         inputs = np.zeros((extractor.batch_size, 3, prepare.size_px, prepare.size_px), np.float32)
         for row, digest in enumerate(batch.digests):
             try:
-                inputs[row] = prepare(decode(self._read(digest)))
+                inputs[row] = network_input(self._read(digest), prepare)
             except Unreadable as error:
                 raise SourceChanged(f"the image with digest {digest} could be decoded before, now: {error}") from error
 

@@ -1,41 +1,53 @@
 """Decoding: every image becomes 8-bit RGB by stated rules, or is refused with a reason.
 
-Rules: EXIF orientation is applied; animations and multi-page files give their first frame;
-16-bit and floating-point grey are scaled, not saturated; transparency is composited on white;
-CMYK, palette and other modes are converted by Pillow. The size in the header is checked before a
-pixel is decoded, and a truncated file is refused rather than padded with grey.
+EXIF orientation is applied; animations and files of several pages give their first frame; colour
+profiles are ignored. How the other modes become RGB is in `colour`. The size in the header is
+checked before a pixel is decoded, and a truncated file is refused rather than padded with grey.
+`docs/decoding.md` has the rules as a table.
 """
 
 from __future__ import annotations
 
 import io
-import struct
+import threading
 import warnings
-import zlib
+from contextlib import nullcontext
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import ExifTags, Image, UnidentifiedImageError
 
 from dna_pipelines.errors import Unreadable
+from dna_pipelines.imaging.colour import to_rgb
+from dna_pipelines.imaging.jpeg import decode_jpeg
+from dna_pipelines.imaging.signatures import why_not_identified
 
 MAX_PIXELS = 178_956_970
 """Largest image that is decoded (Pillow's own bomb limit, 2 x 89.5 megapixels)."""
 
+LARGE_PIXELS = 2**25
+"""Images beyond this are decoded one at a time: several threads at once could take ten gigabytes."""
+
 FORMATS = ("AVIF", "BMP", "DIB", "GIF", "JPEG", "JPEG2000", "PNG", "PPM", "TGA", "TIFF", "WEBP")
 """What is decoded. Pillow knows more, and would start Ghostscript for PostScript whatever its name."""
+
+_one_large = threading.Lock()
+
+_SAID = {"truncated": "truncated", "too large": "too large", "too much memory": "too large"}
+"""Parts of Pillow's messages, and the reason they become; whatever else it says is `corrupt`."""
 
 # Pillow warns of odd files; what matters of that is in the quarantine. Once for the process, because filters
 # that are set and reset in several threads end up as they should not be.
 warnings.filterwarnings("ignore", module=r"PIL\.")
 
-_SIXTEEN_BIT = ("I;16", "I;16L", "I;16B", "I;16N")
-
 
 @dataclass(frozen=True, slots=True)
 class ImageInfo:
-    """What the manifest says of a readable image. Pixels as stored, before EXIF orientation."""
+    """What the manifest says of a readable image.
+
+    Pixels as stored, before EXIF orientation (in a TIFF file, after it: Pillow turns those itself).
+    """
 
     width_px: int
     height_px: int
@@ -60,23 +72,24 @@ def decode_with_info(data: bytes) -> tuple[NDArray[np.uint8], ImageInfo]:
         with Image.open(io.BytesIO(data), formats=FORMATS) as image:
             _check_size(image)
             info = ImageInfo(image.width, image.height, image.format or "?", image.mode)
-            image.load()
-            return np.asarray(_to_rgb(ImageOps.exif_transpose(image))), info
+            with _one_large if image.width * image.height > LARGE_PIXELS else nullcontext():
+                pixels = decode_jpeg(data, image)
+                if pixels is None:
+                    image.load()
+                    pixels = to_rgb(image, data)
+                return _upright(pixels, _orientation(image)), info
     except Unreadable:
         raise
     except UnidentifiedImageError as error:
-        raise Unreadable("not an image", f"{len(data)} bytes of no known image format") from error
+        raise why_not_identified(data) from error
     except Image.DecompressionBombError as error:
         raise Unreadable("too large", str(error)) from error
     except MemoryError as error:
         raise Unreadable("too large", "not enough memory to decode it") from error
-    # The documented and the observed ways in which Pillow's decoders refuse bad input.
-    except (
-        OSError, ValueError, SyntaxError, TypeError, IndexError, KeyError, AttributeError,
-        OverflowError, EOFError, RuntimeError, NotImplementedError, ArithmeticError,
-        AssertionError, struct.error, zlib.error,
-    ) as error:  # fmt: skip
-        reason = "truncated" if "truncated" in str(error).lower() else "corrupt"
+    # Decoders refuse damaged files with whatever exception they come to, and one file must not end a run.
+    except Exception as error:
+        said = str(error).lower()
+        reason = next((reason for part, reason in _SAID.items() if part in said), "corrupt")
         raise Unreadable(reason, f"{type(error).__name__}: {error}") from error
 
 
@@ -88,28 +101,24 @@ def _check_size(image: Image.Image) -> None:
         raise Unreadable("too large", f"{image.width} x {image.height} pixels, the limit is {MAX_PIXELS}")
 
 
-def _to_rgb(image: Image.Image) -> Image.Image:
-    if image.mode in _SIXTEEN_BIT or image.mode in ("I", "F"):
-        return Image.fromarray(_scale_to_8_bit(image)).convert("RGB")
-    if "A" in image.getbands() or "a" in image.getbands() or "transparency" in image.info:
-        layered = image.convert("RGBA")
-        white = Image.new("RGBA", layered.size, (255, 255, 255, 255))
-        return Image.alpha_composite(white, layered).convert("RGB")
-    return image.convert("RGB")
+def _orientation(image: Image.Image) -> int:
+    """What EXIF says, 1 to 8; 1 (upright) where it says nothing that has a meaning.
 
-
-def _scale_to_8_bit(image: Image.Image) -> NDArray[np.uint8]:
-    """Grey of more than 8 bits: integers by their 16-bit range, floats by [0, 1] or their own range.
-
-    Pillow opens 16-bit PNG as mode I in some versions, so I counts as 16-bit unless it exceeds it.
+    Metadata that cannot be read do not make the pixels any worse.
     """
-    values = np.asarray(image).astype(np.float64)
-    if not np.isfinite(values).all():
-        raise Unreadable("corrupt", "floating-point pixels that are NaN or infinite")
-    low, high = float(values.min()), float(values.max())
-    if image.mode == "F":
-        low, high = (0.0, 1.0) if low >= 0.0 and high <= 1.0 else (low, high)
-    elif low >= 0 and high <= 65535:
-        low, high = 0.0, 65535.0
-    span = high - low if high > low else 1.0
-    return np.rint((values - low) * (255.0 / span)).astype(np.uint8)
+    try:
+        found = image.getexif().get(ExifTags.Base.Orientation)
+    except Exception:  # noqa: BLE001 (Pillow's parser gives up in many ways)
+        return 1
+    return found if isinstance(found, int) and 1 <= found <= 8 else 1
+
+
+def _upright(pixels: NDArray[np.uint8], orientation: int) -> NDArray[np.uint8]:
+    if orientation >= 5:
+        pixels = pixels.transpose(1, 0, 2)
+    # What is left are mirrors: of top and bottom, of left and right, or both.
+    if orientation in (3, 4, 7, 8):
+        pixels = pixels[::-1]
+    if orientation in (2, 3, 6, 7):
+        pixels = pixels[:, ::-1]
+    return np.ascontiguousarray(pixels)

@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
+
+Interpolation = Literal["bilinear", "bicubic", "lanczos", "box"]
+
+Resize = Callable[[NDArray[np.uint8], int, int, Interpolation], NDArray[np.uint8]]
+"""From (height, width, 3) levels to levels of another width and height, filtered over all pixels that
+an output pixel covers."""
 
 _LONGEST = 32
 """Images that would be resized to more times the size are cut first: most of it would be cropped anyway."""
@@ -20,51 +27,88 @@ _FILTERS = {
 }
 
 
+def pillow_resize(rgb: NDArray[np.uint8], width: int, height: int, interpolation: Interpolation) -> NDArray[np.uint8]:
+    """Pillow's resize, which others are held to."""
+    return np.asarray(Image.fromarray(rgb).resize((width, height), _FILTERS[interpolation]))
+
+
 @dataclass(frozen=True)
 class Preprocessing:
     """One specification for all networks; part of the comparability key.
 
-    `squash` resizes to a square whatever the aspect ratio; `crop` resizes the short edge to
-    `round(size / crop_share)` and cuts the centre. Values are scaled to [0, 1], then normalised
+    `squash` resizes to a square whatever the aspect ratio, `crop` resizes the short edge; that edge is
+    `round(size / crop_share)`, and the centre is cut out of the result. Values are scaled to [0, 1], then normalised
     as (x - mean) / std per channel.
+
+    `resized_as` says whether resizing gives whole levels of 8 bits, which is what most networks
+    were trained with, or fractions of them (`float32`: each channel by itself, cut to [0, 255]).
     """
 
     size_px: int
     fit: Literal["squash", "crop"] = "squash"
-    interpolation: Literal["bilinear", "bicubic", "lanczos", "box"] = "bicubic"
+    interpolation: Interpolation = "bicubic"
     mean: tuple[float, float, float] = (0.485, 0.456, 0.406)
     std: tuple[float, float, float] = (0.229, 0.224, 0.225)
     crop_share: float = 1.0
+    resized_as: Literal["uint8", "float32"] = "uint8"
 
-    def __call__(self, rgb: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """(height, width, 3) uint8 to (3, size_px, size_px) float32."""
-        image = Image.fromarray(rgb)
-        image = self._squash(image) if self.fit == "squash" else self._crop(image)
-        scaled = np.asarray(image, dtype=np.float32) * np.float32(1 / 255)
-        normalised = (scaled - np.asarray(self.mean, np.float32)) / np.asarray(self.std, np.float32)
-        return np.ascontiguousarray(normalised.transpose(2, 0, 1))
+    @classmethod
+    def reference(
+        cls,
+        size_px: int = 224,
+        mean: tuple[float, float, float] = (0.485, 0.456, 0.406),
+        std: tuple[float, float, float] = (0.229, 0.224, 0.225),
+    ) -> Preprocessing:
+        """What the reference implementation (vdna 0.1.1) does: squash, bicubic, in floats (as clean-fid)."""
+        return cls(size_px, "squash", "bicubic", mean, std, resized_as="float32")
+
+    def __call__(self, rgb: NDArray[np.uint8], resize: Resize = pillow_resize) -> NDArray[np.float32]:
+        """(height, width, 3) uint8 to (3, size_px, size_px) float32.
+
+        `resize` is asked for whole levels only; fractions are always Pillow's.
+        """
+        rgb, width, height = self._geometry(rgb)
+        mean, std = np.asarray(self.mean, np.float32), np.asarray(self.std, np.float32)
+        inputs = np.empty((3, self.size_px, self.size_px), np.float32)
+        if self.resized_as == "float32":
+            for channel in range(3):
+                levels = self._centre(_resized_floats(rgb[:, :, channel], width, height, self.interpolation))
+                inputs[channel] = (levels / np.float32(255) - mean[channel]) / std[channel]
+            return inputs
+        levels = self._centre(resize(rgb, width, height, self.interpolation))
+        # There are 256 levels: looking up what each becomes is cheaper than computing it for every pixel.
+        table = ((np.arange(256, dtype=np.float32) / np.float32(255))[:, None] - mean) / std
+        for channel in range(3):
+            np.take(table[:, channel], levels[:, :, channel], out=inputs[channel], mode="clip")
+        return inputs
 
     def key(self) -> dict[str, Any]:
-        """The parts that decide what a network sees."""
-        return {**asdict(self), "mean": list(self.mean), "std": list(self.std), "rules": 1}
+        """The parts that decide what a network sees; `rules` counts the changes of what they mean."""
+        return {**asdict(self), "mean": list(self.mean), "std": list(self.std), "rules": 2}
 
-    def _squash(self, image: Image.Image) -> Image.Image:
-        return image.resize((self.size_px, self.size_px), _FILTERS[self.interpolation])
-
-    def _crop(self, image: Image.Image) -> Image.Image:
+    def _geometry(self, rgb: NDArray[np.uint8]) -> tuple[NDArray[np.uint8], int, int]:
+        """What is to be resized, and the width and height it gets."""
         short = round(self.size_px / self.crop_share)
-        scale = short / min(image.size)
-        width, height = (max(self.size_px, round(edge * scale)) for edge in image.size)
-        if max(width, height) > _LONGEST * self.size_px:
-            image, width, height = self._shorten(image, scale)
-        image = image.resize((width, height), _FILTERS[self.interpolation])
-        left, top = (width - self.size_px) // 2, (height - self.size_px) // 2
-        return image.crop((left, top, left + self.size_px, top + self.size_px))
+        if self.fit == "squash":
+            return rgb, short, short
+        least = min(rgb.shape[:2])
+        if max(rgb.shape[:2]) * short > _LONGEST * self.size_px * least:
+            # The middle of a very long image, wide enough that its ends are far from what is kept.
+            kept = [min(edge, max(1, round(_LONGEST * self.size_px * least / short))) for edge in rgb.shape[:2]]
+            top, left = ((edge - part) // 2 for edge, part in zip(rgb.shape[:2], kept, strict=True))
+            rgb = np.ascontiguousarray(rgb[top : top + kept[0], left : left + kept[1]])
+        # The long edge is cut off, not rounded, as torchvision and transformers do.
+        height, width = (edge * short // least for edge in rgb.shape[:2])
+        return rgb, width, height
 
-    def _shorten(self, image: Image.Image, scale: float) -> tuple[Image.Image, int, int]:
-        """The middle of a very long image, wide enough that its ends are far from what is kept."""
-        kept = [min(edge, max(1, round(_LONGEST * self.size_px / scale))) for edge in image.size]
-        left, top = ((edge - part) // 2 for edge, part in zip(image.size, kept, strict=True))
-        image = image.crop((left, top, left + kept[0], top + kept[1]))
-        width, height = (max(self.size_px, round(edge * scale)) for edge in image.size)
-        return image, width, height
+    def _centre(self, resized: NDArray[Any]) -> NDArray[Any]:
+        height, width = resized.shape[:2]
+        top, left = (height - self.size_px) // 2, (width - self.size_px) // 2
+        return resized[top : top + self.size_px, left : left + self.size_px]
+
+
+def _resized_floats(
+    channel: NDArray[np.uint8], width: int, height: int, interpolation: Interpolation
+) -> NDArray[np.float32]:
+    image = Image.fromarray(channel.astype(np.float32))
+    return np.asarray(image.resize((width, height), _FILTERS[interpolation])).clip(0, 255)

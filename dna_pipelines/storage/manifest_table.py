@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -70,13 +71,14 @@ def read_manifest(path: Path, shards: tuple[ShardRecord, ...]) -> Manifest:
             unsettled.add(name)
         if row.shard_id is not None:
             items.setdefault(row.shard_id, []).append(row.item)
-    cut: list[Shard] = []
-    for record in shards:
-        # Many copies of one image can fill several shards of one id.
-        rest = items[record.shard_id]
-        cut.append(Shard(tuple(rest[: record.n_images]), record.parents))
-        items[record.shard_id] = rest[record.n_images :]
+    # Copies of the same images can fill several shards of one id; each of them has every n-th copy.
+    n_alike = Counter(record.shard_id for record in shards)
+    cut = [Shard(_every(n_alike[record.shard_id], items[record.shard_id]), record.parents) for record in shards]
     return Manifest(tuple(rows), tuple(cut), frozenset(unsettled), metadata["n_ignored"])
+
+
+def _every(n: int, items: list[Item]) -> tuple[Item, ...]:
+    return tuple(items if n == 1 else sorted(items, key=lambda item: (item.digest, item.group or ""))[::n])
 
 
 def _text(value: Any) -> Any:

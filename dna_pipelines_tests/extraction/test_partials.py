@@ -10,11 +10,11 @@ from dna_pipelines.errors import NothingToCompare, SourceChanged
 from dna_pipelines.extraction import partials as module
 from dna_pipelines.extraction.calibration import calibrate
 from dna_pipelines.extraction.device_fold import DeviceFold
+from dna_pipelines.extraction.inputs import network_input
 from dna_pipelines.extraction.partials import extract_partials
 from dna_pipelines.extraction.probe import neurons_second
 from dna_pipelines.extraction.registry import load_extractor
 from dna_pipelines.identity import Item, block_of, digest_of
-from dna_pipelines.imaging import decode
 from dna_pipelines.manifests import Shard
 from dna_pipelines_tests import toy
 from dna_pipelines_tests.laws.merging import counts_equal, moments_equal
@@ -83,7 +83,7 @@ def test_a_partial_is_what_a_plain_forward_pass_gives(extractor, ranges):
     [partial] = extract(extractor, ranges, [shard(*places)]).values()
     inputs = np.zeros((8, 3, *[extractor.network.preprocessing.size_px] * 2), np.float32)
     for row, place in enumerate(places):
-        inputs[row] = extractor.network.preprocessing(decode(IMAGES[DIGESTS[place]]))
+        inputs[row] = network_input(IMAGES[DIGESTS[place]], extractor.network.preprocessing)
     outputs = {}
     threads = torch.get_num_threads()
     torch.set_num_threads(1)

@@ -13,8 +13,10 @@ import pytest
 from dna_pipelines.comparison import emd_bins, fd, nfd
 from dna_pipelines.distributions import Binning, Covariance, Layer, Layers, Moments
 from dna_pipelines.distributions.fold import Fold
+from dna_pipelines.imaging import Preprocessing
 
 HERE = Path(__file__).parent
+RESIZED = np.load(HERE / "vdna_0.1.1_resize.npz")
 ARRAYS = np.load(HERE / "vdna_0.1.1_golden.npz")
 SUMMARY = json.loads((HERE / "vdna_0.1.1_golden.json").read_text())
 LAYERS = ("conv", "tokens", "head")
@@ -69,3 +71,10 @@ def test_means_over_all_neurons():
     for n_bins in (50, 1000):
         both = [np.concatenate([folded(side, layer, n_bins)[0].counts for layer in LAYERS]) for side in "ab"]
         assert emd_bins(*both).mean() == pytest.approx(SUMMARY[f"emd_{n_bins}"]["mean_over_neurons"], rel=1e-6)
+
+
+@pytest.mark.parametrize("number", range(3))
+def test_the_reference_preprocessing_is_that_of_the_reference(number):
+    image, levels = RESIZED[f"image_{number}"], RESIZED[f"resized_{number}"]
+    plain = Preprocessing.reference(len(levels), mean=(0, 0, 0), std=(1, 1, 1))
+    np.testing.assert_array_equal(plain(image), (levels / np.float32(255)).transpose(2, 0, 1))

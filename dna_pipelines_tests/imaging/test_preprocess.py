@@ -86,10 +86,72 @@ def test_the_same_pixels_give_the_same_floats_and_are_left_alone(noise, fit):
         {"mean": (0.0, 0.0, 0.0)},
         {"std": (1.0, 1.0, 1.0)},
         {"crop_share": 0.9},
+        {"resized_as": "float32"},
     ],
 )
 def test_whatever_changes_what_a_network_sees_changes_the_key(other):
     assert Preprocessing(**{"size_px": 8, **other}).key() != Preprocessing(8).key()
+
+
+def bicubic(distance):
+    """Keys' kernel with a = -1/2."""
+    x = abs(distance)
+    if x < 1:
+        return 1.5 * x**3 - 2.5 * x**2 + 1
+    return -0.5 * x**3 + 2.5 * x**2 - 4 * x + 2 if x < 2 else 0.0
+
+
+def bilinear(distance):
+    return max(0.0, 1 - abs(distance))
+
+
+def slow_weights(n_in, n_out, kernel, reach):
+    """Row i: what output i takes of every input. The kernel is as wide as an output pixel, or as an input pixel."""
+    scale = n_in / n_out
+    stretch = max(scale, 1.0)
+    weights = np.zeros((n_out, n_in))
+    for i in range(n_out):
+        for j in range(n_in):
+            distance = (j + 0.5) - (i + 0.5) * scale
+            if abs(distance) < reach * stretch:
+                weights[i, j] = kernel(distance / stretch)
+    return weights / weights.sum(axis=1, keepdims=True)
+
+
+@pytest.mark.parametrize(("interpolation", "kernel", "reach"), [("bicubic", bicubic, 2), ("bilinear", bilinear, 1)])
+@pytest.mark.parametrize("size", [(40, 31), (9, 50), (5, 7)])
+def test_resizing_in_floats_is_the_sum_of_kernels(noise, interpolation, kernel, reach, size):
+    image = noise(*size)
+    rows, columns = (slow_weights(edge, 16, kernel, reach) for edge in size)
+    expected = np.clip(np.einsum("yr,rkc,xk->cyx", rows, image.astype(float), columns), 0, 255) / 255
+    found = Preprocessing(16, interpolation=interpolation, resized_as="float32", **PLAIN)(image)
+    np.testing.assert_allclose(found, expected, atol=2e-5)
+
+
+def test_resizing_in_floats_keeps_what_whole_levels_lose():
+    """A ramp from one level to the next."""
+    image = np.repeat(np.array([[10] * 8 + [11] * 8], np.uint8), 16, axis=0)[..., None].repeat(3, axis=2)
+    floats = Preprocessing(4, interpolation="bilinear", resized_as="float32", **PLAIN)(image) * 255
+    levels = Preprocessing(4, interpolation="bilinear", **PLAIN)(image) * 255
+    np.testing.assert_allclose(levels, np.rint(levels), atol=1e-4)
+    assert np.abs(floats - np.rint(floats)).max() > 0.05
+
+
+def test_the_reference_preprocessing_squashes_in_floats():
+    assert Preprocessing.reference() == Preprocessing(224, "squash", "bicubic", resized_as="float32")
+
+
+def test_resizing_of_ones_own_is_asked_for_whole_levels_only(noise):
+    asked = []
+
+    def resize(rgb, width, height, interpolation):
+        asked.append((rgb.shape, width, height, interpolation))
+        return np.full((height, width, 3), 51, np.uint8)
+
+    np.testing.assert_allclose(Preprocessing(8, "crop", "bilinear", **PLAIN)(noise(16, 32), resize), 0.2)
+    assert asked == [((16, 32, 3), 16, 8, "bilinear")]
+    Preprocessing(8, resized_as="float32")(noise(), resize)
+    assert len(asked) == 1
 
 
 def test_a_long_thin_image_is_cropped_without_memory_for_all_of_it():

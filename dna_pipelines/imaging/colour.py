@@ -1,0 +1,79 @@
+"""From any mode to 8-bit RGB: deep grey is scaled, transparency is composited on white.
+
+Colour of 16 bits a channel needs no rule here: Pillow opens it with the upper byte of each value.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from dna_pipelines.errors import Unreadable
+
+_DEEP = ("I;16", "I;16L", "I;16B", "I;16N", "I", "F")
+_TO_RGB = ("1", "L", "P", "RGB", "RGBX", "CMYK", "YCbCr", "HSV")
+_BITS, _WHITE_IS_ZERO, _SAMPLE_FORMAT = 258, 262, 339
+_PLACE_OF_DEPTH = 24
+"""Of the byte in a PNG file that says how many bits a value has."""
+
+
+def to_rgb(image: Image.Image, data: bytes) -> NDArray[np.uint8]:
+    """The pixels of a loaded image, of shape (height, width, 3); `data` is its file.
+
+    Raises:
+        Unreadable: for floats that are no numbers, and for modes without a rule.
+    """
+    if image.mode in _DEEP:
+        return np.repeat(_grey(image)[:, :, None], 3, axis=2)
+    if image.has_transparency_data:
+        _mend_transparent_colour(image, data)
+        layered = image.convert("RGBA")
+        white = Image.new("RGB", layered.size, (255, 255, 255))
+        white.paste(layered, mask=layered.getchannel("A"))
+        return np.asarray(white)
+    if image.mode not in _TO_RGB:
+        raise Unreadable("unsupported", f"{image.format} of mode {image.mode}, for which there is no rule")
+    return np.asarray(image.convert("RGB"))
+
+
+def _mend_transparent_colour(image: Image.Image, data: bytes) -> None:
+    """A PNG names its transparent colour in its own depth, and Pillow compares it with levels of 8 bits."""
+    colour = image.info.get("transparency")
+    if image.format != "PNG":
+        return
+    depth = data[_PLACE_OF_DEPTH]
+    if isinstance(colour, int) and image.mode == "L" and depth < 8:
+        image.info["transparency"] = colour * 255 // (2**depth - 1)
+    elif isinstance(colour, tuple) and depth == 16:
+        image.info["transparency"] = tuple(value >> 8 for value in colour)
+
+
+def _grey(image: Image.Image) -> NDArray[np.uint8]:
+    """Grey of more than 8 bits as levels: integers by the range of their type, others by their values.
+
+    Whole numbers up to the greatest of their depth (16 bits where none is told) span it; larger or
+    negative ones, and floats outside [0, 1], span what lies between the least and the greatest.
+    """
+    tags = getattr(image, "tag_v2", {})
+    bits = tags.get(_BITS, (16,))[0]
+    values = np.asarray(image)
+    if bits == 32 and image.mode == "I" and tags.get(_SAMPLE_FORMAT, (1,))[0] == 1:
+        # Pillow's integers are signed, whatever the file says.
+        values = values.view(np.uint32)
+    low, high = float(values.min()), float(values.max())
+    if not (np.isfinite(low) and np.isfinite(high)):
+        raise Unreadable("corrupt", "floating-point pixels that are NaN or infinite")
+    full = 1.0 if image.mode == "F" else float(2 ** min(bits, 16) - 1)
+    if low >= 0.0 and high <= full:
+        low, high = 0.0, full
+    factor = 255.0 / (high - low) if high > low else 1.0
+    grey = np.empty(values.shape, np.uint8)
+    # Row by row, because in float64 an image of the largest size would be 1.4 GB.
+    for row, line in enumerate(values):
+        grey[row] = np.rint((line.astype(np.float64) - low) * factor)
+    if tags.get(_WHITE_IS_ZERO) == 0:
+        np.subtract(255, grey, out=grey)
+    if isinstance(transparent := image.info.get("transparency"), int):
+        grey[values == transparent] = 255
+    return grey

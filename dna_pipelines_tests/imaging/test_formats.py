@@ -1,0 +1,428 @@
+"""Unusual layouts, pixel by pixel, in files that were put together byte by byte."""
+
+import io
+import resource
+import struct
+import sys
+import time
+import zlib
+from concurrent.futures import ThreadPoolExecutor
+from functools import lru_cache
+
+import numpy as np
+import pytest
+from PIL import Image, ImageCms
+
+from dna_pipelines.errors import Unreadable
+from dna_pipelines.imaging import decode, decode_with_info
+from dna_pipelines_tests.imaging.crafting import (
+    BLACK_IS_ZERO,
+    CIELAB,
+    COLOUR,
+    COLOUR_ALPHA,
+    FLOAT,
+    GREY,
+    GREY_ALPHA,
+    RGB,
+    SEPARATED,
+    SIGNED,
+    UNSIGNED,
+    WHITE_IS_ZERO,
+    chunk,
+    png,
+    tiff,
+)
+
+WHITE = (255, 255, 255)
+DEEP = np.array([0, 255, 256, 1000, 32768, 65535], np.uint16)
+
+
+def refused(data):
+    with pytest.raises(Unreadable) as caught:
+        decode(data)
+    return caught.value.reason
+
+
+def greys(levels):
+    return np.repeat(np.asarray(levels, np.uint8)[None, :, None], 3, axis=2)
+
+
+# Colour of 16 bits: the upper byte.
+
+
+@pytest.mark.parametrize(("order", "big"), [("<", False), (">", False), ("<", True)])
+def test_16_bit_colour_gives_the_upper_bytes(order, big):
+    values = DEEP.reshape(1, 2, 3)
+    np.testing.assert_array_equal(decode(tiff(values, RGB, 16, order=order, big=big)), values >> 8)
+    np.testing.assert_array_equal(decode(png(values, COLOUR, 16)), values >> 8)
+
+
+def on_white(levels, alpha):
+    return np.rint(255 + (levels.astype(float) - 255) * (alpha / 255))
+
+
+def test_16_bit_colour_with_alpha_is_composited():
+    values = np.random.default_rng(0).integers(0, 65536, (9, 11, 4), np.uint16)
+    expected = on_white(values[..., :3] >> 8, values[..., 3:] >> 8)
+    np.testing.assert_array_equal(decode(png(values, COLOUR_ALPHA, 16)), expected)
+    np.testing.assert_array_equal(decode(tiff(values, RGB, 16, extra=2)), expected)
+
+
+def test_16_bit_grey_with_alpha_is_composited():
+    values = np.random.default_rng(0).integers(0, 65536, (9, 11, 2), np.uint16)
+    found = decode(png(values, GREY_ALPHA, 16))
+    np.testing.assert_array_equal(found, on_white(values[..., :1] >> 8, values[..., 1:] >> 8).repeat(3, axis=2))
+
+
+# Transparency.
+
+
+def test_compositing_rounds_to_the_nearest_level_for_every_level_and_alpha(encoded):
+    levels, alpha = np.meshgrid(np.arange(256, dtype=np.uint8), np.arange(256, dtype=np.uint8))
+    pixels = np.stack([levels, levels, levels, alpha], axis=2)
+    expected = on_white(levels, alpha)
+    np.testing.assert_array_equal(decode(encoded(pixels))[..., 0], expected)
+    np.testing.assert_array_equal(decode(encoded(Image.fromarray(pixels).convert("LA")))[..., 0], expected)
+
+
+@pytest.mark.parametrize("depth", [1, 2, 4, 8, 16])
+def test_the_transparent_grey_of_a_png_is_white_at_every_depth(depth):
+    full = 2**depth - 1
+    values = np.array([[[0], [1], [full]]])
+    levels = [0, round(255 / full), 255]
+    np.testing.assert_array_equal(decode(png(values, GREY, depth)), greys(levels))
+    clear = chunk(b"tRNS", struct.pack(">H", 1))
+    levels[1] = 255
+    np.testing.assert_array_equal(decode(png(values, GREY, depth, before=clear)), greys(levels))
+
+
+def test_the_transparent_colour_of_a_png_is_white():
+    clear = chunk(b"tRNS", struct.pack(">HHH", 1, 2, 3))
+    values = np.array([[(1, 2, 3), (1, 2, 4)]])
+    np.testing.assert_array_equal(decode(png(values, COLOUR, 8, before=clear)), [[WHITE, (1, 2, 4)]])
+    deep = chunk(b"tRNS", struct.pack(">HHH", 0x1FF, 0x2FF, 0x3FF))
+    np.testing.assert_array_equal(decode(png(values << 8, COLOUR, 16, before=deep)), [[WHITE, (1, 2, 4)]])
+
+
+def test_a_palette_with_shades_of_transparency(encoded):
+    image = Image.new("P", (3, 1))
+    image.putpalette([255, 0, 0, 0, 0, 255, 9, 9, 9])
+    image.putdata([0, 1, 2])
+    data = encoded(image, transparency=bytes([255, 51, 0]))
+    np.testing.assert_array_equal(decode(data), [[(255, 0, 0), (204, 204, 255), WHITE]])
+
+
+def test_a_palette_with_alpha_channel(encoded):
+    image = Image.new("PA", (2, 1))
+    image.putpalette([255, 0, 0, 0, 0, 255])
+    image.putdata([(0, 255), (1, 0)])
+    np.testing.assert_array_equal(decode(encoded(image, "tiff")), [[(255, 0, 0), WHITE]])
+
+
+def test_colours_multiplied_with_their_alpha_beforehand_are_not_multiplied_again():
+    """A half transparent red is stored as a half red."""
+    values = np.array([[(128, 0, 0, 128), (0, 0, 0, 0)]], np.uint8)
+    associated, separate = decode(tiff(values, RGB, 8, extra=1)), decode(tiff(values, RGB, 8, extra=2))
+    np.testing.assert_array_equal(associated, [[(255, 127, 127), WHITE]])
+    np.testing.assert_array_equal(separate, [[(191, 127, 127), WHITE]])
+
+
+def test_a_fourth_channel_that_is_no_alpha_is_left_out():
+    values = np.array([[(10, 20, 30, 0)]], np.uint8)
+    np.testing.assert_array_equal(decode(tiff(values, RGB, 8, extra=0)), [[(10, 20, 30)]])
+
+
+# Grey.
+
+
+@pytest.mark.parametrize("order", "<>")
+def test_16_bit_grey_of_a_tiff_is_scaled(order):
+    found = decode(tiff(DEEP[None, :, None], BLACK_IS_ZERO, 16, order=order))
+    np.testing.assert_array_equal(found, greys(np.rint(DEEP / 257)))
+
+
+def test_12_bit_grey_spans_12_bits():
+    packed = np.frombuffer(b"\x00\x0f\xff\x80\x00\x00", np.uint8)
+    data = bytearray(tiff(packed[None, :, None], BLACK_IS_ZERO, 12))
+    width = data.index(struct.pack("<HHI", 256, 4, 1)) + 8
+    data[width : width + 4] = struct.pack("<I", 4)
+    np.testing.assert_array_equal(decode(bytes(data)), greys(np.rint(np.array([0, 4095, 2048, 0]) * 255 / 4095)))
+
+
+@pytest.mark.parametrize(("bits", "kind"), [(8, np.uint8), (16, np.uint16)])
+def test_white_is_zero_is_turned_around(bits, kind):
+    full = 2**bits - 1
+    found = decode(tiff(np.array([[[0], [full // 5], [full]]], kind), WHITE_IS_ZERO, bits))
+    np.testing.assert_array_equal(found, greys([255, 204, 0]))
+
+
+def test_negative_integers_span_their_own_range():
+    values = np.array([[[-100], [0], [300]]], np.int16)
+    np.testing.assert_array_equal(decode(tiff(values, BLACK_IS_ZERO, 16, sample=SIGNED)), greys([0, 64, 255]))
+
+
+def test_unsigned_32_bit_integers_do_not_become_negative():
+    values = np.array([[[0], [2**31], [2**32 - 1]]], np.uint32)
+    np.testing.assert_array_equal(decode(tiff(values, BLACK_IS_ZERO, 32, sample=UNSIGNED)), greys([0, 128, 255]))
+
+
+def test_small_32_bit_integers_are_those_of_16_bits():
+    values = np.array([[[0], [257 * 77]]], np.uint32)
+    np.testing.assert_array_equal(decode(tiff(values, BLACK_IS_ZERO, 32)), greys([0, 77]))
+
+
+@pytest.mark.parametrize("order", "<>")
+def test_floats_of_a_tiff(order):
+    values = np.array([[[0.0], [0.2], [1.0]]], np.float32)
+    np.testing.assert_array_equal(
+        decode(tiff(values, BLACK_IS_ZERO, 32, sample=FLOAT, order=order)), greys([0, 51, 255])
+    )
+
+
+def test_a_constant_deep_image_has_no_range_to_divide_by():
+    values = np.full((2, 2, 1), -7.0, np.float32)
+    np.testing.assert_array_equal(decode(tiff(values, BLACK_IS_ZERO, 32, sample=FLOAT)), np.zeros((2, 2, 3)))
+
+
+def test_a_pnm_of_many_levels_is_scaled():
+    np.testing.assert_array_equal(decode(b"P2 3 1 1023 0 341 1023"), greys([0, 85, 255]))
+    np.testing.assert_array_equal(decode(b"P5 2 1 65535 " + struct.pack(">HH", 257 * 9, 65535)), greys([9, 255]))
+
+
+def test_floats_of_a_pfm_are_read_in_its_own_byte_order_and_from_the_bottom():
+    for scale, order in ((b"-1.0", "<"), (b"1.0", ">")):
+        found = decode(b"Pf\n1 2\n" + scale + b"\n" + struct.pack(f"{order}ff", 0.2, 1.0))
+        np.testing.assert_array_equal(found[:, 0, 0], [255, 51])
+
+
+def test_16_bit_grey_of_a_jpeg_2000_is_scaled(encoded):
+    grey = np.linspace(0, 65535, 1024).reshape(32, 32).astype(np.uint16)
+    np.testing.assert_array_equal(decode(encoded(grey, "jpeg2000"))[..., 0], np.rint(grey / 257))
+
+
+# Other colours.
+
+
+@pytest.mark.parametrize(("inks", "colour"), [((255, 0, 0, 0), (0, 255, 255)), ((0, 0, 0, 255), (0, 0, 0))])
+def test_cmyk_of_a_tiff(inks, colour):
+    np.testing.assert_array_equal(decode(tiff(np.array([[inks]], np.uint8), SEPARATED, 8)), [[colour]])
+
+
+def test_ycbcr_of_a_tiff(encoded):
+    image = Image.new("YCbCr", (2, 2), (128, 128, 128))
+    np.testing.assert_array_equal(decode(encoded(image, "tiff")), np.full((2, 2, 3), 128))
+
+
+@pytest.mark.parametrize("kind", ["jpeg", "png", "tiff", "webp"])
+def test_a_colour_profile_changes_nothing_even_a_broken_one(encoded, noise, kind):
+    profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("XYZ")).tobytes()
+    plain = decode(encoded(noise(), kind))
+    for held in (profile, b"no profile at all"):
+        np.testing.assert_array_equal(decode(encoded(noise(), kind, icc_profile=held)), plain)
+
+
+# Order of storage.
+
+
+@pytest.mark.parametrize(("kind", "channels"), [(GREY, 1), (COLOUR, 3), (COLOUR_ALPHA, 4)])
+@pytest.mark.parametrize("depth", [8, 16])
+@pytest.mark.parametrize("size", [(1, 1), (3, 5), (17, 9)])
+def test_an_interlaced_png_is_that_png(kind, channels, depth, size):
+    values = np.random.default_rng(1).integers(0, 2**depth, (*size, channels))
+    np.testing.assert_array_equal(decode(png(values, kind, depth, interlaced=True)), decode(png(values, kind, depth)))
+
+
+SIDES = {
+    1: ("top", "left"), 2: ("top", "right"), 3: ("bottom", "right"), 4: ("bottom", "left"),
+    5: ("left", "top"), 6: ("right", "top"), 7: ("right", "bottom"), 8: ("left", "bottom"),
+}  # fmt: skip
+"""The EXIF standard's words: the visual side of the stored row 0, and that of the stored column 0."""
+
+
+def stood_up(stored, orientation):
+    """Every pixel carried to the place that the standard gives it."""
+    height, width = stored.shape[:2]
+    upright = np.zeros((width, height, 3) if orientation >= 5 else stored.shape, np.uint8)
+    for row in range(height):
+        for column in range(width):
+            place = {}
+            for side, index in zip(SIDES[orientation], (row, column), strict=True):
+                axis = "y" if side in ("top", "bottom") else "x"
+                last = upright.shape[0 if axis == "y" else 1] - 1
+                place[axis] = index if side in ("top", "left") else last - index
+            upright[place["y"], place["x"]] = stored[row, column]
+    return upright
+
+
+@pytest.mark.parametrize("orientation", SIDES)
+@pytest.mark.parametrize("kind", ["png", "tiff", "webp", "jpeg"])
+def test_exif_orientation_is_applied(encoded, noise, kind, orientation):
+    settings = {"webp": {"lossless": True}, "jpeg": {"quality": 95}}.get(kind, {})
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    stored = decode(encoded(noise(3, 5), kind, **settings))
+    found = decode(encoded(noise(3, 5), kind, exif=exif, **settings))
+    np.testing.assert_array_equal(found, stood_up(stored, orientation))
+
+
+def test_the_orientation_of_an_avif_is_applied(encoded):
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    stored = np.zeros((16, 32, 3), np.uint8)
+    stored[:, 16:] = 255
+    found = decode(encoded(stored, "avif", exif=exif, quality=100)).astype(int)
+    assert np.abs(found - stood_up(stored, 6)).max() <= 4
+
+
+@pytest.mark.parametrize("lie", [0, 9, 65535])
+@pytest.mark.parametrize("kind", ["jpeg", "png"])
+def test_an_orientation_without_meaning_is_upright(encoded, noise, kind, lie):
+    exif = Image.Exif()
+    exif[0x0112] = lie
+    np.testing.assert_array_equal(decode(encoded(noise(3, 5), kind, exif=exif)), decode(encoded(noise(3, 5), kind)))
+
+
+@pytest.mark.parametrize("junk", [b"", b"Exif\0\0", b"Exif\0\0II*\0\xff\xff\xff\xff", b"Exif\0\0" + b"\xff" * 40])
+def test_exif_that_cannot_be_read_does_not_spoil_the_pixels(encoded, noise, junk):
+    np.testing.assert_array_equal(decode(encoded(noise(3, 5), "jpeg", exif=junk)), decode(encoded(noise(3, 5), "jpeg")))
+
+
+@pytest.mark.parametrize("kind", ["avif", "webp", "png", "gif", "mpo", "tiff"])
+def test_the_first_of_several_pictures_is_taken(encoded, kind):
+    colours = [(255, 0, 0), (0, 0, 255)]
+    first, second = (Image.new("RGB", (16, 16), colour) for colour in colours)
+    found = decode(encoded(first, kind, save_all=True, append_images=[second])).astype(int)
+    assert np.abs(found - colours[0]).max() <= 4
+
+
+# Refusals.
+
+
+@pytest.mark.parametrize(
+    ("kind", "settings"),
+    [
+        ("tiff", {}), ("tiff", {"compression": "tiff_lzw"}), ("tiff", {"compression": "tiff_deflate"}),
+        ("tga", {}), ("tga", {"compression": "tga_rle"}), ("jpeg2000", {}), ("jpeg2000", {"irreversible": True}),
+        ("avif", {}), ("webp", {"lossless": True}), ("png", {"compress_level": 0}),
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("share", [0.4, 0.95])
+def test_what_is_cut_off_is_refused_in_every_format(encoded, noise, kind, settings, share):
+    data = encoded(noise(120, 120), kind, **settings)
+    assert refused(data[: int(len(data) * share)]) in {"truncated", "corrupt"}
+
+
+def test_a_png_with_a_flipped_bit_is_refused_wherever_it_is(encoded, noise):
+    """It has checksums; level 0 stores the pixels as they are, so nothing else would notice."""
+    data = encoded(noise(), "png", compress_level=0)
+    start = data.index(b"IDAT") + 4
+    for place in range(start, len(data) - 16, 29):
+        assert refused(data[:place] + bytes([data[place] ^ 1]) + data[place + 1 :]) == "corrupt"
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        tiff(np.zeros((1, 2, 1)), BLACK_IS_ZERO, 64, sample=FLOAT),
+        tiff(np.zeros((1, 2, 3), np.float32), RGB, 32, sample=FLOAT),
+        tiff(np.zeros((1, 2, 2), np.uint16), BLACK_IS_ZERO, 16, extra=2),
+        tiff(np.zeros((1, 2, 3), np.uint8), CIELAB, 8),
+        tiff(np.zeros((1, 2, 3), np.uint8), RGB, 8, big=True, order=">"),
+        b"\0\0\0\x18ftypheic" + bytes(100),
+        b"\xff\x0a" + bytes(100),
+        b"8BPS\0\1" + bytes(100),
+    ],
+    ids=[
+        "float64",
+        "float RGB",
+        "16-bit grey with alpha",
+        "CIELAB",
+        "big-endian BigTIFF",
+        "HEIC",
+        "JPEG XL",
+        "Photoshop",
+    ],
+)
+def test_a_sound_file_of_a_kind_without_a_rule_is_unsupported(data):
+    assert refused(data) == "unsupported"
+
+
+@pytest.mark.parametrize(
+    "start", [b"\x89PNG\r\n\x1a\n", b"II*\0", b"GIF89a", b"RIFF\0\0\0\0WEBP", b"\0\0\0\x1cftypavif"]
+)
+def test_a_known_beginning_with_nonsense_behind_it_is_no_other_kind_of_file(start):
+    assert refused(start + b"nonsense" * 20) in {"corrupt", "truncated"}
+
+
+@lru_cache(maxsize=1)
+def endless():
+    return zlib.compress(bytes(150_000_000))
+
+
+def inflating(kind):
+    """A PNG with a text of 150 MB, in 150 kB."""
+    text = endless()
+    held = {b"zTXt": b"note\0\0" + text, b"iTXt": b"note\0\1\0\0\0" + text, b"iCCP": b"profile\0\0" + text}[kind]
+    return png(np.full((4, 4, 3), 9), COLOUR, 8, before=chunk(kind, held))
+
+
+@pytest.mark.parametrize("kind", [b"zTXt", b"iTXt", b"iCCP"])
+def test_text_that_inflates_without_end_is_not_inflated(kind):
+    data = inflating(kind)
+    before_kb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    assert refused(data) == "too large"
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before_kb < 100_000
+
+
+def webp_that_says(width, height):
+    canvas = struct.pack("<I", 0x02) + (width - 1).to_bytes(3, "little") + (height - 1).to_bytes(3, "little")
+    frame = b"ANIM" + struct.pack("<I", 6) + bytes(6)
+    body = b"WEBP" + b"VP8X" + struct.pack("<I", len(canvas)) + canvas + frame
+    return b"RIFF" + struct.pack("<I", len(body)) + body
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        png(np.zeros((1, 1, 1)), GREY, 8).replace(
+            chunk(b"IHDR", struct.pack(">IIBBBBB", 1, 1, 8, 0, 0, 0, 0)),
+            chunk(b"IHDR", struct.pack(">IIBBBBB", 100_000, 100_000, 8, 0, 0, 0, 0)),
+        ),
+        tiff(np.zeros((1, 1, 1), np.uint8), BLACK_IS_ZERO, 8, more={256: [100_000], 257: [100_000], 278: [100_000]}),
+        b"P6 100000 100000 255 " + bytes(10),
+        webp_that_says(16_383, 16_383),
+    ],
+    ids=["png", "tiff", "ppm", "webp"],
+)
+def test_a_bomb_is_refused_by_its_header(data):
+    before_kb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    assert refused(data) in {"too large", "corrupt"}
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before_kb < 100_000
+
+
+@pytest.mark.parametrize(("limit", "at_once"), [(10**9, {2, 3, 4}), (10, {1})])
+def test_large_images_are_decoded_one_at_a_time(encoded, noise, monkeypatch, limit, at_once):
+    inside, most = [], []
+
+    def slow(image, data):
+        inside.append(1)
+        most.append(len(inside))
+        time.sleep(0.05)
+        inside.pop()
+        return to_rgb(image, data)
+
+    # The package's `decode` is the function.
+    module = sys.modules[decode.__module__]
+    to_rgb = module.to_rgb
+    monkeypatch.setattr(module, "to_rgb", slow)
+    monkeypatch.setattr(module, "LARGE_PIXELS", limit)
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(decode, [encoded(noise())] * 4))
+    assert max(most) in at_once
+
+
+def test_the_header_of_what_is_read_is_told(noise):
+    buffer = io.BytesIO()
+    Image.fromarray(noise(9, 4)).save(buffer, "mpo", save_all=True, append_images=[Image.fromarray(noise(9, 4))])
+    _, info = decode_with_info(buffer.getvalue())
+    assert (info.width_px, info.height_px, info.format, info.mode) == (4, 9, "MPO", "RGB")
