@@ -17,6 +17,7 @@ from torch import nn
 
 from dna_pipelines.errors import ExtractorError
 from dna_pipelines.extraction.extractor import Network
+from dna_pipelines.extraction.vit import Block
 from dna_pipelines.imaging import Preprocessing
 
 
@@ -56,7 +57,7 @@ class SeededVit(nn.Module):
         self.patches = nn.Conv2d(3, width, patch, stride=patch)
         self.cls = nn.Parameter(torch.zeros(1, 1, width))
         self.positions = nn.Parameter(torch.zeros(1, (size // patch) ** 2 + 1, width))
-        self.blocks = nn.ModuleList(_Block(width) for _ in range(depth))
+        self.blocks = nn.ModuleList(Block(width, 4, 2 * width) for _ in range(depth))
         self.norm = nn.LayerNorm(width)
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
@@ -67,23 +68,6 @@ class SeededVit(nn.Module):
             tokens = block(tokens)
         normed: torch.Tensor = self.norm(tokens)
         return normed
-
-
-class _Block(nn.Module):
-    def __init__(self, width: int, heads: int = 4) -> None:
-        super().__init__()
-        self.heads = heads
-        self.norm1, self.norm2 = nn.LayerNorm(width), nn.LayerNorm(width)
-        self.qkv, self.proj = nn.Linear(width, 3 * width), nn.Linear(width, width)
-        self.mlp = nn.Sequential(nn.Linear(width, 2 * width), nn.GELU(), nn.Linear(2 * width, width))
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        n, tokens, width = x.shape
-        q, k, v = self.qkv(self.norm1(x)).view(n, tokens, 3, self.heads, -1).permute(2, 0, 3, 1, 4)
-        mixed = nn.functional.scaled_dot_product_attention(q, k, v).transpose(1, 2).reshape(n, tokens, width)
-        x = x + self.proj(mixed)
-        out: torch.Tensor = x + self.mlp(self.norm2(x))
-        return out
 
 
 _MODULES: dict[str, type[nn.Module]] = {"seeded_cnn": SeededCnn, "seeded_vit": SeededVit}

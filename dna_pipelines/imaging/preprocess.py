@@ -24,8 +24,8 @@ _FILTERS = {
 class Preprocessing:
     """One specification for all networks; part of the comparability key.
 
-    `squash` resizes to a square whatever the aspect ratio; `crop` resizes the short edge to
-    `round(size / crop_share)` and cuts the centre. Values are scaled to [0, 1], then normalised
+    `squash` resizes to a square whatever the aspect ratio, `crop` resizes the short edge; that edge is
+    `round(size / crop_share)`, and the centre is cut out of the result. Values are scaled to [0, 1], then normalised
     as (x - mean) / std per channel.
     """
 
@@ -49,22 +49,23 @@ class Preprocessing:
         return {**asdict(self), "mean": list(self.mean), "std": list(self.std), "rules": 1}
 
     def _squash(self, image: Image.Image) -> Image.Image:
-        return image.resize((self.size_px, self.size_px), _FILTERS[self.interpolation])
+        edge = round(self.size_px / self.crop_share)
+        return self._centre(image.resize((edge, edge), _FILTERS[self.interpolation]))
 
     def _crop(self, image: Image.Image) -> Image.Image:
         short = round(self.size_px / self.crop_share)
-        scale = short / min(image.size)
-        width, height = (max(self.size_px, round(edge * scale)) for edge in image.size)
-        if max(width, height) > _LONGEST * self.size_px:
-            image, width, height = self._shorten(image, scale)
-        image = image.resize((width, height), _FILTERS[self.interpolation])
-        left, top = (width - self.size_px) // 2, (height - self.size_px) // 2
+        if max(image.size) * short > _LONGEST * self.size_px * min(image.size):
+            image = self._shorten(image, short / min(image.size))
+        # The long edge is cut off, not rounded, as torchvision and transformers do.
+        width, height = (edge * short // min(image.size) for edge in image.size)
+        return self._centre(image.resize((width, height), _FILTERS[self.interpolation]))
+
+    def _centre(self, image: Image.Image) -> Image.Image:
+        left, top = ((edge - self.size_px) // 2 for edge in image.size)
         return image.crop((left, top, left + self.size_px, top + self.size_px))
 
-    def _shorten(self, image: Image.Image, scale: float) -> tuple[Image.Image, int, int]:
+    def _shorten(self, image: Image.Image, scale: float) -> Image.Image:
         """The middle of a very long image, wide enough that its ends are far from what is kept."""
         kept = [min(edge, max(1, round(_LONGEST * self.size_px / scale))) for edge in image.size]
         left, top = ((edge - part) // 2 for edge, part in zip(image.size, kept, strict=True))
-        image = image.crop((left, top, left + kept[0], top + kept[1]))
-        width, height = (max(self.size_px, round(edge * scale)) for edge in image.size)
-        return image, width, height
+        return image.crop((left, top, left + kept[0], top + kept[1]))
