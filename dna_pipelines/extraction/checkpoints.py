@@ -31,16 +31,14 @@ def read_state(path: Path) -> State:
         ExtractorError: when it is damaged, or holds anything else.
     """
     try:
-        found = load_file(path) if path.suffix == ".safetensors" else torch.load(path, "cpu", weights_only=True)
-    except (pickle.UnpicklingError, RuntimeError) as error:
         if _is_torchscript(path):
             raise ExtractorError(
                 f"{path} is a TorchScript archive, which can run code, and is not loaded; "
                 "take the same weights as safetensors"
-            ) from error
+            )
+        found = load_file(path) if path.suffix == ".safetensors" else torch.load(path, "cpu", weights_only=True)
+    except (SafetensorError, pickle.UnpicklingError, RuntimeError, OSError, EOFError, ValueError) as error:
         raise ExtractorError(f"{path} cannot be read as weights: {str(error).splitlines()[0]}") from error
-    except (SafetensorError, OSError, EOFError, ValueError) as error:
-        raise ExtractorError(f"{path} cannot be read as weights: {error}") from error
     for wrapper in _WRAPPERS:
         if isinstance(found, Mapping) and isinstance(found.get(wrapper), Mapping):
             found = found[wrapper]
@@ -97,4 +95,4 @@ def _is_torchscript(path: Path) -> bool:
     if not zipfile.is_zipfile(path):
         return False
     with zipfile.ZipFile(path) as archive:
-        return any(name.endswith("constants.pkl") or "/code/" in name for name in archive.namelist())
+        return any(name.endswith("constants.pkl") for name in archive.namelist())

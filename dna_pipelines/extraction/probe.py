@@ -205,5 +205,6 @@ def _require_independent_rows(extractor: Extractor) -> None:
     if moved:
         raise ExtractorError(
             f"{extractor.network.label}: what an image gives depends on its batch (in {', '.join(moved)}); "
-            "a frozen network in evaluation mode must treat every image alone"
+            "a frozen network in evaluation mode must treat every image alone. If it does, and only last bits move, "
+            "another batch_size helps: a multiple of 8"
         )
