@@ -7,17 +7,16 @@ default, `seeded_vit` shows that networks of tokens work. Their weights are file
 
 from __future__ import annotations
 
-import hashlib
-from importlib.resources import as_file, files
 from pathlib import Path
 
 import torch
 from safetensors.torch import load_file, save_file
 from torch import nn
 
-from dna_pipelines.errors import ExtractorError
+from dna_pipelines.extraction.catalogue import KNOWN
 from dna_pipelines.extraction.extractor import Network
 from dna_pipelines.extraction.vit import Block
+from dna_pipelines.extraction.weights import built_in_weights, digest_of_files
 from dna_pipelines.imaging import Preprocessing
 
 
@@ -87,13 +86,10 @@ def seeded_vit() -> Network:
 
 def _network(name: str, preprocessing: Preprocessing, taps: tuple[str, ...]) -> Network:
     module = _MODULES[name]()
-    with as_file(files("dna_pipelines.extraction") / "weights" / f"{name}.safetensors") as path:
-        if not path.exists():
-            raise ExtractorError(f"the weights of {name} are missing from this installation ({path}); install it again")
-        digest = hashlib.sha256(path.read_bytes()).hexdigest()
-        module.load_state_dict(load_file(path))
-    summary = (globals()[name].__doc__ or "").strip()
-    return Network(name, module, preprocessing, taps, digest, f"{name}/1", "Apache-2.0 (no training data)", summary)
+    path, known = built_in_weights(name), KNOWN[name]
+    module.load_state_dict(load_file(path))
+    digest = digest_of_files([path])
+    return Network(name, module, preprocessing, taps, digest, f"{name}/1", known.licence, known.summary)
 
 
 def write_weights(folder: Path, seed: int = 20_230_621) -> None:

@@ -11,6 +11,7 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from importlib.resources import files
 from pathlib import Path
 
 from dna_pipelines.errors import ExtractorError
@@ -62,6 +63,18 @@ def present(published: Published, root: Path) -> Path | None:
     return fetched if fetched.is_file() else None
 
 
+def built_in_weights(name: str) -> Path:
+    """The weights that came with the package.
+
+    Raises:
+        ExtractorError: when the installation lacks them.
+    """
+    path = Path(str(files("dna_pipelines.extraction"))) / "weights" / f"{name}.safetensors"
+    if not path.is_file():
+        raise ExtractorError(f"the weights of {name} are missing from this installation ({path}); install it again")
+    return path
+
+
 def required(published: Published, root: Path) -> Path:
     """The file of weights, fetched from the Hugging Face hub if it is published there.
 
@@ -92,17 +105,17 @@ def where_to_put(published: Published, root: Path) -> str:
     return f"get {published.origin} and put it at {weight_folders(root)[0] / (published.name + suffix)}"
 
 
-def digest_of_files(files: Sequence[Path]) -> str:
+def digest_of_files(paths: Sequence[Path]) -> str:
     """The sha256 of a file of weights; of several, that of their names and digests."""
-    if len(files) == 1:
-        return _digest(files[0], *_state(files[0]))
-    lines = sorted(f"{path.name} {_digest(path, *_state(path))}\n" for path in files)
+    if len(paths) == 1:
+        return _digest(paths[0], *_state(paths[0]))
+    lines = sorted(f"{path.name} {_digest(path, *_state(path))}\n" for path in paths)
     return hashlib.sha256("".join(lines).encode()).hexdigest()
 
 
-def state_of_files(files: Sequence[Path]) -> list[str]:
+def state_of_files(paths: Sequence[Path]) -> list[str]:
     """What changes whenever a file does, without reading it."""
-    return [f"{path.name} {' '.join(map(str, _state(path)))}" for path in files]
+    return [f"{path.name} {' '.join(map(str, _state(path)))}" for path in paths]
 
 
 def _state(path: Path) -> tuple[int, int]:

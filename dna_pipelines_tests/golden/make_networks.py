@@ -72,17 +72,17 @@ def main():
     made = vgg16.models.vgg16()
     shapes = _shapes(made)
     made.load_state_dict(_tensors(shapes))
-    with mock.patch.object(vgg16.models, "vgg16", lambda **_: made):
+    with mock.patch.object(vgg16.models, "vgg16", return_value=made):
         vgg = vgg16.VGG16(padding="zero").eval()
     names = [f"relu_{group}_{index}" for group, n in enumerate((2, 2, 3, 3, 3), 1) for index in range(1, n + 1)]
     found["vgg16"] = _facts(
         shapes, 64, lambda batch: dict(zip(names, map(torch.clone, vgg.fw_relu(batch, 13, False)), strict=True))
     )
 
-    with mock.patch.object(inception_pytorch, "load_state_dict_from_url", lambda *_, **__: _inception_state()):
-        with mock.patch.multiple(inception_pytorch, **patched):
-            shapes = _shapes(inception_pytorch.fid_inception_v3())
-            fid = inception_pytorch.InceptionV3([0, 1, 2, 3], resize_input=False, normalize_input=False).eval()
+    fetched = mock.patch.object(inception_pytorch, "load_state_dict_from_url", side_effect=_inception_state)
+    with fetched, mock.patch.multiple(inception_pytorch, **patched):
+        shapes = _shapes(inception_pytorch.fid_inception_v3())
+        fid = inception_pytorch.InceptionV3([0, 1, 2, 3], resize_input=False, normalize_input=False).eval()
     found["inception"] = _facts(shapes, 107, fid)
 
     text = {"context_length": 4, "vocab_size": 5, "transformer_width": 64, "transformer_heads": 1}
@@ -100,13 +100,10 @@ def _clip_features(tower, batch):
     return {**{f"block_{i}": out.permute(1, 2, 0) for i, out in enumerate(blocks)}, "last_norm": last[:, 0]}
 
 
-def _inception_state():
+def _inception_state(*_, **__):
     import torchvision
-    from vdna.networks import inception_pytorch
 
-    plain = torchvision.models.inception_v3(num_classes=1008, aux_logits=False, init_weights=False)
-    assert inception_pytorch.FIDInceptionA
-    return _tensors(_shapes(plain))
+    return _tensors(_shapes(torchvision.models.inception_v3(num_classes=1008, aux_logits=False, init_weights=False)))
 
 
 if __name__ == "__main__":
