@@ -1,6 +1,6 @@
 """From other people's descriptions of preprocessing to ours: `preprocessor_config.json`, timm's `pretrained_cfg`.
 
-What our preprocessing cannot do exactly is refused, never approximated. torch is not needed here.
+What our preprocessing cannot do is refused. torch is not needed here.
 """
 
 from __future__ import annotations
@@ -37,7 +37,8 @@ _KINDS = {
     "Beit": _Kind({"height": 224, "width": 224}),
     "Bit": _Kind({"shortest_edge": 224}, crops=True, colours=_CLIP),
     "CLIP": _Kind({"shortest_edge": 224}, crops=True, colours=_CLIP),
-    "ConvNext": _Kind({"shortest_edge": 384}, colours=_IMAGENET),
+    "ConvNext": _Kind({"shortest_edge": 384}),
+    # Resized in fractions of levels there, and to whole levels here: within one level of 8 bits.
     "DINOv3ViT": _Kind({"height": 224, "width": 224}, resample=2, colours=_IMAGENET),
     "Siglip": _Kind({"height": 224, "width": 224}),
 }

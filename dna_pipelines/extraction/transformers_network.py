@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 from torch import nn
 
 from dna_pipelines.errors import ExtractorError
@@ -86,7 +87,7 @@ def _load(folder: ModelFolder, origin: str) -> Any:
                 folder.path, **({} if tower else {"config": config}), **options,
                 use_safetensors=True, dtype=torch.float32, output_loading_info=True,
             )  # fmt: skip
-    except (OSError, ValueError, KeyError, RuntimeError, ImportError) as error:
+    except (OSError, ValueError, KeyError, RuntimeError, ImportError, SafetensorError) as error:
         raise ExtractorError(f"{origin} cannot be loaded by transformers: {error}") from error
     missing = sorted(name for name in said["missing_keys"] if not name.startswith(_MAY_BE_MISSING))
     if missing:
