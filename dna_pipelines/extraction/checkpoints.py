@@ -58,7 +58,7 @@ def load_state(module: nn.Module, state: State, rename: Rename, path: Path) -> N
     given = {name: tensor.float() if tensor.is_floating_point() else tensor for name, tensor in rename(state).items()}
     wanted = module.state_dict()
     # How many batches a normalisation has seen plays no part once it is frozen, and old files lack it.
-    counters = {name: tensor for name, tensor in wanted.items() if name.endswith("num_batches_tracked")}
+    counters = {name: torch.tensor(0) for name in wanted if name.endswith("num_batches_tracked")}
     given = {**counters, **given}
     wrong = [
         *(f"{name} is missing" for name in wanted if name not in given),

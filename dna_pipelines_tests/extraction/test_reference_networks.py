@@ -18,6 +18,7 @@ from dna_pipelines.extraction.checkpoints import load_state, read_state
 from dna_pipelines.extraction.probe import neurons_second, probe_layers
 from dna_pipelines.extraction.published import clip_names, vit_names
 from dna_pipelines.extraction.reference import _PLANS, reference_network, skeleton
+from dna_pipelines.extraction.registry import load_extractor
 from dna_pipelines.extraction.taps import Taps
 from dna_pipelines.extraction.vit import VisionTransformer
 from dna_pipelines_tests.golden.noise import images, published_state, summary
@@ -158,6 +159,15 @@ def test_clip_is_read_in_the_layout_of_transformers_too():
     one, other = clip_names(openai), clip_names(theirs)
     assert one.keys() == other.keys() == skeleton("clip_im_vit_b16").module.state_dict().keys()
     assert all(torch.equal(one[key], other[key]) for key in one)
+
+
+def test_an_old_checkpoint_without_counters_is_probed_and_runs(tmp_path):
+    """The whole way from a file to an extractor: nothing is left without values."""
+    state = {key: value for key, value in checkpoint("dino_resnet50").items() if "num_batches" not in key}
+    put_weights(tmp_path, "dino_resnet50", state, ".safetensors")
+    extractor = load_extractor("dino_resnet50", batch_size=1, root=tmp_path)
+    assert len(extractor.layers) == 16
+    assert all(tensor.device.type == "cpu" for tensor in extractor.network.module.state_dict().values())
 
 
 def test_weights_in_half_precision_become_float32(tmp_path):

@@ -133,6 +133,13 @@ def test_a_classifier_gives_its_backbone(tmp_path):
     assert all(torch.equal(found[name], expected[name]) for name in names)
 
 
+def test_weights_in_half_precision_are_used_in_float32(tmp_path):
+    written = write_family(tmp_path / "net", "dinov2").half()
+    written.save_pretrained(tmp_path / "net")
+    module = find_network("local:net", tmp_path).module
+    assert all(torch.equal(value, written.state_dict()[key].float()) for key, value in module.state_dict().items())
+
+
 def test_two_copies_of_a_network_can_be_compared_whatever_they_are_called(tmp_path):
     write_family(tmp_path / "a", "dinov2")
     shutil.copytree(tmp_path / "a", tmp_path / "b")
