@@ -51,7 +51,7 @@ def probe(network: Network, *, batch_size: int = 32, device: str = "cpu", tokens
 
 
 def probe_layers(network: Network, *, device: str = "cpu", tokens: Tokens = "all") -> Probed:
-    """The layers of a network, from forward passes over two and three images and over larger ones.
+    """The layers of a network, from forward passes over two and three images and over a larger one.
 
     The batch is the axis that grows with the number of images, the neuron the one that stays when the
     image grows. Where that leaves a choice, as in networks of one fixed image size: the axis that is as
@@ -71,7 +71,7 @@ def probe_layers(network: Network, *, device: str = "cpu", tokens: Tokens = "all
     except ExtractorError as error:
         raise ExtractorError(f"{network.label}: {error}") from error
     try:
-        larger: Survey = survey(module, 2, 2 * size, device)
+        larger: Survey = survey(module, 1, 2 * size, device)
     except ExtractorError:
         larger = {}
     axes: list[int] = []

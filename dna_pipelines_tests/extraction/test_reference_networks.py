@@ -161,13 +161,21 @@ def test_clip_is_read_in_the_layout_of_transformers_too():
     assert all(torch.equal(one[key], other[key]) for key in one)
 
 
-def test_an_old_checkpoint_without_counters_is_probed_and_runs(tmp_path):
-    """The whole way from a file to an extractor: nothing is left without values."""
+def test_an_old_checkpoint_without_counters_runs(tmp_path):
     state = {key: value for key, value in checkpoint("dino_resnet50").items() if "num_batches" not in key}
     put_weights(tmp_path, "dino_resnet50", state, ".safetensors")
-    extractor = load_extractor("dino_resnet50", batch_size=1, root=tmp_path)
-    assert len(extractor.layers) == 16
-    assert all(tensor.device.type == "cpu" for tensor in extractor.network.module.state_dict().values())
+    module = reference_network("dino_resnet50", tmp_path).module.eval()
+    assert all(tensor.device.type == "cpu" for tensor in module.state_dict().values())
+    with torch.inference_mode():
+        assert module(torch.from_numpy(images(1, 32))).isfinite().all()
+
+
+@pytest.mark.campaign
+@pytest.mark.parametrize("name", ["dino_resnet50", "dino_vit_base", "inception"])
+def test_a_file_of_weights_becomes_an_extractor(tmp_path, name):
+    put_weights(tmp_path, name, checkpoint(name))
+    extractor = load_extractor(name, batch_size=8, root=tmp_path)
+    assert {layer.name: layer.n_neurons for layer in extractor.layers} == GOLDEN[name]["widths"]
 
 
 def test_weights_in_half_precision_become_float32(tmp_path):
