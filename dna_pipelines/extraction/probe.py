@@ -44,7 +44,7 @@ def probe(network: Network, *, batch_size: int = 32, device: str = "cpu", tokens
         raise ExtractorError(f"{network.label}: device '{device}' was asked for, and torch sees no GPU; use 'cpu'")
     network.module.eval().requires_grad_(False).to(device)
     probed = probe_layers(network, device=device, tokens=tokens)
-    taps = Taps(network.module, network.taps, probed.kept)
+    taps = Taps(network.module, network.taps, kept=probed.kept)
     extractor = Extractor(network, taps, probed.layers, probed.axes, batch_size, device, tokens=tokens)
     _require_independent_rows(extractor)
     return extractor

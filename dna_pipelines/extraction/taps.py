@@ -27,7 +27,7 @@ class Taps:
         kept: for each of them, which tokens (places of the second axis) are passed on; all where None.
     """
 
-    def __init__(self, module: nn.Module, names: Sequence[str], kept: Sequence[slice | None] = ()) -> None:
+    def __init__(self, module: nn.Module, names: Sequence[str], *, kept: Sequence[slice | None] = ()) -> None:
         self._module = module
         self._local = threading.local()
         for index, name in enumerate(names):

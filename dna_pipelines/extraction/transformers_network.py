@@ -9,7 +9,6 @@ from contextlib import contextmanager
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
 from torch import nn
 
 from dna_pipelines.errors import ExtractorError
@@ -87,7 +86,10 @@ def _load(folder: ModelFolder, origin: str) -> Any:
                 folder.path, **({} if tower else {"config": config}), **options,
                 use_safetensors=True, dtype=torch.float32, output_loading_info=True,
             )  # fmt: skip
-    except (OSError, ValueError, KeyError, RuntimeError, ImportError, SafetensorError) as error:
+    except ExtractorError:
+        raise
+    # Files that do not fit fail in as many ways as there are architectures.
+    except Exception as error:
         raise ExtractorError(f"{origin} cannot be loaded by transformers: {error}") from error
     missing = sorted(name for name in said["missing_keys"] if not name.startswith(_MAY_BE_MISSING))
     if missing:

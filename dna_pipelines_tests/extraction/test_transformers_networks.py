@@ -238,6 +238,7 @@ def reconfigured(**settings):
         (lambda folder: (folder / "config.json").write_text("[]"), "no JSON object"),
         (reconfigured(model_type="bert"), "cannot be loaded|its weights lack"),
         (reconfigured(model_type="no-such-network"), "cannot be loaded by transformers"),
+        (reconfigured(num_attention_heads="two"), "cannot be loaded by transformers"),
         (reconfigured(hidden_size=32), "cannot be loaded by transformers|weights lack"),
         (reweighted(lambda state: state.pop("encoder.layer.1.norm1.bias")), r"its weights lack encoder\.layer\.1\.norm1\.bias"),
         (lambda folder: (folder / "model.safetensors").write_bytes(b"no weights"), "cannot be loaded by transformers"),
