@@ -82,7 +82,9 @@ def _outermost_lists(module: nn.Module) -> list[str]:
     found: list[str] = []
     for name, part in module.named_modules():
         inside = any(name.startswith(f"{outer}.") for outer in found)
-        if not inside and _is_list_of_blocks(part, 2):
+        # Some networks embed patches anew before every stage, and keep those embeddings in a list too.
+        embeds = "embed" in name.rpartition(".")[2]
+        if not inside and not embeds and _is_list_of_blocks(part, 2):
             found.append(name)
     return found
 
