@@ -6,6 +6,7 @@ The stamp changes whenever the extractor may have; only then is the network load
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cache
 from importlib.metadata import EntryPoint, PackageNotFoundError, entry_points, version
 from importlib.util import find_spec
 from pathlib import Path
@@ -28,6 +29,7 @@ def extractor_names() -> list[str]:
     return sorted({*KNOWN, *entry_point_extractors()})
 
 
+@cache
 def entry_point_extractors() -> dict[str, EntryPoint]:
     """Extractors of other packages."""
     return {point.name: point for point in entry_points(group=GROUP)}
@@ -35,9 +37,14 @@ def entry_point_extractors() -> dict[str, EntryPoint]:
 
 def extractor_stamp(config: ExtractorConfig) -> str:
     """A hash over versions, settings and the state of what the network is loaded from."""
-    facts = [dna_pipelines.__version__, version("torch"), version("pillow"), version("numpy")]
-    settings = [config.name, config.loads, list(config.layers), config.tokens, config.batch_size, config.device]
-    return stable_hash([*facts, *traces(config.loads, config.root), *settings])
+    facts = [*_versions(), *traces(config.loads, config.root)]
+    facts += [config.loads, *config.layers, config.tokens]
+    return stable_hash([*facts, config.name, config.batch_size, config.device])
+
+
+@cache
+def _versions() -> tuple[str, ...]:
+    return (dna_pipelines.__version__, version("torch"), version("pillow"), version("numpy"))
 
 
 def traces(network: str, root: Path) -> list[str]:
