@@ -1,4 +1,4 @@
-"""Commands about the installation: extractors, doctor, ui."""
+"""Commands about the installation: doctor, ui, replay."""
 
 from __future__ import annotations
 
@@ -6,48 +6,13 @@ import os
 import subprocess
 import sys
 from importlib.util import find_spec
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
 from dna_pipelines.cli.app import FAILED, app, project_of
-from dna_pipelines.cli.look import Json
-from dna_pipelines.cli.terminal import note, out, show_json
+from dna_pipelines.cli.terminal import note, out
 from dna_pipelines.errors import UserError
-
-
-@app.command()
-def extractors(context: typer.Context, json: Json = False) -> None:
-    """List the networks that fingerprints can be made with."""
-    from dna_pipelines.extraction.registry import load_extractor
-    from dna_pipelines.extraction.stamp import extractor_names
-
-    project = project_of(context)
-    used = {extractor.name for extractor in project.config().extractors} if project.file.path.exists() else set()
-    facts: list[dict[str, Any]] = []
-    for name in extractor_names():
-        extractor = load_extractor(name)
-        network = extractor.network
-        facts.append(
-            {
-                "extractor": name,
-                "used_here": name in used,
-                "layers": len(extractor.layers),
-                "neurons": extractor.layers.n_neurons,
-                "input_px": network.preprocessing.size_px,
-                "licence": network.licence,
-                "weights_sha256": network.weights_digest,
-                "summary": network.summary,
-            }
-        )
-    if json:
-        show_json(facts)
-        return
-    for row in facts:
-        used_here = " (used here)" if row["used_here"] else ""
-        out.print(f"[bold]{row['extractor']}[/]{used_here}: {row['summary']}", soft_wrap=True)
-        size = f"{row['layers']} layers, {row['neurons']:,} neurons, input {row['input_px']} x {row['input_px']} px"
-        out.print(f"  {size}; weights {row['weights_sha256'][:12]}, {row['licence']}", markup=False, soft_wrap=True)
 
 
 @app.command()

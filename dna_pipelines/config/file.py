@@ -35,6 +35,11 @@ class DatasetsFile:
         self.path = path
         self._loaded: tuple[tuple[int, int, int], WatchConfig] | None = None
 
+    @property
+    def root(self) -> Path:
+        """The project's folder."""
+        return self.path.parent.parent
+
     def load(self) -> WatchConfig:
         """The file as typed models, parsed again whenever it changed.
 
@@ -59,7 +64,7 @@ class DatasetsFile:
     def _parse(self) -> WatchConfig:
         document = self._document()
         try:
-            config = WatchConfig.model_validate(document)
+            config = WatchConfig.model_validate(document, context={"root": self.root})
         except ValidationError as error:
             lines = [self._explain(document, problem["loc"], problem) for problem in error.errors()]
             raise ConfigError("\n".join(lines)) from error
@@ -196,6 +201,8 @@ class DatasetsFile:
             what = f"unknown key; did you mean '{close[0]}'?" if close else f"unknown key; known are {', '.join(known)}"
         elif problem["type"] == "string_pattern_mismatch":
             what = _NAMES
+            if location[0] == "extractors" and location[-1] == "name":
+                what += f"; say what is loaded beside it: {{name: …, network: '{problem['input']}'}}"
         elif problem["type"] == "tuple_type":
             what = "expected a list, such as [a, b]"
         return f"{self.path}, line {_line(document, location)}: {where}: {what}"

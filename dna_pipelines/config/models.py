@@ -4,10 +4,20 @@ from __future__ import annotations
 
 import math
 import re
-from typing import Annotated, Literal
+from pathlib import Path
+from typing import Annotated, Any, Literal
 
 from fsspec.utils import glob_translate
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PrivateAttr,
+    StringConstraints,
+    field_validator,
+    model_validator,
+)
 
 NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,99}$"
 Name = Annotated[str, StringConstraints(pattern=NAME_PATTERN)]
@@ -122,6 +132,14 @@ class ExtractorConfig(_Strict):
     """One frozen network that fingerprints are made with."""
 
     name: Name
+    """What files, assets and tables call it."""
+    network: str | None = Field(default=None, min_length=1)
+    """What is loaded: a name that `dna extractors` lists, `hf:ORG/REPO[@REVISION]`, `timm:NAME`, `local:FOLDER` or
+    `MODULE:FUNCTION`; the name itself where left out."""
+    layers: tuple[Annotated[str, StringConstraints(min_length=1)], ...] = ()
+    """Modules to tap, or patterns of them (`*` stays between two dots, `**` does not); the network's own by default."""
+    tokens: Literal["all", "cls", "patch"] = "all"
+    """Which tokens of a transformer count."""
     calibrate_on: tuple[Name, ...] = ()
     """Datasets that fix the activation ranges; empty means all that exist at that moment."""
     ranges: str | None = Field(default=None, min_length=1)
@@ -130,6 +148,22 @@ class ExtractorConfig(_Strict):
     """Most images the activation ranges are taken from."""
     batch_size: int = Field(default=32, ge=1, le=4096)
     device: str = "cpu"
+    _root: Path = PrivateAttr(default=Path())
+
+    def model_post_init(self, context: Any) -> None:
+        """Note the project's folder, which whoever reads the file hands over as the validation context."""
+        if context:
+            self._root = Path(context["root"])
+
+    @property
+    def root(self) -> Path:
+        """The project's folder: where relative paths of the network begin."""
+        return self._root
+
+    @property
+    def loads(self) -> str:
+        """The network that is loaded."""
+        return self.network or self.name
 
     @model_validator(mode="after")
     def _ranges_come_from_one_place(self) -> ExtractorConfig:

@@ -1,5 +1,5 @@
 """Frozen networks and the activations they give: the only room that knows torch.
 
-Belongs here: extractors, their registry and fingerprints, layer taps, the activation stream.
+Belongs here: networks by name or place, their registry and fingerprints, layer taps, the activation stream.
 Does not: files of the lake, what is done with partials. Importing the package does not load torch.
 """

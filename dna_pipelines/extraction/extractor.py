@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
+from importlib.metadata import version
+from typing import Any, Literal
 
 import torch
 from torch import nn
@@ -21,7 +22,8 @@ class Network:
     """A frozen network as its author hands it over, before it was probed.
 
     Attributes:
-        name: the one name it is known by.
+        name: what the network is called, whatever the datasets file calls the extractor and wherever its
+            files are: two copies of one network can be compared.
         module: the network; it takes (batch, 3, size, size) float32.
         preprocessing: how an image becomes its input.
         taps: module names whose outputs are the layers, in order.
@@ -30,6 +32,10 @@ class Network:
         licence: of the weights.
         covariance_layers, image_layers: layers with a full covariance, and with one row per image;
             the last one where empty.
+        origin: where it was loaded from, for people; its name where empty.
+        prefix_tokens: how many tokens (class, registers) stand before those of patches; probed where None.
+        patch_px: the edge of a patch, which helps probing where the network takes images of one size only.
+        libraries: installed packages whose versions move last bits, besides torch, Pillow and numpy.
     """
 
     name: str
@@ -42,6 +48,15 @@ class Network:
     summary: str
     covariance_layers: tuple[str, ...] = ()
     image_layers: tuple[str, ...] = ()
+    origin: str = ""
+    prefix_tokens: int | None = None
+    patch_px: int | None = None
+    libraries: tuple[str, ...] = ()
+
+    @property
+    def label(self) -> str:
+        """What messages call it."""
+        return self.origin or self.name
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,16 +73,20 @@ class Extractor:
     batch_size: int = 32
     device: str = "cpu"
     precision: str = field(default="float32")
+    tokens: Literal["all", "cls", "patch"] = "all"
 
     @property
     def covariance_layers(self) -> tuple[str, ...]:
         """Layers that keep a full covariance."""
-        return self.network.covariance_layers or (self.layers.names[-1],)
+        return self._tapped(self.network.covariance_layers)
 
     @property
     def image_layers(self) -> tuple[str, ...]:
         """Layers that keep one row per image."""
-        return self.network.image_layers or (self.layers.names[-1],)
+        return self._tapped(self.network.image_layers)
+
+    def _tapped(self, names: tuple[str, ...]) -> tuple[str, ...]:
+        return tuple(name for name in names if name in self.layers.slices) or (self.layers.names[-1],)
 
     @property
     def parts(self) -> dict[str, Any]:
@@ -79,6 +98,7 @@ class Extractor:
             "preprocessing": self.network.preprocessing.key(),
             "layers": self.layers.key(),
             "precision": self.precision,
+            **({} if self.tokens == "all" else {"tokens": self.tokens}),
         }
 
     @property
@@ -106,6 +126,7 @@ class Extractor:
                 "pillow": PIL.__version__,
                 "numpy": np.__version__,
                 **input_key(self.network.preprocessing),
+                **{name: version(name) for name in self.network.libraries},
             }
         )
 

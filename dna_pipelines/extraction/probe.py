@@ -2,43 +2,95 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Literal
+
 import torch
+from torch import nn
 
 from dna_pipelines.distributions import Layer, Layers
 from dna_pipelines.errors import ExtractorError
+from dna_pipelines.extraction.blocks import working
 from dna_pipelines.extraction.extractor import Extractor, Network
+from dna_pipelines.extraction.survey import Seen, Survey, survey
 from dna_pipelines.extraction.taps import Taps
 
+Tokens = Literal["all", "cls", "patch"]
 
-def probe(network: Network, *, batch_size: int = 32, device: str = "cpu") -> Extractor:
+
+@dataclass(frozen=True)
+class Probed:
+    """What is known of the outputs of a network's tapped modules.
+
+    Attributes:
+        axes: layer by layer, which axis is the neuron.
+        kept: layer by layer, which tokens count; None for all.
+    """
+
+    layers: Layers
+    axes: tuple[int, ...]
+    kept: tuple[slice | None, ...]
+
+
+def probe(network: Network, *, batch_size: int = 32, device: str = "cpu", tokens: Tokens = "all") -> Extractor:
     """An extractor from a network.
-
-    The batch is the axis that grows with the number of images, the neuron the one that stays when
-    the image grows. Networks of one fixed image size: the last axis of three, the second of four.
 
     Raises:
         ExtractorError: when an output has no clear neuron axis, or when what one image gives
             depends on the other images of its batch.
     """
     if device.startswith("cuda") and not torch.cuda.is_available():
-        raise ExtractorError(f"{network.name}: device '{device}' was asked for, and torch sees no GPU; use 'cpu'")
-    module = network.module.eval().requires_grad_(False).to(device)
-    taps = Taps(module, network.taps)
-    size = network.preprocessing.size_px
-    two, three = (_shapes(taps, network, n, size, device) for n in (2, 3))
-    try:
-        larger = _shapes(taps, network, 2, size * 2, device)
-    # A network of one fixed size refuses another in ways of its own.
-    except Exception:  # noqa: BLE001
-        larger = None
-    axes = tuple(
-        _neuron_axis(name, two[index], three[index], larger[index] if larger else None)
-        for index, name in enumerate(network.taps)
-    )
-    layers = Layers(tuple(Layer(name, shape[axis]) for name, shape, axis in zip(network.taps, two, axes, strict=True)))
-    extractor = Extractor(network, taps, layers, axes, batch_size, device)
+        raise ExtractorError(f"{network.label}: device '{device}' was asked for, and torch sees no GPU; use 'cpu'")
+    network.module.eval().requires_grad_(False).to(device)
+    probed = probe_layers(network, device=device, tokens=tokens)
+    taps = Taps(network.module, network.taps, kept=probed.kept)
+    extractor = Extractor(network, taps, probed.layers, probed.axes, batch_size, device, tokens=tokens)
     _require_independent_rows(extractor)
     return extractor
+
+
+def probe_layers(network: Network, *, device: str = "cpu", tokens: Tokens = "all") -> Probed:
+    """The layers of a network, from forward passes over two and three images and over a larger one.
+
+    The batch is the axis that grows with the number of images, the neuron the one that stays when the
+    image grows. Where that leaves a choice, as in networks of one fixed image size: the axis that is as
+    long as the module is wide, then the last of three, then of four the one that is not as long as the
+    other two.
+
+    Raises:
+        ExtractorError: when an output has no clear neuron axis; it names the modules that work.
+    """
+    module, size = network.module.eval(), network.preprocessing.size_px
+    modules = [name for name, _ in module.named_modules()]
+    if unknown := [name for name in network.taps if name not in modules]:
+        there = ", ".join(filter(None, modules))
+        raise ExtractorError(f"{network.label} has no module '{unknown[0]}' to tap; it has: {there}")
+    try:
+        two, three = (survey(module, n_images, size, device) for n_images in (2, 3))
+    except ExtractorError as error:
+        raise ExtractorError(f"{network.label}: {error}") from error
+    try:
+        larger: Survey = survey(module, 1, 2 * size, device)
+    except ExtractorError:
+        larger = {}
+    axes: list[int] = []
+    for name in network.taps:
+        try:
+            axes.append(_neuron_axis(name, module, two.get(name), three.get(name), larger.get(name)))
+        except ExtractorError as error:
+            hint = working(_working(module, two, three, larger))
+            raise ExtractorError(f"{network.label}: {error}; {hint}") from error
+    shapes = [_shape(two[name]) for name in network.taps]
+    widths = [shape[axis] for shape, axis in zip(shapes, axes, strict=True)]
+    layers = Layers(tuple(Layer(name, width) for name, width in zip(network.taps, widths, strict=True)))
+    kept: list[slice | None] = [None] * len(axes)
+    if tokens != "all":
+        kept = [
+            _kept(network, name, axis, shape, larger.get(name), tokens)
+            for name, axis, shape in zip(network.taps, axes, shapes, strict=True)
+        ]
+    return Probed(layers, tuple(axes), tuple(kept))
 
 
 def neurons_second(output: torch.Tensor, axis: int) -> torch.Tensor:
@@ -49,29 +101,87 @@ def neurons_second(output: torch.Tensor, axis: int) -> torch.Tensor:
     return moved.flatten(2) if moved.ndim > 3 else moved
 
 
-def _shapes(taps: Taps, network: Network, n_images: int, size: int, device: str) -> list[torch.Size]:
-    found: dict[int, torch.Size] = {}
-    inputs = torch.rand(n_images, 3, size, size, generator=torch.Generator().manual_seed(0))
-    taps.run(inputs.to(device), lambda index, output: found.update({index: output.shape}))
-    missing = [name for index, name in enumerate(network.taps) if index not in found]
-    if missing:
-        raise ExtractorError(f"{network.name}: nothing came out of {', '.join(missing)} in a forward pass")
-    return [found[index] for index in range(len(network.taps))]
+def _working(module: nn.Module, two: Survey, three: Survey, larger: Survey) -> Iterable[str]:
+    for name, seen in two.items():
+        try:
+            _neuron_axis(name, module, seen, three.get(name), larger.get(name))
+        except ExtractorError:
+            continue
+        yield name
 
 
-def _neuron_axis(name: str, two: torch.Size, three: torch.Size, larger: torch.Size | None) -> int:
-    what = f"module '{name}' gives outputs of shape {tuple(two)}"
-    if not (len(two) in (2, 3, 4) and two[0] == 2 and three[0] == 3 and two[1:] == three[1:]):
+def _shape(seen: Seen | None) -> tuple[int, ...]:
+    return () if seen is None or seen.shape is None else seen.shape
+
+
+def _neuron_axis(name: str, module: nn.Module, two: Seen | None, three: Seen | None, larger: Seen | None) -> int:
+    if two is None:
+        raise ExtractorError(f"nothing came out of '{name}' in a forward pass")
+    if two.n_calls > 1:
+        raise ExtractorError(f"module '{name}' is used twice in one pass; tap the modules around it")
+    if two.shape is None:
+        raise ExtractorError(f"module '{name}' gives a {two.kind}, not a tensor; tap another")
+    shape, more, grown = two.shape, _shape(three), _shape(larger)
+    what = f"module '{name}' gives outputs of shape {shape}"
+    if not (len(shape) in (2, 3, 4) and shape[0] == 2 and more[:1] == (3,) and shape[1:] == more[1:]):
         raise ExtractorError(f"{what}: the first axis must be the batch, with one to three axes behind it")
-    if len(two) == 2:
+    if len(shape) == 2:
         return 1
-    steady = [axis for axis in range(1, len(two)) if larger is None or two[axis] == larger[axis]]
-    if larger is not None and len(steady) == 1:
+    steady = [axis for axis in range(1, len(shape)) if len(grown) != len(shape) or shape[axis] == grown[axis]]
+    if len(steady) == 1:
         return steady[0]
-    preferred = len(two) - 1 if len(two) == 3 else 1
-    if preferred in steady:
-        return preferred
-    raise ExtractorError(f"{what}, and {tuple(larger or ())} for larger images: no axis is clearly the neuron")
+    wide = [axis for axis in steady if shape[axis] in _widths(module.get_submodule(name))]
+    if len(wide) == 1:
+        return wide[0]
+    if len(shape) == 3 and 2 in steady:
+        return 2
+    odd = [axis for axis in steady if shape[1:].count(shape[axis]) == 1]
+    if len(shape) == 4 and len(odd) == 1:
+        return odd[0]
+    raise ExtractorError(f"{what}, and {grown} for larger images: no axis is clearly the neuron")
+
+
+def _widths(module: nn.Module) -> set[int]:
+    """How wide the last part of a module is that has a width."""
+    found: set[int] = set()
+    for part in module.modules():
+        for attribute in ("out_channels", "out_features", "num_features", "normalized_shape"):
+            width = getattr(part, attribute, None)
+            if isinstance(width, int | tuple):
+                found = {width if isinstance(width, int) else int(width[-1])}
+    return found
+
+
+def _kept(
+    network: Network, name: str, axis: int, shape: tuple[int, ...], larger: Seen | None, tokens: Tokens
+) -> slice | None:
+    """Which tokens of a layer count."""
+    if len(shape) == 2 and tokens == "cls":
+        return None  # Already the class token, or what was made of all tokens for each image.
+    if len(shape) != 3 or axis != 2:
+        raise ExtractorError(
+            f"{network.label}: '{name}' gives no tokens (its outputs have the shape {shape}), so `tokens: {tokens}` "
+            "means nothing there; leave it out with `layers:`, or take all tokens"
+        )
+    n_before = network.prefix_tokens
+    if n_before is None:
+        n_before = _prefix(network, shape[1], _shape(larger))
+    if n_before is None:
+        raise ExtractorError(f"{network.label}: which tokens of '{name}' are patches cannot be told; take all tokens")
+    if tokens == "patch":
+        return slice(n_before, None)
+    if n_before == 0:
+        raise ExtractorError(f"{network.label}: '{name}' has no class token; take all tokens or patches")
+    return slice(0, 1)
+
+
+def _prefix(network: Network, n_tokens: int, grown: tuple[int, ...]) -> int | None:
+    """Tokens that do not multiply with the area of the image."""
+    if len(grown) == 3 and grown[1] > n_tokens and (4 * n_tokens - grown[1]) % 3 == 0:
+        return (4 * n_tokens - grown[1]) // 3
+    if network.patch_px and (n_before := n_tokens - (network.preprocessing.size_px // network.patch_px) ** 2) >= 0:
+        return n_before
+    return None
 
 
 def _require_independent_rows(extractor: Extractor) -> None:
@@ -94,6 +204,7 @@ def _require_independent_rows(extractor: Extractor) -> None:
     ]
     if moved:
         raise ExtractorError(
-            f"{extractor.network.name}: what an image gives depends on its batch (in {', '.join(moved)}); "
-            "a frozen network in evaluation mode must treat every image alone"
+            f"{extractor.network.label}: what an image gives depends on its batch (in {', '.join(moved)}); "
+            "a frozen network in evaluation mode must treat every image alone. If it does, and only last bits move, "
+            "another batch_size helps: a multiple of 8"
         )

@@ -1,44 +1,169 @@
-"""The registry of extractors: each known by one name.
+"""The registry of extractors: from what the datasets file says to a probed network.
 
-To add one: a function that returns a `Network`, and `register` (or an entry point of the group
-`dna_pipelines.extractors` in a package of your own).
+To add a network: a function that returns a `Network`, and `register` (or an entry point of the group
+`dna_pipelines.extractors` in a package of your own, or MODULE:FUNCTION in the datasets file).
+To add a kind of place networks come from: a function from what stands behind the colon, and a line in `_KINDS`.
 """
 
 from __future__ import annotations
 
+import dataclasses
 import difflib
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import lru_cache
+from importlib import import_module
+from pathlib import Path
 
-from dna_pipelines.errors import UnknownName
+from dna_pipelines.errors import ExtractorError, UnknownName
+from dna_pipelines.extraction.blocks import chosen_taps
+from dna_pipelines.extraction.catalogue import REFERENCE
 from dna_pipelines.extraction.extractor import Extractor, Network
-from dna_pipelines.extraction.probe import probe
+from dna_pipelines.extraction.hub import Repository
+from dna_pipelines.extraction.model_folder import ModelFolder
+from dna_pipelines.extraction.probe import Tokens, probe
+from dna_pipelines.extraction.reference import reference_network
 from dna_pipelines.extraction.seeded import seeded_cnn, seeded_vit
-from dna_pipelines.extraction.stamp import entry_point_extractors
+from dna_pipelines.extraction.stamp import entry_point_extractors, extractor_names, traces
+from dna_pipelines.extraction.timm_network import timm_network
+from dna_pipelines.extraction.transformers_network import transformers_network
+
+UNKNOWN_LICENCE = "unknown: see its model card"
 
 _FACTORIES: dict[str, Callable[[], Network]] = {"seeded_cnn": seeded_cnn, "seeded_vit": seeded_vit}
 
 
 def register(name: str, factory: Callable[[], Network]) -> None:
-    """Make a network known in this process under a name (the one that its `Network` carries)."""
+    """Make a network known in this process under a name."""
     _FACTORIES[name] = factory
-    load_extractor.cache_clear()
+    _loaded.cache_clear()
 
 
-@lru_cache(maxsize=4)
-def load_extractor(name: str, *, batch_size: int = 32, device: str = "cpu") -> Extractor:
-    """Build and probe a network; kept for the next call with the same arguments.
+def load_extractor(
+    name: str,
+    *,
+    batch_size: int = 32,
+    device: str = "cpu",
+    root: Path = Path(),
+    layers: tuple[str, ...] = (),
+    tokens: Tokens = "all",
+) -> Extractor:
+    """Build and probe a network; kept for the next call, while its files stay as they are.
+
+    Args:
+        name: what is loaded; see `find_network`.
+        batch_size: images in one pass.
+        device: `cpu` or `cuda`.
+        root: the project's folder.
+        layers: modules to tap, or patterns of them; the network's own where empty.
+        tokens: which tokens of a transformer count.
 
     Raises:
         UnknownName: listing the names there are.
         ExtractorError: when the network cannot serve.
     """
-    factory = _FACTORIES.get(name)
-    if factory is None and (point := entry_point_extractors().get(name)):
-        factory = point.load()
-    if factory is None:
-        known = sorted({*_FACTORIES, *entry_point_extractors()})
-        close = difflib.get_close_matches(name, known, n=1)
-        hint = f"did you mean '{close[0]}'?" if close else f"known are: {', '.join(known)}"
-        raise UnknownName(f"there is no extractor '{name}'; {hint}")
-    return probe(factory(), batch_size=batch_size, device=device)
+    return _loaded(name, batch_size, device, root, layers, tokens, tuple(traces(name, root)))
+
+
+@lru_cache(maxsize=4)
+def _loaded(
+    name: str,
+    batch_size: int,
+    device: str,
+    root: Path,
+    layers: tuple[str, ...],
+    tokens: Tokens,
+    _traces: tuple[str, ...],
+) -> Extractor:
+    return probe(with_layers(find_network(name, root), layers), batch_size=batch_size, device=device, tokens=tokens)
+
+
+def find_network(name: str, root: Path) -> Network:
+    """The network of a name that is known here, or of a place: `hf:`, `timm:`, `local:`, `MODULE:FUNCTION`.
+
+    Raises:
+        UnknownName: listing the names there are.
+        ExtractorError: when it cannot be loaded.
+    """
+    if factory := _FACTORIES.get(name):
+        return factory()
+    if name in {known.name for known in REFERENCE}:
+        return reference_network(name, root)
+    if point := entry_point_extractors().get(name):
+        return _built(point.load(), name)
+    kind, colon, place = name.partition(":")
+    if colon and kind in _KINDS:
+        return _KINDS[kind](place, root)
+    if colon:
+        return _own(kind, place, root)
+    known = sorted({*_FACTORIES, *extractor_names()})
+    close = difflib.get_close_matches(name, known, n=1)
+    hint = f"did you mean '{close[0]}'?" if close else f"known are: {', '.join(known)}"
+    raise UnknownName(f"there is no extractor '{name}'; {hint}")
+
+
+def with_layers(network: Network, layers: tuple[str, ...]) -> Network:
+    """The network with the layers that somebody chose."""
+    if not layers:
+        return network
+    modules = [name for name, _ in network.module.named_modules()]
+    return dataclasses.replace(network, taps=chosen_taps(modules, layers, network.label))
+
+
+def _from_hub(place: str, _root: Path) -> Network:
+    repository = Repository.parse(place)
+    folder = repository.folder()
+    licence = folder.licence() or f"{UNKNOWN_LICENCE} ({repository.card})"
+    # In the hub's cache the folder is called after the commit, so that people see what a branch meant.
+    return transformers_network(folder, f"hf:{repository.repo}@{folder.path.name}", licence)
+
+
+def _from_folder(place: str, root: Path) -> Network:
+    folder = ModelFolder(root / Path(place).expanduser())
+    if not folder.path.is_dir():
+        raise ExtractorError(
+            f"local:{place}: {folder.path} is not a folder; put config.json and model.safetensors there"
+        )
+    return transformers_network(folder, f"local:{place}", folder.licence() or UNKNOWN_LICENCE)
+
+
+_KINDS: dict[str, Callable[[str, Path], Network]] = {"hf": _from_hub, "timm": timm_network, "local": _from_folder}
+
+
+def _own(module: str, function: str, root: Path) -> Network:
+    """What somebody's own function returns; its module is installed, or lies in the project's folder."""
+    name = f"{module}:{function}"
+    try:
+        with _importable(root):
+            factory = getattr(import_module(module), function)
+    except ModuleNotFoundError as error:
+        if not (error.name and module.startswith(error.name)):
+            raise ExtractorError(f"{name}: importing {module} needs {error.name}, which is not installed") from error
+        kinds = ", ".join(f"{kind}:…" for kind in _KINDS)
+        raise ExtractorError(
+            f"'{name}' is none of {kinds}, and there is no module {module}, installed or in {root.resolve()}"
+        ) from error
+    except AttributeError as error:
+        raise ExtractorError(f"module {module} has no '{function}'") from error
+    return _built(factory, name)
+
+
+def _built(factory: Callable[[], Network], name: str) -> Network:
+    network = factory() if callable(factory) else factory
+    if not isinstance(network, Network):
+        raise ExtractorError(
+            f"{name} must be a function that returns a `dna_pipelines.extraction.extractor.Network`; "
+            f"it gives a {type(network).__name__}"
+        )
+    return network
+
+
+@contextmanager
+def _importable(root: Path) -> Iterator[None]:
+    folder = str(root.resolve())
+    sys.path.append(folder)
+    try:
+        yield
+    finally:
+        sys.path.remove(folder)

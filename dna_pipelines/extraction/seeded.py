@@ -7,16 +7,16 @@ default, `seeded_vit` shows that networks of tokens work. Their weights are file
 
 from __future__ import annotations
 
-import hashlib
-from importlib.resources import as_file, files
 from pathlib import Path
 
 import torch
 from safetensors.torch import load_file, save_file
 from torch import nn
 
-from dna_pipelines.errors import ExtractorError
+from dna_pipelines.extraction.catalogue import KNOWN
 from dna_pipelines.extraction.extractor import Network
+from dna_pipelines.extraction.vit import Block
+from dna_pipelines.extraction.weights import built_in_weights, digest_of_files
 from dna_pipelines.imaging import Preprocessing
 
 
@@ -56,7 +56,7 @@ class SeededVit(nn.Module):
         self.patches = nn.Conv2d(3, width, patch, stride=patch)
         self.cls = nn.Parameter(torch.zeros(1, 1, width))
         self.positions = nn.Parameter(torch.zeros(1, (size // patch) ** 2 + 1, width))
-        self.blocks = nn.ModuleList(_Block(width) for _ in range(depth))
+        self.blocks = nn.ModuleList(Block(width, 4, 2 * width) for _ in range(depth))
         self.norm = nn.LayerNorm(width)
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
@@ -67,23 +67,6 @@ class SeededVit(nn.Module):
             tokens = block(tokens)
         normed: torch.Tensor = self.norm(tokens)
         return normed
-
-
-class _Block(nn.Module):
-    def __init__(self, width: int, heads: int = 4) -> None:
-        super().__init__()
-        self.heads = heads
-        self.norm1, self.norm2 = nn.LayerNorm(width), nn.LayerNorm(width)
-        self.qkv, self.proj = nn.Linear(width, 3 * width), nn.Linear(width, width)
-        self.mlp = nn.Sequential(nn.Linear(width, 2 * width), nn.GELU(), nn.Linear(2 * width, width))
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        n, tokens, width = x.shape
-        q, k, v = self.qkv(self.norm1(x)).view(n, tokens, 3, self.heads, -1).permute(2, 0, 3, 1, 4)
-        mixed = nn.functional.scaled_dot_product_attention(q, k, v).transpose(1, 2).reshape(n, tokens, width)
-        x = x + self.proj(mixed)
-        out: torch.Tensor = x + self.mlp(self.norm2(x))
-        return out
 
 
 _MODULES: dict[str, type[nn.Module]] = {"seeded_cnn": SeededCnn, "seeded_vit": SeededVit}
@@ -103,13 +86,10 @@ def seeded_vit() -> Network:
 
 def _network(name: str, preprocessing: Preprocessing, taps: tuple[str, ...]) -> Network:
     module = _MODULES[name]()
-    with as_file(files("dna_pipelines.extraction") / "weights" / f"{name}.safetensors") as path:
-        if not path.exists():
-            raise ExtractorError(f"the weights of {name} are missing from this installation ({path}); install it again")
-        digest = hashlib.sha256(path.read_bytes()).hexdigest()
-        module.load_state_dict(load_file(path))
-    summary = (globals()[name].__doc__ or "").strip()
-    return Network(name, module, preprocessing, taps, digest, f"{name}/1", "Apache-2.0 (no training data)", summary)
+    path, known = built_in_weights(name), KNOWN[name]
+    module.load_state_dict(load_file(path))
+    digest = digest_of_files([path])
+    return Network(name, module, preprocessing, taps, digest, f"{name}/1", known.licence, known.summary)
 
 
 def write_weights(folder: Path, seed: int = 20_230_621) -> None:

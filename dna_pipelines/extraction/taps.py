@@ -11,6 +11,7 @@ import torch
 from torch import nn
 
 from dna_pipelines.errors import ExtractorError
+from dna_pipelines.extraction.survey import tensor_of
 
 Sink = Callable[[int, torch.Tensor], None]
 """Called with the index of the layer and its output, which is only valid during the call:
@@ -18,17 +19,20 @@ an in-place operation further on may overwrite it."""
 
 
 class Taps:
-    """Forward hooks on the tapped modules of a network, each thread with a sink of its own."""
+    """Forward hooks on the tapped modules of a network, each thread with a sink of its own.
 
-    def __init__(self, module: nn.Module, names: Sequence[str]) -> None:
+    Args:
+        module: the network.
+        names: the modules to tap.
+        kept: for each of them, which tokens (places of the second axis) are passed on; all where None.
+    """
+
+    def __init__(self, module: nn.Module, names: Sequence[str], *, kept: Sequence[slice | None] = ()) -> None:
         self._module = module
         self._local = threading.local()
-        modules = dict(module.named_modules())
         for index, name in enumerate(names):
-            if name not in modules:
-                working = ", ".join(sorted(filter(None, modules)))
-                raise ExtractorError(f"the network has no module '{name}' to tap; it has: {working}")
-            modules[name].register_forward_hook(self._hook(index, name))
+            hook = self._hook(index, name, kept[index] if kept else None)
+            module.get_submodule(name).register_forward_hook(hook)
 
     @torch.inference_mode()
     def run(self, inputs: torch.Tensor, sink: Sink) -> None:
@@ -44,17 +48,17 @@ class Taps:
         finally:
             del self._local.sink, self._local.seen
 
-    def _hook(self, index: int, name: str) -> Callable[[nn.Module, Any, Any], None]:
+    def _hook(self, index: int, name: str, kept: slice | None) -> Callable[[nn.Module, Any, Any], None]:
         def hook(_module: nn.Module, _inputs: Any, output: Any) -> None:
             sink = getattr(self._local, "sink", None)
             if sink is None:
                 return
-            tensor = output[0] if isinstance(output, tuple) else output
-            if not isinstance(tensor, torch.Tensor):
+            tensor = tensor_of(output)
+            if tensor is None:
                 raise ExtractorError(f"module '{name}' gives a {type(tensor).__name__}, not a tensor; tap another")
             if index in self._local.seen:
                 raise ExtractorError(f"module '{name}' is used twice in one pass; tap the modules around it")
             self._local.seen.add(index)
-            sink(index, tensor)
+            sink(index, tensor if kept is None else tensor[:, kept])
 
         return hook

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from importlib.metadata import version
 
 import dna_pipelines
+from dna_pipelines.config import ExtractorConfig
 from dna_pipelines.errors import DnaError
 from dna_pipelines.pipeline.project import Project
 
@@ -41,7 +42,7 @@ def examine(project: Project) -> Iterator[Finding]:
     for dataset in config.datasets:
         yield _try(f"place of {dataset.name}", lambda: f"{len(project.source(dataset).list().entries):,} images")  # noqa: B023 (called at once)
     for extractor in config.extractors:
-        yield _try(f"extractor {extractor.name}", lambda: _extractor(extractor.name, extractor.device))  # noqa: B023
+        yield _try(f"extractor {extractor.name}", lambda: _extractor(extractor))  # noqa: B023
 
 
 def _try(what: str, examined: Callable[[], str]) -> Finding:
@@ -59,11 +60,11 @@ def _torch() -> str:
     return f"{torch.get_num_threads()} threads on {platform.machine()}; GPUs: {', '.join(devices) or 'none'}"
 
 
-def _extractor(name: str, device: str) -> str:
-    from dna_pipelines.extraction.registry import load_extractor
+def _extractor(config: ExtractorConfig) -> str:
+    from dna_pipelines.pipeline.fingerprint import load
 
-    extractor = load_extractor(name, device=device)
-    return f"{len(extractor.layers)} layers, {extractor.layers.n_neurons:,} neurons, on {device}"
+    extractor = load(config)
+    return f"{len(extractor.layers)} layers, {extractor.layers.n_neurons:,} neurons, on {config.device}"
 
 
 def _lake(project: Project) -> str:

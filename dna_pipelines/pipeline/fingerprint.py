@@ -52,7 +52,14 @@ class Fitted:
 
 def load(config: ExtractorConfig) -> Extractor:
     """The extractor of a line of the datasets file."""
-    return load_extractor(config.name, batch_size=config.batch_size, device=config.device)
+    return load_extractor(
+        config.loads,
+        batch_size=config.batch_size,
+        device=config.device,
+        root=config.root,
+        layers=config.layers,
+        tokens=config.tokens,
+    )
 
 
 def ensure_ranges(

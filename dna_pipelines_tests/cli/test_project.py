@@ -130,14 +130,6 @@ def test_the_version_is_shown(dna):
     assert said.out.split() == ["dna_pipelines", __version__]
 
 
-def test_extractors_are_listed(project, dna):
-    rows = {row["extractor"]: row for row in dna("extractors", "--json").json}
-    assert rows["seeded_cnn"]["used_here"]
-    assert not rows["seeded_vit"]["used_here"]
-    assert rows["seeded_cnn"]["neurons"] == dna("compare", "d0", "d1", "--json").json["n_neurons"]
-    assert "seeded_cnn (used here)" in dna("extractors").out
-
-
 def test_a_sound_project_is_well(project, dna):
     said = dna("doctor")
     assert said.code == 0

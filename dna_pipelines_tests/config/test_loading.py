@@ -188,3 +188,25 @@ def test_bytes_that_are_not_utf8_are_refused(written):
 def test_a_file_that_is_missing_is_refused_with_what_makes_one(file):
     with pytest.raises(ConfigError, match=r"datasets\.yaml: there is no datasets file here; `dna add"):
         file.load()
+
+
+def test_a_network_is_named_beside_the_extractor(written):
+    file = written(
+        "extractors:\n  - {name: dino, network: 'hf:org/net@abc', layers: ['encoder.layer.*'], tokens: cls}\n"
+        "  - {name: seeded_vit}\n"
+    )
+    first, second = file.load().extractors
+    assert (first.loads, first.layers, first.tokens) == ("hf:org/net@abc", ("encoder.layer.*",), "cls")
+    assert (second.loads, second.layers, second.tokens) == ("seeded_vit", (), "all")
+    assert first.root == second.root == file.path.parent.parent
+
+
+def test_a_place_given_as_the_name_is_told_where_it_belongs(message):
+    said = message("extractors:\n  - name: hf:org/net\n")
+    assert said.startswith("line 2: extractors.0.name: use letters, digits")
+    assert "{name: …, network: 'hf:org/net'}" in said
+
+
+@pytest.mark.parametrize("entry", ["tokens: some", "layers: ['']", "network: ''", "layers: encoder"])
+def test_what_cannot_be_a_network_names_the_line(message, entry):
+    assert message(f"extractors:\n  - name: a\n    {entry}\n").startswith("line 3: extractors.0.")

@@ -1,0 +1,69 @@
+"""Looking at every module of a network in forward passes: in which order they finish, and what comes out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import nn
+
+from dna_pipelines.errors import ExtractorError
+
+
+@dataclass
+class Seen:
+    """What one module gave in a forward pass.
+
+    Attributes:
+        shape: of its output; None where that is no tensor.
+        kind: the class of its output.
+        n_calls: how often it ran.
+    """
+
+    shape: tuple[int, ...] | None
+    kind: str
+    n_calls: int = 1
+
+
+Survey = dict[str, Seen]
+"""The modules that ran, by name, in the order in which they finished."""
+
+
+@torch.inference_mode()
+def survey(module: nn.Module, n_images: int, size_px: int, device: str = "cpu") -> Survey:
+    """One forward pass over images of noise.
+
+    Raises:
+        ExtractorError: when the network fails on images of that size.
+    """
+    found: Survey = {}
+    hooks = [part.register_forward_hook(_hook(name, found)) for name, part in module.named_modules()]
+    images = torch.rand(n_images, 3, size_px, size_px, generator=torch.Generator().manual_seed(0))
+    try:
+        module(images.to(device))
+    # Networks refuse a size in ways of their own.
+    except Exception as error:
+        if isinstance(error, ExtractorError):
+            raise
+        raise ExtractorError(f"it fails on images of {size_px} px: {type(error).__name__}: {error}") from error
+    finally:
+        for hook in hooks:
+            hook.remove()
+    return found
+
+
+def tensor_of(output: Any) -> torch.Tensor | None:
+    """The tensor that a module gives; the first of a tuple. None where there is none."""
+    first = output[0] if isinstance(output, tuple) and output else output
+    return first if isinstance(first, torch.Tensor) else None
+
+
+def _hook(name: str, found: Survey) -> Any:
+    def hook(_module: nn.Module, _inputs: Any, output: Any) -> None:
+        tensor = tensor_of(output)
+        shape = None if tensor is None else tuple(tensor.shape)
+        n_calls = found.pop(name).n_calls + 1 if name in found else 1
+        found[name] = Seen(shape, type(output).__name__, n_calls)
+
+    return hook

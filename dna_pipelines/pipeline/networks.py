@@ -1,0 +1,180 @@
+"""What there is to fingerprint with: the networks known by name, those of the project, and one in detail.
+
+The list is made without loading a network, and without torch.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from dna_pipelines.config import ExtractorConfig
+from dna_pipelines.errors import DnaError, ExtractorError
+from dna_pipelines.extraction.catalogue import BUILT_IN, REFERENCE, Known
+from dna_pipelines.extraction.hub import Repository
+from dna_pipelines.extraction.model_folder import ModelFolder
+from dna_pipelines.extraction.stamp import entry_point_extractors
+from dna_pipelines.extraction.weights import (
+    Published,
+    built_in_weights,
+    digest_of_files,
+    present,
+    timm_weights,
+    where_to_put,
+)
+from dna_pipelines.pipeline.project import Project
+
+PROJECT, PACKAGE, THE_REFERENCE, OTHERS = "this project", "built in", "the reference's", "of other packages"
+
+KINDS = {
+    "hf:ORG/REPO[@REVISION]": "any vision network of the Hugging Face hub (extra `hf`)",
+    "timm:ARCHITECTURE.TAG": "any network of timm (extra `timm`)",
+    "local:FOLDER": "config.json, preprocessor_config.json and model.safetensors in a folder (extra `hf`)",
+    "MODULE:FUNCTION": "your own function that returns a Network; the module may lie in the project's folder",
+}
+"""Places that `network:` can name, besides names."""
+
+
+@dataclass(frozen=True)
+class Listed:
+    """One line of the list; None where only loading the network would tell.
+
+    Attributes:
+        extractor: the name in the datasets file, or that of a network.
+        weights: where the weights are, or what to do about those that are missing.
+    """
+
+    extractor: str
+    group: str
+    network: str
+    used_here: bool
+    layers: int | None = None
+    neurons: int | None = None
+    input_px: int | None = None
+    licence: str | None = None
+    weights_sha256: str | None = None
+    weights: str = ""
+    summary: str = ""
+
+    def to_json(self) -> dict[str, Any]:
+        """As a JSON value."""
+        return asdict(self)
+
+
+@dataclass(frozen=True)
+class Detail:
+    """A network that was loaded: everything known of it."""
+
+    listed: Listed
+    each_layer: dict[str, int] = field(default_factory=dict)
+    """Names and widths."""
+    tokens: str = "all"
+    architecture: str = ""
+    preprocessing: dict[str, Any] = field(default_factory=dict)
+
+    def to_json(self) -> dict[str, Any]:
+        """As a JSON value."""
+        more = {"tokens": self.tokens, "architecture": self.architecture, "preprocessing": self.preprocessing}
+        return {**self.listed.to_json(), **more, "each_layer": self.each_layer}
+
+
+def list_networks(project: Project) -> list[Listed]:
+    """The project's extractors, then every other network with a name."""
+    entries = _entries(project)
+    mine = [_of_project(entry) for entry in entries]
+    taken = {entry.loads for entry in entries if entry.name == entry.loads}
+    named = [
+        _of_known(known, group, project.root)
+        for group, some in ((PACKAGE, BUILT_IN), (THE_REFERENCE, REFERENCE))
+        for known in some
+        if known.name not in taken
+    ]
+    others = [
+        Listed(name, OTHERS, name, used_here=False, weights=f"in {point.value}")
+        for name, point in sorted(entry_point_extractors().items())
+        if name not in taken
+    ]
+    return [*mine, *named, *others]
+
+
+def describe_network(project: Project, name: str) -> Detail:
+    """One network, loaded: an extractor of the datasets file, or any network.
+
+    Raises:
+        UnknownName: when it is neither.
+        ExtractorError: when it cannot be loaded.
+    """
+    from dna_pipelines.extraction.probe import probe_layers
+    from dna_pipelines.extraction.registry import find_network, with_layers
+
+    entry = next((entry for entry in _entries(project) if entry.name == name), None)
+    asked, layers, tokens = (entry.loads, entry.layers, entry.tokens) if entry else (name, (), "all")
+    network = with_layers(find_network(asked, project.root), layers)
+    probed = probe_layers(network, tokens=tokens).layers
+    listed = Listed(
+        extractor=name,
+        group=PROJECT if entry else "",
+        network=network.origin or asked,
+        used_here=entry is not None,
+        layers=len(probed),
+        neurons=probed.n_neurons,
+        input_px=network.preprocessing.size_px,
+        licence=network.licence,
+        weights_sha256=network.weights_digest,
+        summary=network.summary,
+    )
+    widths = {layer.name: layer.n_neurons for layer in probed}
+    return Detail(listed, widths, tokens, network.architecture, network.preprocessing.key())
+
+
+def _entries(project: Project) -> tuple[ExtractorConfig, ...]:
+    return project.config().extractors if project.file.path.exists() else ()
+
+
+def _of_project(entry: ExtractorConfig) -> Listed:
+    known = {known.name: known for known in (*BUILT_IN, *REFERENCE)}.get(entry.loads)
+    facts: dict[str, Any] = {"extractor": entry.name, "group": PROJECT, "network": entry.loads, "used_here": True}
+    if known:
+        chosen = {"layers": None, "neurons": None} if entry.layers else {}
+        return Listed(**{**_of_known(known, PROJECT, entry.root).to_json(), **facts, **chosen})
+    try:
+        return Listed(**facts, **_at_place(entry.loads, entry.root))
+    except DnaError as error:
+        return Listed(**facts, weights=str(error))
+
+
+def _of_known(known: Known, group: str, root: Path) -> Listed:
+    path = present(known.published, root) if known.published else built_in_weights(known.name)
+    return Listed(
+        known.name, group, known.name, used_here=False,
+        layers=known.n_layers, neurons=known.n_neurons, input_px=known.input_px, licence=known.licence,
+        summary=known.summary, **_weights([path] if path else [], known.published, root),
+    )  # fmt: skip
+
+
+def _at_place(network: str, root: Path) -> dict[str, Any]:
+    """What is known of a network at a place, without loading it."""
+    kind, _, place = network.partition(":")
+    if kind == "hf":
+        repository = Repository.parse(place)
+        folder = repository.cached()
+        if folder is None:
+            return {"weights": f"not here: {repository.missing()}"}
+        return {**_weights(folder.weight_files()), "licence": folder.licence() or f"unknown: see {repository.card}"}
+    if kind == "local":
+        local = ModelFolder(root / Path(place).expanduser())
+        return {**_weights(local.weight_files()), "licence": local.licence()}
+    if kind == "timm":
+        published = timm_weights(place)
+        path = present(published, root)
+        return _weights([path] if path else [], published, root)
+    return {"weights": f"in {network}"}
+
+
+def _weights(files: list[Path], published: Published | None = None, root: Path | None = None) -> dict[str, Any]:
+    if files:
+        return {"weights": str(files[0]), "weights_sha256": digest_of_files(files)}
+    if published is None or root is None:
+        raise ExtractorError("the weights are missing from this installation; install it again")
+    return {"weights": f"not here: {where_to_put(published, root)}"}

@@ -1,0 +1,164 @@
+"""`dna extractors`, and whole runs with a network that somebody brings."""
+
+import hashlib
+import subprocess
+import sys
+
+import pytest
+
+from dna_pipelines.extraction.catalogue import KNOWN
+from dna_pipelines.pipeline.fingerprint import ensure_ranges, fit
+from dna_pipelines.pipeline.ingest import refresh
+from dna_pipelines.pipeline.project import Project
+from dna_pipelines_tests.cli.conftest import write_image
+from dna_pipelines_tests.extraction.families import write_family
+
+pytestmark = pytest.mark.filterwarnings("ignore::FutureWarning", "ignore::DeprecationWarning")
+
+
+@pytest.fixture(autouse=True)
+def _nothing_fetched_before(tmp_path, monkeypatch):
+    for name in ("HF_HUB_CACHE", "TORCH_HOME"):
+        monkeypatch.setenv(name, str(tmp_path / name))
+    monkeypatch.delenv("DNA_WEIGHTS", raising=False)
+
+
+def test_extractors_are_listed(project, dna):
+    rows = {row["extractor"]: row for row in dna("extractors", "--json").json}
+    assert rows.keys() == KNOWN.keys()
+    assert [name for name, row in rows.items() if row["used_here"]] == ["seeded_cnn"]
+    assert rows["seeded_cnn"]["neurons"] == dna("compare", "d0", "d1", "--json").json["n_neurons"]
+    shown = dna("extractors").out
+    assert "seeded_cnn (used here)" in shown
+    assert all(known.licence in shown for known in KNOWN.values())
+    assert all(kind in shown for kind in ("hf:ORG/REPO", "timm:", "local:FOLDER", "MODULE:FUNCTION"))
+
+
+def test_weights_that_are_here_show_their_digest_and_others_where_to_put_them(project, dna):
+    file = project / "data" / "weights" / "vgg16.pth"
+    file.parent.mkdir()
+    file.write_bytes(b"weights")
+    rows = {row["extractor"]: row for row in dna("extractors", "--json").json}
+    assert rows["vgg16"]["weights_sha256"] == hashlib.sha256(b"weights").hexdigest()
+    assert rows["inception"]["weights_sha256"] is None
+    assert rows["inception"]["weights"].startswith("not here: get https://github.com/mseitzer/pytorch-fid/")
+    assert rows["inception"]["weights"].endswith(f"put it at {project / 'data' / 'weights' / 'inception.pth'}")
+
+
+def test_extractors_of_the_datasets_file_are_listed_by_what_they_load(project, dna, settings):
+    write_family(project / "models" / "mine", "dinov2")
+    (project / "models" / "mine" / "README.md").write_text("---\nlicense: mit\n---\n")
+    entries = [
+        "{name: mine, network: 'local:models/mine'}",
+        "{name: gone, network: 'local:models/gone'}",
+        "{name: far, network: 'hf:org/net@v1'}",
+        "{name: blocks, network: mugs_vit_base, layers: ['block_*']}",
+        "{name: own, network: 'my_networks:build'}",
+    ]
+    settings("datasets:\n", "extractors:\n" + "".join(f"  - {entry}\n" for entry in entries) + "datasets:\n")
+    rows = {row["extractor"]: row for row in dna("extractors", "--json").json if row["group"] == "this project"}
+    digest = hashlib.sha256((project / "models" / "mine" / "model.safetensors").read_bytes()).hexdigest()
+    assert (rows["mine"]["weights_sha256"], rows["mine"]["licence"]) == (digest, "mit")
+    assert "put it there" in rows["gone"]["weights"]
+    assert "hf download org/net --revision v1" in rows["far"]["weights"]
+    assert (rows["blocks"]["layers"], rows["blocks"]["licence"]) == (None, "Apache-2.0")
+    assert rows["own"]["weights"] == "in my_networks:build"
+    assert "mine = local:models/mine (used here)" in dna("extractors").out
+
+
+def test_listing_loads_neither_torch_nor_transformers(tmp_path):
+    code = (
+        "import sys; from typer.testing import CliRunner; import dna_pipelines.cli.main; "
+        "from dna_pipelines.cli.app import app; result = CliRunner().invoke(app, ['extractors', '--json']); "
+        "assert result.exit_code == 0, result.output; print({'torch', 'transformers', 'dagster'} & set(sys.modules))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=tmp_path)
+    assert done.stdout.strip() == "set()"
+
+
+def test_one_network_is_shown_layer_by_layer(project, dna):
+    found = dna("extractors", "seeded_vit", "--json").json
+    assert found["each_layer"] == {"blocks.0": 64, "blocks.1": 64, "blocks.2": 64, "norm": 64}
+    assert (found["neurons"], found["input_px"], len(found["weights_sha256"])) == (256, 64, 64)
+    assert found["preprocessing"]["size_px"] == 64
+    shown = dna("extractors", "seeded_vit").out
+    assert all(text in shown for text in ("blocks.1", "256 neurons", found["weights_sha256"], found["licence"]))
+
+
+def test_a_place_can_be_shown_before_it_is_in_the_datasets_file(project, dna):
+    write_family(project / "net", "convnext")
+    found = dna("extractors", "local:net", "--json").json
+    assert found["each_layer"]["encoder.stages.1.layers.0"] == 12
+    assert not found["used_here"]
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("seeded_vi", "did you mean 'seeded_vit'"),
+        ("local:nowhere", "is not a folder"),
+        ("no_module:build", "there is no module no_module"),
+        ("inception", "put it at"),
+    ],
+)
+def test_what_cannot_be_shown_is_a_message(project, dna, name, message):
+    said = dna("extractors", name)
+    assert said.code == 1
+    assert said.tells(message)
+
+
+@pytest.fixture
+def brought(tmp_path, monkeypatch):
+    """A project of two datasets whose extractor is a folder of safetensors."""
+    root = tmp_path / "brought"
+    write_family(root / "models" / "net", "dinov2")
+    for number in range(2):
+        for image in range(6):
+            write_image(root / f"d{number}" / f"{image}.png", 10 * number + image, 255 // (number + 1))
+    (root / "data").mkdir()
+    (root / "data" / "datasets.yaml").write_text(
+        "extractors:\n  - {name: mine, network: 'local:models/net', tokens: patch, batch_size: 4}\n"
+        "datasets:\n  - {name: d0, uri: d0}\n  - {name: d1, uri: d1}\n"
+    )
+    monkeypatch.chdir(root)
+    return root
+
+
+def test_a_whole_run_with_a_network_from_a_folder(brought, dna):
+    first = dna("run", "--json")
+    assert first.code == 0, first.err
+    assert first.json["pairs"]["mine"]["n_pairs_computed"] == 1
+    compared = dna("compare", "d0", "d1", "--json").json
+    assert [layer["layer"] for layer in compared["layers"]] == ["encoder.layer.0", "encoder.layer.1", "layernorm"]
+    assert compared["emd_bins"] > 0
+    rows = dna("sql", "SELECT sum(n_values)::INT AS n FROM dna WHERE layer = 'layernorm'", "--json").json
+    # 2 datasets of 6 images, 16 patches each, 24 neurons.
+    assert rows == [{"n": 2 * 6 * 16 * 24}]
+    assert "extractor mine: 3 layers, 72 neurons" in dna("doctor").out
+
+
+def test_renaming_an_extractor_computes_nothing_again(brought):
+    """Its name is none of what decides the activations."""
+
+    def fitted(name):
+        file = brought / "data" / "datasets.yaml"
+        file.write_text(file.read_text().replace("name: mine", f"name: {name}"))
+        project = Project(brought)
+        config = project.config()
+        for dataset in config.datasets:
+            refresh(project, dataset)
+        ensure_ranges(project, config.extractors[0])
+        return [fit(project, dataset, config.extractors[0]) for dataset in config.datasets]
+
+    first, second = fitted("mine"), fitted("renamed")
+    assert [one.n_computed for one in first] == [1, 1]
+    assert [one.n_computed for one in second] == [0, 0]
+    assert [one.record.dna_id for one in first] == [one.record.dna_id for one in second]
+
+
+def test_a_network_that_is_missing_is_said_with_what_to_do(brought, dna):
+    (brought / "models" / "net" / "model.safetensors").unlink()
+    said = dna("doctor")
+    assert said.code == 1
+    assert "BAD extractor mine" in said.out
+    assert "has no model.safetensors; put it there" in said.out

@@ -1,0 +1,202 @@
+"""Networks of the user's own: a function in a module, an entry point, chosen layers."""
+
+import textwrap
+
+import pytest
+import torch
+from torch import nn
+
+from dna_pipelines.errors import ExtractorError, UnknownName
+from dna_pipelines.extraction.blocks import default_taps
+from dna_pipelines.extraction.extractor import Network
+from dna_pipelines.extraction.probe import probe, probe_layers
+from dna_pipelines.extraction.registry import find_network, load_extractor, with_layers
+from dna_pipelines.extraction.stamp import traces
+from dna_pipelines.imaging import Preprocessing
+
+MODULE = """
+    import torch
+    from torch import nn
+    from dna_pipelines.extraction.extractor import Network
+    from dna_pipelines.imaging import Preprocessing
+
+    def build():
+        torch.manual_seed(1)
+        module = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU(), nn.Conv2d(4, 5, 3))
+        return Network("mine", module, Preprocessing(8), ("0", "2"), "d", "mine/1", "none", "two convolutions")
+
+    def wrong():
+        return nn.Identity()
+"""
+
+
+def write_module(root, name, text=MODULE):
+    (root / f"{name}.py").write_text(textwrap.dedent(text))
+
+
+def test_a_function_of_the_projects_folder_is_a_network(tmp_path):
+    write_module(tmp_path, "own_one")
+    extractor = load_extractor("own_one:build", batch_size=4, root=tmp_path)
+    assert [(layer.name, layer.n_neurons) for layer in extractor.layers] == [("0", 4), ("2", 5)]
+    assert extractor.parts["extractor"] == "mine"
+
+
+def test_a_changed_module_is_noticed_without_being_imported(tmp_path):
+    write_module(tmp_path, "own_two")
+    before = traces("own_two:build", tmp_path)
+    write_module(tmp_path, "own_two", MODULE + "\n\n")
+    assert before
+    assert traces("own_two:build", tmp_path) != before
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "message"),
+    [
+        ("own_three:nope", MODULE, "has no 'nope'"),
+        ("own_four:wrong", MODULE, "must be a function that returns .*Network.*; it gives a Identity"),
+        ("own_five:build", "import not_there_at_all\n", "needs not_there_at_all, which is not installed"),
+        ("not_there:build", "", "there is no module not_there, installed or in"),
+    ],
+)
+def test_a_module_that_does_not_serve_is_a_message(tmp_path, name, text, message):
+    if text:
+        write_module(tmp_path, name.partition(":")[0], text)
+    with pytest.raises(ExtractorError, match=message):
+        find_network(name, tmp_path)
+
+
+def test_a_name_that_is_nothing_lists_what_there_is(tmp_path):
+    with pytest.raises(UnknownName, match="did you mean 'mugs_vit_base'"):
+        find_network("mugs_vit_bas", tmp_path)
+
+
+class Stage(nn.Module):
+    def __init__(self, width_in, width, depth):
+        super().__init__()
+        self.down = nn.Sequential(nn.Conv2d(width_in, width, 2, 2), nn.BatchNorm2d(width))
+        self.blocks = nn.Sequential(*(Cell(width) for _ in range(depth)))
+
+    def forward(self, x):
+        return self.blocks(self.down(x)).relu()
+
+
+class Cell(nn.Module):
+    def __init__(self, width):
+        super().__init__()
+        self.convs = nn.Sequential(nn.Conv2d(width, width, 3, padding=1), nn.Conv2d(width, width, 3, padding=1))
+
+    def forward(self, x):
+        return x + self.convs(x)
+
+
+class Staged(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.embeddings = nn.ModuleList([nn.Sequential(nn.Conv2d(3, 3, 1)) for _ in range(2)])
+        self.body = nn.ModuleList([Stage(3, 4, 2), Stage(4, 6, 1)])
+        self.norm, self.unused = nn.BatchNorm2d(6), nn.BatchNorm2d(6)
+
+    def forward(self, x):
+        for embedding in self.embeddings:
+            x = embedding(x)
+        for stage in self.body:
+            x = stage(x)
+        return self.norm(x).mean((2, 3))
+
+
+def staged(taps=("norm",)):
+    torch.manual_seed(0)
+    return Network("n", Staged().eval(), Preprocessing(16), taps, "d", "c", "none", "")
+
+
+def test_blocks_are_the_elements_of_stages_and_not_what_is_inside_them():
+    assert default_taps(Staged(), 16, "n") == ("body.0.blocks.0", "body.0.blocks.1", "body.1.blocks.0", "norm")
+
+
+def test_a_network_without_lists_is_refused_with_what_can_be_tapped():
+    plain = nn.Sequential(nn.Conv2d(3, 5, 3), nn.ReLU(), nn.Conv2d(5, 7, 3))
+    with pytest.raises(ExtractorError, match="name its layers with `layers:`; these modules work: 0, 1, 2"):
+        default_taps(plain, 16, "n")
+
+
+@pytest.mark.parametrize(
+    ("patterns", "chosen"),
+    [
+        (("norm", "body.0.blocks.1"), ("body.0.blocks.1", "norm")),
+        (("body.*",), ("body.0", "body.1")),
+        (("body.*.blocks.*",), ("body.0.blocks.0", "body.0.blocks.1", "body.1.blocks.0")),
+        (("body.1.**",), None),
+        (("body.[0]", "body.0"), ("body.0",)),
+    ],
+)
+def test_layers_are_chosen_by_name_or_pattern_in_the_networks_order(patterns, chosen):
+    found = with_layers(staged(), patterns).taps
+    if chosen is None:
+        chosen = tuple(name for name, _ in Staged().named_modules() if name.startswith("body.1."))
+    assert found == chosen
+
+
+@pytest.mark.parametrize(
+    ("patterns", "message"),
+    [
+        (("body.0.block.1",), "no module is called 'body.0.block.1'; did you mean body.0.blocks.1"),
+        (("zzz*",), r"no module is called 'zzz\*'; these modules work: body, body\.0, "),
+    ],
+)
+def test_a_pattern_of_nothing_is_refused(patterns, message):
+    with pytest.raises(ExtractorError, match=message):
+        with_layers(staged(), patterns)
+
+
+def test_a_module_that_cannot_be_tapped_is_refused_with_those_that_can():
+    with pytest.raises(
+        ExtractorError, match=r"nothing came out of 'unused' .*; these modules work: .*body\.0, body\.0\.blocks, "
+    ):
+        probe(staged(("norm", "unused")), batch_size=2)
+
+
+class Fixed(nn.Module):
+    """Images of one size only, and outputs of a shape of one's own."""
+
+    def __init__(self, part):
+        super().__init__()
+        self.part = part
+
+    def forward(self, x):
+        if x.shape[-1] != 16:
+            raise ValueError("16 pixels only")
+        return self.part(x)
+
+
+class Reshape(nn.Module):
+    def __init__(self, shape, width=None):
+        super().__init__()
+        self.shape = shape
+        if width:
+            self.linear = nn.Linear(1, width)
+
+    def forward(self, x):
+        return x.flatten(1)[:, : torch.Size(self.shape).numel()].reshape(len(x), *self.shape)
+
+
+@pytest.mark.parametrize(
+    ("shape", "width", "axis"),
+    [
+        ((7, 9), None, 2),  # tokens: the last
+        ((7, 9), 7, 1),  # as long as the module is wide
+        ((5, 4, 4), None, 1),  # a square map: the edge that differs
+        ((4, 4, 5), None, 3),
+        ((4, 5, 6), 6, 3),
+        ((4, 4, 4), None, None),
+        ((4, 5, 6), None, None),
+        ((2, 2, 2, 2), None, None),
+    ],
+)
+def test_the_axis_of_a_network_of_one_size_follows_from_widths_and_squares_or_is_refused(shape, width, axis):
+    module = Fixed(Reshape(shape, width))
+    network = Network("n", module, Preprocessing(16), ("part",), "d", "c", "none", "")
+    if axis is None:
+        with pytest.raises(ExtractorError, match=r"no axis is clearly the neuron|one to three axes"):
+            probe_layers(network)
+    else:
+        assert probe_layers(network).axes == (axis,)
