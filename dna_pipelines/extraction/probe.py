@@ -7,10 +7,11 @@ import torch
 from dna_pipelines.distributions import Layer, Layers
 from dna_pipelines.errors import ExtractorError
 from dna_pipelines.extraction.extractor import Extractor, Network
+from dna_pipelines.extraction.numerics import EXACT
 from dna_pipelines.extraction.taps import Taps
 
 
-def probe(network: Network, *, batch_size: int = 32, device: str = "cpu") -> Extractor:
+def probe(network: Network, *, batch_size: int = 32, device: str = "cpu", precision: str = EXACT) -> Extractor:
     """An extractor from a network.
 
     The batch is the axis that grows with the number of images, the neuron the one that stays when
@@ -23,7 +24,7 @@ def probe(network: Network, *, batch_size: int = 32, device: str = "cpu") -> Ext
     if device.startswith("cuda") and not torch.cuda.is_available():
         raise ExtractorError(f"{network.name}: device '{device}' was asked for, and torch sees no GPU; use 'cpu'")
     module = network.module.eval().requires_grad_(False).to(device)
-    taps = Taps(module, network.taps)
+    taps = Taps(module, network.taps, precision)
     size = network.preprocessing.size_px
     two, three = (_shapes(taps, network, n, size, device) for n in (2, 3))
     try:
@@ -36,7 +37,7 @@ def probe(network: Network, *, batch_size: int = 32, device: str = "cpu") -> Ext
         for index, name in enumerate(network.taps)
     )
     layers = Layers(tuple(Layer(name, shape[axis]) for name, shape, axis in zip(network.taps, two, axes, strict=True)))
-    extractor = Extractor(network, taps, layers, axes, batch_size, device)
+    extractor = Extractor(network, taps, layers, axes, batch_size, device, precision)
     _require_independent_rows(extractor)
     return extractor
 

@@ -12,6 +12,7 @@ from functools import lru_cache
 
 from dna_pipelines.errors import UnknownName
 from dna_pipelines.extraction.extractor import Extractor, Network
+from dna_pipelines.extraction.numerics import EXACT
 from dna_pipelines.extraction.probe import probe
 from dna_pipelines.extraction.seeded import seeded_cnn, seeded_vit
 from dna_pipelines.extraction.stamp import entry_point_extractors
@@ -25,8 +26,8 @@ def register(name: str, factory: Callable[[], Network]) -> None:
     load_extractor.cache_clear()
 
 
-@lru_cache(maxsize=4)
-def load_extractor(name: str, *, batch_size: int = 32, device: str = "cpu") -> Extractor:
+@lru_cache(maxsize=16)
+def load_extractor(name: str, *, batch_size: int = 32, device: str = "cpu", precision: str = EXACT) -> Extractor:
     """Build and probe a network; kept for the next call with the same arguments.
 
     Raises:
@@ -41,4 +42,4 @@ def load_extractor(name: str, *, batch_size: int = 32, device: str = "cpu") -> E
         close = difflib.get_close_matches(name, known, n=1)
         hint = f"did you mean '{close[0]}'?" if close else f"known are: {', '.join(known)}"
         raise UnknownName(f"there is no extractor '{name}'; {hint}")
-    return probe(factory(), batch_size=batch_size, device=device)
+    return probe(factory(), batch_size=batch_size, device=device, precision=precision)

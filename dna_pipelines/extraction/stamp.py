@@ -38,4 +38,4 @@ def extractor_stamp(config: ExtractorConfig) -> str:
         if spec and spec.origin and os.path.exists(spec.origin):
             status = os.stat(spec.origin)
             facts += [point.value, str(status.st_size), str(status.st_mtime_ns)]
-    return stable_hash([*facts, config.name, config.batch_size, config.device])
+    return stable_hash([*facts, config.name, config.batch_size, config.device, config.precision])

@@ -11,6 +11,7 @@ import torch
 from torch import nn
 
 from dna_pipelines.errors import ExtractorError
+from dna_pipelines.extraction.numerics import EXACT, precision_of
 
 Sink = Callable[[int, torch.Tensor], None]
 """Called with the index of the layer and its output, which is only valid during the call:
@@ -20,8 +21,8 @@ an in-place operation further on may overwrite it."""
 class Taps:
     """Forward hooks on the tapped modules of a network, each thread with a sink of its own."""
 
-    def __init__(self, module: nn.Module, names: Sequence[str]) -> None:
-        self._module = module
+    def __init__(self, module: nn.Module, names: Sequence[str], precision: str = EXACT) -> None:
+        self._module, self._precision = module, precision
         self._local = threading.local()
         modules = dict(module.named_modules())
         for index, name in enumerate(names):
@@ -33,7 +34,7 @@ class Taps:
     @torch.inference_mode()
     def run(self, inputs: torch.Tensor, sink: Sink) -> None:
         """One forward pass; `sink` receives every tapped output once."""
-        with self._receiving(sink):
+        with self._receiving(sink), precision_of(self._precision, inputs.device.type):
             self._module(inputs)
 
     @contextmanager
