@@ -55,13 +55,13 @@ def extract_partials(
     """
     clock = clock or StageClock()
     stream = ActivationStream([extractor, *others], read, workers, clock)
-    for batch in stream.run(_batches(extractor, ranges, shards)):
+    for batch in stream.run(batches_of(extractor, ranges, shards)):
         if on_images:
             on_images(len(batch.digests))
         for run in batch.tag:
             run.shard.n_left -= run.rows.stop - run.rows.start
             if run.shard.n_left == 0:
-                with clock.working("fold"):
+                with clock.working("write"):
                     partial = run.shard.partial()
                 yield run.shard.shard, partial
 
@@ -121,7 +121,8 @@ def _new_fold(binning: Binning, blocks: NDArray[np.integer], device: str) -> Fol
     return Fold(binning, blocks) if device == "cpu" else DeviceFold(binning, blocks, device)
 
 
-def _batches(extractor: Extractor, ranges: ActivationRanges, shards: Iterable[Shard]) -> Iterator[Batch[list[_Run]]]:
+def batches_of(extractor: Extractor, ranges: ActivationRanges, shards: Iterable[Shard]) -> Iterator[Batch[list[_Run]]]:
+    """The images of shards in batches that fold what comes out for them."""
     digests: list[str] = []
     runs: list[_Run] = []
     for shard in shards:

@@ -27,7 +27,7 @@ class StageTimes:
         read_s: waiting for bytes, added up over the reading threads.
         decode_s: processor time of decoding and preprocessing.
         forward_s, fold_s: processor time on a CPU; time on the device on an accelerator.
-        write_s: writing partials.
+        write_s: adding up and writing partials.
         n_readers, n_workers: threads that read, and that may compute at the same time.
         n_devices: accelerators; 0 where the network runs on the CPU.
     """

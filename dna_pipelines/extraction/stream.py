@@ -70,8 +70,16 @@ class ActivationStream:
         accelerators = [extractor for extractor in extractors if extractor.device != "cpu"]
         # Simulated devices (several extractors on the CPU) share the workers.
         n_lanes = max(self.n_workers, len(hosts)) if hosts else 0
-        self._lanes = [hosts[index % len(hosts)] for index in range(n_lanes)] + accelerators
+        lanes = [hosts[index % len(hosts)] for index in range(n_lanes)] + accelerators
+        self._devices = [open_device(extractor) for extractor in lanes]
+        self._n_buffers = sum(device.depth + 1 for device in self._devices) + _SPARE_BATCHES
         self._clock.use(self.n_readers, self.n_workers, len(accelerators))
+
+    @property
+    def most_in_flight(self) -> int:
+        """Images that are at most read and not yet given away."""
+        # Finished batches, whose partials the caller may still have to write, count too.
+        return 2 * self._n_buffers * self._extractor.batch_size
 
     def run(self, batches: Iterable[Batch[T]]) -> Iterator[Batch[T]]:
         """Every batch once it is through; closing the iterator stops after those that are being computed.
@@ -83,10 +91,9 @@ class ActivationStream:
             ExtractorError: when a device has too little memory.
         """
         with reproducible():
-            devices = [open_device(extractor) for extractor in self._lanes]
-            line: _Line[T] = _Line(self._extractor, self._read, self._clock, self.n_workers, devices)
+            line: _Line[T] = _Line(self._extractor, self._read, self._clock, self.n_workers, self._n_buffers)
             try:
-                yield from line.follow(batches, self.n_readers)
+                yield from line.follow(batches, self.n_readers, self._devices)
             finally:
                 line.close()
 
@@ -95,15 +102,13 @@ class _Line(Generic[T]):
     """The threads of one run, and what goes from one to the next."""
 
     def __init__(
-        self, extractor: Extractor, read: ReadImage, clock: StageClock, n_workers: int, devices: Sequence[Device]
+        self, extractor: Extractor, read: ReadImage, clock: StageClock, n_workers: int, n_buffers: int
     ) -> None:
-        self._extractor, self._read, self._clock, self._devices = extractor, read, clock, devices
+        self._extractor, self._read, self._clock = extractor, read, clock
         self._images: SimpleQueue[tuple[Job[T], int] | None] = SimpleQueue()
         self._ready: SimpleQueue[Job[T] | None] = SimpleQueue()
         self._done: SimpleQueue[Batch[T] | BaseException | int] = SimpleQueue()
-        n_buffers = sum(device.depth + 1 for device in devices) + _SPARE_BATCHES
         self._buffers = _Buffers(extractor, n_buffers)
-        # Finished batches, whose partials the caller may still have to write, count too.
         self._in_flight = threading.Semaphore(2 * n_buffers)
         # Whoever decodes holds one of these. (A semaphore is Python code, and slower than a small image.)
         self._cores: SimpleQueue[None] = SimpleQueue()
@@ -113,12 +118,12 @@ class _Line(Generic[T]):
         self._stopped = threading.Event()
         self._threads: list[threading.Thread] = []
 
-    def follow(self, batches: Iterable[Batch[T]], n_readers: int) -> Iterator[Batch[T]]:
+    def follow(self, batches: Iterable[Batch[T]], n_readers: int, devices: Sequence[Device]) -> Iterator[Batch[T]]:
         """Start everything, and give away what comes out at the end."""
         self._start("dispatch", lambda: self._dispatch(batches))
         for _ in range(n_readers):
             self._start("read", self._fill)
-        for device in self._devices:
+        for device in devices:
             self._start("lane", lambda device=device: serve(device, self._ready, self._finish))  # type: ignore[misc]
         n_out, n_all = 0, -1
         while n_out != n_all:
