@@ -10,13 +10,15 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks import fold, matrix, memory, races, scale, unchanged, updates
+from benchmarks import fold, gpu, matrix, memory, races, scale, throughput, unchanged, updates
 from benchmarks.measure import Row, machine
 from benchmarks.world import World
 
 # `updates` is last, because it changes the tree that the others share.
 BENCHMARKS = {
     "fold": fold,
+    "throughput": throughput,
+    "gpu": gpu,
     "matrix": matrix,
     "unchanged": unchanged,
     "memory": memory,

@@ -102,8 +102,9 @@ class StageTimes:
         work = f"{self.share(bound):.0%} of the work"
         if bound == "read":
             work = f"{self.n_readers} threads waited for it; of the work"
+        images = "image" if self.n_images == 1 else "images"
         speed = f"{self.images_per_s:,.0f}" if self.images_per_s >= 10 else f"{self.images_per_s:.1f}"
-        return f"{self.n_images:,} images at {speed}/s; bound by {bound} ({'; '.join(filter(None, (work, rest)))})"
+        return f"{self.n_images:,} {images} at {speed}/s; bound by {bound} ({'; '.join(filter(None, (work, rest)))})"
 
 
 class StageClock:

@@ -87,15 +87,13 @@ def test_devices_do_not_matter(extractor, ranges, fold_type, monkeypatch):
     networks = {"toy": toy.toy_network, "seeded_vit": seeded_vit}
     others = [probe(networks[extractor.network.name](), batch_size=8) for _ in range(2)]
     used = set()
-    hooks = []
 
     def note(network, *_):
         used.add(id(network))
         # Long enough for another to take the next batch.
         time.sleep(0.005)
 
-    for each in (extractor, *others):
-        hooks.append(each.network.module.register_forward_hook(note))
+    hooks = [each.network.module.register_forward_hook(note) for each in (extractor, *others)]
     folding = {"device": "cpu"} if fold_type is DeviceFold else {}
     monkeypatch.setattr(module, "_new_fold", lambda binning, blocks, _device: fold_type(binning, blocks, **folding))
     cut = [shard(*range(start, start + 20)) for start in (0, 20)] * 3
