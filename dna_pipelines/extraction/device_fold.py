@@ -45,7 +45,7 @@ class DeviceFold:
         self, binning: Binning, blocks: NDArray[np.integer], device: str, fold_layer: FoldLayer | None = None
     ) -> None:
         n_neurons = len(binning.lo)
-        self.n_bins, self._device = binning.n_bins, device
+        self.n_bins = binning.n_bins
         self.lo = torch.from_numpy(binning.lo).to(device)
         self.scale = torch.from_numpy(binning.scale).to(device)
         coarse = np.concatenate([np.pad(binning.coarse_of, 1, mode="edge"), [COARSE_BINS]]).astype(np.int64)
@@ -76,13 +76,13 @@ class DeviceFold:
         self._fold_layer(self, part, values, images)
 
     def merge(self, other: DeviceFold) -> None:
-        """See `Fold.merge`; the other one may be on another device."""
+        """See `Fold.merge`; the other one may be on another device, so both are brought home, complete as they are."""
         # Not in place: tensors made in inference mode must not be updated outside of it.
-        self.counts = self.counts + other.counts.to(self._device)
-        self.blocks = self.blocks + other.blocks.to(self._device)
-        self.n_zero = self.n_zero + other.n_zero.to(self._device)
-        self.minimum = torch.minimum(self.minimum, other.minimum.to(self._device))
-        self.maximum = torch.maximum(self.maximum, other.maximum.to(self._device))
+        self.counts = self.counts.cpu() + other.counts.cpu()
+        self.blocks = self.blocks.cpu() + other.blocks.cpu()
+        self.n_zero = self.n_zero.cpu() + other.n_zero.cpu()
+        self.minimum = torch.minimum(self.minimum.cpu(), other.minimum.cpu())
+        self.maximum = torch.maximum(self.maximum.cpu(), other.maximum.cpu())
 
     def pooled_into(self, rows: NDArray[np.float64]) -> None:
         """Write the averages of the images that came to this fold, in one copy from the device."""

@@ -187,6 +187,24 @@ def test_an_accelerator_with_nothing_new_to_do_finishes_what_it_has():
     lane.join()
 
 
+def emd_range(extractors, ranges, n_images=32):
+    """Neuron by neuron, between what two extractors make of the same images."""
+    shard, shares = Shard(tuple(map(Item, DIGESTS[:n_images]))), []
+    for extractor in extractors:
+        [(_, partial)] = extract_partials(extractor, ranges, [shard], IMAGES.__getitem__)
+        shares.append(partial.histogram.counts / partial.histogram.n_values[:, None])
+    return np.abs(np.cumsum(shares[0] - shares[1], axis=1)).sum(axis=1) / shares[0].shape[1]
+
+
+def test_batch_sizes_can_be_compared_and_are_kept_apart():
+    """Last bits move between batch shapes, and with them a value in 10^5 to the next bin."""
+    one, many = (load_extractor("seeded_cnn", batch_size=size) for size in (1, 32))
+    ranges = calibrate(many, DIGESTS[:32], ("x",), IMAGES.__getitem__)
+    assert one.comparability_key(ranges).id == many.comparability_key(ranges).id
+    assert one.compute_key(ranges).differences(many.compute_key(ranges)) == ["batch_size: 1 against 32"]
+    assert emd_range((one, many), ranges).max() < 1e-4
+
+
 @pytest.fixture(scope="module")
 def fast():
     return load_extractor("seeded_vit", batch_size=8, precision="fast")
@@ -199,14 +217,7 @@ def test_fast_has_a_key_of_its_own_and_stays_close(fast):
     assert exact.comparability_key(ranges).differences(fast.comparability_key(ranges)) == [
         "precision: 'float32' against 'fast'"
     ]
-    shard = Shard(tuple(map(Item, DIGESTS[:32])))
-    counts = []
-    for extractor in (exact, fast):
-        [(_, partial)] = extract_partials(extractor, ranges, [shard], IMAGES.__getitem__)
-        counts.append(partial.histogram.counts.astype(float) / partial.histogram.n_values[:, None])
-    assert not np.array_equal(*counts)
-    emd_range = np.abs(np.cumsum(counts[0] - counts[1], axis=1)).sum(axis=1) / counts[0].shape[1]
-    assert 0 < emd_range.mean() < 2e-3
+    assert 0 < emd_range((exact, fast), ranges).mean() < 2e-3
 
 
 @pytest.mark.parametrize("workers", [1, 3])
