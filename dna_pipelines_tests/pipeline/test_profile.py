@@ -14,7 +14,7 @@ STAGES = ["read", "decode", "preprocess", "decode and preprocess", "forward", "f
 
 @pytest.fixture
 def project(tmp_path, monkeypatch):
-    monkeypatch.setattr(module, "_LONG_ENOUGH_S", 0.01)
+    monkeypatch.setattr("dna_pipelines.pipeline.stage_speeds._LONG_ENOUGH_S", 0.01)
     return toy_project(tmp_path, {"a": {f"{number}.png": number for number in range(30)}})
 
 
