@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -59,14 +60,16 @@ def calibrate(
 
         return Batch(list(digests[index * size : (index + 1) * size]), consume, seen)
 
-    for done in ActivationStream([extractor, *others], read, workers).run(map(batch, range(n_batches))):
-        for part, low, high, total in done.tag.layers:
-            minimum[done.tag.batch, part] = low.cpu().numpy()
-            maximum[done.tag.batch, part] = high.cpu().numpy()
-            totals[done.tag.batch, part] = total.cpu().numpy()
-        done.tag.layers.clear()
-        if on_images:
-            on_images(len(done.digests))
+    stream = ActivationStream([extractor, *others], read, workers)
+    with closing(stream.run(map(batch, range(n_batches)))) as batches:
+        for done in batches:
+            for part, low, high, total in done.tag.layers:
+                minimum[done.tag.batch, part] = low.cpu().numpy()
+                maximum[done.tag.batch, part] = high.cpu().numpy()
+                totals[done.tag.batch, part] = total.cpu().numpy()
+            done.tag.layers.clear()
+            if on_images:
+                on_images(len(done.digests))
     low, high = minimum.min(axis=0), maximum.max(axis=0)
     binning = Binning.from_observed(low, high, extractor.layers)
     centre = totals.sum(axis=0) / len(digests)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -36,8 +37,8 @@ def extract_partials(
     on_images: OnImages | None = None,
     others: Sequence[Extractor] = (),
     clock: StageClock | None = None,
-) -> Iterator[tuple[Shard, Partial]]:
-    """The partial of every shard, as soon as its last image is done.
+) -> Generator[tuple[Shard, Partial]]:
+    """The partial of every shard, as soon as its last image is done; closing the generator stops its threads.
 
     Args:
         extractor: the network.
@@ -55,15 +56,16 @@ def extract_partials(
     """
     clock = clock or StageClock()
     stream = ActivationStream([extractor, *others], read, workers, clock)
-    for batch in stream.run(batches_of(extractor, ranges, shards)):
-        if on_images:
-            on_images(len(batch.digests))
-        for run in batch.tag:
-            run.shard.n_left -= run.rows.stop - run.rows.start
-            if run.shard.n_left == 0:
-                with clock.working("write"):
-                    partial = run.shard.partial()
-                yield run.shard.shard, partial
+    with closing(stream.run(batches_of(extractor, ranges, shards))) as batches:
+        for batch in batches:
+            if on_images:
+                on_images(len(batch.digests))
+            for run in batch.tag:
+                run.shard.n_left -= run.rows.stop - run.rows.start
+                if run.shard.n_left == 0:
+                    with clock.working("write"):
+                        partial = run.shard.partial()
+                    yield run.shard.shard, partial
 
 
 @dataclass(eq=False)

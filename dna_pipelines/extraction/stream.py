@@ -11,7 +11,7 @@ depends on that image alone, and not on how many threads or devices there are.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import suppress
 from queue import Empty, SimpleQueue
 from typing import Generic, TypeVar
@@ -81,7 +81,7 @@ class ActivationStream:
         # Finished batches, whose partials the caller may still have to write, count too.
         return 2 * self._n_buffers * self._extractor.batch_size
 
-    def run(self, batches: Iterable[Batch[T]]) -> Iterator[Batch[T]]:
+    def run(self, batches: Iterable[Batch[T]]) -> Generator[Batch[T]]:
         """Every batch once it is through; closing the iterator stops after those that are being computed.
 
         Batches come back in the order in which they are finished.

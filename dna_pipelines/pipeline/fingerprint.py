@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from typing import Any
 
@@ -126,10 +127,11 @@ def fit(project: Project, dataset: DatasetConfig, config: ExtractorConfig, progr
         partials = extract_partials(
             extractor, ranges, missing, read, workers=workers, on_images=advance, others=others, clock=clock
         )
-        for shard, partial in partials:
-            with clock.waiting("write"):
-                lake.fingerprints.put_partial(compute.id, shard.id, partial, extractor.layers)
-            places[shard.id] = compute.id
+        with closing(partials):
+            for shard, partial in partials:
+                with clock.waiting("write"):
+                    lake.fingerprints.put_partial(compute.id, shard.id, partial, extractor.layers)
+                places[shard.id] = compute.id
         stages = clock.times() if n_images else None
     extraction_s = time.monotonic() - started
     histogram, moments, blocks = _sum(project, commit, key.id, places, ranges)
