@@ -85,7 +85,7 @@ def _forward(ours: Ours, n_images: int) -> None:
     inputs = torch.randn(extractor.batch_size, 3, size, size, device=extractor.device)
     with reproducible():
         for _ in range(-(-n_images // extractor.batch_size)):
-            extractor.taps.run(inputs, lambda _index, _output: None)
+            extractor.run(inputs, lambda _index, _output: None)
         _wait(extractor.device)
 
 

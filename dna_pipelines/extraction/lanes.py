@@ -149,7 +149,7 @@ def run_network(extractor: Extractor, job: Job[T], inputs: torch.Tensor, consume
         consume(parts[index], neurons_second(output[:n_images], extractor.axes[index]).float())
 
     try:
-        extractor.taps.run(inputs, sink)
+        extractor.run(inputs, sink)
     except torch.OutOfMemoryError as error:
         raise ExtractorError(
             f"{extractor.network.name}: {extractor.device} has too little memory for batches of "

@@ -24,7 +24,7 @@ def probe(network: Network, *, batch_size: int = 32, device: str = "cpu", precis
     if device.startswith("cuda") and not torch.cuda.is_available():
         raise ExtractorError(f"{network.name}: device '{device}' was asked for, and torch sees no GPU; use 'cpu'")
     module = network.module.eval().requires_grad_(False).to(device)
-    taps = Taps(module, network.taps, precision)
+    taps = Taps(module, network.taps)
     size = network.preprocessing.size_px
     two, three = (_shapes(taps, network, n, size, device) for n in (2, 3))
     try:
@@ -85,7 +85,7 @@ def _require_independent_rows(extractor: Extractor) -> None:
         batch = torch.rand(n, 3, size, size, generator=generator)
         batch[place] = image
         found: dict[int, torch.Tensor] = {}
-        extractor.taps.run(
+        extractor.run(
             batch.to(extractor.device),
             lambda index, output, place=place, found=found: found.update({index: output[place].clone()}),  # type: ignore[misc]
         )

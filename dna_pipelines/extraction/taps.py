@@ -11,7 +11,6 @@ import torch
 from torch import nn
 
 from dna_pipelines.errors import ExtractorError
-from dna_pipelines.extraction.numerics import EXACT, precision_of
 
 Sink = Callable[[int, torch.Tensor], None]
 """Called with the index of the layer and its output, which is only valid during the call:
@@ -21,8 +20,8 @@ an in-place operation further on may overwrite it."""
 class Taps:
     """Forward hooks on the tapped modules of a network, each thread with a sink of its own."""
 
-    def __init__(self, module: nn.Module, names: Sequence[str], precision: str = EXACT) -> None:
-        self._module, self._precision = module, precision
+    def __init__(self, module: nn.Module, names: Sequence[str]) -> None:
+        self._module = module
         self._local = threading.local()
         modules = dict(module.named_modules())
         for index, name in enumerate(names):
@@ -34,7 +33,7 @@ class Taps:
     @torch.inference_mode()
     def run(self, inputs: torch.Tensor, sink: Sink) -> None:
         """One forward pass; `sink` receives every tapped output once."""
-        with self._receiving(sink), precision_of(self._precision, inputs.device.type):
+        with self._receiving(sink):
             self._module(inputs)
 
     @contextmanager
