@@ -10,7 +10,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks import decode, fold, matrix, memory, races, scale, unchanged, updates
+from benchmarks import decode, fold, gpu, matrix, memory, races, scale, throughput, unchanged, updates
 from benchmarks.measure import Row, machine
 from benchmarks.world import World
 
@@ -18,6 +18,8 @@ from benchmarks.world import World
 BENCHMARKS = {
     "decode": decode,
     "fold": fold,
+    "throughput": throughput,
+    "gpu": gpu,
     "matrix": matrix,
     "unchanged": unchanged,
     "memory": memory,

@@ -1,4 +1,4 @@
-"""Memory: the peak of a whole process that fits a DNA, at 2,000 and at 20,000 images."""
+"""Memory: the peak of a whole process that fits a DNA, at 1,000 and at 50,000 images."""
 
 from __future__ import annotations
 
@@ -9,19 +9,27 @@ import sys
 from pathlib import Path
 
 from benchmarks.measure import Row, python_path
-from benchmarks.world import N_FOLDERS, World
+from benchmarks.world import World
 from dna_pipelines.pipeline import fingerprint, ingest
+from dna_pipelines.pipeline.project import Project
 
 TARGET = 1.15
-N_ROUNDS = 3
+N_ROUNDS = 2
+N_IMAGES, N_FOLDERS = 50_000, 50
 STEPS = ("load", "refresh", "fit")
 
 
-def run(world: World) -> list[Row]:
-    project = world.empty_project("memory")
-    folders = range(N_FOLDERS // 10)
-    small = {"name": "small", "uri": str(world.images), "globs": [f"{folder:02d}/*.png" for folder in folders]}
-    project.file.add(small)
+def run(world: World, n_images: int = N_IMAGES) -> list[Row]:
+    root = world.root / "memory"
+    root.mkdir()
+    project, images = Project(root), world.tree("many", n_images, N_FOLDERS)
+    project.file.create()
+    project.file.add({"name": "large", "uri": str(images)})
+    project.file.add({"name": "small", "uri": str(images / "00")})
+    return _measure(world, project)
+
+
+def _measure(world: World, project: Project) -> list[Row]:
     n_images = {
         name: ingest.refresh(project, project.file.dataset(name)).commit.n_images for name in ("small", "large")
     }

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import sys
 from importlib.util import find_spec, module_from_spec, spec_from_file_location
 from pathlib import Path
 from types import ModuleType
 
 HOW_TO_GET = "the reference implementation is missing: pip install --no-deps vdna==0.1.1"
+HOW_TO_GET_PIPELINE = (
+    "the reference's own pipeline is missing: pip install --no-deps vdna==0.1.1 torchvision==0.28.0, and "
+    "huggingface_hub, scipy and tqdm; into an environment for benchmarks, because that torchvision goes with torch 2.13"
+)
 
 
 def reference() -> ModuleType | None:
@@ -25,3 +30,17 @@ def reference() -> ModuleType | None:
     module = module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
+
+
+def reference_pipeline() -> ModuleType | None:
+    """The package `vdna`, with its networks, its loading of images and its fitting loop, or None."""
+    if any(find_spec(name) is None for name in ("vdna", "torchvision", "huggingface_hub", "scipy", "tqdm")):
+        return None
+    # The torchvision of PyPI is built for CUDA: under torch for CPUs its compiled operators are missing, and
+    # this module of it, which only describes them, cannot be imported. The reference uses none of them.
+    sys.modules.setdefault("torchvision._meta_registrations", ModuleType("torchvision._meta_registrations"))
+    import vdna
+    import vdna.networks.dino_vit
+    import vdna.networks.random_resnet50
+
+    return vdna

@@ -28,16 +28,20 @@ class World:
     @cached_property
     def images(self) -> Path:
         """A tree of `N_IMAGES` small PNGs, all different, in `N_FOLDERS` folders."""
-        for index in range(N_IMAGES):
-            self.add_image(index * N_FOLDERS // N_IMAGES)
-        return self.root / "images"
+        return self.tree("images", N_IMAGES, N_FOLDERS)
 
-    def add_image(self, folder: int) -> Path:
+    def tree(self, name: str, n_images: int, n_folders: int) -> Path:
+        """Another tree of small PNGs, for who needs more of them or must have them alone."""
+        for index in range(n_images):
+            self.add_image(index * n_folders // n_images, name)
+        return self.root / name
+
+    def add_image(self, folder: int, tree: str = "images") -> Path:
         """One more image."""
         number, self._n_made = self._n_made, self._n_made + 1
         # Large random patches: different bytes, and something in them for a network to see.
         patches = np.random.default_rng(number).integers(0, 256, (8, 8, 3), np.uint8)
-        path = self.root / "images" / f"{folder:02d}" / f"{number:06d}.png"
+        path = self.root / tree / f"{folder:02d}" / f"{number:06d}.png"
         path.parent.mkdir(parents=True, exist_ok=True)
         Image.fromarray(patches).resize((32, 32), Image.Resampling.BILINEAR).save(path, compress_level=1)
         os.utime(path, (LONG_AGO, LONG_AGO))

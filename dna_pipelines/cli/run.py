@@ -84,6 +84,8 @@ def _show_report(report: RunReport) -> None:
         out.print(f"fixed the activation ranges of {name}; they are frozen from now on")
     columns = ("dataset", "images", "left out", "extracted", "shards", "why")
     show_table(None, columns, [_row(dataset) for dataset in report.datasets], columns[1:4])
+    for name, times in report.extractions.items():
+        out.print(f"{name}: {times}")
     for name, pairs in report.pairs.items():
         missing = f"; without a DNA: {', '.join(pairs.left_out)}" if pairs.left_out else ""
         out.print(f"{name}: {pairs.n_pairs_computed:,} pairs compared, {pairs.n_pairs_reused:,} reused{missing}")

@@ -148,6 +148,9 @@ class ExtractorConfig(_Strict):
     """Most images the activation ranges are taken from."""
     batch_size: int = Field(default=32, ge=1, le=4096)
     device: str = "cpu"
+    """`cpu`, `cuda` for all GPUs, or one of them, such as `cuda:1`."""
+    precision: Literal["float32", "fast"] = "float32"
+    """`fast` computes in bfloat16; such DNAs can only be compared with each other."""
     _root: Path = PrivateAttr(default=Path())
 
     def model_post_init(self, context: Any) -> None:

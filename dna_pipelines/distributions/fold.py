@@ -158,7 +158,7 @@ def _places(row: Any, lo: Any, scale: Any, n_bins: Any, places: Any) -> None:
         t = n_bins - 0.5 if t == n_bins else t
         t = -1.0 if t < 0.0 else t
         t = min(n_bins, t)
-        places[p] = np.int32(t + 1.0)
+        places[p] = np.int32(t) + np.int32(1)
 
 
 @numba.njit(**_EXACT)  # type: ignore[untyped-decorator]
@@ -269,7 +269,7 @@ def _places_across(row: Any, lo: Any, scale: Any, n_bins: Any, places: Any, zero
         t = n_bins - 0.5 if t == n_bins else t
         t = -1.0 if t < 0.0 else t
         t = min(n_bins, t)
-        places[d] = np.int32(t + 1.0)
+        places[d] = np.int32(t) + np.int32(1)
         zeros[d] += np.int32(v == np.float32(0))
         low[d] = min(low[d], v)
         high[d] = max(high[d], v)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import closing
+from dataclasses import dataclass, field
 
 import numpy as np
 import torch
@@ -11,7 +13,16 @@ from dna_pipelines.distributions import Binning
 from dna_pipelines.dna import ActivationRanges
 from dna_pipelines.errors import NothingToCompare
 from dna_pipelines.extraction.extractor import Extractor
-from dna_pipelines.extraction.stream import ActivationStream, Batch, ReadImage
+from dna_pipelines.extraction.lanes import Batch
+from dna_pipelines.extraction.stream import ActivationStream, ReadImage
+
+
+@dataclass(frozen=True)
+class _Seen:
+    """What a batch showed: for every layer its place, and lows, highs and totals that stay on the device."""
+
+    batch: int
+    layers: list[tuple[slice, torch.Tensor, torch.Tensor, torch.Tensor]] = field(default_factory=list)
 
 
 def calibrate(
@@ -22,6 +33,7 @@ def calibrate(
     *,
     workers: int = 0,
     on_images: Callable[[int], None] | None = None,
+    others: Sequence[Extractor] = (),
 ) -> ActivationRanges:
     """Measure the extremes and means of every neuron over some images.
 
@@ -34,20 +46,30 @@ def calibrate(
     n_batches = -(-len(digests) // size)
     minimum = np.full((n_batches, n_neurons), np.inf, np.float32)
     maximum = np.full((n_batches, n_neurons), -np.inf, np.float32)
+    # Batches are added up in their order, whichever is finished first.
     totals = np.zeros((n_batches, n_neurons))
 
-    def batch(index: int) -> Batch[None]:
+    def batch(index: int) -> Batch[_Seen]:
+        seen = _Seen(index)
+
         def consume(part: slice, values: torch.Tensor) -> None:
             finite = values.isfinite()
-            minimum[index, part] = values.masked_fill(~finite, torch.inf).amin((0, 2)).cpu().numpy()
-            maximum[index, part] = values.masked_fill(~finite, -torch.inf).amax((0, 2)).cpu().numpy()
-            totals[index, part] = values.double().masked_fill(~finite, 0.0).mean(2).sum(0).cpu().numpy()
+            low = values.masked_fill(~finite, torch.inf).amin((0, 2))
+            high = values.masked_fill(~finite, -torch.inf).amax((0, 2))
+            seen.layers.append((part, low, high, values.double().masked_fill(~finite, 0.0).mean(2).sum(0)))
 
-        return Batch(list(digests[index * size : (index + 1) * size]), consume, None)
+        return Batch(list(digests[index * size : (index + 1) * size]), consume, seen)
 
-    for done in ActivationStream(extractor, read, workers).run(map(batch, range(n_batches))):
-        if on_images:
-            on_images(len(done.digests))
+    stream = ActivationStream([extractor, *others], read, workers)
+    with closing(stream.run(map(batch, range(n_batches)))) as batches:
+        for done in batches:
+            for part, low, high, total in done.tag.layers:
+                minimum[done.tag.batch, part] = low.cpu().numpy()
+                maximum[done.tag.batch, part] = high.cpu().numpy()
+                totals[done.tag.batch, part] = total.cpu().numpy()
+            done.tag.layers.clear()
+            if on_images:
+                on_images(len(done.digests))
     low, high = minimum.min(axis=0), maximum.max(axis=0)
     binning = Binning.from_observed(low, high, extractor.layers)
     centre = totals.sum(axis=0) / len(digests)

@@ -1,6 +1,15 @@
-"""Folding on an accelerator: the same counts as `distributions.fold`, without leaving the device."""
+"""Folding on an accelerator: the same counts as `distributions.fold`, without leaving the device.
+
+Nothing here waits for the device: no result has a size that depends on the data, and averages stay
+on the device until the shard is complete.
+"""
 
 from __future__ import annotations
+
+import warnings
+from collections.abc import Callable
+from functools import lru_cache
+from importlib.util import find_spec
 
 import numpy as np
 import torch
@@ -9,81 +18,176 @@ from numpy.typing import NDArray
 from dna_pipelines.distributions import COARSE_BINS, Binning, Blocks, Histogram
 from dna_pipelines.identity import N_BLOCKS
 
+COARSE_WIDTH = COARSE_BINS + 1
+"""Coarse bins of a block, and a place for NaN."""
+
+FoldLayer = Callable[["DeviceFold", slice, torch.Tensor, slice], None]
+"""Adds the activations of one layer to a fold; see `DeviceFold.add`."""
+
+_MOST_VALUES = 4_000_000
+"""Values that torch's operations take at once: each needs about 40 bytes on the way."""
+
 
 class DeviceFold:
-    """Counts held on the device; one `bincount` a layer, no loop over neurons.
+    """Counts held on the device; no loop over neurons.
 
     The same arguments and results as `distributions.fold.Fold`, with tensors for activations.
+
+    Attributes:
+        counts: (n_neurons, n_bins + 3) int32: below the range, the bins, above it, NaN.
+        blocks: (n_present, n_neurons, COARSE_WIDTH) int32, only of blocks that occur.
+        slots: (n_images,) which of `blocks` an image belongs to.
+        pooled: (n_images, n_neurons) float64 averages over positions.
+        n_zero, minimum, maximum: (n_neurons,).
     """
 
-    def __init__(self, binning: Binning, blocks: NDArray[np.integer], device: str) -> None:
+    def __init__(
+        self, binning: Binning, blocks: NDArray[np.integer], device: str, fold_layer: FoldLayer | None = None
+    ) -> None:
         n_neurons = len(binning.lo)
-        self._n_bins, self._device = binning.n_bins, device
-        # Below the range, the bins, above it, NaN.
-        self._width = binning.n_bins + 3
-        self._lo = torch.from_numpy(binning.lo).to(device)[:, None]
-        self._scale = torch.from_numpy(binning.scale).to(device)[:, None]
+        self.n_bins = binning.n_bins
+        self.lo = torch.from_numpy(binning.lo).to(device)
+        self.scale = torch.from_numpy(binning.scale).to(device)
         coarse = np.concatenate([np.pad(binning.coarse_of, 1, mode="edge"), [COARSE_BINS]]).astype(np.int64)
-        self._coarse_of = torch.from_numpy(coarse).to(device)
+        self.coarse_of = torch.from_numpy(coarse).to(device)
         self._present, slots = np.unique(np.asarray(blocks, np.int64), return_inverse=True)
-        self._host_slots, self._slots = slots, torch.from_numpy(slots).to(device)
-        self._counts = torch.zeros((n_neurons, self._width), dtype=torch.int64, device=device)
-        shape = (len(self._present), n_neurons, COARSE_BINS + 1)
-        self._blocks = torch.zeros(shape, dtype=torch.int64, device=device)
-        self._n_zero = torch.zeros(n_neurons, dtype=torch.int64, device=device)
-        self._minimum = torch.full((n_neurons,), torch.inf, device=device)
-        self._maximum = torch.full((n_neurons,), -torch.inf, device=device)
+        self._host_slots, self.slots = slots, torch.from_numpy(slots).to(device)
+        self.counts = torch.zeros((n_neurons, binning.n_bins + 3), dtype=torch.int32, device=device)
+        shape = (len(self._present), n_neurons, COARSE_WIDTH)
+        self.blocks = torch.zeros(shape, dtype=torch.int32, device=device)
+        self.n_zero = torch.zeros(n_neurons, dtype=torch.int32, device=device)
+        self.minimum = torch.full((n_neurons,), torch.inf, device=device)
+        self.maximum = torch.full((n_neurons,), -torch.inf, device=device)
+        self.pooled = torch.zeros((len(slots), n_neurons), dtype=torch.float64, device=device)
+        self._filled = np.zeros(len(slots), bool)
+        self._n_values = np.zeros(n_neurons, np.int64)
+        self._fold_layer = fold_layer or fold_layer_for(device)
 
-    def add(self, part: slice, values: torch.Tensor, images: slice, pooled: NDArray[np.float64]) -> None:
-        """See `Fold.add`; `values` is a tensor on the device."""
-        n_neurons = values.shape[1]
-        place = self._place(part, values)
-        neuron = torch.arange(n_neurons, device=self._device)[:, None]
-        flat = (place + neuron * self._width).reshape(-1)
-        self._counts[part] += torch.bincount(flat, minlength=n_neurons * self._width).view(n_neurons, -1)
-        slot = self._slots[images][:, None, None] * n_neurons + neuron
-        flat = (slot * (COARSE_BINS + 1) + self._coarse_of[place]).reshape(-1)
-        shape = (len(self._present), n_neurons, COARSE_BINS + 1)
-        self._blocks[:, part] += torch.bincount(flat, minlength=int(np.prod(shape))).view(shape)
-        self._n_zero[part] += (values == 0).sum((0, 2))
-        missing = values.isnan()
-        low, high = (values.masked_fill(missing, bound) for bound in (torch.inf, -torch.inf))
-        self._minimum[part] = torch.minimum(self._minimum[part], low.amin((0, 2)))
-        self._maximum[part] = torch.maximum(self._maximum[part], high.amax((0, 2)))
-        pooled[:] = values.double().mean(2).cpu().numpy()
+    def add(self, part: slice, values: torch.Tensor, images: slice) -> None:
+        """See `Fold.add`; `values` is a float32 tensor on the device, and averages are kept until the end.
+
+        Raises:
+            OverflowError: beyond 2**31 values of one neuron.
+        """
+        self._n_values[part] += values.shape[0] * values.shape[2]
+        if int(self._n_values[part].max(initial=0)) >= 2**31:
+            raise OverflowError("more than 2**31 values of one neuron in one shard; use a smaller shard_size")
+        self._filled[images] = True
+        self._fold_layer(self, part, values, images)
 
     def merge(self, other: DeviceFold) -> None:
-        """See `Fold.merge`."""
+        """See `Fold.merge`; the other one may be on another device, so both are brought home, complete as they are."""
         # Not in place: tensors made in inference mode must not be updated outside of it.
-        self._counts = self._counts + other._counts
-        self._blocks = self._blocks + other._blocks
-        self._n_zero = self._n_zero + other._n_zero
-        self._minimum = torch.minimum(self._minimum, other._minimum)
-        self._maximum = torch.maximum(self._maximum, other._maximum)
+        self.counts = self.counts.cpu() + other.counts.cpu()
+        self.blocks = self.blocks.cpu() + other.blocks.cpu()
+        self.n_zero = self.n_zero.cpu() + other.n_zero.cpu()
+        self.minimum = torch.minimum(self.minimum.cpu(), other.minimum.cpu())
+        self.maximum = torch.maximum(self.maximum.cpu(), other.maximum.cpu())
+
+    def pooled_into(self, rows: NDArray[np.float64]) -> None:
+        """Write the averages of the images that came to this fold, in one copy from the device."""
+        rows[self._filled] = self.pooled.cpu().numpy()[self._filled]
 
     def histogram(self) -> Histogram:
         """The counts as a measure."""
-        placed = self._counts.cpu().numpy().astype(np.uint64)
-        counts = placed[:, 1 : self._n_bins + 1].copy()
-        low, high, n_nan = placed[:, 0].copy(), placed[:, self._n_bins + 1].copy(), placed[:, -1].copy()
+        placed = self.counts.cpu().numpy().astype(np.uint64)
+        counts = placed[:, 1 : self.n_bins + 1].copy()
+        low, high, n_nan = placed[:, 0].copy(), placed[:, self.n_bins + 1].copy(), placed[:, -1].copy()
         counts[:, 0] += low
         counts[:, -1] += high
-        extremes = (self._minimum.cpu().numpy(), self._maximum.cpu().numpy())
-        n_zero = self._n_zero.cpu().numpy().astype(np.uint64)
+        extremes = (self.minimum.cpu().numpy(), self.maximum.cpu().numpy())
+        n_zero = self.n_zero.cpu().numpy().astype(np.uint64)
         return Histogram(counts, counts.sum(axis=1), low, high, n_zero, n_nan, *extremes)
 
     def block_counts(self) -> Blocks:
         """The coarse counts as a measure."""
-        counts = np.zeros((self._blocks.shape[1], N_BLOCKS, COARSE_BINS), np.uint64)
-        counts[:, self._present] = self._blocks.cpu().numpy()[..., :COARSE_BINS].transpose(1, 0, 2)
+        counts = np.zeros((self.blocks.shape[1], N_BLOCKS, COARSE_BINS), np.uint64)
+        counts[:, self._present] = self.blocks.cpu().numpy()[..., :COARSE_BINS].transpose(1, 0, 2)
         n_images = np.bincount(self._present[self._host_slots], minlength=N_BLOCKS).astype(np.uint64)
         return Blocks(counts, n_images)
 
-    def _place(self, part: slice, values: torch.Tensor) -> torch.Tensor:
-        """Bin + 1; 0 below the range, n_bins + 1 above it, n_bins + 2 for NaN."""
-        n_bins = self._n_bins
-        t = (values.double() - self._lo[part]) * self._scale[part]
-        place = t.clamp(0, n_bins - 1).nan_to_num(0).to(torch.int64) + 1
-        place = torch.where(t < 0, 0, place)
-        place = torch.where(t > n_bins, n_bins + 1, place)
-        return torch.where(values.isnan(), n_bins + 2, place)
+
+def fold_with_torch(fold: DeviceFold, part: slice, values: torch.Tensor, images: slice) -> None:
+    """One layer by torch's own operations, some images at a time so that memory stays bounded."""
+    n_images, n_neurons, n_positions = values.shape
+    step = max(1, _MOST_VALUES // max(1, n_neurons * n_positions))
+    for start in range(0, n_images, step):
+        some = values[start : start + step]
+        first = images.start + start
+        _fold_some(fold, part, some, slice(first, first + len(some)))
+
+
+def _fold_some(fold: DeviceFold, part: slice, values: torch.Tensor, images: slice) -> None:
+    n_neurons = values.shape[1]
+    place = _place(fold, part, values)
+    neuron = torch.arange(n_neurons, device=values.device)[:, None]
+    # Not `bincount`, which asks the device for the largest value and waits for the answer.
+    one = torch.ones((), dtype=torch.int32, device=values.device)
+    flat = (place + neuron * fold.counts.shape[1]).reshape(-1)
+    fold.counts[part].view(-1).scatter_add_(0, flat, one.expand(flat.shape))
+    row = fold.slots[images][:, None, None] * fold.blocks.shape[1] + part.start + neuron
+    flat = (row * COARSE_WIDTH + fold.coarse_of[place]).reshape(-1)
+    fold.blocks.view(-1).scatter_add_(0, flat, one.expand(flat.shape))
+    fold.n_zero[part] += (values == 0).sum((0, 2), dtype=torch.int32)
+    missing = values.isnan()
+    low, high = (values.masked_fill(missing, bound) for bound in (torch.inf, -torch.inf))
+    fold.minimum[part] = torch.minimum(fold.minimum[part], low.amin((0, 2)))
+    fold.maximum[part] = torch.maximum(fold.maximum[part], high.amax((0, 2)))
+    fold.pooled[images, part] = values.double().mean(2)
+
+
+def _place(fold: DeviceFold, part: slice, values: torch.Tensor) -> torch.Tensor:
+    """Bin + 1; 0 below the range, n_bins + 1 above it, n_bins + 2 for NaN.
+
+    In float64, as on the CPU, or values next to an edge would be counted elsewhere. That is two
+    operations a value, which even GPUs made for float32 do in a fraction of the time that reading
+    the value takes.
+    """
+    n_bins = fold.n_bins
+    t = (values.double() - fold.lo[part, None]) * fold.scale[part, None]
+    place = t.clamp(0, n_bins - 1).nan_to_num(0).to(torch.int64) + 1
+    place = torch.where(t < 0, 0, place)
+    place = torch.where(t > n_bins, n_bins + 1, place)
+    return torch.where(values.isnan(), n_bins + 2, place)
+
+
+@lru_cache(maxsize=64)
+def fold_layer_for(device: str) -> FoldLayer:
+    """The fused kernel on a GPU where Triton is installed (it comes with torch for CUDA), else torch's operations.
+
+    The kernel is first held against torch's operations on that very device, once in a process.
+    """
+    if not device.startswith("cuda") or find_spec("triton") is None:
+        return fold_with_torch
+    try:
+        from dna_pipelines.extraction.device_kernel import fold_with_triton
+
+        if agrees_with_torch(fold_with_triton, device):
+            return fold_with_triton
+        problem = "gives other counts than torch's operations"
+    # Compilers fail in ways of their own, and nothing depends on this one.
+    except Exception as error:  # noqa: BLE001
+        problem = f"cannot be built ({type(error).__name__}: {error})"
+    warnings.warn(f"the folding kernel {problem} on {device}; folding without it, which is slower", stacklevel=2)
+    return fold_with_torch
+
+
+def agrees_with_torch(fold_layer: FoldLayer, device: str) -> bool:
+    """Whether a way of folding gives the counts of torch's operations, on values of every kind."""
+    rng = np.random.default_rng(0)
+    values = rng.normal(0, 1, (6, 5, 300)).astype(np.float32)
+    values[:, 0, ::7] = 0.0
+    values[:, 1, ::5] = np.array([np.nan, np.inf, -np.inf, 1.0, -1.0, 9.0], np.float32)[:, None]
+    blocks, binning = np.array([3, 9, 3, 60, 9, 9]), Binning(np.full(7, -1.0), np.full(7, 1.0))
+    part, results = slice(1, 6), []
+    for function in (fold_with_torch, fold_layer):
+        fold = DeviceFold(binning, blocks, device, function)
+        conv = torch.from_numpy(values).to(device)
+        tokens = conv.transpose(1, 2).contiguous().transpose(1, 2)
+        fold.add(part, conv, slice(0, 6))
+        fold.add(part, tokens[:4], slice(0, 4))
+        results.append(fold)
+    theirs, ours = results
+    names = ("counts", "blocks", "n_zero", "minimum", "maximum")
+    same = all(torch.equal(getattr(theirs, name), getattr(ours, name)) for name in names)
+    return same and torch.allclose(theirs.pooled, ours.pooled, rtol=1e-12, equal_nan=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from importlib.metadata import version
 from typing import Any, Literal
 
@@ -12,7 +12,8 @@ from torch import nn
 from dna_pipelines.distributions import Binning, Layers
 from dna_pipelines.dna import ActivationRanges
 from dna_pipelines.extraction.inputs import input_key
-from dna_pipelines.extraction.taps import Taps
+from dna_pipelines.extraction.numerics import EXACT, precision_of
+from dna_pipelines.extraction.taps import Sink, Taps
 from dna_pipelines.identity import Key, stable_hash
 from dna_pipelines.imaging import Preprocessing
 
@@ -72,7 +73,7 @@ class Extractor:
     axes: tuple[int, ...]
     batch_size: int = 32
     device: str = "cpu"
-    precision: str = field(default="float32")
+    precision: str = EXACT
     tokens: Literal["all", "cls", "patch"] = "all"
 
     @property
@@ -105,6 +106,11 @@ class Extractor:
     def fingerprint(self) -> str:
         """The hash of `parts`: activation ranges belong to it."""
         return stable_hash(self.parts)
+
+    def run(self, inputs: torch.Tensor, sink: Sink) -> None:
+        """One forward pass in this extractor's precision; `sink` receives every tapped output once."""
+        with precision_of(self.precision, self.device):
+            self.taps.run(inputs, sink)
 
     def comparability_key(self, ranges: ActivationRanges) -> Key:
         """What decides which DNAs may be compared."""

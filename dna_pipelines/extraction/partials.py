@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -16,7 +17,9 @@ from dna_pipelines.distributions.fold import Fold
 from dna_pipelines.dna import ActivationRanges, Partial
 from dna_pipelines.extraction.device_fold import DeviceFold
 from dna_pipelines.extraction.extractor import Extractor
-from dna_pipelines.extraction.stream import ActivationStream, Batch, ReadImage
+from dna_pipelines.extraction.lanes import Batch
+from dna_pipelines.extraction.stages import StageClock
+from dna_pipelines.extraction.stream import ActivationStream, ReadImage
 from dna_pipelines.identity import block_of
 from dna_pipelines.manifests import Shard
 
@@ -32,28 +35,37 @@ def extract_partials(
     *,
     workers: int = 0,
     on_images: OnImages | None = None,
-) -> Iterator[tuple[Shard, Partial]]:
-    """The partial of every shard, as soon as its last image is done.
+    others: Sequence[Extractor] = (),
+    clock: StageClock | None = None,
+) -> Generator[tuple[Shard, Partial]]:
+    """The partial of every shard, as soon as its last image is done; closing the generator stops its threads.
 
     Args:
         extractor: the network.
         ranges: what its histograms are binned with.
         shards: what to extract; they share batches.
         read: gives the bytes of a digest.
-        workers: threads; 0 for one a core. The result does not depend on it.
+        workers: cores to use; 0 for all. The result does not depend on it.
         on_images: for progress.
+        others: the same extractor on more devices of one kind, which share the shards; nor on them.
+        clock: takes the time of the stages.
 
     Raises:
         SourceChanged: when an image is no longer what it was.
+        ExtractorError: when a device has too little memory.
     """
-    stream = ActivationStream(extractor, read, workers)
-    for batch in stream.run(_batches(extractor, ranges, shards)):
-        if on_images:
-            on_images(len(batch.digests))
-        for run in batch.tag:
-            run.shard.n_left -= run.rows.stop - run.rows.start
-            if run.shard.n_left == 0:
-                yield run.shard.shard, run.shard.partial()
+    clock = clock or StageClock()
+    stream = ActivationStream([extractor, *others], read, workers, clock)
+    with closing(stream.run(batches_of(extractor, ranges, shards))) as batches:
+        for batch in batches:
+            if on_images:
+                on_images(len(batch.digests))
+            for run in batch.tag:
+                run.shard.n_left -= run.rows.stop - run.rows.start
+                if run.shard.n_left == 0:
+                    with clock.working("write"):
+                        partial = run.shard.partial()
+                    yield run.shard.shard, partial
 
 
 @dataclass(eq=False)
@@ -73,18 +85,20 @@ class _OpenShard:
         self.pooled: NDArray[np.float64] = np.empty((len(items), self.extractor.layers.n_neurons))
         self.n_left = len(items)
 
-    def fold(self) -> Fold | DeviceFold:
+    def fold(self, device: str) -> Fold | DeviceFold:
         """The counts of this thread: threads add up at the end instead of waiting for each other."""
         with self.lock:
             thread = threading.get_ident()
             if thread not in self.folds:
-                self.folds[thread] = _new_fold(self.ranges.binning, self.blocks, self.extractor.device)
+                self.folds[thread] = _new_fold(self.ranges.binning, self.blocks, device)
             return self.folds[thread]
 
     def partial(self) -> Partial:
         """The measures, once every image is in."""
         total: Any = None
         for fold in self.folds.values():
+            if isinstance(fold, DeviceFold):
+                fold.pooled_into(self.pooled)
             if total is None:
                 total = fold
             else:
@@ -109,7 +123,8 @@ def _new_fold(binning: Binning, blocks: NDArray[np.integer], device: str) -> Fol
     return Fold(binning, blocks) if device == "cpu" else DeviceFold(binning, blocks, device)
 
 
-def _batches(extractor: Extractor, ranges: ActivationRanges, shards: Iterable[Shard]) -> Iterator[Batch[list[_Run]]]:
+def batches_of(extractor: Extractor, ranges: ActivationRanges, shards: Iterable[Shard]) -> Iterator[Batch[list[_Run]]]:
+    """The images of shards in batches that fold what comes out for them."""
     digests: list[str] = []
     runs: list[_Run] = []
     for shard in shards:
@@ -129,9 +144,11 @@ def _batches(extractor: Extractor, ranges: ActivationRanges, shards: Iterable[Sh
 def _consume(runs: list[_Run]) -> Callable[[slice, torch.Tensor], None]:
     def consume(part: slice, values: torch.Tensor) -> None:
         for run in runs:
-            n_images = run.rows.stop - run.rows.start
-            mine: Any = values[run.start : run.start + n_images]
-            fold: Any = run.shard.fold()
-            fold.add(part, mine.numpy() if isinstance(fold, Fold) else mine, run.rows, run.shard.pooled[run.rows, part])
+            mine = values[run.start : run.start + run.rows.stop - run.rows.start]
+            fold = run.shard.fold(str(values.device))
+            if isinstance(fold, DeviceFold):
+                fold.add(part, mine, run.rows)
+            else:
+                fold.add(part, mine.numpy(), run.rows, run.shard.pooled[run.rows, part])
 
     return consume

@@ -13,6 +13,7 @@ from dna_pipelines.distributions import Layer, Layers
 from dna_pipelines.errors import ExtractorError
 from dna_pipelines.extraction.blocks import working
 from dna_pipelines.extraction.extractor import Extractor, Network
+from dna_pipelines.extraction.numerics import EXACT
 from dna_pipelines.extraction.survey import Seen, Survey, survey
 from dna_pipelines.extraction.taps import Taps
 
@@ -33,7 +34,14 @@ class Probed:
     kept: tuple[slice | None, ...]
 
 
-def probe(network: Network, *, batch_size: int = 32, device: str = "cpu", tokens: Tokens = "all") -> Extractor:
+def probe(
+    network: Network,
+    *,
+    batch_size: int = 32,
+    device: str = "cpu",
+    precision: str = EXACT,
+    tokens: Tokens = "all",
+) -> Extractor:
     """An extractor from a network.
 
     Raises:
@@ -45,7 +53,7 @@ def probe(network: Network, *, batch_size: int = 32, device: str = "cpu", tokens
     network.module.eval().requires_grad_(False).to(device)
     probed = probe_layers(network, device=device, tokens=tokens)
     taps = Taps(network.module, network.taps, kept=probed.kept)
-    extractor = Extractor(network, taps, probed.layers, probed.axes, batch_size, device, tokens=tokens)
+    extractor = Extractor(network, taps, probed.layers, probed.axes, batch_size, device, precision, tokens)
     _require_independent_rows(extractor)
     return extractor
 
@@ -194,7 +202,7 @@ def _require_independent_rows(extractor: Extractor) -> None:
         batch = torch.rand(n, 3, size, size, generator=generator)
         batch[place] = image
         found: dict[int, torch.Tensor] = {}
-        extractor.taps.run(
+        extractor.run(
             batch.to(extractor.device),
             lambda index, output, place=place, found=found: found.update({index: output[place].clone()}),  # type: ignore[misc]
         )

@@ -22,6 +22,7 @@ from dna_pipelines.extraction.catalogue import REFERENCE
 from dna_pipelines.extraction.extractor import Extractor, Network
 from dna_pipelines.extraction.hub import Repository
 from dna_pipelines.extraction.model_folder import ModelFolder
+from dna_pipelines.extraction.numerics import EXACT
 from dna_pipelines.extraction.probe import Tokens, probe
 from dna_pipelines.extraction.reference import reference_network
 from dna_pipelines.extraction.seeded import seeded_cnn, seeded_vit
@@ -45,6 +46,7 @@ def load_extractor(
     *,
     batch_size: int = 32,
     device: str = "cpu",
+    precision: str = EXACT,
     root: Path = Path(),
     layers: tuple[str, ...] = (),
     tokens: Tokens = "all",
@@ -54,7 +56,8 @@ def load_extractor(
     Args:
         name: what is loaded; see `find_network`.
         batch_size: images in one pass.
-        device: `cpu` or `cuda`.
+        device: `cpu`, or one GPU, such as `cuda:0`.
+        precision: `float32` or `fast`.
         root: the project's folder.
         layers: modules to tap, or patterns of them; the network's own where empty.
         tokens: which tokens of a transformer count.
@@ -63,20 +66,22 @@ def load_extractor(
         UnknownName: listing the names there are.
         ExtractorError: when the network cannot serve.
     """
-    return _loaded(name, batch_size, device, root, layers, tokens, tuple(traces(name, root)))
+    return _loaded(name, batch_size, device, precision, root, layers, tokens, tuple(traces(name, root)))
 
 
-@lru_cache(maxsize=4)
+@lru_cache(maxsize=16)
 def _loaded(
     name: str,
     batch_size: int,
     device: str,
+    precision: str,
     root: Path,
     layers: tuple[str, ...],
     tokens: Tokens,
     _traces: tuple[str, ...],
 ) -> Extractor:
-    return probe(with_layers(find_network(name, root), layers), batch_size=batch_size, device=device, tokens=tokens)
+    network = with_layers(find_network(name, root), layers)
+    return probe(network, batch_size=batch_size, device=device, precision=precision, tokens=tokens)
 
 
 def find_network(name: str, root: Path) -> Network:

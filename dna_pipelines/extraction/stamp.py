@@ -38,7 +38,7 @@ def entry_point_extractors() -> dict[str, EntryPoint]:
 def extractor_stamp(config: ExtractorConfig) -> str:
     """A hash over versions, settings and the state of what the network is loaded from."""
     facts = [*_versions(), *traces(config.loads, config.root)]
-    facts += [config.loads, *config.layers, config.tokens]
+    facts += [config.loads, *config.layers, config.tokens, config.precision]
     if config.ranges:
         facts.append(config.ranges)
     return stable_hash([*facts, config.name, config.batch_size, config.device])

@@ -2,6 +2,7 @@
 
 import base64
 from collections.abc import Mapping
+from dataclasses import asdict
 from typing import Any
 
 import dagster as dg
@@ -9,6 +10,7 @@ import pyarrow as pa
 
 from dna_pipelines.config import DatasetConfig
 from dna_pipelines.dna import ActivationRanges
+from dna_pipelines.extraction.stages import StageTimes
 from dna_pipelines.orchestration.lineage import distances_lineage, dna_lineage, matrix_lineage
 from dna_pipelines.pipeline.compare import PairsUpdated
 from dna_pipelines.pipeline.ingest import Ingested
@@ -69,6 +71,7 @@ def describe_dna(project: Project, fitted: Any) -> Metadata:
         "n_partials_reused": fitted.n_reused,
         "duration_s": round(fitted.duration_s, 3),
         "version_id": fitted.commit.version_id,
+        **(_describe_stages(fitted.stages) if fitted.stages else {}),
     }
     record, store = fitted.record, project.lake.fingerprints
     if record is None:
@@ -86,6 +89,14 @@ def describe_dna(project: Project, fitted: Any) -> Metadata:
         "clipped_share": record.clipped_share,
         "size_mb": round(store.dna_bytes(record.dna_id) / 1e6, 3),
         "file": dg.MetadataValue.path(file),
+    }
+
+
+def _describe_stages(stages: StageTimes) -> Metadata:
+    return {
+        "images_per_s": round(stages.images_per_s, 3),
+        "bound_by": stages.bound_by,
+        "stages": dg.MetadataValue.json(asdict(stages)),
     }
 
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 import dagster as dg
 
 from dna_pipelines.errors import Interrupted, SourceChanged, UserError
+from dna_pipelines.extraction.stages import StageTimes
 from dna_pipelines.manifests import ManifestDiff
 from dna_pipelines.orchestration.attempts import KIND
 from dna_pipelines.orchestration.build import build_assets
@@ -125,6 +126,7 @@ class HeadlessRun:
                     n_partials_merged=facts["n_partials_merged"],
                     n_partials_reused=facts["n_partials_reused"],
                     duration_s=facts["duration_s"],
+                    stages=StageTimes(**facts["stages"]) if "stages" in facts else None,
                 )
             if attempt == 2 or not (report.problem or "").startswith(SourceChanged.__name__):
                 break

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass
+from typing import Any
 
 from dna_pipelines.config import DatasetConfig, ExtractorConfig
 from dna_pipelines.dna import ActivationRanges, calibration_sample, dna_id, sum_partials
 from dna_pipelines.errors import CheckFailed, NothingToCompare, SourceChanged, SourceError, Unreadable
 from dna_pipelines.extraction.calibration import calibrate
+from dna_pipelines.extraction.devices import devices_of
 from dna_pipelines.extraction.extractor import Extractor
 from dna_pipelines.extraction.partials import extract_partials
 from dna_pipelines.extraction.registry import load_extractor
+from dna_pipelines.extraction.stages import StageClock, StageTimes
 from dna_pipelines.extraction.stamp import extractor_stamp
 from dna_pipelines.extraction.stream import ReadImage
 from dna_pipelines.identity import digest_of
@@ -48,18 +52,25 @@ class Fitted:
     n_images_extracted: int = 0
     duration_s: float = 0.0
     was_current: bool = False
+    stages: StageTimes | None = None
+    """Where the time of the extraction went; None where nothing was extracted."""
 
 
 def load(config: ExtractorConfig) -> Extractor:
-    """The extractor of a line of the datasets file."""
-    return load_extractor(
-        config.loads,
-        batch_size=config.batch_size,
-        device=config.device,
-        root=config.root,
-        layers=config.layers,
-        tokens=config.tokens,
-    )
+    """The extractor of a line of the datasets file, on the first of its devices."""
+    return load_all(config)[0]
+
+
+def load_all(config: ExtractorConfig) -> list[Extractor]:
+    """The extractor of a line of the datasets file, once for each of its devices."""
+    settings: dict[str, Any] = {
+        "batch_size": config.batch_size,
+        "precision": config.precision,
+        "root": config.root,
+        "layers": config.layers,
+        "tokens": config.tokens,
+    }
+    return [load_extractor(config.loads, device=device, **settings) for device in devices_of(config.device)]
 
 
 def ensure_ranges(
@@ -88,14 +99,14 @@ def ensure_ranges(
         NothingToCompare: when there is no image to calibrate on.
         ConfigError: when they are not those of the file that the datasets file names.
     """
-    extractor, fingerprints = load(config), project.lake.fingerprints
+    (extractor, *others), fingerprints = load_all(config), project.lake.fingerprints
     ranges = None if anew else fingerprints.ranges(config.name, extractor.fingerprint)
     made = ranges is None
     if ranges is None:
         if (source := file or config.ranges) and not on:
             ranges = imported_ranges(project, source, config.name, extractor.layers)
         else:
-            ranges = _calibrated(project, config, extractor, tuple(on), progress)
+            ranges = _calibrated(project, config, [extractor, *others], tuple(on), progress)
     # Before they are kept: what is refused must not replace what there is.
     require_configured(project, config, ranges)
     if made:
@@ -105,8 +116,13 @@ def ensure_ranges(
 
 
 def _calibrated(
-    project: Project, config: ExtractorConfig, extractor: Extractor, on: tuple[str, ...], progress: Progress | None
+    project: Project,
+    config: ExtractorConfig,
+    extractors: list[Extractor],
+    on: tuple[str, ...],
+    progress: Progress | None,
 ) -> ActivationRanges:
+    extractor, *others = extractors
     for name in on:
         if not project.lake.versions.latest(project.file.dataset(name).name):
             raise NothingToCompare(f"{name} was never scanned, so nothing can be calibrated on it; run `dna run` first")
@@ -116,7 +132,7 @@ def _calibrated(
     digests = calibration_sample(items, config.calibration_images)
     with (progress or Silent()).task(f"calibrating {config.name}", len(digests)) as advance:
         workers = project.config().workers
-        return calibrate(extractor, digests, names, read, workers=workers, on_images=advance)
+        return calibrate(extractor, digests, names, read, workers=workers, on_images=advance, others=others)
 
 
 def fit(project: Project, dataset: DatasetConfig, config: ExtractorConfig, progress: Progress | None = None) -> Fitted:
@@ -130,7 +146,7 @@ def fit(project: Project, dataset: DatasetConfig, config: ExtractorConfig, progr
     commit = lake.versions.latest(dataset.name)
     if commit is None:
         raise NothingToCompare(f"{dataset.name} has no manifest yet; run `dna run` (or materialize its manifest first)")
-    extractor = load(config)
+    extractor, *others = load_all(config)
     ranges = lake.fingerprints.ranges(config.name, extractor.fingerprint)
     if ranges is None:
         raise NothingToCompare(f"{config.name} has no activation ranges yet; run `dna run` (or materialize its ranges)")
@@ -149,10 +165,16 @@ def fit(project: Project, dataset: DatasetConfig, config: ExtractorConfig, progr
     n_images = sum(map(len, missing))
     read = reader(project, dataset, manifest)
     with (progress or Silent()).task(f"{config.name}: {dataset.name}", n_images) as advance:
-        workers = project.config().workers
-        for shard, partial in extract_partials(extractor, ranges, missing, read, workers=workers, on_images=advance):
-            lake.fingerprints.put_partial(compute.id, shard.id, partial, extractor.layers)
-            places[shard.id] = compute.id
+        workers, clock = project.config().workers, StageClock()
+        partials = extract_partials(
+            extractor, ranges, missing, read, workers=workers, on_images=advance, others=others, clock=clock
+        )
+        with closing(partials):
+            for shard, partial in partials:
+                with clock.waiting("write"):
+                    lake.fingerprints.put_partial(compute.id, shard.id, partial, extractor.layers)
+                places[shard.id] = compute.id
+        stages = clock.times() if n_images else None
     extraction_s = time.monotonic() - started
     histogram, moments, blocks = _sum(project, commit, key.id, places, ranges)
     record = DnaRecord(
@@ -175,7 +197,7 @@ def fit(project: Project, dataset: DatasetConfig, config: ExtractorConfig, progr
     n_reused = len(manifest.shards) - len(missing) - n_merged
     duration_s = time.monotonic() - started
     work = (len(missing), n_merged, n_reused, n_images, duration_s)
-    return Fitted(dataset.name, config.name, commit, record, key.id, *work)
+    return Fitted(dataset.name, config.name, commit, record, key.id, *work, stages=stages)
 
 
 def reader(project: Project, dataset: DatasetConfig, manifest: Manifest) -> ReadImage:

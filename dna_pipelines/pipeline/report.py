@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from dna_pipelines.extraction.stages import StageTimes
 from dna_pipelines.pipeline.plan import Plan, State
 
 _WORDS = {"quarantined": "left out, unreadable"}
@@ -20,6 +21,8 @@ class FingerprintReport:
     n_partials_merged: int = 0
     n_partials_reused: int = 0
     duration_s: float = 0.0
+    stages: StageTimes | None = None
+    """Where the time of the extraction went; None where nothing was extracted."""
 
 
 @dataclass
@@ -82,9 +85,20 @@ class RunReport:
         """Datasets that are not up to date."""
         return [report for report in self.datasets if report.problem]
 
+    @property
+    def extractions(self) -> dict[str, StageTimes]:
+        """Where the time of each extractor that extracted anything went, over all datasets."""
+        found: dict[str, StageTimes] = {}
+        for dataset in self.datasets:
+            for name, done in dataset.fingerprints.items():
+                if done.stages:
+                    found[name] = found.get(name, StageTimes()).merge(done.stages)
+        return found
+
     def to_json(self) -> dict[str, Any]:
         """The report as a JSON value."""
         facts = asdict(self)
+        facts["extractions"] = {name: times.to_json() for name, times in self.extractions.items()}
         for report, dataset in zip(facts["datasets"], self.datasets, strict=True):
             report["why"] = dataset.why
         return facts

@@ -44,7 +44,11 @@ def whole(fold_type, values, blocks, cut):
         part = values[images]
         if len(part) == 0:
             continue
-        fold.add(slice(0, n_neurons), torch.from_numpy(part) if device else part, images, pooled[images])
+        if device:
+            fold.add(slice(0, n_neurons), torch.from_numpy(part), images)
+            fold.pooled_into(pooled)
+        else:
+            fold.add(slice(0, n_neurons), part, images, pooled[images])
     folds[0].merge(folds[1])
     return folds[0], pooled
 

@@ -1,5 +1,7 @@
 """A shard's partial depends on its images and the extractor, and on nothing else."""
 
+import time
+
 import numpy as np
 import pytest
 import torch
@@ -12,8 +14,9 @@ from dna_pipelines.extraction.calibration import calibrate
 from dna_pipelines.extraction.device_fold import DeviceFold
 from dna_pipelines.extraction.inputs import network_input
 from dna_pipelines.extraction.partials import extract_partials
-from dna_pipelines.extraction.probe import neurons_second
+from dna_pipelines.extraction.probe import neurons_second, probe
 from dna_pipelines.extraction.registry import load_extractor
+from dna_pipelines.extraction.seeded import seeded_vit
 from dna_pipelines.identity import Item, block_of, digest_of
 from dna_pipelines.manifests import Shard
 from dna_pipelines_tests import toy
@@ -67,6 +70,41 @@ def test_workers_do_not_matter(extractor, ranges, workers):
     assert one.keys() == several.keys()
     for identity, partial in one.items():
         equal(several[identity], partial)
+
+
+@pytest.mark.parametrize("n_readers", [1, 30])
+def test_reading_threads_do_not_matter(extractor, ranges, n_readers, monkeypatch):
+    cut = [shard(*range(17)), shard(*range(17, 40))]
+    expected = extract(extractor, ranges, cut)
+    monkeypatch.setattr("dna_pipelines.extraction.stream._FEWEST_READERS", n_readers)
+    for identity, partial in extract(extractor, ranges, cut).items():
+        equal(partial, expected[identity])
+
+
+@pytest.mark.parametrize("fold_type", [Fold, DeviceFold])
+def test_devices_do_not_matter(extractor, ranges, fold_type, monkeypatch):
+    """Devices are simulated by copies of the network, each with lanes and folds of its own."""
+    networks = {"toy": toy.toy_network, "seeded_vit": seeded_vit}
+    others = [probe(networks[extractor.network.name](), batch_size=8) for _ in range(2)]
+    used = set()
+
+    def note(network, *_):
+        used.add(id(network))
+        # Long enough for another to take the next batch.
+        time.sleep(0.005)
+
+    hooks = [each.network.module.register_forward_hook(note) for each in (extractor, *others)]
+    folding = {"device": "cpu"} if fold_type is DeviceFold else {}
+    monkeypatch.setattr(module, "_new_fold", lambda binning, blocks, _device: fold_type(binning, blocks, **folding))
+    cut = [shard(*range(start, start + 20)) for start in (0, 20)] * 3
+    expected = extract(extractor, ranges, cut)
+    used.clear()
+    found = extract_partials(extractor, ranges, cut, IMAGES.__getitem__, workers=1, others=others)
+    for done, partial in found:
+        equal(partial, expected[done.id])
+    for hook in hooks:
+        hook.remove()
+    assert len(used) > 1
 
 
 def test_the_order_of_a_shards_images_does_not_matter(extractor, ranges):

@@ -1,6 +1,7 @@
 """What an update costs: what changed, and no more."""
 
 import os
+import threading
 from pathlib import Path
 
 import numpy as np
@@ -273,6 +274,32 @@ def test_progress_is_reported_to_the_end(project):
     fit(project, dataset, project.config().extractors[0], Counting())
     update_pairs(project, "toy", Counting())
     assert counted == {"reading watched": [9, 9], "toy: watched": [9, 9], "comparing toy": [6, 6]}
+
+
+def test_what_was_extracted_comes_with_where_the_time_went(project):
+    fitted, _ = bring_up_to_date(project)
+    assert fitted["watched"].stages is None
+    write_image(place(project), "new.png", 999)
+    fitted, _ = bring_up_to_date(project)
+    times = fitted["watched"].stages
+    assert times.n_images == 1
+    assert 0 < times.write_s < times.elapsed_s <= fitted["watched"].duration_s
+
+
+def test_a_partial_that_cannot_be_written_stops_the_extraction(project, monkeypatch):
+    for number in range(20):
+        write_image(place(project), f"new{number}.png", 1000 + number)
+    refresh(project, project.file.dataset("watched"))
+
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(type(project.lake.fingerprints), "put_partial", full)
+    with pytest.raises(OSError, match="No space left") as raised:
+        fit(project, project.file.dataset("watched"), project.config().extractors[0])
+    # Although what was raised still holds on to everything that was under way.
+    assert raised.value.__traceback__
+    assert not [thread for thread in threading.enumerate() if thread.name.startswith("extract-")]
 
 
 def test_everything_the_lake_names_is_inside_it(project):

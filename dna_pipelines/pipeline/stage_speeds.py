@@ -1,0 +1,154 @@
+"""The stages of an extraction, measured one by one: one thread, nothing beside it."""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from dna_pipelines.dna import ActivationRanges, Partial
+from dna_pipelines.errors import Unreadable
+from dna_pipelines.extraction.extractor import Extractor
+from dna_pipelines.extraction.inputs import network_input
+from dna_pipelines.extraction.lanes import Job, open_device
+from dna_pipelines.extraction.partials import batches_of
+from dna_pipelines.identity import Item, digest_of
+from dna_pipelines.imaging import decode
+from dna_pipelines.manifests import Shard
+from dna_pipelines.pipeline.progress import Advance
+from dna_pipelines.sources.base import Entry
+from dna_pipelines.storage import Lake
+
+_LONG_ENOUGH_S = 1.0
+"""What a stage is repeated for, so that it is measured to a few percent."""
+
+
+@dataclass(frozen=True)
+class StageSpeed:
+    """One stage alone, on one thread."""
+
+    stage: str
+    ms_per_image: float
+    remark: str = ""
+
+    @property
+    def images_per_s(self) -> float:
+        """How many it could do if there was nothing else to do."""
+        return 1000 / self.ms_per_image if self.ms_per_image else float("inf")
+
+
+class Sample(NamedTuple):
+    """Some images of a dataset, found by digest."""
+
+    paths: dict[str, bytes]
+    n_unreadable: int
+    width_px: float
+    height_px: float
+    read_s: float
+    decode_s: float
+    preprocess_s: float
+    input_s: float
+    rows: list[NDArray[np.float32]]
+
+
+def evenly(entries: Sequence[Entry], n_images: int) -> list[bytes]:
+    """Evenly from all over the listing, because neighbours are alike."""
+    paths = [entry.path for entry in entries if not entry.problem]
+    n = min(n_images, len(paths))
+    return [paths[index * len(paths) // n] for index in range(n)]
+
+
+def take_sample(
+    read: Callable[[bytes], bytes], paths: Iterable[bytes], extractor: Extractor, advance: Advance
+) -> Sample:
+    """Read and decode images one after the other, each step by itself."""
+    prepare = extractor.network.preprocessing
+    found: dict[str, bytes] = {}
+    rows: list[NDArray[np.float32]] = []
+    sizes: list[tuple[int, ...]] = []
+    n_unreadable = 0
+    read_s = decode_s = preprocess_s = input_s = 0.0
+    for path in paths:
+        advance(1)
+        began = time.perf_counter()
+        try:
+            data = read(path)
+            digest, read_in = digest_of(data), time.perf_counter() - began
+            started = time.thread_time()
+            rgb = decode(data)
+        except (OSError, Unreadable):
+            n_unreadable += 1
+            continue
+        if digest in found:
+            continue
+        decoded = time.thread_time()
+        prepare(rgb)
+        prepared = time.thread_time()
+        row = network_input(data, prepare)
+        input_s += time.thread_time() - prepared
+        read_s, decode_s = read_s + read_in, decode_s + decoded - started
+        preprocess_s += prepared - decoded
+        found[digest] = path
+        sizes.append(rgb.shape[:2])
+        if len(rows) < extractor.batch_size:
+            rows.append(row)
+    height_px, width_px = np.mean(sizes, axis=0) if sizes else (0.0, 0.0)
+    times = (read_s, decode_s, preprocess_s, input_s)
+    return Sample(found, n_unreadable, float(width_px), float(height_px), *times, rows)
+
+
+def network_alone(extractor: Extractor, ranges: ActivationRanges, sample: Sample) -> dict[str, float]:
+    """Seconds that copying (to an accelerator), forward pass and folding of one batch take."""
+    device, n = open_device(extractor), len(sample.rows)
+    size = extractor.network.preprocessing.size_px
+    on_accelerator = extractor.device != "cpu"
+    inputs = torch.zeros((extractor.batch_size, 3, size, size), pin_memory=on_accelerator)
+    inputs[:n] = torch.from_numpy(np.stack(sample.rows))
+    shard = Shard(tuple(Item(digest) for digest in list(sample.paths)[:n]))
+    found: dict[str, float] = {}
+    if on_accelerator:
+        found["copy"] = _repeated(lambda: (_copied(inputs, extractor.device),))[0]
+
+    def once() -> tuple[float, ...]:
+        [batch] = batches_of(extractor, ranges, [shard])
+        return device.start(Job(batch, inputs, 0))()
+
+    found["forward"], folding_s = _repeated(once)
+    # The last rows of the batch are padding where there were too few images: they are not folded.
+    found["fold"] = folding_s * extractor.batch_size / n
+    return found
+
+
+def _copied(inputs: torch.Tensor, device: str) -> float:
+    torch.cuda.synchronize(device)
+    started = time.perf_counter()
+    inputs.to(device, non_blocking=True)
+    torch.cuda.synchronize(device)
+    return time.perf_counter() - started
+
+
+def _repeated(measure: Callable[[], tuple[float, ...]]) -> tuple[float, ...]:
+    """The mean of several measurements after a first one, which counts only if it took long by itself."""
+    first, started = measure(), time.perf_counter()
+    if sum(first) > _LONG_ENOUGH_S:
+        return first
+    found: list[tuple[float, ...]] = []
+    while not found or time.perf_counter() - started < _LONG_ENOUGH_S:
+        found.append(measure())
+    return tuple(float(value) for value in np.mean(found, axis=0))
+
+
+def write_s(shard: Shard, partial: Partial, extractor: Extractor) -> float:
+    """Seconds that writing a partial takes, in a lake that is thrown away."""
+    with tempfile.TemporaryDirectory() as folder:
+        store = Lake(Path(folder) / "lake").fingerprints
+        started = time.perf_counter()
+        store.put_partial("profile", shard.id, partial, extractor.layers)
+        return time.perf_counter() - started

@@ -1,0 +1,53 @@
+"""`dna profile`, and what `dna run` says about its speed."""
+
+import pytest
+
+from dna_pipelines_tests.cli.conftest import snapshot, write_image
+
+
+@pytest.fixture(autouse=True)
+def _quick(monkeypatch):
+    monkeypatch.setattr("dna_pipelines.pipeline.stage_speeds._LONG_ENOUGH_S", 0.01)
+
+
+def test_profile_tells_people_what_limits(project, dna):
+    before = snapshot(project)
+    said = dna("profile", "d1", "--images", "8")
+    assert said.code == 0
+    assert "seeded_cnn on cpu, 8 images of d1, 32 x 24 px on average" in said.out
+    assert "bound by" in said.out
+    assert "- " in said.out
+    assert "nothing was written" in said.err
+    assert snapshot(project) == before
+
+
+def test_profile_in_json_is_nothing_but_json(project, dna):
+    found = dna("profile", "--images", "8", "--json").json
+    assert (found["dataset"], found["extractor"], found["n_images"]) == ("d0", "seeded_cnn", 8)
+    assert [stage["stage"] for stage in found["alone"]][-1] == "write"
+    assert found["together"]["n_workers"] == 2
+    assert found["advice"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [(("nothing",), "nothing"), (("--extractor", "seeded_cn"), "seeded_cn")],
+)
+def test_a_name_that_is_wrong_is_an_error(project, dna, arguments, message):
+    said = dna("profile", *arguments)
+    assert said.code == 1
+    assert message in said.err
+
+
+def test_a_run_says_what_bounds_it(first_run, project, dna):
+    (times,) = first_run[1].json["extractions"].values()
+    assert (times["n_images"], times["n_workers"], times["n_devices"]) == (30, 2, 0)
+    assert times["bound_by"] in {"read", "decode", "forward", "fold", "write"}
+    assert sum(times[f"{stage}_s"] for stage in ("decode", "forward", "fold", "write")) > 0
+    write_image(project / "d0" / "new.png", 7)
+    assert "seeded_cnn: 1 image at" in dna("run").out
+
+
+def test_a_run_that_extracts_nothing_says_nothing_of_speed(project, dna):
+    assert "bound by" not in dna("run").out
+    assert dna("run", "--json").json["extractions"] == {}

@@ -1,0 +1,120 @@
+"""Devices and what folds on them."""
+
+import importlib.util
+import os
+import subprocess
+import sys
+import warnings
+
+import numpy as np
+import pytest
+import torch
+
+from dna_pipelines.distributions import Binning
+from dna_pipelines.errors import ExtractorError
+from dna_pipelines.extraction import device_fold
+from dna_pipelines.extraction.device_fold import DeviceFold, agrees_with_torch, fold_layer_for, fold_with_torch
+from dna_pipelines.extraction.devices import devices_of
+
+
+@pytest.fixture
+def gpus(monkeypatch):
+    def pretend(*names):
+        monkeypatch.setattr(torch.cuda, "is_available", lambda: bool(names))
+        monkeypatch.setattr(torch.cuda, "device_count", lambda: len(names))
+        monkeypatch.setattr(torch.cuda, "get_device_name", lambda index: names[index])
+
+    return pretend
+
+
+def test_what_a_device_means(gpus):
+    gpus("H100", "H100", "H100")
+    assert devices_of("cpu") == ("cpu",)
+    assert devices_of("cuda:1") == ("cuda:1",)
+    assert devices_of("cuda") == ("cuda:0", "cuda:1", "cuda:2")
+
+
+@pytest.mark.parametrize(
+    ("names", "device", "message"),
+    [
+        ((), "cuda", "torch sees no GPU; use 'cpu'"),
+        ((), "cuda:0", "torch sees no GPU; use 'cpu'"),
+        (("H100", "H100"), "cuda:2", "torch sees 2 GPUs"),
+        (("H100", "A100"), "cuda", r"these differ \(A100, H100\)"),
+        (("H100",), "gpu", "use 'cpu', 'cuda'"),
+        (("H100",), "cuda:", "use 'cpu', 'cuda'"),
+        (("H100",), "cuda:x", "use 'cpu', 'cuda'"),
+        (("H100",), "mps", "use 'cpu', 'cuda'"),
+    ],
+)
+def test_a_device_that_is_not_there_is_an_error(gpus, names, device, message):
+    gpus(*names)
+    with pytest.raises(ExtractorError, match=message):
+        devices_of(device)
+
+
+def test_gpus_of_two_kinds_can_still_be_named(gpus):
+    gpus("H100", "A100")
+    assert devices_of("cuda:1") == ("cuda:1",)
+
+
+def test_many_images_at_once_are_counted_in_pieces(monkeypatch):
+    values = torch.from_numpy(np.random.default_rng(0).normal(0, 1, (9, 5, 7)).astype(np.float32))
+    binning, folds = Binning(np.full(6, -2.0), np.full(6, 2.0)), []
+    for most in (10**6, 40):
+        monkeypatch.setattr(device_fold, "_MOST_VALUES", most)
+        folds.append(DeviceFold(binning, np.arange(12) % 5, "cpu"))
+        folds[-1].add(slice(1, 6), values, slice(2, 11))
+    whole, pieces = folds
+    for name in ("counts", "blocks", "n_zero", "minimum", "maximum", "pooled"):
+        assert torch.equal(getattr(whole, name), getattr(pieces, name)), name
+    assert whole.counts.sum() == values.numel()
+
+
+def test_a_device_fold_that_would_overflow_says_so():
+    fold = DeviceFold(Binning(np.zeros(1), np.ones(1)), np.zeros(1, int), "cpu")
+    fold._n_values[0] = 2**31 - 2
+    with pytest.raises(OverflowError, match="shard_size"):
+        fold.add(slice(0, 1), torch.zeros(1, 1, 4), slice(0, 1))
+
+
+def wrong_in_one_bin(fold, part, values, images):
+    fold_with_torch(fold, part, values, images)
+    fold.counts[part.start, 500] += 1
+
+
+def blind_to_nan(fold, part, values, images):
+    fold_with_torch(fold, part, values.nan_to_num(0), images)
+
+
+@pytest.mark.parametrize("fold_layer", [wrong_in_one_bin, blind_to_nan])
+def test_a_kernel_that_errs_is_found_out(fold_layer):
+    assert agrees_with_torch(fold_with_torch, "cpu")
+    assert not agrees_with_torch(fold_layer, "cpu")
+
+
+def test_a_kernel_that_cannot_be_used_is_told_and_done_without(monkeypatch):
+    fold_layer_for.cache_clear()
+    monkeypatch.setattr(device_fold, "find_spec", lambda _name: object())
+    monkeypatch.setitem(sys.modules, "dna_pipelines.extraction.device_kernel", None)
+    with pytest.warns(UserWarning, match="folding without it"):
+        assert fold_layer_for("cuda:0") is fold_with_torch
+    fold_layer_for.cache_clear()
+
+
+def test_on_the_cpu_no_kernel_is_looked_for():
+    with warnings.catch_warnings(action="error"):
+        assert fold_layer_for("cpu") is fold_with_torch
+
+
+@pytest.mark.skipif(importlib.util.find_spec("triton") is None, reason="triton comes with torch for CUDA")
+def test_the_kernel_counts_as_torch_does():
+    """Interpreted on the CPU, in a process of its own, because Triton decides when it is imported."""
+    code = (
+        "from dna_pipelines.extraction.device_fold import agrees_with_torch; "
+        "from dna_pipelines.extraction.device_kernel import fold_with_triton; "
+        "print(agrees_with_torch(fold_with_triton, 'cpu'))"
+    )
+    environment = {**os.environ, "TRITON_INTERPRET": "1"}
+    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=False)
+    assert done.stdout.strip() == "True", done.stderr
