@@ -32,15 +32,17 @@ def status(context: typer.Context, json: Json = False) -> None:
     if json:
         show_json(facts)
         return
+    sampled = any(row["n_not_sampled"] for row in facts)
     rows = [
         (
-            row["dataset"], row["n_images"], row["n_quarantined"], row["n_shards"],
+            row["dataset"], row["n_images"], row["n_quarantined"], *([row["n_not_sampled"]] if sampled else []),
+            row["n_shards"],
             size_text(row["size_bytes"]),
             row["last_change"] or "never scanned", *(row["dna"][name] for name in extractors),
         )
         for row in facts
     ]  # fmt: skip
-    numbers = ("images", "left out", "shards", "size")
+    numbers = ("images", "left out", *(["not sampled"] if sampled else []), "shards", "size")
     show_table(None, ("dataset", *numbers, "last change", *extractors), rows, numbers)
     if any(state != "current" for row in facts for state in row["dna"].values()):
         note("`dna run` brings everything up to date")
@@ -59,6 +61,7 @@ def _dataset_status(project: Project, name: str, extractors: list[str]) -> dict[
         "dataset": name,
         "n_images": latest.n_images if latest else None,
         "n_quarantined": latest.n_quarantined if latest else None,
+        "n_not_sampled": latest.n_not_sampled if latest else None,
         "n_shards": len(latest.shards) if latest else None,
         "size_bytes": latest.n_bytes if latest else None,
         "version_id": latest.version_id if latest else None,

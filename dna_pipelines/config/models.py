@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import math
 import re
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from fsspec.utils import glob_translate
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, field_validator, model_validator
 
 NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,99}$"
 Name = Annotated[str, StringConstraints(pattern=NAME_PATTERN)]
+
+Kind = Literal["folder", "index", "zip", "tar", "parquet", "arrow"]
+"""What a uri can be."""
 
 
 class _Strict(BaseModel):
@@ -62,6 +65,18 @@ class DatasetConfig(_Strict):
     globs: tuple[str, ...] = ()
     """Patterns relative to the uri; empty means every file with an image suffix."""
     exclude: tuple[str, ...] = ()
+    kind: Kind | None = None
+    """What the uri is, where its suffix does not tell."""
+    image_column: str | None = None
+    """The column of a table (kinds parquet and arrow) that holds the images; the one that can be it by default."""
+    every: int = Field(default=1, ge=1)
+    """One file in so many is taken, chosen by a hash of its path."""
+    limit: int | None = Field(default=None, ge=1)
+    """Most files that are taken, chosen likewise."""
+    seed: int = 0
+    """Another seed chooses others."""
+    storage_options: dict[str, Any] = Field(default_factory=dict)
+    """What fsspec needs to reach the place, such as an endpoint. Secrets belong in the environment."""
     group_by: str | None = None
     """`folder`, `regex:PATTERN` (its first group) or `column:NAME` (of the metadata)."""
     metadata: MetadataConfig | None = None
@@ -112,9 +127,9 @@ class DatasetConfig(_Strict):
         raise ValueError("use 'folder', 'regex:PATTERN' or 'column:NAME'")
 
     @model_validator(mode="after")
-    def _column_needs_metadata(self) -> DatasetConfig:
-        if self.group_by and self.group_by.startswith("column:") and self.metadata is None:
-            raise ValueError("group_by 'column:…' needs a metadata table (add `metadata: {uri: …}`)")
+    def _column_of_a_table(self) -> DatasetConfig:
+        if self.image_column and self.kind not in (None, "parquet", "arrow"):
+            raise ValueError("image_column belongs to kind parquet or arrow")
         return self
 
 

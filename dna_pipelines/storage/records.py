@@ -54,6 +54,7 @@ class Commit(Record):
     n_images: int
     n_quarantined: int
     n_ignored: int
+    n_not_sampled: int = 0
     n_unsettled: int
     n_to_retry: int = 0
     """Files that could not be read for a reason that need not last."""

@@ -112,7 +112,6 @@ def test_a_wrong_value_is_refused_with_its_line(message, text, said):
         ("'column:'", "use 'folder', 'regex:PATTERN' or 'column:NAME'"),
         ("'regex:('", "the regular expression is not valid"),
         ("'regex:clip'", "needs one (group)"),
-        ("'column:patient'", "needs a metadata table"),
     ],
 )
 def test_a_wrong_grouping_is_refused(message, grouping, said):

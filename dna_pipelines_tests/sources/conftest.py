@@ -44,8 +44,8 @@ def make_files(tmp_path):
 def source(tmp_path):
     """The source for a place."""
 
-    def opened(uri, globs=(), exclude=()):
-        return open_source(str(uri), base=tmp_path, globs=globs, exclude=exclude)
+    def opened(uri, globs=(), exclude=(), **settings):
+        return open_source(str(uri), base=tmp_path, globs=globs, exclude=exclude, **settings)
 
     return opened
 
@@ -66,7 +66,7 @@ def manifest_of():
 
     def built(opened, table=None, **settings):
         config = DatasetConfig(name="d", uri="somewhere", **settings)
-        return build_manifest(scan_source(opened, lambda: None, 0), opened, config, metadata=table)
+        return build_manifest(scan_source(opened, config, lambda: None, 0), opened, config, metadata=table)
 
     return built
 
