@@ -10,8 +10,9 @@ from typing import Annotated, Any
 import typer
 
 from dna_pipelines.cli.app import app, project_of
-from dna_pipelines.cli.terminal import note, out, show_json, show_table, size_text
+from dna_pipelines.cli.terminal import TerminalProgress, note, out, show_json, show_table, size_text
 from dna_pipelines.errors import UserError
+from dna_pipelines.pipeline.interruption import interruptible
 from dna_pipelines.pipeline.project import Project
 from dna_pipelines.reporting import METRICS
 
@@ -74,7 +75,10 @@ def _dataset_status(project: Project, name: str, extractors: list[str]) -> dict[
 @app.command()
 def compare(
     context: typer.Context,
-    a: Annotated[str, typer.Argument(help="NAME, NAME@COMMIT, NAME@-1 (the version before) or NAME@VERSION_ID.")],
+    a: Annotated[
+        str,
+        typer.Argument(help="NAME, NAME@COMMIT, NAME@-1 (the version before), NAME@VERSION_ID, NAME[COLUMN=VALUE]."),
+    ],
     b: Annotated[str, typer.Argument(help="Likewise.")],
     extractor: ExtractorName = None,
     layer: Annotated[list[str] | None, typer.Option(help="Only this layer. Repeatable.")] = None,
@@ -82,11 +86,20 @@ def compare(
     picture: Picture = None,
     json: Json = False,
 ) -> None:
-    """Compare two datasets or versions, neuron by neuron; images are not needed."""
+    """Compare two datasets, versions or slices, neuron by neuron.
+
+    A slice is asked for by what its images' metadata say: 'NAME[weather=rain,camera!=front]'. Images are needed
+    when a slice is compared for the first time, and not otherwise.
+    """
     from dna_pipelines.pipeline.compare import compare_pair
 
     project = project_of(context)
-    _, summary = compare_pair(project, a, b, extractor=extractor, layers=layer or (), neurons=neuron or ())
+    chosen: dict[str, Any] = {"extractor": extractor, "layers": layer or (), "neurons": neuron or ()}
+    _, summary = interruptible(
+        lambda steps: compare_pair(project, a, b, **chosen, progress=steps), TerminalProgress(), note
+    )
+    for reference, n_images in summary["n_images_extracted"].items():
+        note(f"{reference}: {n_images:,} images extracted, its DNA is kept from now on")
     if picture:
         from dna_pipelines.reporting.pictures import profile_picture
 

@@ -76,7 +76,7 @@ class ArrowFile:
 
     def batches(self, group: Group, columns: Sequence[str], n_rows: int = _BATCH_ROWS) -> Iterator[pa.RecordBatch]:
         """Some columns of a record batch."""
-        yield from _slices(self._file.get_batch(group[0]).select(list(columns)), n_rows)
+        yield from _slices(self._file.get_batch(group[0]), columns, n_rows)
 
 
 class ArrowStream:
@@ -103,9 +103,12 @@ class ArrowStream:
         """Some columns of a record batch."""
         self._file.seek(group[0])
         batch = pa.ipc.read_record_batch(pa.ipc.read_message(self._file), self.schema)
-        yield from _slices(batch.select(list(columns)), n_rows)
+        yield from _slices(batch, columns, n_rows)
 
 
-def _slices(batch: pa.RecordBatch, n_rows: int) -> Iterator[pa.RecordBatch]:
+def _slices(batch: pa.RecordBatch, columns: Sequence[str], n_rows: int) -> Iterator[pa.RecordBatch]:
+    """A batch in pieces; of a struct whose field is wanted (`image.path`) the whole is in memory anyway."""
+    there = set(batch.schema.names)
+    chosen = batch.select([name if name in there else name.rpartition(".")[0] for name in columns])
     for start in range(0, batch.num_rows, n_rows):
-        yield batch.slice(start, n_rows)
+        yield chosen.slice(start, n_rows)

@@ -35,8 +35,8 @@ _TABLES: dict[str, tuple[str, str]] = {
     ),
     "dna_records": (
         "dna/records/*.json",
-        """dna_id VARCHAR, extractor VARCHAR, comparability_key VARCHAR, version_id VARCHAR, n_images BIGINT,
-        n_neurons BIGINT, shards VARCHAR[], compute_keys VARCHAR[], n_dead BIGINT,
+        """dna_id VARCHAR, extractor VARCHAR, comparability_key VARCHAR, version_id VARCHAR, made_for VARCHAR,
+        n_images BIGINT, n_neurons BIGINT, shards VARCHAR[], compute_keys VARCHAR[], n_dead BIGINT,
         clipped_share DOUBLE, n_images_extracted BIGINT, extraction_s DOUBLE, created_at TIMESTAMP""",
     ),
     "manifest_rows": (

@@ -102,6 +102,8 @@ class DnaRecord(Record):
     extractor: str
     comparability_key: str
     version_id: str
+    made_for: str = ""
+    """The dataset or slice that it was first made for."""
     n_images: int
     n_neurons: int
     shards: tuple[str, ...]
