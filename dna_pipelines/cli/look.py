@@ -77,7 +77,7 @@ def compare(
     context: typer.Context,
     a: Annotated[
         str,
-        typer.Argument(help="NAME, NAME@COMMIT, NAME@-1 (the version before), NAME@VERSION_ID, NAME[COLUMN=VALUE]."),
+        typer.Argument(help="NAME, NAME@COMMIT, NAME@-1 (the one before), NAME@VERSION_ID or NAME[COLUMN=VALUE]."),
     ],
     b: Annotated[str, typer.Argument(help="Likewise.")],
     extractor: ExtractorName = None,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import weakref
 from collections import OrderedDict
 from collections.abc import Callable
 from concurrent.futures import Future
@@ -17,7 +18,8 @@ class Spool:
     """Bytes appended in one go and read at any place, from several threads."""
 
     def __init__(self) -> None:
-        self._file = SpooledTemporaryFile(IN_MEMORY_BYTES)  # noqa: SIM115 (closed with its last reference)
+        self._file = SpooledTemporaryFile(IN_MEMORY_BYTES)  # noqa: SIM115 (closed with the last reference)
+        weakref.finalize(self, self._file.close)
         self._lock = threading.Lock()
         self.n_bytes = 0
 
