@@ -132,7 +132,7 @@ class Finder:
     def __init__(self, look: Callable[[Part], Contents], how: str, cache: ContentsCache | None) -> None:
         self._look = look
         self._how = f"{_FORMAT} {how}"
-        self._cache = cache or Forgetful()
+        self._cache = Forgetful() if cache is None else cache
         self._known: dict[str, tuple[str, Contents]] = {}
 
     def all(self, parts: list[Part]) -> list[Contents]:

@@ -27,7 +27,7 @@ PARQUET_SUFFIXES = (".parquet", ".parq")
 ARROW_SUFFIXES = (".arrow", ".feather", ".ipc")
 
 _BLOCK_BYTES = 2**20
-_DAMAGE = ("thrift", "corrupt", "decompress", "page", "parquet", "footer", "metadata", "expected to read")
+_DAMAGE = ("thrift", "corrupt", "decompress", "page", "parquet", "footer", "metadata", "expected to ")
 
 
 class RowSource:

@@ -14,8 +14,8 @@ import pyarrow.parquet as pq
 Group = tuple[int, int]
 """Where a group is, and how many rows it has."""
 
-_BATCH_ROWS = 64
-"""Rows that are decoded at once: images, so few."""
+_BATCH_ROWS = 16
+"""Rows that are decoded at once: images, so few. (A page of Parquet is decoded as a whole, whatever is asked for.)"""
 
 
 class TableFile(Protocol):
@@ -110,5 +110,7 @@ def _slices(batch: pa.RecordBatch, columns: Sequence[str], n_rows: int) -> Itera
     """A batch in pieces; of a struct whose field is wanted (`image.path`) the whole is in memory anyway."""
     there = set(batch.schema.names)
     chosen = batch.select([name if name in there else name.rpartition(".")[0] for name in columns])
+    # Arrow takes what a file says of its own buffers for granted, and a damaged one would end the process.
+    chosen.validate(full=True)
     for start in range(0, batch.num_rows, n_rows):
         yield chosen.slice(start, n_rows)

@@ -7,7 +7,9 @@ to: it is decompressed once into a nameless temporary file. No member is ever wr
 from __future__ import annotations
 
 import bz2
+import errno
 import gzip
+import io
 import lzma
 import tarfile
 import threading
@@ -32,6 +34,9 @@ _OPENERS: dict[bytes, Callable[[Any], Any]] = {
     b"\xfd7zXZ\x00": lzma.LZMAFile,
 }
 _BROKEN = (tarfile.TarError, zlib.error, lzma.LZMAError, EOFError, RecursionError, ValueError, OverflowError)
+_NO_STREAM = "Invalid data stream"
+"""What bz2 says of damaged data, as an OSError like any other."""
+
 _BLOCK_BYTES = 2**20
 _MOST_HEADER_BYTES = 16 * 2**20
 _BOMB_RATIO, _BOMB_FLOOR = 100, 2**30
@@ -102,12 +107,21 @@ class TarSource:
         spool = Spool()
         with _opened(part) as (file, _):
             try:
-                while data := file.read(_BLOCK_BYTES):
+                while data := file.read1(_BLOCK_BYTES):
                     spool.append(data)
-            except _BROKEN:
+            except Exception as error:
+                if not _is_damage(error):
+                    raise
                 # What comes after is missing to whoever reads it.
-                return spool
         return spool
+
+
+def _is_damage(error: Exception) -> bool:
+    """Whether an archive is damaged, rather than out of reach."""
+    if isinstance(error, OSError) and not isinstance(error, gzip.BadGzipFile):
+        # A header may send a reader to a place that no file has.
+        return str(error) == _NO_STREAM or error.errno == errno.EINVAL
+    return isinstance(error, (*_BROKEN, gzip.BadGzipFile))
 
 
 def _entry(path: bytes, member: Member, part: Part) -> Entry:
@@ -140,7 +154,9 @@ def _look(part: Part) -> Contents:
                 if member.beside is not None:
                     texts[member.name] = _text(file, member)
             damage = _wrong_end(file, archive.offset)
-        except _BROKEN as error:
+        except Exception as error:
+            if not _is_damage(error):
+                raise
             damage = f"the archive is damaged: {type(error).__name__}: {error}"
     if damage and members:
         last = next(reversed(members)).decode("utf-8", "backslashreplace")
@@ -178,17 +194,17 @@ def _wrong_end(file: IO[bytes], offset: int) -> str | None:
 
 
 @contextmanager
-def _opened(part: Part) -> Iterator[tuple[IO[bytes], bool]]:
+def _opened(part: Part) -> Iterator[tuple[Any, bool]]:
     """An archive as a file of what it holds uncompressed, and whether it is compressed."""
     with part.fs.open(part.path, "rb", block_size=_BLOCK_BYTES) as raw:
         magic = raw.read(6)
         raw.seek(0)
         opener = next((one for start, one in _OPENERS.items() if magic.startswith(start)), None)
         if opener is None:
-            yield cast("IO[bytes]", _Guarded(raw, None)), False
+            yield _Guarded(raw, None), False
         else:
             most = (part.entry.size_bytes or 0) * _BOMB_RATIO + _BOMB_FLOOR
-            yield cast("IO[bytes]", _Guarded(opener(raw), most)), True
+            yield _Guarded(opener(raw), most), True
 
 
 class _Guarded:
@@ -203,6 +219,10 @@ class _Guarded:
         if not 0 <= size <= _MOST_HEADER_BYTES:
             raise tarfile.ReadError(f"a header of {size:,} bytes")
         return self._checked(self._file.read(size))
+
+    def read1(self, size: int) -> bytes:
+        """Read what there is at once: of a damaged archive, everything before the damage."""
+        return self._checked(cast("io.BufferedReader", self._file).read1(size))
 
     def seek(self, place: int) -> int:
         """Go to a place."""
