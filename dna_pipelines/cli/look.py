@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from rich.markup import escape
 
 from dna_pipelines.cli.app import app, project_of
 from dna_pipelines.cli.terminal import TerminalProgress, note, out, show_json, show_table, size_text
@@ -107,7 +108,7 @@ def compare(
     if json:
         show_json(summary)
         return
-    out.print(f"[bold]{a} against {b}[/] ({summary['extractor']}, {summary['n_neurons']:,} neurons)")
+    out.print(f"[bold]{escape(f'{a} against {b}')}[/] ({summary['extractor']}, {summary['n_neurons']:,} neurons)")
     out.print(f"  EMD  {summary['emd_bins']:.4g} bins, {summary['emd_range']:.3%} of the activation range")
     out.print(f"  NFD  {summary['nfd']:.4g}")
     if summary["fd"] is not None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from itertools import product
 from typing import Any
@@ -18,6 +19,10 @@ from dna_pipelines.sources.remote import Options, cannot, entry_of, file_system_
 _BRACES = re.compile(r"\{([^{}]*)\}")
 _NUMBERS = re.compile(r"(\d+)\.\.(\d+)")
 _MOST_NAMES = 1_000_000
+
+
+_BLOCK_BYTES = 2**20
+"""What is read ahead of a file far away."""
 
 
 @dataclass(frozen=True)
@@ -38,6 +43,38 @@ class Part:
     path: str
     entry: Entry
     is_whole: bool = False
+
+    @contextmanager
+    def opened(self) -> Iterator[Watched]:
+        """The file, to be read where one likes."""
+        with self.fs.open(self.path, "rb", block_size=_BLOCK_BYTES) as file:
+            yield Watched(file, self.entry.size_bytes)
+
+
+class Watched:
+    """A file that remembers whether reading it failed.
+
+    Whoever makes sense of its bytes may raise anything: where reading did not fail, the bytes are to blame.
+    """
+
+    def __init__(self, file: Any, size_bytes: int | None) -> None:
+        self._file = file
+        self._size_bytes = size_bytes
+        self.failure: Exception | None = None
+
+    def read(self, size: int = -1) -> bytes:
+        """Read so many bytes; memory is not set aside for more than there are, whatever the file says of itself."""
+        most = size if self._size_bytes is None else min(size, self._size_bytes)
+        try:
+            data: bytes = self._file.read(most)
+        except Exception as error:
+            self.failure = error
+            raise
+        return data
+
+    def __getattr__(self, name: str) -> Any:
+        """Everything else is the file's."""
+        return getattr(self._file, name)
 
 
 def find_parts(place: str, suffixes: Sequence[str], options: Options | None = None) -> tuple[list[Part], list[Entry]]:

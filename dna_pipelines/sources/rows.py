@@ -26,9 +26,6 @@ from dna_pipelines.sources.tables import open_table
 PARQUET_SUFFIXES = (".parquet", ".parq")
 ARROW_SUFFIXES = (".arrow", ".feather", ".ipc")
 
-_BLOCK_BYTES = 2**20
-_DAMAGE = ("thrift", "corrupt", "decompress", "page", "parquet", "footer", "metadata", "expected to ")
-
 
 class RowSource:
     """The rows of tables. Globs and excludes choose among the files."""
@@ -84,14 +81,14 @@ class RowSource:
         return rows.read(int(number) - (ends[group - 1] if group else 0))
 
     def _look(self, part: Part) -> Contents:
-        with part.fs.open(part.path, "rb", block_size=_BLOCK_BYTES) as file:
+        with part.opened() as file:
             try:
                 table = open_table(file)
                 column = image_column(table.schema, self._column, part.place)
                 groups = table.groups()
                 described = metadata_of(table, groups, column)
             except Exception as error:
-                if not _is_damage(error):
+                if file.failure or isinstance(error, SourceError):
                     raise
                 return Contents([], damage=f"the table is damaged: {type(error).__name__}: {error}")
         members = [Member(b"%09d" % row, row, None, None, metadata) for row, metadata in enumerate(described)]
@@ -102,14 +99,14 @@ class RowSource:
         name, number = key
         part = (self._parts or {})[name]
         group, rows = self._finder.one(part).groups[number], _Rows(Spool(), [])
-        with part.fs.open(part.path, "rb", block_size=_BLOCK_BYTES) as file:
+        with part.opened() as file:
             try:
                 table = open_table(file)
                 column = image_column(table.schema, self._column, part.place)
                 for batch in table.batches(group, [column]):
                     rows.add(batch.column(0))
             except Exception as error:
-                if not _is_damage(error):
+                if file.failure or isinstance(error, SourceError):
                     raise
                 rows.damage = f"{type(error).__name__}: {error}"
         return rows
@@ -153,12 +150,3 @@ class _Rows:
             path = f", only the path {place.path}" if place.path else ""
             raise Unreadable("empty", f"the row has no image bytes{path}")
         return self._spool.read(place.start, place.size_bytes)
-
-
-def _is_damage(error: Exception) -> bool:
-    """Whether a table is damaged, rather than out of reach."""
-    if isinstance(error, pa.ArrowException) and not isinstance(error, OSError):
-        return True
-    if isinstance(error, OSError):
-        return error.errno is None and any(word in str(error).lower() for word in _DAMAGE)
-    return isinstance(error, EOFError | MemoryError | UnicodeDecodeError)

@@ -7,13 +7,10 @@ to: it is decompressed once into a nameless temporary file. No member is ever wr
 from __future__ import annotations
 
 import bz2
-import errno
 import gzip
-import io
 import lzma
 import tarfile
 import threading
-import zlib
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import IO, Any, cast
@@ -21,7 +18,7 @@ from typing import IO, Any, cast
 from dna_pipelines.errors import SourceError, Unreadable
 from dna_pipelines.sources.base import Entry, Listing, Selection
 from dna_pipelines.sources.contents import Contents, ContentsCache, Finder, Member
-from dna_pipelines.sources.parts import Part, find_parts
+from dna_pipelines.sources.parts import Part, Watched, find_parts
 from dna_pipelines.sources.remote import Options, read_object
 from dna_pipelines.sources.samples import MOST_BYTES, described, describes, key_of
 from dna_pipelines.sources.spool import Recent, Spool
@@ -33,10 +30,6 @@ _OPENERS: dict[bytes, Callable[[Any], Any]] = {
     b"BZh": bz2.BZ2File,
     b"\xfd7zXZ\x00": lzma.LZMAFile,
 }
-_BROKEN = (tarfile.TarError, zlib.error, lzma.LZMAError, EOFError, RecursionError, ValueError, OverflowError)
-_NO_STREAM = "Invalid data stream"
-"""What bz2 says of damaged data, as an OSError like any other."""
-
 _BLOCK_BYTES = 2**20
 _MOST_HEADER_BYTES = 16 * 2**20
 _BOMB_RATIO, _BOMB_FLOOR = 100, 2**30
@@ -109,19 +102,11 @@ class TarSource:
             try:
                 while data := file.read1(_BLOCK_BYTES):
                     spool.append(data)
-            except Exception as error:
-                if not _is_damage(error):
+            except Exception:
+                if file.failure:
                     raise
                 # What comes after is missing to whoever reads it.
         return spool
-
-
-def _is_damage(error: Exception) -> bool:
-    """Whether an archive is damaged, rather than out of reach."""
-    if isinstance(error, OSError) and not isinstance(error, gzip.BadGzipFile):
-        # A header may send a reader to a place that no file has.
-        return str(error) == _NO_STREAM or error.errno == errno.EINVAL
-    return isinstance(error, (*_BROKEN, gzip.BadGzipFile))
 
 
 def _entry(path: bytes, member: Member, part: Part) -> Entry:
@@ -139,7 +124,7 @@ def _look(part: Part) -> Contents:
     n_hidden, damage, begun = 0, None, -1
     with _opened(part) as (file, packed):
         try:
-            archive: Any = tarfile.TarFile(fileobj=file, encoding="utf-8", errors="surrogateescape")
+            archive: Any = tarfile.TarFile(fileobj=cast("IO[bytes]", file), encoding="utf-8", errors="surrogateescape")
             while (info := archive.next()) is not None:
                 if archive.offset <= begun or info.size < 0:
                     raise tarfile.ReadError("a header leads back to where it was")
@@ -155,7 +140,7 @@ def _look(part: Part) -> Contents:
                     texts[member.name] = _text(file, member)
             damage = _wrong_end(file, archive.offset)
         except Exception as error:
-            if not _is_damage(error):
+            if file.failure:
                 raise
             damage = f"the archive is damaged: {type(error).__name__}: {error}"
     if damage and members:
@@ -179,14 +164,14 @@ def _name(name: str) -> bytes:
     return name.encode("utf-8", "surrogateescape").removeprefix(b"./")
 
 
-def _text(file: IO[bytes], member: Member) -> bytes | str:
+def _text(file: _Guarded, member: Member) -> bytes | str:
     if member.problem or (member.size_bytes or 0) > MOST_BYTES:
         return member.problem or f"{member.size_bytes:,} bytes, more than the {MOST_BYTES:,} that are read"
     file.seek(member.start)
     return file.read(member.size_bytes or 0)
 
 
-def _wrong_end(file: IO[bytes], offset: int) -> str | None:
+def _wrong_end(file: _Guarded, offset: int) -> str | None:
     """Tarfile takes anything it does not understand for the end; an end is zeros, or nothing at all."""
     file.seek(offset)
     block = file.read(tarfile.BLOCKSIZE)
@@ -194,25 +179,31 @@ def _wrong_end(file: IO[bytes], offset: int) -> str | None:
 
 
 @contextmanager
-def _opened(part: Part) -> Iterator[tuple[Any, bool]]:
+def _opened(part: Part) -> Iterator[tuple[_Guarded, bool]]:
     """An archive as a file of what it holds uncompressed, and whether it is compressed."""
-    with part.fs.open(part.path, "rb", block_size=_BLOCK_BYTES) as raw:
+    with part.opened() as raw:
         magic = raw.read(6)
         raw.seek(0)
         opener = next((one for start, one in _OPENERS.items() if magic.startswith(start)), None)
         if opener is None:
-            yield _Guarded(raw, None), False
+            yield _Guarded(raw, raw, None), False
         else:
             most = (part.entry.size_bytes or 0) * _BOMB_RATIO + _BOMB_FLOOR
-            yield _Guarded(opener(raw), most), True
+            yield _Guarded(opener(raw), raw, most), True
 
 
 class _Guarded:
     """A file that gives no more at once than a header may need, and no more in all than an honest archive holds."""
 
-    def __init__(self, file: IO[bytes], most_bytes: int | None) -> None:
+    def __init__(self, file: Any, raw: Watched, most_bytes: int | None) -> None:
         self._file = file
+        self._raw = raw
         self._most_bytes = most_bytes
+
+    @property
+    def failure(self) -> Exception | None:
+        """Whether the archive could not be read, rather than not be made sense of."""
+        return self._raw.failure
 
     def read(self, size: int = -1) -> bytes:
         """Read so many bytes."""
@@ -222,22 +213,20 @@ class _Guarded:
 
     def read1(self, size: int) -> bytes:
         """Read what there is at once: of a damaged archive, everything before the damage."""
-        return self._checked(cast("io.BufferedReader", self._file).read1(size))
+        return self._checked(self._file.read1(size))
 
     def seek(self, place: int) -> int:
         """Go to a place."""
-        if self._most_bytes is None:
-            return self._file.seek(place)
-        # Step by step, so that a bomb is noticed on the way.
-        while self._file.tell() < place and self._checked(
-            self._file.read(min(_BLOCK_BYTES, place - self._file.tell()))
-        ):
-            pass
-        return self._file.tell() if self._file.tell() <= place else self._file.seek(place)
+        if self._most_bytes is not None:
+            # Step by step, so that a bomb is noticed on the way.
+            while (left := place - self._file.tell()) > 0 and self.read1(min(_BLOCK_BYTES, left)):
+                pass
+        return int(self._file.seek(place))
 
     def tell(self) -> int:
         """The place reached."""
-        return self._file.tell()
+        place: int = self._file.tell()
+        return place
 
     def _checked(self, data: bytes) -> bytes:
         if self._most_bytes is not None and self._file.tell() > self._most_bytes:
