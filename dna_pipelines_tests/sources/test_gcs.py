@@ -29,7 +29,7 @@ class Handler(BaseHTTPRequestHandler):
             # Two to a page, so that there are several.
             names = sorted(one for one in server.files if one.startswith(asked.get("prefix", "")))
             start = int(asked.get("pageToken", 0))
-            page = {"items": [self.description(one) for one in names[start : start + 2]]}
+            page = {"kind": "storage#objects", "items": [self.description(one) for one in names[start : start + 2]]}
             self.answer(
                 200, json.dumps(page | ({"nextPageToken": str(start + 2)} if names[start + 2 :] else {})).encode()
             )
