@@ -15,6 +15,23 @@ Name = Annotated[str, StringConstraints(pattern=NAME_PATTERN)]
 Kind = Literal["folder", "index", "zip", "tar", "parquet", "arrow"]
 """What a uri can be."""
 
+SUFFIXES: dict[Kind, tuple[str, ...]] = {
+    "index": (".txt",),
+    "zip": (".zip",),
+    "tar": (".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".tar.xz", ".txz"),
+    "parquet": (".parquet", ".parq"),
+    "arrow": (".arrow", ".feather", ".ipc"),
+}
+"""What the suffix of a uri says it is; any other is a folder's."""
+
+_SAY_SOMETHING: tuple[Kind, ...] = ("tar", "parquet", "arrow")
+"""Kinds that may hold metadata of their own."""
+
+
+def kind_of_suffix(uri: str) -> Kind:
+    """What the suffix of a uri says it is; a folder where it says nothing."""
+    return next((kind for kind, suffixes in SUFFIXES.items() if uri.lower().endswith(suffixes)), "folder")
+
 
 class _Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -125,6 +142,13 @@ class DatasetConfig(_Strict):
                 raise ValueError("the regular expression needs one (group): what it captures names the group")
             return value
         raise ValueError("use 'folder', 'regex:PATTERN' or 'column:NAME'")
+
+    @model_validator(mode="after")
+    def _column_needs_metadata(self) -> DatasetConfig:
+        known = self.kind in _SAY_SOMETHING or (self.kind is None and kind_of_suffix(self.uri) in _SAY_SOMETHING)
+        if self.group_by and self.group_by.startswith("column:") and self.metadata is None and not known:
+            raise ValueError("group_by 'column:…' needs a metadata table (add `metadata: {uri: …}`)")
+        return self
 
     @model_validator(mode="after")
     def _column_of_a_table(self) -> DatasetConfig:

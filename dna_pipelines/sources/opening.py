@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from urllib.request import url2pathname
 
-from dna_pipelines.config.models import Kind
+from dna_pipelines.config.models import SUFFIXES, Kind, kind_of_suffix
 from dna_pipelines.errors import SourceError
 from dna_pipelines.sources.archive import ZipSource
 from dna_pipelines.sources.base import Selection, Source
@@ -15,17 +15,8 @@ from dna_pipelines.sources.contents import ContentsCache
 from dna_pipelines.sources.folder import FolderSource
 from dna_pipelines.sources.index import IndexSource
 from dna_pipelines.sources.remote import Options, RemoteSource
-from dna_pipelines.sources.rows import ARROW_SUFFIXES, PARQUET_SUFFIXES, RowSource
-from dna_pipelines.sources.tar import SUFFIXES as TAR_SUFFIXES
+from dna_pipelines.sources.rows import RowSource
 from dna_pipelines.sources.tar import TarSource
-
-_SUFFIXES: dict[Kind, Sequence[str]] = {
-    "index": (".txt",),
-    "zip": (".zip",),
-    "tar": TAR_SUFFIXES,
-    "parquet": PARQUET_SUFFIXES,
-    "arrow": ARROW_SUFFIXES,
-}
 
 
 def open_source(
@@ -58,7 +49,8 @@ def open_source(
     selection = Selection(tuple(globs), tuple(exclude))
     place = resolve_uri(uri, base)
     source: Source
-    match kind or kind_of(place):
+    # A folder may well be called `photos.zip`; a folder of archives has to be asked for.
+    match kind or ("folder" if os.path.isdir(place) else kind_of_suffix(place)):
         case "index":
             source = IndexSource(place, selection, options)
         case "zip":
@@ -66,29 +58,19 @@ def open_source(
         case "tar":
             source = TarSource(place, selection, options, cache)
         case "parquet":
-            source = RowSource(place, selection, PARQUET_SUFFIXES, options, cache, image_column)
+            source = RowSource(place, selection, SUFFIXES["parquet"], options, cache, image_column)
         case "arrow":
-            source = RowSource(place, selection, ARROW_SUFFIXES, options, cache, image_column)
+            source = RowSource(place, selection, SUFFIXES["arrow"], options, cache, image_column)
         case "folder" if "://" in place:
             source = RemoteSource(place, selection, options)
         case "folder":
             if os.path.isfile(place):
-                known = ", ".join(suffix for suffixes in _SUFFIXES.values() for suffix in suffixes)
+                known = ", ".join(suffix for suffixes in SUFFIXES.values() for suffix in suffixes)
                 raise SourceError(
                     f"{place} is a file of a kind that is not known; use a folder or one of {known}, or say its `kind`"
                 )
             source = FolderSource(Path(place), selection, without=without)
     return source
-
-
-def kind_of(place: str) -> Kind:
-    """What the suffix of a place says it is; a folder where it says nothing."""
-    name = place.lower()
-    for kind, suffixes in _SUFFIXES.items():
-        # A folder may be called `photos.zip`, and a folder of archives has to be asked for.
-        if name.endswith(tuple(suffixes)) and not os.path.isdir(place):
-            return kind
-    return "folder"
 
 
 def resolve_uri(uri: str, base: Path) -> str:

@@ -147,7 +147,8 @@ def _parts(fs: fsspec.AbstractFileSystem, found: Mapping[str, Any], root: str, p
     parts = []
     for full in sorted(found):
         name = _relative(full, root)
-        parts.append(Part(name, f"{scheme}{full}", fs, full, entry_of(name, found[full])))
+        whole = full if "://" in full else f"{scheme}{full}"
+        parts.append(Part(name, whole, fs, full, entry_of(name, found[full])))
     return parts
 
 

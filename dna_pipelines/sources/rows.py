@@ -21,10 +21,7 @@ from dna_pipelines.sources.contents import Contents, ContentsCache, Finder, Memb
 from dna_pipelines.sources.parts import Part, find_parts
 from dna_pipelines.sources.remote import Options
 from dna_pipelines.sources.spool import Recent, Spool
-from dna_pipelines.sources.tables import open_table
-
-PARQUET_SUFFIXES = (".parquet", ".parq")
-ARROW_SUFFIXES = (".arrow", ".feather", ".ipc")
+from dna_pipelines.sources.tables import Group, open_table
 
 
 class RowSource:
@@ -85,7 +82,7 @@ class RowSource:
             try:
                 table = open_table(file)
                 column = image_column(table.schema, self._column, part.place)
-                groups = table.groups()
+                groups = _believable(table.groups(), part)
                 described = metadata_of(table, groups, column)
             except Exception as error:
                 if file.failure or isinstance(error, SourceError):
@@ -110,6 +107,14 @@ class RowSource:
                     raise
                 rows.damage = f"{type(error).__name__}: {error}"
         return rows
+
+
+def _believable(groups: list[Group], part: Part) -> list[Group]:
+    """The groups, unless they claim more rows than there are bytes: no memory is set aside for those."""
+    n_rows, n_bytes = sum(n_rows for _, n_rows in groups), part.entry.size_bytes
+    if any(n_rows < 0 for _, n_rows in groups) or (n_bytes is not None and n_rows > n_bytes):
+        raise pa.ArrowInvalid(f"it claims {n_rows:,} rows in {n_bytes:,} bytes")
+    return groups
 
 
 class _Place(NamedTuple):

@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import IO, Any, cast
 
+from dna_pipelines.config.models import SUFFIXES
 from dna_pipelines.errors import SourceError, Unreadable
 from dna_pipelines.sources.base import Entry, Listing, Selection
 from dna_pipelines.sources.contents import Contents, ContentsCache, Finder, Member
@@ -22,8 +23,6 @@ from dna_pipelines.sources.parts import Part, Watched, find_parts
 from dna_pipelines.sources.remote import Options, read_object
 from dna_pipelines.sources.samples import MOST_BYTES, described, describes, key_of
 from dna_pipelines.sources.spool import Recent, Spool
-
-SUFFIXES = (".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".tar.xz", ".txz")
 
 _OPENERS: dict[bytes, Callable[[Any], Any]] = {
     b"\x1f\x8b": lambda file: gzip.GzipFile(fileobj=file),
@@ -55,7 +54,7 @@ class TarSource:
 
     def list(self) -> Listing:
         """The members of every archive."""
-        parts, entries = find_parts(self._uri, SUFFIXES, self._options)
+        parts, entries = find_parts(self._uri, SUFFIXES["tar"], self._options)
         places: dict[bytes, tuple[Part, Member]] = {}
         n_ignored = 0
         alone = len(parts) == 1 and parts[0].is_whole
@@ -63,10 +62,13 @@ class TarSource:
             if contents.damage and not contents.members and alone:
                 raise SourceError(f"{part.place} cannot be opened as a tar archive: {contents.damage}")
             prefix = b"" if alone else part.name + b"/"
-            chosen = [member for member in contents.members if self._selection(prefix + member.name)]
+            chosen: list[Member] = []
+            others: list[Member] = []
+            for member in contents.members:
+                (chosen if self._selection(prefix + member.name) else others).append(member)
             keys = {key_of(member.name) for member in chosen}
-            n_beside = sum(member.beside in keys for member in contents.members if member.beside is not None)
-            n_ignored += len(contents.members) - len(chosen) - n_beside + contents.n_hidden
+            # What describes an image that is taken has been taken in with it.
+            n_ignored += sum(other.beside is None or other.beside not in keys for other in others) + contents.n_hidden
             for member in chosen:
                 entries.append(_entry(prefix + member.name, member, part))
                 places[prefix + member.name] = (part, member)

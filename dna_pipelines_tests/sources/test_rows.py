@@ -187,12 +187,13 @@ def test_a_truncated_table_is_an_error_by_itself_and_quarantined_among_others(tm
     assert [row.name for row in manifest.quarantined] == [f"bad-{name}"]
 
 
+@pytest.mark.parametrize("n_tables", [60, pytest.param(1000, marks=pytest.mark.campaign)])
 @pytest.mark.parametrize("name", FORMATS)
-def test_a_mutated_table_is_refused_or_its_rows_are(tmp_path, source, name):
+def test_a_mutated_table_is_refused_or_its_rows_are(tmp_path, source, name, n_tables):
     """Whatever the bytes: a table that cannot be listed, or rows that can be read or are refused."""
     FORMATS[name](pa.table({"image": struct_column(IMAGES), "label": range(10)}), tmp_path / name)
     whole, chance, outcomes = (tmp_path / name).read_bytes(), random.Random(20), set()
-    for _ in range(60):
+    for _ in range(n_tables):
         data = bytearray(whole)
         for _ in range(chance.choice((1, 2, 8))):
             data[chance.randrange(len(data))] = chance.randrange(256)
@@ -210,6 +211,14 @@ def test_a_mutated_table_is_refused_or_its_rows_are(tmp_path, source, name):
             except Unreadable:
                 outcomes.add("unreadable")
     assert {"refused", "read"} <= outcomes
+
+
+def test_a_table_that_claims_more_rows_than_it_has_bytes_is_an_error(tmp_path, source):
+    """A hundred million rows without an image take no space, and would take all memory once they are listed."""
+    table = pa.table({"image": pa.nulls(10**6, pa.binary())})
+    pq.write_table(table, tmp_path / "t.parquet")
+    with pytest.raises(SourceError, match="claims 1,000,000 rows"):
+        source("t.parquet").list()
 
 
 def test_a_large_group_is_read_in_pieces(tmp_path, source):
