@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 
 from dna_pipelines.config import DatasetConfig
 from dna_pipelines.dna import dna_id
@@ -37,7 +38,7 @@ class Slice:
     manifest: Manifest
     items: tuple[Item, ...]
 
-    @property
+    @cached_property
     def id(self) -> str:
         """The id of the multiset, which may well be that of another slice or of a whole version."""
         return multiset_id(self.items)

@@ -159,6 +159,14 @@ def test_a_store_that_cannot_be_reached_is_an_error(store, source):
         source(f"{store.uri}/im", options={"endpoint_url": "http://127.0.0.1:9"}).list()
 
 
+def test_the_endpoint_may_come_from_the_environment(store, source, monkeypatch):
+    store.write({"im/a.png": b"1"})
+    monkeypatch.setenv("AWS_ENDPOINT_URL", store.server)
+    opened = source(f"{store.uri}/im")
+    assert [opened.read(entry.path) for entry in opened.list().entries] == [b"1"]
+    s3fs.S3FileSystem.clear_instance_cache()
+
+
 def test_an_option_that_the_store_does_not_know_is_an_error(store, source):
     with pytest.raises(SourceError, match="nonsense"):
         source(f"{store.uri}/im", options={**store.options, "nonsense": 1}).list()
