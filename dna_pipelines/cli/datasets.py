@@ -99,7 +99,7 @@ def scan(
     names: Annotated[list[str] | None, typer.Argument(help="Datasets; all where none is named.")] = None,
     json: Annotated[bool, typer.Option("--json", help="Print JSON, with every path.")] = False,
 ) -> None:
-    """Look what changed since the last run: reads new files, writes nothing."""
+    """Look what changed since the last run: reads new files, commits nothing."""
     from dna_pipelines.pipeline.ingest import draft, look
 
     project, failed = project_of(context), False

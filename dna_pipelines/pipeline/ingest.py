@@ -63,7 +63,7 @@ def look(project: Project, dataset: DatasetConfig) -> Look:
 
 
 def draft(project: Project, seen: Look, progress: Progress | None = None) -> tuple[Manifest, ManifestDiff]:
-    """The manifest that a refresh would commit; writes nothing."""
+    """The manifest that a refresh would commit; does not commit it."""
     dataset, latest = seen.dataset, seen.latest
     previous = project.lake.versions.manifest(latest) if latest else None
     metadata = read_metadata(dataset.metadata, project.root, _table_options(dataset)) if dataset.metadata else None
