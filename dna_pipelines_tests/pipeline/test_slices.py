@@ -1,5 +1,7 @@
 """Slices: the images whose metadata match, their DNA, and what it costs."""
 
+import shutil
+
 import numpy as np
 import pytest
 
@@ -7,6 +9,7 @@ from dna_pipelines.errors import NothingToCompare, UnknownName
 from dna_pipelines.pipeline.compare import compare_pair, find_dna
 from dna_pipelines.pipeline.fingerprint import ensure_ranges, fit
 from dna_pipelines.pipeline.ingest import refresh
+from dna_pipelines.pipeline.project import Project
 from dna_pipelines.pipeline.reference import Reference
 from dna_pipelines.pipeline.slices import find_slice, fit_slice
 from dna_pipelines_tests.cli.conftest import invoke
@@ -17,19 +20,26 @@ WEATHER = {number: ("rain" if number < 10 else "sun" if number < 25 else None) f
 CAMERA = {number: ("front" if number % 2 else "it's, odd") for number in range(N_IMAGES)}
 
 
-@pytest.fixture
-def project(tmp_path):
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
     """A dataset of three shards: one of rain, one of sun, one of both sun and images of no known weather.
 
     `rain` holds the same images as the slice of rain, under other names.
     """
+    root = tmp_path_factory.mktemp("made")
     names = {f"{number:03d}.png": number for number in range(N_IMAGES)}
     settings = "shard_size: 10\nmetadata: {uri: table.csv}"
     rain = {f"copy-{number}.png": number for number in range(10)}
-    project = toy_project(tmp_path, {"a": names, "rain": rain}, settings, "calibrate_on: [a]")
+    project = toy_project(root, {"a": names, "rain": rain}, settings, "calibrate_on: [a]")
     write_table(project, WEATHER, CAMERA)
     bring_up_to_date(project)
-    return project
+    return root
+
+
+@pytest.fixture
+def project(made, tmp_path):
+    """A copy of it."""
+    return Project(shutil.copytree(made, tmp_path / "project"))
 
 
 def write_table(project, weather, camera):

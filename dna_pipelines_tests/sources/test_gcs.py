@@ -65,7 +65,7 @@ def store(source):
     """A server with files, and the source for a prefix of them."""
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     server.files, server.n_busy = {}, 0
-    threading.Thread(target=server.serve_forever, daemon=True).start()
+    threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
     options = {"token": "anon", "endpoint_url": f"http://127.0.0.1:{server.server_port}"}
     server.at = lambda prefix: source(f"gs://bucket/{prefix}", options=options)
     yield server

@@ -46,7 +46,7 @@ def web(monkeypatch):
     web, server = Web(), ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     web.files, web.etags = {}, {}
     web.uri = f"http://127.0.0.1:{server.server_port}"
-    threading.Thread(target=server.serve_forever, daemon=True).start()
+    threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
     yield web
     server.shutdown()
     server.server_close()

@@ -114,7 +114,8 @@ def test_a_busy_store_is_asked_again(store, at):
     assert opened.read(b"a.png") == b"1"
 
 
-def test_a_store_that_stays_busy_is_an_error_and_quarantines_nothing(store, at, png):
+def test_a_store_that_stays_busy_is_an_error_and_quarantines_nothing(store, at, png, monkeypatch):
+    monkeypatch.setattr(s3fs.S3FileSystem, "retries", 2)
     store.write({"im/a.png": png(1)})
     opened, config = at("im"), DatasetConfig(name="d", uri="s3://somewhere")
     scan = scan_source(opened, config, lambda: None, 0)
