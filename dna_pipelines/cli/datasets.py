@@ -19,9 +19,16 @@ _SHOWN = 10
 def add(
     context: typer.Context,
     name: Annotated[str, typer.Argument(help="What to call it: letters, digits, '.', '_' and '-'.")],
-    place: Annotated[str, typer.Argument(help="A folder, an index .txt, a .zip, or a URI such as s3://bucket/images.")],
+    place: Annotated[
+        str,
+        typer.Argument(help="A folder, an index .txt, a .zip, .tar or .parquet, or a URI such as s3://bucket/images."),
+    ],
     glob: Annotated[list[str] | None, typer.Option(help="Only files that match, such as '*.png'. Repeatable.")] = None,
     exclude: Annotated[list[str] | None, typer.Option(help="Not files that match. Repeatable.")] = None,
+    kind: Annotated[
+        str | None, typer.Option(help="What the place is, where its suffix does not tell: tar, parquet, …")
+    ] = None,
+    limit: Annotated[int | None, typer.Option(help="Most images to take: a steady random sample.")] = None,
     group_by: Annotated[
         str | None, typer.Option(help="What is independent: 'folder', 'regex:PATTERN' or 'column:NAME'.")
     ] = None,
@@ -31,7 +38,8 @@ def add(
     """Watch a dataset: write it into data/datasets.yaml."""
     project = project_of(context)
     entry: dict[str, Any] = {"name": name, "uri": _uri(place, project.root)}
-    entry |= {key: value for key, value in (("globs", glob), ("exclude", exclude), ("group_by", group_by)) if value}
+    given = {"kind": kind, "globs": glob, "exclude": exclude, "limit": limit, "group_by": group_by}
+    entry |= {key: value for key, value in given.items() if value not in (None, [])}
     if tag:
         entry["tags"] = dict(text.partition("=")[::2] for text in tag)
     if project.file.create():
@@ -48,7 +56,7 @@ def add(
     said = f"added {name}: {found} at {entry['uri']}. `dna run` brings everything up to date."
     out.print(said, markup=False, soft_wrap=True)
     if n_files == 0:
-        note("no file there is taken for an image; see --glob", style="yellow")
+        note("no file there is taken for an image; see --glob and --kind", style="yellow")
 
 
 @app.command()
@@ -91,7 +99,7 @@ def scan(
     names: Annotated[list[str] | None, typer.Argument(help="Datasets; all where none is named.")] = None,
     json: Annotated[bool, typer.Option("--json", help="Print JSON, with every path.")] = False,
 ) -> None:
-    """Look what changed since the last run: reads new files, writes nothing."""
+    """Look what changed since the last run: reads new files, commits nothing."""
     from dna_pipelines.pipeline.ingest import draft, look
 
     project, failed = project_of(context), False
@@ -110,7 +118,8 @@ def scan(
             "renamed": [f"{old.name} -> {new.name}" for old, new in diff.renamed],
         }
         quarantined = [{"path": row.name, "reason": row.reason, "detail": row.detail} for row in manifest.quarantined]
-        paths |= {"n_images": len(manifest.readable), "n_ignored": manifest.n_ignored, "quarantined": quarantined}
+        paths |= {"n_images": len(manifest.readable), "n_ignored": manifest.n_ignored}
+        paths |= {"n_not_sampled": manifest.n_not_sampled, "quarantined": quarantined}
         facts.append({"dataset": dataset.name, **paths})
     if json:
         show_json(facts)
@@ -126,7 +135,9 @@ def _show_scan(found: dict[str, Any]) -> None:
         note(f"{found['dataset']}: {problem}", style="red")
         return
     changes = [f"{len(found[what]):,} {what}" for what in ("added", "removed", "changed", "renamed") if found[what]]
-    out.print(f"[bold]{found['dataset']}[/]: {found['n_images']:,} images; {', '.join(changes) or 'nothing changed'}")
+    left_out = f" ({found['n_not_sampled']:,} not sampled)" if found["n_not_sampled"] else ""
+    said = f"{found['n_images']:,} images{left_out}; {', '.join(changes) or 'nothing changed'}"
+    out.print(f"[bold]{found['dataset']}[/]: {said}")
     for what in ("added", "removed", "changed", "renamed"):
         _show_some(what, found[what])
     _show_some("quarantined", [f"{row['path']}  ({row['reason']}: {row['detail']})" for row in found["quarantined"]])

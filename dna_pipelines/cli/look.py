@@ -8,10 +8,12 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from rich.markup import escape
 
 from dna_pipelines.cli.app import app, project_of
-from dna_pipelines.cli.terminal import note, out, show_json, show_table, size_text
+from dna_pipelines.cli.terminal import TerminalProgress, note, out, show_json, show_table, size_text
 from dna_pipelines.errors import UserError
+from dna_pipelines.pipeline.interruption import interruptible
 from dna_pipelines.pipeline.project import Project
 from dna_pipelines.reporting import METRICS
 
@@ -32,15 +34,17 @@ def status(context: typer.Context, json: Json = False) -> None:
     if json:
         show_json(facts)
         return
+    sampled = any(row["n_not_sampled"] for row in facts)
     rows = [
         (
-            row["dataset"], row["n_images"], row["n_quarantined"], row["n_shards"],
+            row["dataset"], row["n_images"], row["n_quarantined"], *([row["n_not_sampled"]] if sampled else []),
+            row["n_shards"],
             size_text(row["size_bytes"]),
             row["last_change"] or "never scanned", *(row["dna"][name] for name in extractors),
         )
         for row in facts
     ]  # fmt: skip
-    numbers = ("images", "left out", "shards", "size")
+    numbers = ("images", "left out", *(["not sampled"] if sampled else []), "shards", "size")
     show_table(None, ("dataset", *numbers, "last change", *extractors), rows, numbers)
     if any(state != "current" for row in facts for state in row["dna"].values()):
         note("`dna run` brings everything up to date")
@@ -59,6 +63,7 @@ def _dataset_status(project: Project, name: str, extractors: list[str]) -> dict[
         "dataset": name,
         "n_images": latest.n_images if latest else None,
         "n_quarantined": latest.n_quarantined if latest else None,
+        "n_not_sampled": latest.n_not_sampled if latest else None,
         "n_shards": len(latest.shards) if latest else None,
         "size_bytes": latest.n_bytes if latest else None,
         "version_id": latest.version_id if latest else None,
@@ -72,7 +77,10 @@ def _dataset_status(project: Project, name: str, extractors: list[str]) -> dict[
 def compare(
     context: typer.Context,
     a: Annotated[
-        str, typer.Argument(help="NAME, NAME@COMMIT, NAME@-1 (the version before), NAME@VERSION_ID or a VDNA .json.")
+        str,
+        typer.Argument(
+            help="NAME, NAME@COMMIT, NAME@-1 (the one before), NAME@VERSION_ID, NAME[COLUMN=VALUE] or a VDNA .json."
+        ),
     ],
     b: Annotated[str, typer.Argument(help="Likewise.")],
     extractor: ExtractorName = None,
@@ -87,13 +95,20 @@ def compare(
     picture: Picture = None,
     json: Json = False,
 ) -> None:
-    """Compare two datasets or versions, neuron by neuron; images are not needed."""
+    """Compare two datasets, versions or slices, neuron by neuron.
+
+    A slice is asked for by what its images' metadata say: 'NAME[weather=rain,camera!=front]'. Images are needed
+    when a slice is compared for the first time, and not otherwise.
+    """
     from dna_pipelines.pipeline.compare import compare_pair
 
     project = project_of(context)
-    comparison, summary = compare_pair(
-        project, a, b, extractor=extractor, layers=layer or (), neurons=neuron or (), ranges=ranges
+    chosen: dict[str, Any] = {"extractor": extractor, "layers": layer or (), "neurons": neuron or (), "ranges": ranges}
+    comparison, summary = interruptible(
+        lambda steps: compare_pair(project, a, b, **chosen, progress=steps), TerminalProgress(), note
     )
+    for reference, n_images in summary["n_images_extracted"].items():
+        note(f"{reference}: {n_images:,} images extracted, its DNA is kept from now on")
     if picture:
         if comparison.n_bins is None:
             raise UserError("the picture shows EMD, which takes histograms on both sides")
@@ -103,7 +118,7 @@ def compare(
     if json:
         show_json(summary)
         return
-    out.print(f"[bold]{a} against {b}[/] ({summary['extractor']}, {summary['n_neurons']:,} neurons)")
+    out.print(f"[bold]{escape(f'{a} against {b}')}[/] ({summary['extractor']}, {summary['n_neurons']:,} neurons)")
     if comparison.n_bins is None:
         out.print("  EMD  – (histograms are not on both sides)")
     else:

@@ -129,4 +129,4 @@ def _show_estimates(found: list[Estimate], *, json: bool) -> None:
     )
     if any(item.extraction_s is None for item in found):
         note("how long it takes is known after the first extraction")
-    note("nothing was written")
+    note("nothing was computed or committed")

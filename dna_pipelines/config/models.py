@@ -22,6 +22,26 @@ from pydantic import (
 NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,99}$"
 Name = Annotated[str, StringConstraints(pattern=NAME_PATTERN)]
 
+Kind = Literal["folder", "index", "zip", "tar", "parquet", "arrow"]
+"""What a uri can be."""
+
+SUFFIXES: dict[Kind, tuple[str, ...]] = {
+    "index": (".txt",),
+    "zip": (".zip",),
+    "tar": (".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".tar.xz", ".txz"),
+    "parquet": (".parquet", ".parq"),
+    "arrow": (".arrow", ".feather", ".ipc"),
+}
+"""What the suffix of a uri says it is; any other is a folder's."""
+
+_SAY_SOMETHING: tuple[Kind, ...] = ("tar", "parquet", "arrow")
+"""Kinds that may hold metadata of their own."""
+
+
+def kind_of_suffix(uri: str) -> Kind:
+    """What the suffix of a uri says it is; a folder where it says nothing."""
+    return next((kind for kind, suffixes in SUFFIXES.items() if uri.lower().endswith(suffixes)), "folder")
+
 
 class _Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -72,6 +92,18 @@ class DatasetConfig(_Strict):
     globs: tuple[str, ...] = ()
     """Patterns relative to the uri; empty means every file with an image suffix."""
     exclude: tuple[str, ...] = ()
+    kind: Kind | None = None
+    """What the uri is, where its suffix does not tell."""
+    image_column: str | None = None
+    """The column of a table (kinds parquet and arrow) that holds the images; the one that can be it by default."""
+    every: int = Field(default=1, ge=1)
+    """One file in so many is taken, chosen by a hash of its path."""
+    limit: int | None = Field(default=None, ge=1)
+    """Most files that are taken, chosen likewise."""
+    seed: int = 0
+    """Another seed chooses others."""
+    storage_options: dict[str, Any] = Field(default_factory=dict)
+    """What fsspec needs to reach the place, such as an endpoint. Secrets belong in the environment."""
     group_by: str | None = None
     """`folder`, `regex:PATTERN` (its first group) or `column:NAME` (of the metadata)."""
     metadata: MetadataConfig | None = None
@@ -123,8 +155,15 @@ class DatasetConfig(_Strict):
 
     @model_validator(mode="after")
     def _column_needs_metadata(self) -> DatasetConfig:
-        if self.group_by and self.group_by.startswith("column:") and self.metadata is None:
+        known = self.kind in _SAY_SOMETHING or (self.kind is None and kind_of_suffix(self.uri) in _SAY_SOMETHING)
+        if self.group_by and self.group_by.startswith("column:") and self.metadata is None and not known:
             raise ValueError("group_by 'column:…' needs a metadata table (add `metadata: {uri: …}`)")
+        return self
+
+    @model_validator(mode="after")
+    def _column_of_a_table(self) -> DatasetConfig:
+        if self.image_column and self.kind not in (None, "parquet", "arrow"):
+            raise ValueError("image_column belongs to kind parquet or arrow")
         return self
 
 

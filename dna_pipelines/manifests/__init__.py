@@ -7,7 +7,7 @@ into shards. Does not: how manifests are stored, networks, DNAs.
 from dna_pipelines.manifests.diff import ManifestDiff, diff_manifests
 from dna_pipelines.manifests.manifest import ImageRow, Manifest
 from dna_pipelines.manifests.scan import Scan, build_manifest, raw_version, scan_source
-from dna_pipelines.manifests.shards import Shard, cut_shards
+from dna_pipelines.manifests.shards import Shard, cut_shards, slice_shards
 
 __all__ = [
     "ImageRow",
@@ -20,4 +20,5 @@ __all__ = [
     "diff_manifests",
     "raw_version",
     "scan_source",
+    "slice_shards",
 ]

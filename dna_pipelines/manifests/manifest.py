@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import NamedTuple
 
@@ -68,6 +68,7 @@ class Manifest:
     shards: tuple[Shard, ...]
     unsettled: frozenset[bytes] = frozenset()
     n_ignored: int = 0
+    n_not_sampled: int = 0
     by_path: Mapping[bytes, ImageRow] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -91,9 +92,8 @@ class Manifest:
 
     def forget_signatures(self) -> Manifest:
         """The same rows, none of which vouches for the file of its name any more."""
-        return Manifest(
-            tuple(row._replace(signature="") for row in self.rows), self.shards, frozenset(), self.n_ignored
-        )
+        rows = tuple(row._replace(signature="") for row in self.rows)
+        return replace(self, rows=rows, unsettled=frozenset())
 
     @cached_property
     def version_id(self) -> str:

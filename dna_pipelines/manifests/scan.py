@@ -20,8 +20,10 @@ from dna_pipelines.errors import SourceError, Unreadable
 from dna_pipelines.identity import block_of, digest_of
 from dna_pipelines.imaging import decode_with_info
 from dna_pipelines.manifests.manifest import OK, QUARANTINED, RETRIED, ImageRow, Manifest
+from dna_pipelines.manifests.sampling import sample
 from dna_pipelines.manifests.shards import cut_shards
 from dna_pipelines.sources import Entry, Source
+from dna_pipelines.sources.base import MAX_IMAGE_BYTES
 
 SETTLING_NS = 2_000_000_000
 """A file modified this shortly before a scan may change again without its time changing
@@ -38,6 +40,8 @@ class Scan:
     entries: tuple[Entry, ...]
     n_ignored: int
     unsettled: frozenset[bytes]
+    n_not_sampled: int = 0
+    """Files that the dataset's `every` and `limit` leave out."""
 
     @cached_property
     def raw_version(self) -> str:
@@ -55,11 +59,14 @@ def raw_version(entries: Sequence[Entry]) -> str:
     return hasher.hexdigest()[:24]
 
 
-def scan_source(source: Source, previous: Callable[[], Manifest | None], n_unsettled: int) -> Scan:
-    """List a source.
+def scan_source(
+    source: Source, config: DatasetConfig, previous: Callable[[], Manifest | None], n_unsettled: int
+) -> Scan:
+    """List a source, and draw the sample that is asked for.
 
     Args:
         source: the place.
+        config: of the dataset.
         previous: fetches the previous manifest; called only when it has unsettled files.
         n_unsettled: how many unsettled files the previous manifest has.
 
@@ -68,14 +75,15 @@ def scan_source(source: Source, previous: Callable[[], Manifest | None], n_unset
     """
     now_ns = time.time_ns()
     listing = source.list()
-    entries = listing.entries
+    entries = sample(listing.entries, config)
+    n_not_sampled = len(listing.entries) - len(entries)
     if n_unsettled and (manifest := previous()) is not None:
         entries = [_second_look(entry, manifest, source) for entry in entries]
     limit = now_ns - SETTLING_NS
     unsettled = frozenset(
         entry.path for entry in entries if entry.modified_ns is not None and entry.modified_ns > limit
     )
-    return Scan(tuple(entries), listing.n_ignored, unsettled)
+    return Scan(tuple(entries), listing.n_ignored, unsettled, n_not_sampled)
 
 
 def _second_look(entry: Entry, manifest: Manifest, source: Source) -> Entry:
@@ -84,7 +92,7 @@ def _second_look(entry: Entry, manifest: Manifest, source: Source) -> Entry:
     if row is None or entry.path not in manifest.unsettled or not _same_file(row.signature, entry.signature):
         return entry
     try:
-        digest = digest_of(source.read(entry.path))
+        digest = digest_of(_bounded_read(source, entry))
     except (OSError, Unreadable):
         return entry
     if row.digest == digest:
@@ -118,7 +126,7 @@ def build_manifest(
     for entry in scan.entries:
         row = known.get(entry.path)
         if row and row.signature == entry.signature and row.reason not in RETRIED and not entry.problem:
-            rows[entry.path] = row._replace(size_bytes=entry.size_bytes)
+            rows[entry.path] = row if entry.size_bytes is None else row._replace(size_bytes=entry.size_bytes)
         else:
             fresh.append(entry)
     read = partial(_read_row, source=source, by_digest=by_digest)
@@ -128,7 +136,7 @@ def build_manifest(
             if on_progress:
                 on_progress(done, len(fresh))
     group = grouping(config)
-    described = [_describe(rows[entry.path], group, metadata) for entry in scan.entries]
+    described = [_describe(rows[entry.path], entry, group, metadata) for entry in scan.entries]
     readable = [row for row in described if row.status == OK]
     shards = cut_shards([row.item for row in readable], previous.shards if previous else (), config.shard_size)
     places = defaultdict(list)
@@ -141,7 +149,7 @@ def build_manifest(
         else row._replace(shard_id=None, block=None)
         for row in described
     )
-    return Manifest(placed, shards, scan.unsettled, scan.n_ignored)
+    return Manifest(placed, shards, scan.unsettled, scan.n_ignored, scan.n_not_sampled)
 
 
 def _in_order(
@@ -161,11 +169,12 @@ def _read_row(entry: Entry, source: Source, by_digest: Mapping[str | None, Image
         data = _read(source, entry)
         digest = digest_of(data)
         if seen := by_digest.get(digest):
-            return seen._replace(path=entry.path, size_bytes=entry.size_bytes, signature=entry.signature)
+            return seen._replace(path=entry.path, size_bytes=len(data), signature=entry.signature)
         _, info = decode_with_info(data)
     except Unreadable as error:
+        size = entry.size_bytes or 0
         return ImageRow(
-            entry.path, entry.size_bytes, entry.signature, QUARANTINED, digest, reason=error.reason, detail=error.detail
+            entry.path, size, entry.signature, QUARANTINED, digest, reason=error.reason, detail=error.detail
         )
     return ImageRow(
         entry.path, len(data), entry.signature, OK, digest, None, info.width_px, info.height_px, info.format
@@ -174,7 +183,7 @@ def _read_row(entry: Entry, source: Source, by_digest: Mapping[str | None, Image
 
 def _read(source: Source, entry: Entry) -> bytes:
     try:
-        return source.read(entry.path)
+        return _bounded_read(source, entry)
     except FileNotFoundError as error:
         raise Unreadable("vanished", "it was listed, and gone when it was read") from error
     except (PermissionError, IsADirectoryError, NotADirectoryError) as error:
@@ -183,8 +192,18 @@ def _read(source: Source, entry: Entry) -> bytes:
         raise SourceError(f"reading {entry.path!r} failed: {error}; nothing was changed, run again") from error
 
 
-def _describe(row: ImageRow, group: Callable[[ImageRow], str | None], metadata: Metadata | None) -> ImageRow:
-    row = row._replace(metadata=None if metadata is None else metadata.get(row.name))
+def _bounded_read(source: Source, entry: Entry) -> bytes:
+    """Read a file, unless it says that it is larger than any image: an archive's member may claim to be."""
+    if entry.size_bytes is not None and entry.size_bytes > MAX_IMAGE_BYTES:
+        raise Unreadable("too large", f"{entry.size_bytes:,} bytes, the limit is {MAX_IMAGE_BYTES:,}")
+    return source.read(entry.path)
+
+
+def _describe(row: ImageRow, entry: Entry, group: Callable[[ImageRow], str | None], table: Metadata | None) -> ImageRow:
+    """Join what is said of an image: by the place itself and by the table, which has the last word."""
+    told = table.get(row.name) if table is not None else None
+    joined = None if told is None and entry.metadata is None else {**(entry.metadata or {}), **(told or {})}
+    row = row._replace(metadata=joined)
     return row._replace(group=group(row) if row.status == OK else None)
 
 

@@ -62,6 +62,35 @@ def cut_shards(items: Sequence[Item], previous: Sequence[Shard], max_images: int
     return (*_compact(kept, max_images), *reduced, *added)
 
 
+def slice_shards(items: Sequence[Item], shards: Sequence[Shard], max_images: int) -> tuple[Shard, ...]:
+    """The shards of a slice: those of its version that lie wholly in it, and new ones for the rest.
+
+    The rest is filled in the order of the version's shards, oldest first: what is added to the version later
+    then changes the last new shard alone.
+
+    Args:
+        items: the slice, a part of what the shards hold.
+        shards: of the version.
+        max_images: most images in a new shard.
+    """
+    available = Counter(items)
+    whole, cut = [], []
+    for shard in shards:
+        wanted = Counter(shard.items)
+        if wanted <= available:
+            available -= wanted
+            whole.append(shard)
+        else:
+            cut.append(shard)
+    rest: list[Item] = []
+    for shard in cut:
+        mine = Counter(shard.items) & available
+        available -= mine
+        rest += _take(shard.items, mine)
+    fresh = (Shard(tuple(rest[start : start + max_images])) for start in range(0, len(rest), max_images))
+    return (*whole, *fresh)
+
+
 def _take(items: Iterable[Item], wanted: Counter[Item]) -> Iterator[Item]:
     """The wanted items, in the order of `items`."""
     left = wanted.copy()

@@ -34,6 +34,7 @@ def describe_manifest(dataset: DatasetConfig, done: Ingested) -> Metadata:
         "n_images": commit.n_images,
         "n_quarantined": commit.n_quarantined,
         "n_ignored": commit.n_ignored,
+        "n_not_sampled": commit.n_not_sampled,
         "n_groups": commit.n_groups,
         "n_shards": len(commit.shards),
         "size_mb": round(commit.n_bytes / 1e6, 3),

@@ -14,6 +14,8 @@ from dna_pipelines.errors import NothingToCompare
 from dna_pipelines.pipeline.files import extractor_of, read_files
 from dna_pipelines.pipeline.progress import Progress, Silent
 from dna_pipelines.pipeline.project import Project
+from dna_pipelines.pipeline.reference import Reference
+from dna_pipelines.pipeline.slices import find_slice, fit_slice
 from dna_pipelines.pipeline.versions import find_commit, used_extractor, wanted_pairs
 
 
@@ -59,37 +61,52 @@ def compare_pair(
     layers: Sequence[str] = (),
     neurons: Sequence[str] = (),
     ranges: Path | None = None,
+    progress: Progress | None = None,
 ) -> tuple[Comparison, dict[str, Any]]:
-    """Compare two datasets or versions, keep their neuron distances, and sum up a selection.
+    """Compare two datasets, versions or slices, keep their neuron distances, and sum up a selection.
 
     Args:
         project: where they are.
-        a, b: `NAME`, `NAME@SEQ`, `NAME@-1` (the version before), `NAME@VERSION_ID`, or a VDNA file (.json).
+        a, b: see `reference`; or a VDNA file (.json). The DNA of a slice is made if it is missing.
         extractor: one of the project's; by default that of the file, if there is one, else the first.
         layers, neurons: see `Selection.of`.
         ranges: the activation ranges of VDNA files that do not say what they were binned with.
+        progress: shows the images of slices being extracted.
     """
     files = read_files((a, b), ranges)
     name = extractor_of(project, files, (a, b), extractor)
-    left, right = (files.get(reference) or find_dna(project, reference, name) for reference in (a, b))
+    (left, new_a), (right, new_b) = (
+        (files[reference], None) if reference in files else _dna(project, reference, name, progress)
+        for reference in (a, b)
+    )
+    extracted = {reference: n_images for reference, n_images in ((a, new_a), (b, new_b)) if n_images is not None}
     comparison = compare(left, right)
     project.lake.distances.put_neurons(comparison)
     summary = comparison.summary(Selection.of(left.layers, layers, neurons))
-    return comparison, {"extractor": name, **summary}
+    return comparison, {"extractor": name, "n_images_extracted": extracted, **summary}
 
 
-def find_dna(project: Project, reference: str, extractor: str) -> Dna:
-    """The DNA of a dataset or version.
+def find_dna(project: Project, reference: str, extractor: str, progress: Progress | None = None) -> Dna:
+    """The DNA of a dataset, version or slice; that of a slice is made if it is missing.
 
     Raises:
-        UnknownName: when there is no such dataset or version.
+        UnknownName: when there is no such dataset, version or column.
         NothingToCompare: when it has no DNA.
     """
-    commit = find_commit(project, reference)
+    return _dna(project, reference, extractor, progress)[0]
+
+
+def _dna(project: Project, reference: str, extractor: str, progress: Progress | None) -> tuple[Dna, int | None]:
+    """A DNA, and how many images were extracted for it; None if it was there."""
+    named, store = Reference.parse(reference), project.lake.fingerprints
+    if named.where:
+        record, n_extracted = fit_slice(project, find_slice(project, named), extractor, progress)
+        return store.dna(record.dna_id, reference), n_extracted
+    commit = find_commit(project, named)
     if commit.n_images == 0:
         raise NothingToCompare(f"{reference} is empty: it has no readable image, so there is no DNA to compare")
     key = used_extractor(project, extractor).comparability_key
     identity = dna_id(key, commit.version_id)
-    if project.lake.fingerprints.dna_record(identity) is None:
+    if store.dna_record(identity) is None:
         raise NothingToCompare(f"{reference} has no DNA of {extractor} yet; run `dna run`")
-    return project.lake.fingerprints.dna(identity, reference)
+    return store.dna(identity, reference), None

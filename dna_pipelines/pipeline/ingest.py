@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
+from typing import Any
 
 from dna_pipelines.config import DatasetConfig
 from dna_pipelines.errors import DnaError, SourceError
 from dna_pipelines.identity import stable_hash
 from dna_pipelines.manifests import Manifest, ManifestDiff, Scan, build_manifest, diff_manifests, scan_source
-from dna_pipelines.manifests.scan import Metadata
 from dna_pipelines.pipeline.progress import Progress, Silent
 from dna_pipelines.pipeline.project import Project
 from dna_pipelines.sources.metadata import metadata_signature, read_metadata
 from dna_pipelines.storage import Commit
 
 _TRIES = 10
+_IF_SET = {"kind", "image_column", "every", "limit", "seed", "storage_options"}
 
 
 @dataclass(frozen=True)
@@ -56,17 +57,16 @@ def look(project: Project, dataset: DatasetConfig) -> Look:
     versions = project.lake.versions
     latest = versions.latest(dataset.name)
     source = project.source(dataset)
-    scan = scan_source(
-        source, lambda: versions.manifest(latest) if latest else None, latest.n_unsettled if latest else 0
-    )
+    n_unsettled = latest.n_unsettled if latest else 0
+    scan = scan_source(source, dataset, lambda: versions.manifest(latest) if latest else None, n_unsettled)
     return Look(dataset, scan, _settings(project, dataset), latest)
 
 
 def draft(project: Project, seen: Look, progress: Progress | None = None) -> tuple[Manifest, ManifestDiff]:
-    """The manifest that a refresh would commit; writes nothing."""
+    """The manifest that a refresh would commit; does not commit it."""
     dataset, latest = seen.dataset, seen.latest
     previous = project.lake.versions.manifest(latest) if latest else None
-    metadata = _metadata(project, dataset)
+    metadata = read_metadata(dataset.metadata, project.root, _table_options(dataset)) if dataset.metadata else None
     source = project.source(dataset)
     if previous and latest and latest.uri != dataset.uri:
         # Elsewhere the same name and time prove nothing: every file is read again.
@@ -74,17 +74,26 @@ def draft(project: Project, seen: Look, progress: Progress | None = None) -> tup
     n_known = len(previous.rows) if previous else 0
     with (progress or Silent()).task(f"reading {dataset.name}", max(len(seen.scan.entries) - n_known, 0)) as advance:
         manifest = build_manifest(seen.scan, source, dataset, previous, metadata, on_progress=lambda *_: advance(1))
+    _require_group_column(dataset, manifest)
     return manifest, diff_manifests(previous, manifest)
 
 
-def _metadata(project: Project, dataset: DatasetConfig) -> Metadata | None:
-    if dataset.metadata is None:
-        return None
-    metadata = read_metadata(dataset.metadata, project.root)
+def _require_group_column(dataset: DatasetConfig, manifest: Manifest) -> None:
     kind, _, column = (dataset.group_by or "").partition(":")
-    if kind == "column" and metadata and not any(column in row for row in metadata.values()):
-        raise SourceError(f"{dataset.metadata.uri} has no values in a column {column} to group by")
-    return metadata
+    if kind != "column" or not manifest.readable or any(column in (row.metadata or {}) for row in manifest.readable):
+        return
+    there = sorted({name for row in manifest.readable for name in row.metadata or {}})
+    raise SourceError(
+        f"no image of {dataset.name} has a value in a column {column} to group by; the columns of its metadata are: "
+        f"{', '.join(there) or 'none (add `metadata: {uri: …}`)'}"
+    )
+
+
+def _table_options(dataset: DatasetConfig) -> dict[str, Any]:
+    """What the dataset's file system needs, if its table lies on one of the same scheme."""
+    scheme = dataset.uri.partition("://")[0]
+    table = dataset.metadata.uri if dataset.metadata else ""
+    return dataset.storage_options if table.partition("://")[0] == scheme else {}
 
 
 def refresh(project: Project, dataset: DatasetConfig, progress: Progress | None = None) -> Ingested:
@@ -129,6 +138,7 @@ def refresh(project: Project, dataset: DatasetConfig, progress: Progress | None 
 def _settings(project: Project, dataset: DatasetConfig) -> str:
     """A hash of what in the datasets file decides the manifest."""
     chosen = dataset.model_dump(mode="json", include={"uri", "globs", "exclude", "group_by", "metadata", "shard_size"})
+    chosen |= dataset.model_dump(mode="json", include=_IF_SET, exclude_defaults=True)
     if dataset.metadata:
-        chosen["metadata_signature"] = metadata_signature(dataset.metadata, project.root)
+        chosen["metadata_signature"] = metadata_signature(dataset.metadata, project.root, _table_options(dataset))
     return stable_hash(chosen)

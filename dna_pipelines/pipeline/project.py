@@ -85,7 +85,17 @@ class Project:
     def source(self, dataset: DatasetConfig) -> Source:
         """The place of a dataset; relative uris are taken from the project's root."""
         own = [self.root / "data" / name for name in ("lake", "dagster", "reports")]
-        return open_source(dataset.uri, base=self.root, globs=dataset.globs, exclude=dataset.exclude, without=own)
+        return open_source(
+            dataset.uri,
+            base=self.root,
+            globs=dataset.globs,
+            exclude=dataset.exclude,
+            without=own,
+            kind=dataset.kind,
+            options=dataset.storage_options,
+            image_column=dataset.image_column,
+            cache=self.lake.contents,
+        )
 
     def extractor_config(self, name: str) -> ExtractorConfig:
         """One extractor of the datasets file."""

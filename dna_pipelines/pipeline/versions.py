@@ -9,6 +9,7 @@ from dna_pipelines.dna import dna_id
 from dna_pipelines.errors import NothingToCompare, UnknownName
 from dna_pipelines.pipeline.checks import blocked, check_dna
 from dna_pipelines.pipeline.project import Project
+from dna_pipelines.pipeline.reference import Reference
 from dna_pipelines.storage import Commit
 from dna_pipelines.storage.records import ExtractorRecord
 
@@ -58,9 +59,10 @@ def wanted_pairs(project: Project, extractor: str) -> WantedPairs:
     return WantedPairs(current, sorted(changes), sorted(lacking), n_wanted - len(lacking))
 
 
-def find_commit(project: Project, reference: str) -> Commit:
-    """The commit that a reference names."""
-    name, _, version = reference.partition("@")
+def find_commit(project: Project, reference: str | Reference) -> Commit:
+    """The commit that a reference names (that a slice is cut from)."""
+    named = Reference.parse(reference) if isinstance(reference, str) else reference
+    name, version = named.dataset, named.version
     versions = project.lake.versions
     latest = versions.latest(name)
     if latest is None:

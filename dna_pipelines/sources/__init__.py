@@ -1,4 +1,4 @@
-"""Where images are listed and read: folders, index files and archives, local or through fsspec.
+"""Where images are listed and read: folders, index files, archives and tables, local or through fsspec.
 
 Belongs here: listing and reading bytes. Does not: decoding, digests, anything kept in the lake.
 To add a kind of source: a class with `list` and `read` in a module of its own, and a line in

@@ -10,14 +10,15 @@ import zlib
 
 from dna_pipelines.errors import SourceError, Unreadable
 from dna_pipelines.sources.base import Entry, Listing, Selection
-from dna_pipelines.sources.remote import file_system_of
+from dna_pipelines.sources.remote import Options, cannot, file_system_of
 
 
 class ZipSource:
     """The members of an archive. A member is known by its size and CRC, so rewriting the archive costs nothing."""
 
-    def __init__(self, uri: str, selection: Selection) -> None:
+    def __init__(self, uri: str, selection: Selection, options: Options | None = None) -> None:
         self._uri = uri
+        self._options = options
         self._selection = selection
         self._local = threading.local()
 
@@ -25,10 +26,10 @@ class ZipSource:
         """Read the archive's directory."""
         try:
             infos = self._archive().infolist()
+        except SourceError:
+            raise
         except Exception as error:
-            raise SourceError(
-                f"{self._uri} cannot be opened as a zip archive: {type(error).__name__}: {error}"
-            ) from error
+            raise cannot(f"{self._uri} cannot be opened as a zip archive", error) from error
         entries, n_ignored, seen = [], 0, set[bytes]()
         for info in infos:
             path = _raw_name(info)
@@ -64,7 +65,7 @@ class ZipSource:
         """One handle a thread: a shared one would serialise reading."""
         archive: zipfile.ZipFile | None = getattr(self._local, "archive", None)
         if archive is None:
-            fs, path = file_system_of(self._uri)
+            fs, path = file_system_of(self._uri, self._options)
             archive = zipfile.ZipFile(fs.open(path, "rb"))
             self._local.archive = archive
             self._local.members = {}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
@@ -16,21 +16,26 @@ IMAGE_SUFFIXES = (
 )  # fmt: skip
 """Suffixes taken for images when a dataset names no globs."""
 
+MAX_IMAGE_BYTES = 2**30
+"""Largest file that is read: an uncompressed image of the largest size that is decoded fits into it."""
+
 _ENDINGS = frozenset(f".{suffix}".encode() for suffix in IMAGE_SUFFIXES)
 
 
 class Entry(NamedTuple):
     """One listed file.
 
-    `signature` changes whenever the file may have: size and modification time, an etag, or a
-    checksum of the archive. `modified_ns` is set where a time is all there is to go by.
+    `size_bytes` is None where only reading tells. `signature` changes whenever the file may have: size
+    and modification time, an etag, or a checksum of the archive. `modified_ns` is set where a time is
+    all there is to go by. `metadata` is what the place itself says of the image, beside its bytes.
     """
 
     path: bytes
-    size_bytes: int
+    size_bytes: int | None
     signature: str
     modified_ns: int | None = None
     problem: str | None = None
+    metadata: Mapping[str, str] | None = None
 
 
 @dataclass(frozen=True)
@@ -76,9 +81,14 @@ class Selection:
         if self._wanted is None:
             # Asked for every file at every scan, so without the detour over text and patterns.
             wanted = path[path.rfind(b".") :].lower() in _ENDINGS
-        else:
-            wanted = self._wanted.search(os.fsdecode(path)) is not None
-        return wanted and (self._unwanted is None or self._unwanted.search(os.fsdecode(path)) is None)
+            return wanted and (self._unwanted is None or self.admits(path))
+        return self.admits(path)
+
+    def admits(self, path: bytes) -> bool:
+        """Whether globs and excludes let a path pass; the suffix does not matter here."""
+        text = os.fsdecode(path)
+        wanted = self._wanted is None or self._wanted.search(text) is not None
+        return wanted and (self._unwanted is None or self._unwanted.search(text) is None)
 
 
 def _any_of(globs: Sequence[str]) -> re.Pattern[str]:

@@ -9,28 +9,36 @@ import fsspec
 
 from dna_pipelines.errors import SourceError
 from dna_pipelines.sources.base import Entry, Listing, Selection
-from dna_pipelines.sources.remote import file_system_of, read_object, signature_of
+from dna_pipelines.sources.remote import Options, cannot, entry_of, file_system_of, read_object
+
+_BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
 
 class IndexSource:
-    """The files an index names, relative to the index. What is named and missing is reported, not skipped."""
+    """The files an index names, relative to the index. What is named and missing is reported, not skipped.
 
-    def __init__(self, uri: str, selection: Selection) -> None:
+    A line is a name as it is: there is no quoting, only the blanks around it do not count. The options
+    are for the store that the index lies on, and for URIs of the same scheme; what lies elsewhere takes
+    its settings from the environment.
+    """
+
+    def __init__(self, uri: str, selection: Selection, options: Options | None = None) -> None:
         self._uri = uri
         self._selection = selection
-        try:
-            self._fs, self._path = file_system_of(uri)
-        except (ValueError, ImportError) as error:
-            raise SourceError(f"{uri}: {error}") from error
+        self._options = options or {}
+        self._fs, self._path = file_system_of(uri, options)
 
     def list(self) -> Listing:
         """Look up every named file."""
         try:
-            lines = self._fs.cat_file(self._path).splitlines()
+            self._fs.invalidate_cache()
+            lines = self._fs.cat_file(self._path).removeprefix(_BYTE_ORDER_MARK).splitlines()
         except Exception as error:
-            raise SourceError(f"{self._uri} cannot be read: {type(error).__name__}: {error}") from error
+            raise cannot(f"{self._uri} cannot be read", error) from error
         named = [line.strip() for line in lines if line.strip() and not line.lstrip().startswith(b"#")]
-        chosen = sorted({path for path in named if not self._selection.globs or self._selection(path)})
+        chosen = sorted({path for path in named if self._selection.admits(path)})
+        for place in {os.fsdecode(path).partition("://")[0] for path in chosen if b"://" in path}:
+            self._forget(place)
         with ThreadPoolExecutor(16) as pool:
             entries = list(pool.map(self._entry, chosen))
         return Listing(entries, len(set(named)) - len(chosen))
@@ -43,10 +51,18 @@ class IndexSource:
     def _resolve(self, path: bytes) -> tuple[fsspec.AbstractFileSystem, str]:
         text = os.fsdecode(path)
         if "://" in text:
-            return file_system_of(text)
+            same_scheme = text.partition("://")[0] == self._uri.partition("://")[0]
+            return file_system_of(text, self._options if same_scheme else None)
         if text.startswith("/"):
             return self._fs, text
         return self._fs, f"{self._path.rsplit('/', 1)[0]}/{text}"
+
+    def _forget(self, scheme: str) -> None:
+        """Listings that fsspec remembers would hide changes."""
+        try:
+            self._resolve(f"{scheme}://".encode())[0].invalidate_cache()
+        except SourceError:
+            return  # each of its lines will say so
 
     def _entry(self, path: bytes) -> Entry:
         try:
@@ -54,6 +70,4 @@ class IndexSource:
             info = fs.info(full)
         except Exception as error:  # noqa: BLE001 (any back end may refuse one line; the line is reported)
             return Entry(path, 0, "missing", problem=f"named in the index, but {type(error).__name__}: {error}")
-        time = info.get("mtime")
-        modified_ns = int(time * 1e9) if isinstance(time, float) else None
-        return Entry(path, int(info.get("size") or 0), signature_of(info), modified_ns)
+        return entry_of(path, info)

@@ -7,7 +7,6 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
-import fsspec
 import pyarrow as pa
 import pyarrow.csv
 import pyarrow.json
@@ -16,20 +15,23 @@ import pyarrow.parquet
 from dna_pipelines.config import MetadataConfig
 from dna_pipelines.errors import SourceError
 from dna_pipelines.sources.opening import resolve_uri
-from dna_pipelines.sources.remote import signature_of
+from dna_pipelines.sources.remote import Options, file_system_of, signature_of
 
 
-def metadata_signature(config: MetadataConfig, base: Path) -> str:
-    """What changes when the table does."""
+def metadata_signature(config: MetadataConfig, base: Path, options: Options | None = None) -> str:
+    """What changes when the table does. The options are for the scheme of the dataset that it belongs to."""
     place = resolve_uri(config.uri, base)
     try:
-        fs, path = fsspec.core.url_to_fs(place)
+        fs, path = file_system_of(place, options)
+        fs.invalidate_cache()
         return signature_of(fs.info(path))
+    except SourceError:
+        raise
     except Exception as error:
         raise SourceError(f"the metadata table {place} cannot be reached: {type(error).__name__}: {error}") from error
 
 
-def read_metadata(config: MetadataConfig, base: Path) -> dict[str, dict[str, str]]:
+def read_metadata(config: MetadataConfig, base: Path, options: Options | None = None) -> dict[str, dict[str, str]]:
     """The table as text values by image path; empty cells are left out.
 
     Raises:
@@ -37,8 +39,11 @@ def read_metadata(config: MetadataConfig, base: Path) -> dict[str, dict[str, str
     """
     place = resolve_uri(config.uri, base)
     try:
-        with fsspec.open(place, "rb") as file:
+        fs, path = file_system_of(place, options)
+        with fs.open(path, "rb") as file:
             table = _read(place, file)
+    except SourceError:
+        raise
     except Exception as error:
         raise SourceError(f"the metadata table {place} cannot be read: {type(error).__name__}: {error}") from error
     wanted = config.columns or tuple(name for name in table.column_names if name != config.path_column)

@@ -23,7 +23,8 @@ _TABLES: dict[str, tuple[str, str]] = {
     "commits": (
         "datasets/*/commits/*.json",
         """dataset VARCHAR, uri VARCHAR, seq BIGINT, version_id VARCHAR, manifest_id VARCHAR, raw_version VARCHAR,
-        n_images BIGINT, n_quarantined BIGINT, n_ignored BIGINT, n_groups BIGINT, n_bytes BIGINT,
+        n_images BIGINT, n_quarantined BIGINT, n_ignored BIGINT, n_not_sampled BIGINT,
+        n_groups BIGINT, n_bytes BIGINT,
         shards STRUCT(shard_id VARCHAR, n_images BIGINT, parents VARCHAR[])[], changes MAP(VARCHAR, BIGINT),
         created_at TIMESTAMP""",
     ),
@@ -34,8 +35,8 @@ _TABLES: dict[str, tuple[str, str]] = {
     ),
     "dna_records": (
         "dna/records/*.json",
-        """dna_id VARCHAR, extractor VARCHAR, comparability_key VARCHAR, version_id VARCHAR, n_images BIGINT,
-        n_neurons BIGINT, shards VARCHAR[], compute_keys VARCHAR[], n_dead BIGINT,
+        """dna_id VARCHAR, extractor VARCHAR, comparability_key VARCHAR, version_id VARCHAR, made_for VARCHAR,
+        n_images BIGINT, n_neurons BIGINT, shards VARCHAR[], compute_keys VARCHAR[], n_dead BIGINT,
         clipped_share DOUBLE, n_images_extracted BIGINT, extraction_s DOUBLE, created_at TIMESTAMP""",
     ),
     "manifest_rows": (

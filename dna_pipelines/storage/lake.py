@@ -8,6 +8,7 @@ from pathlib import Path
 import dna_pipelines
 from dna_pipelines.errors import LakeError
 from dna_pipelines.storage.attempts import Attempts
+from dna_pipelines.storage.contents import KeptContents
 from dna_pipelines.storage.distances import Distances
 from dna_pipelines.storage.files import remove, remove_drafts, replace, write_new
 from dna_pipelines.storage.fingerprints import Fingerprints
@@ -26,6 +27,7 @@ class Lake:
         fingerprints: ranges, partials and DNAs.
         distances: of layers and of neurons.
         attempts: what was tried and did not succeed yet.
+        contents: what archives and tables of images hold.
     """
 
     def __init__(self, root: Path) -> None:
@@ -34,6 +36,7 @@ class Lake:
         self.fingerprints = Fingerprints(self.layout)
         self.distances = Distances(self.layout)
         self.attempts = Attempts(self.layout)
+        self.contents = KeptContents(self.layout)
         self._require_format()
 
     def tidy(self) -> int:

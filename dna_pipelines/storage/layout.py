@@ -14,6 +14,7 @@ ranges/<extractor>/<seq>.parquet              activation ranges, as often as the
 partials/<compute key>/<table>/<shard>.parquet
 dna/<table>/<dna id>.parquet
 dna/records/<dna id>.json                     written last: a DNA is there when its record is
+contents/<id>.arrow                           what an archive or a table of images holds (found again if lost)
 distances/layers/<id>.parquet                 layer distances of a set of pairs
 distances/neurons/<dna a>-<dna b>.parquet     neuron distances of a pair
 distances/complete/<comparability key>        the id of the last set of pairs that was found complete
@@ -96,6 +97,10 @@ class Layout:
     def dna_record(self, dna_id: str) -> Path:
         """The record of a DNA."""
         return self.root / "dna" / "records" / f"{dna_id}.json"
+
+    def contents(self, place_id: str) -> Path:
+        """What an archive or a table holds."""
+        return self.root / "contents" / f"{place_id}.arrow"
 
     def layer_distances(self, batch_id: str) -> Path:
         """Layer distances of a set of pairs."""

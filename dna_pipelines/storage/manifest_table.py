@@ -52,7 +52,8 @@ def manifest_to_parquet(dataset: str, manifest: Manifest) -> bytes:
     columns["unsettled"] = [row.path in manifest.unsettled for row in rows]
     columns["metadata"] = [None if row.metadata is None else list(row.metadata.items()) for row in rows]
     table = pa.table({name: columns[name] for name in SCHEMA.names}, schema=SCHEMA)
-    return to_parquet(table, {"dataset": dataset, "n_ignored": manifest.n_ignored})
+    counts = {"n_ignored": manifest.n_ignored, "n_not_sampled": manifest.n_not_sampled}
+    return to_parquet(table, {"dataset": dataset, **counts})
 
 
 def read_manifest(path: Path, shards: tuple[ShardRecord, ...]) -> Manifest:
@@ -74,7 +75,8 @@ def read_manifest(path: Path, shards: tuple[ShardRecord, ...]) -> Manifest:
     # Copies of the same images can fill several shards of one id; each of them has every n-th copy.
     n_alike = Counter(record.shard_id for record in shards)
     cut = [Shard(_every(n_alike[record.shard_id], items[record.shard_id]), record.parents) for record in shards]
-    return Manifest(tuple(rows), tuple(cut), frozenset(unsettled), metadata["n_ignored"])
+    counts = (metadata["n_ignored"], metadata.get("n_not_sampled", 0))
+    return Manifest(tuple(rows), tuple(cut), frozenset(unsettled), *counts)
 
 
 def _every(n: int, items: list[Item]) -> tuple[Item, ...]:

@@ -54,6 +54,7 @@ class Commit(Record):
     n_images: int
     n_quarantined: int
     n_ignored: int
+    n_not_sampled: int = 0
     n_unsettled: int
     n_to_retry: int = 0
     """Files that could not be read for a reason that need not last."""
@@ -101,6 +102,8 @@ class DnaRecord(Record):
     extractor: str
     comparability_key: str
     version_id: str
+    made_for: str = ""
+    """The dataset or slice that it was first made for."""
     n_images: int
     n_neurons: int
     shards: tuple[str, ...]

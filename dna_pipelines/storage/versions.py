@@ -86,6 +86,7 @@ class Versions:
             n_images=len(manifest.readable),
             n_quarantined=len(manifest.quarantined),
             n_ignored=manifest.n_ignored,
+            n_not_sampled=manifest.n_not_sampled,
             n_unsettled=len(manifest.unsettled),
             n_to_retry=manifest.n_to_retry,
             n_groups=len({row.group for row in manifest.readable if row.group is not None}),

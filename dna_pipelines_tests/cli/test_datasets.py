@@ -82,7 +82,7 @@ def test_a_missing_place_is_not_added_unless_forced(project, dna):
         (["x", "d1", "--group-by", "regex:("], "regular expression"),
         (["x", "d1", "--group-by", "column:a"], "metadata"),
         (["x", "d1", "--glob", "a**"], "a**"),
-        (["x", "d1/0.png"], "use a folder, an index .txt or a .zip"),
+        (["x", "d1/0.png"], "use a folder or one of .txt, .zip, .tar"),
         (["x", "nope://bucket"], "nope"),
     ],
 )

@@ -147,7 +147,7 @@ def test_a_dry_run_of_a_new_project_makes_no_lake(tmp_path, dna):
     before = snapshot(tmp_path)
     said = dna("run", "--dry-run")
     assert said.code == 0
-    assert "nothing was written" in said.err
+    assert "nothing was computed or committed" in said.err
     assert snapshot(tmp_path) == before
 
 

@@ -68,6 +68,9 @@ def test_windows_line_ends_and_byte_order_marks_do_not_matter(written, end, mark
 @pytest.mark.parametrize(
     ("text", "said"),
     [
+        (f"{ENTRY}    kind: tarball\n", "line 4: datasets.0.kind: Input should be 'folder', 'index', 'zip', 'tar'"),
+        (f"{ENTRY}    limit: 0\n", "line 4: datasets.0.limit"),
+        (f"{ENTRY}    kind: tar\n    image_column: x\n", "image_column belongs to kind parquet or arrow"),
         (f"{ENTRY}    glob: ['*.png']\n", "line 4: datasets.0.glob: unknown key; did you mean 'globs'?"),
         (f"{ENTRY}    metadata: {{uri: x, pathcolumn: y}}\n", "did you mean 'path_column'?"),
         (f"{ENTRY}worker: 2\n", "line 4: worker: unknown key; did you mean 'workers'?"),
@@ -117,6 +120,12 @@ def test_a_wrong_value_is_refused_with_its_line(message, text, said):
 )
 def test_a_wrong_grouping_is_refused(message, grouping, said):
     assert said in message(f"{ENTRY}    group_by: {grouping}\n")
+
+
+@pytest.mark.parametrize("place", ["uri: train-{00..99}.tar", "uri: hf/*.parquet", "uri: hf\n    kind: arrow"])
+def test_a_place_that_says_something_of_its_images_needs_no_table_to_group_by(written, place):
+    (dataset,) = written(f"datasets:\n  - name: a\n    {place}\n    group_by: column:patient\n").load().datasets
+    assert dataset.group_by == "column:patient"
 
 
 @pytest.mark.parametrize("grouping", ["folder", r"'regex:clip(\d+)_'", "'regex:(?P<clip>x)'"])

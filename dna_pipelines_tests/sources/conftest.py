@@ -1,10 +1,13 @@
 """Places with small files, and what is listed there."""
 
 import io
+import tarfile
 import uuid
 
 import fsspec
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
@@ -44,8 +47,8 @@ def make_files(tmp_path):
 def source(tmp_path):
     """The source for a place."""
 
-    def opened(uri, globs=(), exclude=()):
-        return open_source(str(uri), base=tmp_path, globs=globs, exclude=exclude)
+    def opened(uri, globs=(), exclude=(), **settings):
+        return open_source(str(uri), base=tmp_path, globs=globs, exclude=exclude, **settings)
 
     return opened
 
@@ -66,7 +69,7 @@ def manifest_of():
 
     def built(opened, table=None, **settings):
         config = DatasetConfig(name="d", uri="somewhere", **settings)
-        return build_manifest(scan_source(opened, lambda: None, 0), opened, config, metadata=table)
+        return build_manifest(scan_source(opened, config, lambda: None, 0), opened, config, metadata=table)
 
     return built
 
@@ -84,3 +87,37 @@ def memory():
     yield write
     if fs.exists(prefix):
         fs.rm(prefix, recursive=True)
+
+
+@pytest.fixture
+def tar_bytes():
+    """A tar archive of members in order: bytes, or headers that say something else of themselves."""
+
+    def packed(members, compression=""):
+        buffer = io.BytesIO()
+        with tarfile.open(fileobj=buffer, mode=f"w:{compression}", encoding="utf-8", errors="surrogateescape") as file:
+            for name, data in members.items() if isinstance(members, dict) else members:
+                if isinstance(name, tarfile.TarInfo):
+                    file.addfile(name, io.BytesIO(data))
+                    continue
+                info = tarfile.TarInfo(name)
+                info.size = len(data)
+                file.addfile(info, io.BytesIO(data))
+        return buffer.getvalue()
+
+    return packed
+
+
+@pytest.fixture
+def parquet_bytes():
+    """A Parquet file in the layout of Hugging Face's datasets, with more columns beside the images."""
+
+    def written(images, rows_per_group=2, **columns):
+        structs = [None if data is None else {"bytes": data, "path": f"{row}.png"} for row, data in enumerate(images)]
+        kind = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
+        buffer = io.BytesIO()
+        table = pa.table({"image": pa.array(structs, kind), **columns})
+        pq.write_table(table, buffer, row_group_size=rows_per_group)
+        return buffer.getvalue()
+
+    return written

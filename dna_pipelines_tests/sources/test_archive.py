@@ -180,3 +180,34 @@ def test_a_mutated_archive_is_refused_or_its_members_are(archive, source, compre
             except Unreadable:
                 outcomes.add("unreadable")
     assert outcomes == {"refused", "read", "unreadable"}
+
+
+def test_a_member_that_claims_to_be_huge_is_quarantined(archive, source, manifest_of, png):
+    """A zip bomb says how large it is; nothing of it is unpacked."""
+    path = archive([("bomb.png", png(1)), ("good.png", png(2))])
+    data = bytearray(path.read_bytes())
+    place = data.index(b"PK\x01\x02")
+    data[place + 24 : place + 28] = (2**31).to_bytes(4, "little")
+    path.write_bytes(data)
+    manifest = manifest_of(source(path))
+    assert [row.name for row in manifest.readable] == ["good.png"]
+    assert [(row.name, row.reason) for row in manifest.quarantined] == [("bomb.png", "too large")]
+
+
+def test_a_member_that_is_larger_than_it_claims_is_not_unpacked_further(archive, source, manifest_of, png):
+    path = archive([("bomb.png", b"\0" * 10**7), ("good.png", png(2))])
+    data = bytearray(path.read_bytes())
+    place = data.index(b"PK\x01\x02")
+    data[place + 24 : place + 28] = (1000).to_bytes(4, "little")
+    path.write_bytes(data)
+    manifest = manifest_of(source(path))
+    assert [row.name for row in manifest.readable] == ["good.png"]
+    assert [(row.name, row.reason) for row in manifest.quarantined] == [("bomb.png", "corrupt")]
+
+
+@pytest.mark.parametrize("n_lost", [10, 100, 400])
+def test_a_truncated_archive_is_an_error(archive, source, png, n_lost):
+    path = archive([(f"{number}.png", png(number)) for number in range(5)])
+    path.write_bytes(path.read_bytes()[:-n_lost])
+    with pytest.raises(SourceError, match="cannot be opened as a zip archive"):
+        source(path).list()

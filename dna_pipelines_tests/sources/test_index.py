@@ -104,3 +104,32 @@ def test_an_index_below_a_folder_with_colons_is_read(source, make_files):
     opened = source("12::30/index.txt")
     assert [entry.problem for entry in opened.list().entries] == [None]
     assert opened.read(b"one.png") == b"one.png"
+
+
+def test_excludes_count_without_globs(index, source, make_files):
+    make_files("one.png", "two.dat")
+    opened = source(index("place/one.png\nplace/two.dat\n"), [], ["*.png"])
+    listing = opened.list()
+    assert [entry.path for entry in listing.entries] == [b"place/two.dat"]
+    assert listing.n_ignored == 1
+
+
+def test_lines_of_several_schemes_are_read_each_where_it_lies(index, source, make_files, memory):
+    place = make_files("one.png", 'it\'s, "odd" 1.png')
+    memory("far.png", b"far")
+    lines = ["place/one.png", 'place/it\'s, "odd" 1.png', f"file://{place}/one.png", f"{memory.uri}/far.png"]
+    opened = source(index("\n".join(lines)))
+    entries = opened.list().entries
+    assert [entry.problem for entry in entries] == [None] * 4
+    assert sorted(opened.read(entry.path) for entry in entries) == [
+        b"far",
+        b'it\'s, "odd" 1.png',
+        b"one.png",
+        b"one.png",
+    ]
+
+
+def test_a_byte_order_mark_is_no_part_of_a_name(index, source, make_files):
+    make_files("one.png")
+    (entry,) = source(index(b"\xef\xbb\xbfplace/one.png\n")).list().entries
+    assert (entry.path, entry.problem) == (b"place/one.png", None)

@@ -8,7 +8,7 @@ COMMENT ON VIEW versions IS
 
 CREATE OR REPLACE VIEW datasets AS
 SELECT r.name AS dataset, r.uri, r.tags, v.seq, v.version_id, v.n_images, v.n_quarantined, v.n_ignored,
-       v.n_groups, v.n_bytes, len(v.shards) AS n_shards, v.created_at
+       coalesce(v.n_not_sampled, 0) AS n_not_sampled, v.n_groups, v.n_bytes, len(v.shards) AS n_shards, v.created_at
 FROM _registry r LEFT JOIN (SELECT * FROM versions WHERE is_current) v ON v.dataset = r.name;
 COMMENT ON VIEW datasets IS
     'One row per watched dataset, as it is now (NULLs: not yet scanned).';

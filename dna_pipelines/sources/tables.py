@@ -1,0 +1,116 @@
+"""Parquet and Arrow files, read group by group: row groups of Parquet, record batches of Arrow.
+
+Both offer the same: a schema, the groups with their numbers of rows, and the batches of one group.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any, Protocol
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+Group = tuple[int, int]
+"""Where a group is, and how many rows it has."""
+
+_BATCH_ROWS = 16
+"""Rows that are decoded at once: images, so few. (A page of Parquet is decoded as a whole, whatever is asked for.)"""
+
+
+class TableFile(Protocol):
+    """An opened file of rows."""
+
+    schema: pa.Schema
+
+    def groups(self) -> list[Group]:
+        """The groups in order."""
+        ...
+
+    def batches(self, group: Group, columns: Sequence[str], n_rows: int = _BATCH_ROWS) -> Iterator[pa.RecordBatch]:
+        """Some columns of a group, at most so many rows at a time."""
+        ...
+
+
+def open_table(file: Any) -> TableFile:
+    """A file of rows, of whichever format its first bytes say.
+
+    Raises:
+        ArrowInvalid: when it is of none of them, or damaged.
+    """
+    magic = file.read(6)
+    file.seek(0)
+    if magic.startswith(b"PAR1"):
+        return ParquetTable(file)
+    return ArrowFile(file) if magic == b"ARROW1" else ArrowStream(file)
+
+
+class ParquetTable:
+    """A Parquet file."""
+
+    def __init__(self, file: Any) -> None:
+        # Without pre-buffering, a group is read as it is consumed, and not as a whole.
+        self._file = pq.ParquetFile(file, pre_buffer=False, buffer_size=2**20)
+        self.schema = self._file.schema_arrow
+
+    def groups(self) -> list[Group]:
+        """The row groups."""
+        metadata = self._file.metadata
+        return [(group, metadata.row_group(group).num_rows) for group in range(metadata.num_row_groups)]
+
+    def batches(self, group: Group, columns: Sequence[str], n_rows: int = _BATCH_ROWS) -> Iterator[pa.RecordBatch]:
+        """Some columns of a row group."""
+        yield from self._file.iter_batches(n_rows, row_groups=[group[0]], columns=list(columns), use_threads=False)
+
+
+class ArrowFile:
+    """An Arrow IPC file (Feather), with a directory of its record batches."""
+
+    def __init__(self, file: Any) -> None:
+        self._file = pa.ipc.open_file(file)
+        self.schema = self._file.schema
+
+    def groups(self) -> list[Group]:
+        """The record batches."""
+        return [(place, self._file.get_batch(place).num_rows) for place in range(self._file.num_record_batches)]
+
+    def batches(self, group: Group, columns: Sequence[str], n_rows: int = _BATCH_ROWS) -> Iterator[pa.RecordBatch]:
+        """Some columns of a record batch."""
+        yield from _slices(self._file.get_batch(group[0]), columns, n_rows)
+
+
+class ArrowStream:
+    """An Arrow IPC stream, which is what Hugging Face's datasets keep: a batch is known by where it begins."""
+
+    def __init__(self, file: Any) -> None:
+        self._file = pa.PythonFile(file, "r")
+        self.schema = pa.ipc.read_schema(self._file)
+        if any(pa.types.is_dictionary(field.type) for field in self.schema):
+            raise pa.ArrowInvalid("an Arrow stream with dictionaries has no places to jump to; write it as Parquet")
+
+    def groups(self) -> list[Group]:
+        """The record batches; finding them means reading the stream once."""
+        found: list[Group] = []
+        while True:
+            place = self._file.tell()
+            try:
+                message = pa.ipc.read_message(self._file)
+            except EOFError:
+                return found
+            found.append((place, pa.ipc.read_record_batch(message, self.schema).num_rows))
+
+    def batches(self, group: Group, columns: Sequence[str], n_rows: int = _BATCH_ROWS) -> Iterator[pa.RecordBatch]:
+        """Some columns of a record batch."""
+        self._file.seek(group[0])
+        batch = pa.ipc.read_record_batch(pa.ipc.read_message(self._file), self.schema)
+        yield from _slices(batch, columns, n_rows)
+
+
+def _slices(batch: pa.RecordBatch, columns: Sequence[str], n_rows: int) -> Iterator[pa.RecordBatch]:
+    """A batch in pieces; of a struct whose field is wanted (`image.path`) the whole is in memory anyway."""
+    there = set(batch.schema.names)
+    chosen = batch.select([name if name in there else name.rpartition(".")[0] for name in columns])
+    # Arrow takes what a file says of its own buffers for granted, and a damaged one would end the process.
+    chosen.validate(full=True)
+    for start in range(0, batch.num_rows, n_rows):
+        yield chosen.slice(start, n_rows)

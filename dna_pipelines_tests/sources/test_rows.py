@@ -1,0 +1,235 @@
+"""Tables of images: Parquet and Arrow, one file or many, in the layout of Hugging Face's datasets and in others."""
+
+import datetime as dt
+import json
+import random
+import tracemalloc
+from concurrent.futures import ThreadPoolExecutor
+
+import pyarrow as pa
+import pyarrow.feather
+import pyarrow.parquet as pq
+import pytest
+
+from dna_pipelines.errors import SourceError, Unreadable
+from dna_pipelines.sources import rows, tables
+
+IMAGES = [bytes([65 + number]) * (number + 1) for number in range(10)]
+
+
+def struct_column(images):
+    kind = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
+    return pa.array([{"bytes": data, "path": f"in/{row}.png"} for row, data in enumerate(images)], kind)
+
+
+def write_parquet(table, path):
+    pq.write_table(table, path, row_group_size=3)
+
+
+def write_feather(table, path):
+    pyarrow.feather.write_feather(table, path, chunksize=3)
+
+
+def write_stream(table, path):
+    with pa.ipc.new_stream(str(path), table.schema) as writer:
+        writer.write_table(table, max_chunksize=3)
+
+
+FORMATS = {"t.parquet": write_parquet, "t.feather": write_feather, "t.arrow": write_stream}
+
+
+@pytest.mark.parametrize("name", FORMATS)
+@pytest.mark.parametrize("column", [struct_column(IMAGES), pa.array(IMAGES), pa.array(IMAGES, pa.large_binary())])
+def test_every_row_is_an_image_in_order(tmp_path, source, name, column):
+    FORMATS[name](pa.table({"image": column, "label": range(10)}), tmp_path / name)
+    opened = source(name)
+    entries = opened.list().entries
+    assert [entry.path.decode() for entry in entries] == [f"{name}/{row:09d}" for row in range(10)]
+    assert [opened.read(entry.path) for entry in entries] == IMAGES
+    assert [entry.metadata["label"] for entry in entries] == [str(row) for row in range(10)]
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_columns_of_one_value_become_metadata(tmp_path, source, name):
+    names = {
+        "info": {"features": {"label": {"names": ["cat", "dog"], "_type": "ClassLabel"}, "image": {"_type": "Image"}}}
+    }
+    table = pa.table(
+        {
+            "image": struct_column(IMAGES[:2]),
+            "label": [1, 0],
+            "caption": ["grün", None],
+            "when": [dt.datetime(2024, 1, 2, tzinfo=dt.UTC), None],
+            "good": [True, False],
+            "mask": [b"m", b"m"],
+            "boxes": [[1, 2], []],
+        }
+    ).replace_schema_metadata({"huggingface": json.dumps(names)})
+    FORMATS[name](table, tmp_path / name)
+    first, second = (entry.metadata for entry in source(name).list().entries)
+    said = {
+        "label": "dog",
+        "caption": "grün",
+        "when": "2024-01-02 00:00:00+00:00",
+        "good": "True",
+        "image.path": "in/0.png",
+    }
+    assert first == said
+    assert second == {"label": "cat", "good": "False", "image.path": "in/1.png"}
+
+
+def test_an_image_is_asked_for_by_its_row_and_read_in_any_order(tmp_path, source, parquet_bytes):
+    (tmp_path / "t.parquet").write_bytes(parquet_bytes(IMAGES * 30, rows_per_group=7))
+    opened, order = source("t.parquet"), list(range(300))
+    random.Random(3).shuffle(order)
+    with ThreadPoolExecutor(8) as pool:
+        found = list(pool.map(lambda row: opened.read(b"t.parquet/%09d" % row), order))
+    assert found == [IMAGES[row % 10] for row in order]
+
+
+@pytest.mark.parametrize(
+    "path", [b"t.parquet/000000010", b"t.parquet/x", b"other.parquet/000000000", b"t.parquet", b""]
+)
+def test_a_row_that_is_not_there_is_a_missing_file(tmp_path, source, parquet_bytes, path):
+    (tmp_path / "t.parquet").write_bytes(parquet_bytes(IMAGES))
+    with pytest.raises(FileNotFoundError):
+        source("t.parquet").read(path)
+
+
+def test_files_of_a_pattern_or_a_folder_are_one_dataset(source, make_files, parquet_bytes):
+    place = make_files("data/train-0.parquet", "data/train-1.parquet", "data/test-0.parquet", "data/README.md")
+    for number, file in enumerate(sorted(place.rglob("*.parquet"))):
+        file.write_bytes(parquet_bytes(IMAGES[number : number + 1]))
+    names = ["data/test-0.parquet", "data/train-0.parquet", "data/train-1.parquet"]
+    opened = source(place, kind="parquet")
+    assert [entry.path.decode() for entry in opened.list().entries] == [f"{name}/000000000" for name in names]
+    assert [opened.read(entry.path) for entry in opened.list().entries] == IMAGES[:3]
+    chosen = source(place, ["train-*"], ["*-1.parquet"], kind="parquet").list()
+    assert [entry.path for entry in chosen.entries] == [b"data/train-0.parquet/000000000"]
+    assert chosen.n_ignored == 2
+    assert len(source(f"{place}/data/train-*.parquet").list().entries) == 2
+    assert len(source(f"{place}/data/train-{{0..1}}.parquet").list().entries) == 2
+
+
+def test_a_folder_without_tables_is_an_error(source, make_files):
+    with pytest.raises(SourceError, match=r"no file that ends in \.parquet"):
+        source(make_files("a.png"), kind="parquet").list()
+
+
+def test_of_several_columns_of_bytes_one_has_to_be_named(tmp_path, source):
+    pq.write_table(pa.table({"left": IMAGES, "right": IMAGES[::-1], "id": range(10)}), tmp_path / "t.parquet")
+    with pytest.raises(SourceError, match=r"more than one column.*left \(binary\), right \(binary\), id \(int64\)"):
+        source("t.parquet").list()
+    assert source("t.parquet", image_column="right").read(b"t.parquet/000000000") == IMAGES[-1]
+    with pytest.raises(SourceError, match="has no column middle"):
+        source("t.parquet", image_column="middle").list()
+
+
+def test_a_column_of_bytes_and_paths_is_preferred_to_one_of_bytes(tmp_path, source):
+    table = pa.table({"hash": [b"h"] * 10, "image": struct_column(IMAGES)})
+    pq.write_table(table, tmp_path / "t.parquet")
+    assert source("t.parquet").read(b"t.parquet/000000004") == IMAGES[4]
+
+
+def test_a_table_without_images_is_an_error_that_lists_its_columns(tmp_path, source):
+    pq.write_table(pa.table({"id": [1], "text": ["x"]}), tmp_path / "t.parquet")
+    with pytest.raises(SourceError, match=r"no column that may hold images.*id \(int64\), text \(string\)"):
+        source("t.parquet").list()
+
+
+def test_rows_without_an_image_are_quarantined(tmp_path, source, manifest_of, parquet_bytes, png):
+    data = parquet_bytes([png(1), None, b"", png(2)])
+    (tmp_path / "t.parquet").write_bytes(data)
+    manifest = manifest_of(source("t.parquet"))
+    assert [row.name[-1] for row in manifest.readable] == ["0", "3"]
+    assert [(row.name[-1], row.reason) for row in manifest.quarantined] == [("1", "empty"), ("2", "empty")]
+    assert manifest.readable[0].size_bytes == len(png(1))
+
+
+def test_a_row_that_only_names_a_file_says_which(tmp_path, source):
+    kind = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
+    pq.write_table(pa.table({"image": pa.array([{"bytes": None, "path": "far/a.png"}], kind)}), tmp_path / "t.parquet")
+    with pytest.raises(Unreadable, match=r"only the path far/a\.png"):
+        source("t.parquet").read(b"t.parquet/000000000")
+
+
+def test_unchanged_files_are_not_read_again(tmp_path, source, memory, parquet_bytes, monkeypatch):
+    for number in range(3):
+        memory(f"{number}.parquet", parquet_bytes(IMAGES[:4], label=pa.array(["x"] * 4)))
+    opened_tables = []
+    monkeypatch.setattr(rows, "open_table", lambda file: opened_tables.append(1) or tables.open_table(file))
+    cache = {}
+    cache_of = type("Kept", (), {"get": cache.get, "put": cache.__setitem__})
+    first = source(f"{memory.uri}/*.parquet", cache=cache_of).list()
+    assert len(opened_tables) == 3
+    memory("1.parquet", parquet_bytes(IMAGES[:5], label=pa.array(["y"] * 5)))
+    second = source(f"{memory.uri}/*.parquet", cache=cache_of).list()
+    assert len(opened_tables) == 4
+    assert len(second.entries) == len(first.entries) + 1
+    same = [entry for entry in second.entries if not entry.path.startswith(b"1.")]
+    assert same == [entry for entry in first.entries if not entry.path.startswith(b"1.")]
+    assert {entry.metadata["label"] for entry in second.entries} == {"x", "y"}
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_a_truncated_table_is_an_error_by_itself_and_quarantined_among_others(tmp_path, source, manifest_of, png, name):
+    table = pa.table({"image": [png(number) for number in range(9)]})
+    (tmp_path / "many").mkdir()
+    FORMATS[name](table, tmp_path / "many" / f"good-{name}")
+    FORMATS[name](table, tmp_path / name)
+    data = (tmp_path / name).read_bytes()
+    (tmp_path / name).write_bytes(data[: len(data) // 2])
+    with pytest.raises(SourceError, match="cannot be opened as a table"):
+        source(name).list()
+    (tmp_path / name).rename(tmp_path / "many" / f"bad-{name}")
+    manifest = manifest_of(source(f"many/*-{name}"))
+    assert len(manifest.readable) == 9
+    assert [row.name for row in manifest.quarantined] == [f"bad-{name}"]
+
+
+@pytest.mark.parametrize("n_tables", [60, pytest.param(1000, marks=pytest.mark.campaign)])
+@pytest.mark.parametrize("name", FORMATS)
+def test_a_mutated_table_is_refused_or_its_rows_are(tmp_path, source, name, n_tables):
+    """Whatever the bytes: a table that cannot be listed, or rows that can be read or are refused."""
+    FORMATS[name](pa.table({"image": struct_column(IMAGES), "label": range(10)}), tmp_path / name)
+    whole, chance, outcomes = (tmp_path / name).read_bytes(), random.Random(20), set()
+    for _ in range(n_tables):
+        data = bytearray(whole)
+        for _ in range(chance.choice((1, 2, 8))):
+            data[chance.randrange(len(data))] = chance.randrange(256)
+        (tmp_path / name).write_bytes(data)
+        opened = source(name)
+        try:
+            entries = opened.list().entries[:40]
+        except SourceError:
+            outcomes.add("refused")
+            continue
+        for entry in entries:
+            try:
+                opened.read(entry.path)
+                outcomes.add("read")
+            except Unreadable:
+                outcomes.add("unreadable")
+    assert {"refused", "read"} <= outcomes
+
+
+def test_a_table_that_claims_more_rows_than_it_has_bytes_is_an_error(tmp_path, source):
+    """A hundred million rows without an image take no space, and would take all memory once they are listed."""
+    table = pa.table({"image": pa.nulls(10**6, pa.binary())})
+    pq.write_table(table, tmp_path / "t.parquet")
+    with pytest.raises(SourceError, match="claims 1,000,000 rows"):
+        source("t.parquet").list()
+
+
+def test_a_large_group_is_read_in_pieces(tmp_path, source):
+    """One row group of 64 MB: neither listing it nor reading a row takes that much memory."""
+    images = [bytes([number]) * 2**18 for number in range(256)]
+    options = {"compression": "none", "use_dictionary": False, "write_batch_size": 4}
+    pq.write_table(pa.table({"image": images}), tmp_path / "big.parquet", row_group_size=10**6, **options)
+    opened = source("big.parquet")
+    assert len(opened.list().entries) == 256
+    tracemalloc.start()
+    assert opened.read(b"big.parquet/000000200") == images[200]
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 40 * 2**20

@@ -1,0 +1,229 @@
+"""An S3 server that is really there: listing, changes, throttling, vanishing keys, missing credentials."""
+
+import subprocess
+import sys
+import uuid
+from urllib.request import urlopen
+
+import pytest
+
+import dna_pipelines.cli.main  # noqa: F401 (its import registers the commands)
+from dna_pipelines.config import DatasetConfig
+from dna_pipelines.errors import SourceChanged, SourceError
+from dna_pipelines.manifests import build_manifest, scan_source
+from dna_pipelines.pipeline.fingerprint import ensure_ranges, fit
+from dna_pipelines.pipeline.ingest import refresh
+from dna_pipelines_tests.cli.conftest import invoke
+from dna_pipelines_tests.sources import s3_server
+from dna_pipelines_tests.toy import image_bytes, toy_project
+
+s3fs = pytest.importorskip("s3fs")
+
+SECRETS = {"AWS_ACCESS_KEY_ID": "key", "AWS_SECRET_ACCESS_KEY": "secret"}
+
+
+@pytest.fixture(scope="session")
+def server():
+    """Where a server listens, for the whole session."""
+    process = subprocess.Popen([sys.executable, "-m", s3_server.__name__], stdout=subprocess.PIPE, text=True)
+    yield f"http://127.0.0.1:{int(process.stdout.readline())}"
+    process.terminate()
+    process.wait()
+    process.stdout.close()
+
+
+@pytest.fixture
+def _surroundings(monkeypatch, tmp_path):
+    """Credentials in the environment and nowhere else."""
+    for name, value in SECRETS.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "none"))
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "none"))
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    # botocore would repeat as well, after pauses that are drawn at random and longer.
+    monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")
+
+
+@pytest.fixture
+def store(server, _surroundings):
+    """A bucket of the test's own."""
+    return Store(server)
+
+
+class Store:
+    """A bucket: its URI, how to reach it, how to write there, and what its server can be told."""
+
+    def __init__(self, server):
+        self.server = server
+        self.bucket = f"bucket-{uuid.uuid4().hex}"
+        self.uri = f"s3://{self.bucket}"
+        self.options = {"endpoint_url": server}
+        self.fs = s3fs.S3FileSystem(**self.options)
+        self.fs.mkdir(self.bucket)
+
+    def write(self, files):
+        self.fs.pipe({f"{self.bucket}/{name}": data for name, data in files.items()})
+
+    def ask(self, question):
+        with urlopen(f"{self.server}/{question}") as answer:
+            return answer.read()
+
+
+@pytest.fixture
+def at(store, source):
+    """The source for a key below the bucket."""
+    return lambda key, **settings: source(f"{store.uri}/{key}", options=store.options, **settings)
+
+
+def test_objects_are_listed_and_read(store, at):
+    store.write({"im/a.png": b"1", "im/deep/b.jpg": b"22", "im/notes.txt": b"-", "im2/c.png": b"3"})
+    opened = at("im")
+    listing = opened.list()
+    assert [(entry.path, entry.size_bytes) for entry in listing.entries] == [(b"a.png", 1), (b"deep/b.jpg", 2)]
+    assert listing.n_ignored == 1
+    assert opened.read(b"deep/b.jpg") == b"22"
+
+
+def test_a_change_between_two_scans_of_one_process_is_seen(store, at):
+    store.write({"im/a.png": b"one", "im/b.png": b"one"})
+    before = {entry.path: entry.signature for entry in at("im").list().entries}
+    assert {entry.path: entry.signature for entry in at("im").list().entries} == before
+    store.write({"im/a.png": b"two", "im/c.png": b"new"})
+    after = {entry.path: entry.signature for entry in at("im").list().entries}
+    assert after[b"a.png"] != before[b"a.png"]
+    assert after[b"b.png"] == before[b"b.png"]
+    assert b"c.png" in after
+
+
+def test_an_index_sees_changes_too(store, at):
+    store.write({"a.png": b"one", "index.txt": f"a.png\n{store.uri}/a.png\ngone.png\n".encode()})
+    before = at("index.txt").list().entries
+    assert [entry.problem is None for entry in before] == [True, False, True]
+    store.write({"a.png": b"two"})
+    after = at("index.txt").list().entries
+    assert [old.signature != new.signature for old, new in zip(before, after, strict=True)] == [True, False, True]
+    assert at("index.txt").read(f"{store.uri}/a.png".encode()) == b"two"
+
+
+def test_a_busy_store_is_asked_again(store, at):
+    store.write({"im/a.png": b"1"})
+    opened = at("im")
+    store.ask("_busy?n=2")
+    assert len(opened.list().entries) == 1
+    store.ask("_busy?n=2")
+    assert opened.read(b"a.png") == b"1"
+
+
+def test_a_store_that_stays_busy_is_an_error_and_quarantines_nothing(store, at, png, monkeypatch):
+    monkeypatch.setattr(s3fs.S3FileSystem, "retries", 2)
+    store.write({"im/a.png": png(1)})
+    opened, config = at("im"), DatasetConfig(name="d", uri="s3://somewhere")
+    scan = scan_source(opened, config, lambda: None, 0)
+    store.ask("_busy?n=1000")
+    try:
+        with pytest.raises(SourceError, match="nothing was changed, run again"):
+            build_manifest(scan, opened, config)
+    finally:
+        store.ask("_busy?n=0")
+
+
+def test_a_key_that_vanishes_between_listing_and_reading_is_quarantined(store, at, png):
+    store.write({f"im/{number}.png": png(number) for number in range(3)})
+    opened, config = at("im"), DatasetConfig(name="d", uri="s3://somewhere")
+    scan = scan_source(opened, config, lambda: None, 0)
+    store.fs.rm(f"{store.bucket}/im/1.png")
+    manifest = build_manifest(scan, opened, config)
+    assert [(row.name, row.reason) for row in manifest.quarantined] == [("1.png", "vanished")]
+    assert [row.name for row in manifest.readable] == ["0.png", "2.png"]
+
+
+def test_missing_credentials_are_an_error_that_says_where_they_belong(store, at, monkeypatch):
+    for name in SECRETS:
+        monkeypatch.delenv(name)
+    s3fs.S3FileSystem.clear_instance_cache()
+    try:
+        for key in ("im", "index.txt", "shards.tar", "t.parquet", "shards-{0..3}.tar", "a.zip"):
+            with pytest.raises(SourceError, match=r"(?i)credentials.*environment"):
+                at(key).list()
+    finally:
+        s3fs.S3FileSystem.clear_instance_cache()
+
+
+@pytest.mark.parametrize("uri", ["s3://no-such-bucket-here/im", "s3://no-such-bucket-here/im/*.tar"])
+def test_a_bucket_that_is_not_there_is_an_error(store, source, uri):
+    with pytest.raises(SourceError, match="no-such-bucket-here"):
+        source(uri, options=store.options).list()
+
+
+def test_a_store_that_cannot_be_reached_is_an_error(store, source):
+    with pytest.raises(SourceError, match="cannot be listed"):
+        source(f"{store.uri}/im", options={"endpoint_url": "http://127.0.0.1:9"}).list()
+
+
+def test_the_endpoint_may_come_from_the_environment(store, source, monkeypatch):
+    store.write({"im/a.png": b"1"})
+    monkeypatch.setenv("AWS_ENDPOINT_URL", store.server)
+    opened = source(f"{store.uri}/im")
+    assert [opened.read(entry.path) for entry in opened.list().entries] == [b"1"]
+    s3fs.S3FileSystem.clear_instance_cache()
+
+
+def test_an_option_that_the_store_does_not_know_is_an_error(store, source):
+    with pytest.raises(SourceError, match="nonsense"):
+        source(f"{store.uri}/im", options={**store.options, "nonsense": 1}).list()
+
+
+def test_shards_are_read_in_place_by_their_offsets(store, at, tar_bytes, png):
+    members = {f"{number}.png": png(number) for number in range(4)}
+    store.write({f"t/part-{shard}.tar": tar_bytes(members) for shard in range(2)})
+    opened = at("t/part-*.tar")
+    entries = opened.list().entries
+    assert [entry.path.decode() for entry in entries] == [f"part-{s}.tar/{n}" for s in range(2) for n in members]
+    store.ask("_asked")
+    assert opened.read(b"part-1.tar/3.png") == members["3.png"]
+    assert store.ask("_asked") == b"1"
+
+
+def test_a_table_far_away_is_read(store, at, parquet_bytes, png):
+    images = [png(number) for number in range(6)]
+    store.write({"t/a.parquet": parquet_bytes(images)})
+    opened = at("t/*.parquet")
+    assert [opened.read(entry.path) for entry in opened.list().entries] == images
+
+
+@pytest.fixture
+def project(store, tmp_path):
+    """A project with one dataset in the bucket."""
+    store.write({f"im/{number}.png": image_bytes(number) for number in range(12)})
+    project = toy_project(tmp_path, {})
+    entry = f"  - name: far\n    uri: {store.uri}/im\n    storage_options: {{endpoint_url: '{store.server}'}}\n"
+    project.file.path.write_text(project.file.path.read_text() + entry)
+    return project
+
+
+def test_a_key_that_vanishes_before_extraction_is_noticed(store, project):
+    dataset, extractor = project.file.dataset("far"), project.config().extractors[0]
+    refresh(project, dataset)
+    ensure_ranges(project, extractor)
+    store.fs.rm(f"{store.bucket}/im/7.png")
+    with pytest.raises(SourceChanged, match="vanished since the scan"):
+        fit(project, dataset, extractor)
+    refresh(project, dataset)
+    assert fit(project, dataset, extractor).n_images_extracted == 11
+
+
+def test_a_dataset_in_a_bucket_is_run(store, project):
+    (done,) = invoke("--root", project.root, "run", "--json").json["datasets"]
+    assert (done["n_images"], done["fingerprints"]["toy"]["n_images_extracted"]) == (12, 12)
+    assert store.server not in project.lake.layout.registry.read_text()
+    store.write({"im/new.png": image_bytes(99)})
+    (seen,) = invoke("--root", project.root, "scan", "--json").json
+    assert seen["added"] == ["new.png"]
+
+
+@pytest.mark.parametrize("n_keys", [2500, pytest.param(10_000, marks=pytest.mark.campaign)])
+def test_many_keys_are_listed_page_by_page(store, at, n_keys):
+    store.ask(f"_fill?bucket={store.bucket}&n={n_keys}")
+    store.ask("_asked")
+    assert len({entry.path for entry in at("many").list().entries}) == n_keys
+    assert n_keys / 1000 <= int(store.ask("_asked")) <= n_keys / 1000 + 3
