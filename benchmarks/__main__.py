@@ -10,11 +10,11 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks import decode, fold, gpu, matrix, memory, races, scale, throughput, unchanged, updates
+from benchmarks import decode, fold, gpu, matrix, memory, orchestration, races, scale, throughput, unchanged, updates
 from benchmarks.measure import Row, machine
 from benchmarks.world import World
 
-# `updates` is last, because it changes the tree that the others share.
+# The last two change the tree that the others share.
 BENCHMARKS = {
     "decode": decode,
     "fold": fold,
@@ -25,6 +25,7 @@ BENCHMARKS = {
     "memory": memory,
     "races": races,
     "scale": scale,
+    "orchestration": orchestration,
     "updates": updates,
 }
 COLUMNS = ("what was measured", "ours", "peer or limit", "ratio", "target", "", "remarks")

@@ -10,8 +10,11 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
+from PIL import Image
 
 from dna_pipelines.reporting.matrix import METRICS, Matrix
+
+_COLOURS = 256
 
 _MOST_NUMBERS = 24
 """Larger matrices show colours only."""
@@ -129,7 +132,10 @@ def _write_numbers(axes: Any, values: NDArray[np.float64]) -> None:
 
 
 def _png(figure: Figure) -> bytes:
-    buffer = io.BytesIO()
-    # No creation date, so equal pictures are equal bytes.
-    figure.savefig(buffer, format="png", dpi=110, metadata={"Software": None})
-    return buffer.getvalue()
+    drawn, small = io.BytesIO(), io.BytesIO()
+    figure.savefig(drawn, format="png", dpi=110)
+    # A palette is a quarter of the bytes, and Dagster keeps a copy with every event. No date is kept, so equal
+    # pictures are equal bytes.
+    palette = Image.open(drawn).convert("RGB").quantize(_COLOURS, Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE)
+    palette.save(small, "png", optimize=True)
+    return small.getvalue()
