@@ -6,6 +6,7 @@ position averages. Integer counts do not depend on the order, so any split of th
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Any
 
 import numba
@@ -101,6 +102,14 @@ class Fold:
         counts[:, self._present] = self._blocks.transpose(1, 0, 2)
         n_images = np.bincount(self._present[self._slots], minlength=N_BLOCKS).astype(np.uint64)
         return Blocks(counts, n_images)
+
+
+@cache
+def compile_kernels() -> None:
+    """Compile the kernels, or load them from numba's cache, before anything is timed: it takes seconds."""
+    fold, pooled = Fold(Binning(np.zeros(3), np.ones(3)), np.arange(2)), np.empty((2, 3))
+    for values in (np.zeros((2, 2, 3), np.float32), np.zeros((2, 3, 2), np.float32).transpose(0, 2, 1)):
+        fold.add(slice(0, 2), values, slice(0, 2), pooled[:, :2])
 
 
 def _is_of_tokens(tokens: NDArray[np.float32]) -> bool:

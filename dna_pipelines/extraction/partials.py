@@ -13,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 
 from dna_pipelines.distributions import Binning, ImageFeatures, Moments
-from dna_pipelines.distributions.fold import Fold
+from dna_pipelines.distributions.fold import Fold, compile_kernels
 from dna_pipelines.dna import ActivationRanges, Partial
 from dna_pipelines.extraction.device_fold import DeviceFold
 from dna_pipelines.extraction.extractor import Extractor
@@ -55,6 +55,8 @@ def extract_partials(
         ExtractorError: when a device has too little memory.
     """
     clock = clock or StageClock()
+    if extractor.device == "cpu":
+        compile_kernels()
     stream = ActivationStream([extractor, *others], read, workers, clock)
     with closing(stream.run(batches_of(extractor, ranges, shards))) as batches:
         for batch in batches:

@@ -1,24 +1,47 @@
 """The pipeline's checks, as Dagster shows them and lets them block."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import dagster as dg
 
 from dna_pipelines.orchestration.partitions import DATASETS
 from dna_pipelines.pipeline.checks import Check
 
-MANIFEST_CHECKS = {"readable": True, "not_empty": False, "enough_images": False}
-"""Names of the checks of a manifest, and whether they block."""
 
-DNA_CHECKS = {"within_ranges": True, "comparable": True}
+@dataclass(frozen=True)
+class CheckKind:
+    """What is known of a check before it is made."""
+
+    description: str
+    blocking: bool
+
+
+MANIFEST_CHECKS = {
+    "readable": CheckKind("Few enough files are unreadable (`checks.max_unreadable`).", blocking=True),
+    "not_empty": CheckKind("There is a readable image.", blocking=False),
+    "enough_images": CheckKind(
+        "Images, and groups of them, are enough to compare (`checks.min_images`, `min_groups`).", blocking=False
+    ),
+}
+"""The checks of a manifest by name."""
+
+DNA_CHECKS = {
+    "within_ranges": CheckKind(
+        "Few enough activations are outside the calibrated ranges (`checks.max_clipped`).", blocking=True
+    ),
+    "comparable": CheckKind("It was measured as the other DNAs of the extractor were.", blocking=True),
+}
 """Likewise of a DNA."""
 
 
-def check_specs(key: dg.AssetKey, checks: dict[str, bool]) -> list[dg.AssetCheckSpec]:
+def check_specs(key: dg.AssetKey, checks: Mapping[str, CheckKind]) -> list[dg.AssetCheckSpec]:
     """Specifications per partition, so that one bad dataset withholds its own children only."""
     return [
-        dg.AssetCheckSpec(name, asset=key, blocking=blocking, partitions_def=DATASETS)
-        for name, blocking in checks.items()
+        dg.AssetCheckSpec(
+            name, asset=key, description=kind.description, blocking=kind.blocking, partitions_def=DATASETS
+        )
+        for name, kind in checks.items()
     ]
 
 
@@ -29,7 +52,7 @@ def check_evaluations(key: dg.AssetKey, partition: str, checks: Sequence[Check])
             asset_key=key,
             check_name=check.name,
             passed=check.passed,
-            metadata={},
+            metadata={name: dg.MetadataValue.float(value) for name, value in check.figures.items()},
             severity=_severity(check),
             description=check.said,
             blocking=check.blocking,
@@ -46,6 +69,7 @@ def check_results(key: dg.AssetKey, checks: Sequence[Check]) -> list[dg.AssetChe
             asset_key=key,
             check_name=check.name,
             passed=check.passed,
+            metadata=dict(check.figures),
             severity=_severity(check),
             description=check.said,
         )

@@ -1,13 +1,13 @@
 """Assets with one partition per dataset, made by runs of one dataset or of many."""
 
 import inspect
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import dagster as dg
 
-from dna_pipelines.orchestration.checks import check_evaluations, check_results, check_specs
+from dna_pipelines.orchestration.checks import CheckKind, check_evaluations, check_results, check_specs
 from dna_pipelines.orchestration.describe import Metadata
 from dna_pipelines.orchestration.partitions import DATASETS
 from dna_pipelines.orchestration.workbench import Workbench
@@ -29,13 +29,15 @@ class Made:
 Make = Callable[[dg.AssetExecutionContext, Workbench, str], Made]
 
 
-def asset_per_dataset(key: dg.AssetKey, make: Make, checks: dict[str, bool], **spec: Any) -> dg.AssetsDefinition:
+def asset_per_dataset(
+    key: dg.AssetKey, make: Make, checks: Mapping[str, CheckKind], **spec: Any
+) -> dg.AssetsDefinition:
     """An asset that `make` brings up to date dataset by dataset; its docstring is what people read of it.
 
     Args:
         key: of the asset.
         make: does the work for one dataset, and raises `dagster.Failure` where it cannot.
-        checks: names of the checks it reports, and whether they block.
+        checks: the checks that it reports, by name.
         spec: `pool`, and what `dagster.AssetSpec` takes.
     """
 

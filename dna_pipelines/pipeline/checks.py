@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from dna_pipelines.config import DatasetConfig
 from dna_pipelines.storage import Commit, DnaRecord
@@ -10,12 +11,16 @@ from dna_pipelines.storage import Commit, DnaRecord
 
 @dataclass(frozen=True)
 class Check:
-    """One finding. A blocking check that fails withholds what comes after, of that dataset alone."""
+    """One finding. A blocking check that fails withholds what comes after, of that dataset alone.
+
+    `figures` are what it looked at, for those who want to see how they move over time.
+    """
 
     name: str
     passed: bool
     said: str
     blocking: bool
+    figures: Mapping[str, float] = field(default_factory=dict)
 
 
 def check_manifest(dataset: DatasetConfig, commit: Commit) -> list[Check]:
@@ -28,9 +33,14 @@ def check_manifest(dataset: DatasetConfig, commit: Commit) -> list[Check]:
         f"{commit.n_quarantined:,} of {n_files:,} files are unreadable ({share:.1%}; the bound is "
         f"{bounds.max_unreadable:.1%}). `dna scan {dataset.name}` lists them; checks.max_unreadable is the bound",
         blocking=True,
+        figures={"unreadable_share": share},
     )
     not_empty = Check(
-        "not_empty", commit.n_images > 0, f"{commit.n_images:,} readable images at {dataset.uri}", blocking=False
+        "not_empty",
+        commit.n_images > 0,
+        f"{commit.n_images:,} readable images at {dataset.uri}",
+        blocking=False,
+        figures={"n_images": commit.n_images},
     )
     enough = commit.n_images >= bounds.min_images and (not dataset.group_by or commit.n_groups >= bounds.min_groups)
     groups = f" in {commit.n_groups:,} groups" if dataset.group_by else ""
@@ -40,6 +50,7 @@ def check_manifest(dataset: DatasetConfig, commit: Commit) -> list[Check]:
         f"{commit.n_images:,} images{groups}; at least {bounds.min_images:,} images"
         + (f" and {bounds.min_groups:,} groups are wanted" if dataset.group_by else " are wanted"),
         blocking=False,
+        figures={"n_images": commit.n_images, **({"n_groups": commit.n_groups} if dataset.group_by else {})},
     )
     return [readable, not_empty, enough_images]
 
@@ -60,6 +71,7 @@ def check_dna(dataset: DatasetConfig, record: DnaRecord | None, comparability_ke
             f"{record.clipped_share:.3%} of all activations are outside the calibrated ranges (bound: {bound:.1%}). "
             "If these images are the new normal, `dna calibrate` measures the ranges anew",
             blocking=True,
+            figures={"clipped_share": record.clipped_share},
         ),
         Check(
             "comparable",
