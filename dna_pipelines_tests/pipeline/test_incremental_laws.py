@@ -4,6 +4,7 @@ import tempfile
 from collections import Counter
 from pathlib import Path
 
+import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
@@ -126,5 +127,10 @@ class Watched(RuleBasedStateMachine):
             self.folder.cleanup()
 
 
-TestWatched = Watched.TestCase
-TestWatched.settings = settings(max_examples=25, stateful_step_count=12, deadline=None)
+class TestWatched(Watched.TestCase):
+    settings = settings(max_examples=12, stateful_step_count=12, deadline=None)
+
+
+@pytest.mark.campaign
+class TestWatchedForLong(Watched.TestCase):
+    settings = settings(max_examples=100, stateful_step_count=20, deadline=None)
