@@ -5,12 +5,14 @@ is under way. This one compares, at every tick, what is in the lake with what sh
 was missed, crashed or interrupted is simply still lacking.
 """
 
+import platform
 from collections.abc import Mapping
 
 import dagster as dg
 
 from dna_pipelines.errors import DnaError
 from dna_pipelines.orchestration.keys import MANIFEST, key_of
+from dna_pipelines.orchestration.leftovers import HOST
 from dna_pipelines.orchestration.partitions import DATASETS
 from dna_pipelines.pipeline.project import Project
 from dna_pipelines.pipeline.watch import Needs, needs
@@ -108,6 +110,7 @@ automation_sensor = dg.AutomationConditionSensorDefinition(
     use_user_code_server=True,
     default_status=dg.DefaultSensorStatus.RUNNING,
     minimum_interval_seconds=TICK_S,
+    run_tags={HOST: platform.node()},
     description="Launches runs for whatever in the lake is not up to date.",
 )
 

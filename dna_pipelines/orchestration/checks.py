@@ -52,7 +52,7 @@ def check_evaluations(key: dg.AssetKey, partition: str, checks: Sequence[Check])
             asset_key=key,
             check_name=check.name,
             passed=check.passed,
-            metadata={name: dg.MetadataValue.float(value) for name, value in check.figures.items()},
+            metadata={name: dg.MetadataValue.float(float(value)) for name, value in check.figures.items()},
             severity=_severity(check),
             description=check.said,
             blocking=check.blocking,

@@ -1,14 +1,25 @@
 """Runs whose process is gone: after a power cut or a kill, Dagster would wait for them for ever."""
 
+import errno
+import json
 import os
 import platform
+import socket
 import time
 
 import dagster as dg
 import psutil
+from dagster._core.storage.tags import GRPC_INFO_TAG
+
+STARTING, STARTED = dg.DagsterRunStatus.STARTING, dg.DagsterRunStatus.STARTED
 
 PROCESS = "dna/process"
 """The tag that names the process of a run: host, number, and when it began (numbers are used again)."""
+
+HOST = "dna/host"
+"""The tag that names the machine whose daemon asked for a run."""
+
+_HANDED_OVER_S = 30.0
 
 _SILENT_S = 300.0
 """A run that has not named its process after so long never got as far."""
@@ -24,15 +35,32 @@ def reap(instance: dg.DagsterInstance, now: float | None = None) -> list[str]:
 
     What they were doing is still lacking, so it is asked for again.
     """
-    reaped = []
-    for record in instance.get_run_records(dg.RunsFilter(statuses=[dg.DagsterRunStatus.STARTED])):
-        run, started = record.dagster_run, record.start_time or record.create_timestamp.timestamp()
-        named = run.tags.get(PROCESS)
-        silent = named is None and (time.time() if now is None else now) - started > _SILENT_S
-        if silent or (named is not None and _is_gone(named)):
+    now, reaped = time.time() if now is None else now, []
+    for record in instance.get_run_records(dg.RunsFilter(statuses=[STARTING, STARTED])):
+        run, began = record.dagster_run, record.start_time or record.create_timestamp.timestamp()
+        if run.status == STARTED:
+            named = run.tags.get(PROCESS)
+            gone = now - began > _SILENT_S if named is None else _is_gone(named)
+        else:
+            gone = run.tags.get(HOST) == platform.node() and _has_no_server(run, now - began)
+        if gone:
             instance.report_run_failed(run, "the process of this run is gone; what it was doing is asked for again")
             reaped.append(run.run_id)
     return reaped
+
+
+def _has_no_server(run: dg.DagsterRun, age_s: float) -> bool:
+    """Whether the code server that is to start a run is gone. While it lives, it notices by itself when a run dies."""
+    told = run.tags.get(GRPC_INFO_TAG)
+    if told is None:
+        # Handing a run over to a server takes no time.
+        return age_s > _HANDED_OVER_S
+    path = json.loads(told).get("socket")
+    if path is None:
+        return False
+    with socket.socket(socket.AF_UNIX) as server:
+        server.settimeout(1.0)
+        return server.connect_ex(path) in (errno.ENOENT, errno.ECONNREFUSED)
 
 
 def _name(number: int) -> str:

@@ -1,16 +1,20 @@
 """Looking at the places of datasets, as often as the datasets file says."""
 
 import json
+import platform
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 
 import dagster as dg
 
-from dna_pipelines.errors import DnaError
+from dna_pipelines.errors import DnaError, LakeError
 from dna_pipelines.orchestration.keys import RAW
-from dna_pipelines.orchestration.leftovers import name_process
+from dna_pipelines.orchestration.leftovers import HOST, name_process
 from dna_pipelines.orchestration.workbench import Workbench
 from dna_pipelines.pipeline.watch import scan
+
+_PATIENCE_S = 60.0
 
 _UNDER_WAY = [
     dg.DagsterRunStatus.QUEUED,
@@ -31,15 +35,16 @@ def look_at_places(context: dg.OpExecutionContext, config: Places, workbench: dg
     """One place that cannot be reached does not hold back the others."""
     project, problems = workbench.project, []
     name_process(context.instance, context.run.run_id)
-    try:
-        project.lake.try_writing()
-    except DnaError as error:
-        raise dg.Failure(str(error), allow_retries=False) from None
     for name in config.datasets:
+        at = time.time()
         try:
             sighting = scan(project, project.file.dataset(name))
+            # Only now, so that what a kill prevents is done again.
+            project.lake.versions.note_scanned(name, at)
         except DnaError as error:
             problems.append(f"{name}: {error}")
+            with suppress(LakeError):
+                project.lake.versions.note_scanned(name, at)
             continue
         if sighting:
             context.log.info("%s changed: %d files", name, sighting.n_files)
@@ -72,31 +77,40 @@ def scan_sensor(
 ) -> dg.SensorResult | dg.SkipReason:
     """Launch a scan of the datasets that are due, unless one is under way."""
     try:
-        config = workbench.project.config()
+        config, lake = workbench.project.config(), workbench.project.lake
+        lake.try_writing()
     except DnaError as error:
         return dg.SkipReason(str(error))
     intervals = {dataset.name: config.scan_interval_s(dataset) for dataset in config.datasets}
-    due, scanned = decide(time.time(), json.loads(context.cursor or "{}"), intervals)
+    due, asked = decide(time.time(), lake.versions.scanned(), json.loads(context.cursor or "{}"), intervals)
     if not due:
         return dg.SkipReason("no dataset is due")
     if context.instance.get_runs(dg.RunsFilter(job_name=scan_job.name, statuses=_UNDER_WAY), limit=1):
         return dg.SkipReason("a scan is under way")
-    request = dg.RunRequest(run_config={"ops": {"look_at_places": {"config": {"datasets": due}}}})
-    return dg.SensorResult(run_requests=[request], cursor=json.dumps(scanned))
+    request = dg.RunRequest(
+        run_config={"ops": {"look_at_places": {"config": {"datasets": due}}}}, tags={HOST: platform.node()}
+    )
+    return dg.SensorResult(run_requests=[request], cursor=json.dumps(asked))
 
 
 def decide(
-    now: float, scanned: Mapping[str, float], intervals: Mapping[str, float]
+    now: float, scanned: Mapping[str, float], asked: Mapping[str, float], intervals: Mapping[str, float]
 ) -> tuple[list[str], dict[str, float]]:
-    """Which datasets are due, and when each was scanned if these are.
+    """Which datasets are due, and when a scan of each was asked for last if one of these is now.
 
     Args:
         now: in seconds since 1970.
         scanned: when each was scanned last; a dataset that does not occur never was.
+        asked: when that was asked for last; a scan that was lost is asked for again, but not at once.
         intervals: how often each is to be scanned, in seconds; infinite for never.
     """
+    never = float("-inf")
     due = [
-        name for name, every_s in intervals.items() if now - scanned.get(name, float("-inf")) >= every_s < float("inf")
+        name
+        for name, every_s in intervals.items()
+        if every_s < float("inf")
+        and now - scanned.get(name, never) >= every_s
+        and now - asked.get(name, never) >= min(every_s, _PATIENCE_S)
     ]
-    kept = {name: at for name, at in scanned.items() if name in intervals}
+    kept = {name: at for name, at in asked.items() if name in intervals}
     return due, {**kept, **dict.fromkeys(due, now)}

@@ -18,6 +18,7 @@ contents/<id>.arrow                           what an archive or a table of imag
 distances/layers/<id>.parquet                 layer distances of a set of pairs
 distances/neurons/<dna a>-<dna b>.parquet     neuron distances of a pair
 distances/complete/<comparability key>        the id of the last set of pairs that was found complete
+scanned.json                                    when each dataset's place was looked at last
 distances/drawn/<extractor>                   the id of the matrix that was drawn last
 """
 
@@ -69,6 +70,11 @@ class Layout:
     def seen(self, dataset: str) -> Path:
         """What the last scan saw."""
         return self.root / "datasets" / dataset / "seen.json"
+
+    @property
+    def scanned(self) -> Path:
+        """When each dataset's place was looked at last."""
+        return self.root / "scanned.json"
 
     def looked(self, dataset: str) -> Path:
         """When the last refresh began to look."""

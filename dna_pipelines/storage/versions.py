@@ -110,6 +110,19 @@ class Versions:
         """Note news of a dataset's place."""
         replace(self._layout.seen(dataset), sighting.to_bytes())
 
+    def scanned(self) -> dict[str, float]:
+        """When each dataset's place was looked at last, in seconds since 1970."""
+        try:
+            found = json.loads(self._layout.scanned.read_bytes())
+            return {str(name): float(at) for name, at in found.items()}
+        except (OSError, ValueError, TypeError, AttributeError):
+            # Nothing rests on it: places are looked at once more.
+            return {}
+
+    def note_scanned(self, dataset: str, at: float) -> None:
+        """Note that a dataset's place was looked at, whatever came of it."""
+        replace(self._layout.scanned, json.dumps({**self.scanned(), dataset: at}).encode())
+
     def looked_at_ns(self, dataset: str) -> int:
         """When the last refresh that succeeded began to look; 0 before the first."""
         looked = self._records.read(Looked, self._layout.looked(dataset))

@@ -4,11 +4,13 @@ import errno
 import json
 import os
 import shutil
+import socket
 import time
 
 import dagster as dg
 import pytest
 from dagster._core.events.log import EventLogEntry
+from dagster._core.storage.tags import GRPC_INFO_TAG
 
 from dna_pipelines.orchestration import leftovers
 from dna_pipelines.orchestration.automation import FEW
@@ -293,6 +295,8 @@ def test_a_vanished_place_is_a_failed_scan_and_the_others_go_on(daemon):
         resources={"workbench": Workbench(daemon.project)},
         raise_on_error=False,
     )
+    # A place that cannot be reached was looked at too, and is not asked for again until it is due.
+    assert set(daemon.project.lake.versions.scanned()) == {"one", "two", "three"}
     [failure] = [event.step_failure_data for event in result.all_events if event.is_step_failure]
     assert failure.user_failure_data.description.startswith("one: ")
     assert "does not exist" in failure.user_failure_data.description
@@ -355,12 +359,16 @@ def test_needs_names_what_is_lacking(daemon):
 
 def test_who_is_due():
     never, hourly = float("inf"), 3600.0
-    intervals = {"a": hourly, "b": hourly, "c": never, "d": 60.0}
-    due, scanned = decide(10_000.0, {"a": 9_000.0, "d": 9_950.0, "gone": 1.0}, intervals)
-    assert due == ["b"]
-    assert scanned == {"a": 9_000.0, "d": 9_950.0, "b": 10_000.0}
-    assert decide(10_010.0, scanned, intervals)[0] == ["d"]
-    assert json.loads(json.dumps(scanned)) == scanned
+    intervals = {"a": hourly, "b": hourly, "c": never, "d": 60.0, "e": hourly}
+    scanned = {"a": 9_000.0, "d": 9_940.0, "gone": 1.0}
+    asked = {"e": 9_950.0, "gone": 1.0}
+    due, asked = decide(10_000.0, scanned, asked, intervals)
+    # The scan of e that was asked for may still come.
+    assert due == ["b", "d"]
+    assert asked == {"e": 9_950.0, "b": 10_000.0, "d": 10_000.0}
+    assert json.loads(json.dumps(asked)) == asked
+    # It did not come; and that of b was made.
+    assert decide(10_010.0, {**scanned, "b": 10_001.0, "d": 10_001.0}, asked, intervals)[0] == ["e"]
 
 
 def test_runs_whose_process_is_gone_are_reaped_and_what_they_did_is_asked_for_again(daemon):
@@ -389,6 +397,29 @@ def test_runs_whose_process_is_gone_are_reaped_and_what_they_did_is_asked_for_ag
         assert instance.get_run_by_id(run_id).status == dg.DagsterRunStatus.STARTED
         instance.report_run_failed(instance.get_run_by_id(run_id))
     assert daemon.until_idle() == [("manifest", "one"), ("toy/dna", "one"), *ALL_OF]
+
+
+def test_runs_that_no_server_will_start_any_more_are_reaped(daemon, tmp_path):
+    instance, here = daemon.instance, leftovers.platform.node()
+    alive, dead = (socket.socket(socket.AF_UNIX) for _ in range(2))
+    for server, name in ((alive, "alive"), (dead, "dead")):
+        server.bind(str(tmp_path / name))
+        server.listen()
+    dead.close()
+
+    def starting(host, socket_name):
+        told = {GRPC_INFO_TAG: json.dumps({"socket": str(tmp_path / socket_name)})} if socket_name else {}
+        run = instance.create_run_for_job(scan_job, tags={leftovers.HOST: host, **told})
+        instance.handle_new_event(_event(run, dg.DagsterEventType.PIPELINE_STARTING))
+        return run.run_id
+
+    killed, gone = starting(here, "dead"), starting(here, "removed")
+    handed_over, elsewhere, not_yet = starting(here, "alive"), starting("another-host", "dead"), starting(here, None)
+    assert set(leftovers.reap(instance)) == {killed, gone}
+    assert leftovers.reap(instance, now=time.time() + 60) == [not_yet]
+    for run_id in (handed_over, elsewhere):
+        assert instance.get_run_by_id(run_id).status == dg.DagsterRunStatus.STARTING
+    alive.close()
 
 
 def _event(run, kind):

@@ -70,7 +70,8 @@ def kill_all(process):
 
 def kill_some(process, rng):
     """A power cut, or the death of the daemon, the code server or a run worker."""
-    kind = rng.choice(["everything", "dagster._daemon", "grpc", "execute_run"])
+    # Runs are processes that the code server spawns.
+    kind = rng.choice(["everything", "dagster._daemon", "dagster api grpc", "spawn_main"])
     if kind == "everything":
         kill_all(process)
         return
