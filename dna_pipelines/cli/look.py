@@ -95,10 +95,9 @@ def compare(
     picture: Picture = None,
     json: Json = False,
 ) -> None:
-    """Compare two datasets, versions or slices, neuron by neuron.
+    r"""Compare two datasets, versions or slices, neuron by neuron.
 
-    A slice is asked for by what its images' metadata say: 'NAME[weather=rain,camera!=front]'. Images are needed
-    when a slice is compared for the first time, and not otherwise.
+    A slice is the images whose metadata match: 'NAME\[weather=rain,camera!=front]'. It is extracted once.
     """
     from dna_pipelines.pipeline.compare import compare_pair
 
@@ -193,10 +192,12 @@ def sql(
     project = project_of(context)
     project.publish()
     if query is None:
-        _show_views(project)
+        _show_views(project, json=json)
         return
     columns, rows = project.catalog.query(query)
     if json:
+        if alike := sorted({name for name in columns if columns.count(name) > 1}):
+            raise UserError(f"more than one column is called '{alike[0]}'; JSON needs a name for each (… AS name)")
         show_json([dict(zip(columns, row, strict=True)) for row in rows])
         return
     if columns:
@@ -212,10 +213,16 @@ def sql(
         )
         more = f", of which {limit} are shown (--limit)" if len(rows) > limit else ""
         note(f"{len(rows):,} {'row' if len(rows) == 1 else 'rows'}{more}")
+    if not columns or columns == ["Count"]:
+        note("what statements make is kept for the next ones of the same command, separated by ;, and not longer")
 
 
-def _show_views(project: Project) -> None:
-    for view, comment, columns in project.catalog.views():
+def _show_views(project: Project, *, json: bool) -> None:
+    views = project.catalog.views()
+    if json:
+        show_json([{"view": view, "comment": comment, "columns": columns} for view, comment, columns in views])
+        return
+    for view, comment, columns in views:
         out.print(f"[bold]{view}[/]  {comment}", soft_wrap=True)
         out.print(f"  {', '.join(columns)}", markup=False, soft_wrap=True)
     note(f'the same views in a duckdb shell: duckdb -readonly "{project.catalog.database}"')

@@ -219,3 +219,21 @@ def test_looking_moves_no_fingerprint(project, dna):
     for command in (["status"], ["compare", "d0", "d1"], ["matrix"], ["sql", "FROM dna LIMIT 1"]):
         assert dna(*command).code == 0
     assert snapshot(project / "data" / "lake" / "dna") == before
+
+
+def test_sql_without_a_statement_lists_the_views_in_json_too(project, dna):
+    views = {view["view"]: view["columns"] for view in dna("sql", "--json").json}
+    assert views["matrix"][:3] == ["extractor", "dataset_a", "dataset_b"]
+
+
+def test_sql_drops_no_column_and_says_what_is_not_kept(project, dna):
+    refused = dna("sql", "--json", "SELECT 1 AS a, 2 AS a")
+    assert refused.code == 1
+    assert "more than one column is called 'a'" in refused.err
+    assert "and not longer" in dna("sql", "CREATE TABLE mine (a INTEGER)").err
+    answer = dna("sql", "--json", "CREATE TEMP TABLE mine AS SELECT 7 AS a; SELECT a, 'x'::BLOB AS b FROM mine")
+    assert answer.json == [{"a": 7, "b": "x"}]
+
+
+def test_help_shows_how_a_slice_is_written(project, dna):
+    assert "NAME[weather=rain,camera!=front]" in " ".join(dna("compare", "--help").out.split())

@@ -409,17 +409,22 @@ def test_runs_that_no_server_will_start_any_more_are_reaped(daemon, tmp_path):
 
     def starting(host, socket_name):
         told = {GRPC_INFO_TAG: json.dumps({"socket": str(tmp_path / socket_name)})} if socket_name else {}
-        run = instance.create_run_for_job(scan_job, tags={leftovers.HOST: host, **told})
+        places = {"ops": {"look_at_places": {"config": {"datasets": []}}}}
+        run = instance.create_run_for_job(scan_job, run_config=places, tags={leftovers.HOST: host, **told})
         instance.handle_new_event(_event(run, dg.DagsterEventType.PIPELINE_STARTING))
         return run.run_id
 
-    killed, gone = starting(here, "dead"), starting(here, "removed")
-    handed_over, elsewhere, not_yet = starting(here, "alive"), starting("another-host", "dead"), starting(here, None)
-    assert set(leftovers.reap(instance)) == {killed, gone}
-    assert leftovers.reap(instance, now=time.time() + 60) == [not_yet]
+    with alive:
+        killed, gone = starting(here, "dead"), starting(here, "removed")
+        handed_over, elsewhere, not_yet = (
+            starting(here, "alive"),
+            starting("another-host", "dead"),
+            starting(here, None),
+        )
+        assert set(leftovers.reap(instance)) == {killed, gone}
+        assert leftovers.reap(instance, now=time.time() + 60) == [not_yet]
     for run_id in (handed_over, elsewhere):
         assert instance.get_run_by_id(run_id).status == dg.DagsterRunStatus.STARTING
-    alive.close()
 
 
 def _event(run, kind):
