@@ -22,6 +22,7 @@ from dna_pipelines.storage.manifest_table import SCHEMA as MANIFEST_SCHEMA
 
 Metadata = dict[str, Any]
 _MOST_ROWS = 20
+_SHOWN_PX = 940
 
 
 def describe_manifest(dataset: DatasetConfig, done: Ingested) -> Metadata:
@@ -137,7 +138,11 @@ def describe_matrix(project: Project, matrix: Matrix) -> Metadata:
 
 
 def _picture(what: str, png: bytes) -> dg.MarkdownMetadataValue:
-    return dg.MetadataValue.md(f"![{what}](data:image/png;base64,{base64.b64encode(png).decode()})")
+    """A picture as wide as Dagster's window for it; the whole one is a file."""
+    from dna_pipelines.reporting.pictures import narrowed
+
+    shown = base64.b64encode(narrowed(png, _SHOWN_PX)).decode()
+    return dg.MetadataValue.md(f"![{what}](data:image/png;base64,{shown})")
 
 
 def columns(schema: pa.Schema) -> dg.TableSchema:

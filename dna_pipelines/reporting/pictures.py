@@ -110,6 +110,15 @@ def growth_picture(sizes: Mapping[str, Sequence[tuple[datetime, int]]]) -> bytes
     return _png(figure)
 
 
+def narrowed(png: bytes, width_px: int) -> bytes:
+    """A picture no wider than that."""
+    with Image.open(io.BytesIO(png)) as image:
+        if image.width <= width_px:
+            return png
+        height_px = round(image.height * width_px / image.width)
+        return _packed(image.convert("RGB").resize((width_px, height_px), Image.Resampling.LANCZOS))
+
+
 def _said(figure: Figure, axes: Any, text: str) -> bytes:
     """A picture of which there is nothing to see yet."""
     axes.text(0.5, 0.5, text, ha="center", va="center", transform=axes.transAxes)
@@ -132,10 +141,15 @@ def _write_numbers(axes: Any, values: NDArray[np.float64]) -> None:
 
 
 def _png(figure: Figure) -> bytes:
-    drawn, small = io.BytesIO(), io.BytesIO()
-    figure.savefig(drawn, format="png", dpi=110)
-    # A palette is a quarter of the bytes, and Dagster keeps a copy with every event. No date is kept, so equal
-    # pictures are equal bytes.
-    palette = Image.open(drawn).convert("RGB").quantize(_COLOURS, Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE)
-    palette.save(small, "png", optimize=True)
-    return small.getvalue()
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", dpi=110)
+    with Image.open(buffer) as image:
+        return _packed(image.convert("RGB"))
+
+
+def _packed(image: Image.Image) -> bytes:
+    """With a palette, which is a quarter of the bytes, and without a date, so that equal pictures are equal bytes."""
+    buffer = io.BytesIO()
+    palette = image.quantize(_COLOURS, Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE)
+    palette.save(buffer, "png", optimize=True)
+    return buffer.getvalue()
