@@ -38,11 +38,12 @@ def reap(instance: dg.DagsterInstance, now: float | None = None) -> list[str]:
     now, reaped = time.time() if now is None else now, []
     for record in instance.get_run_records(dg.RunsFilter(statuses=[STARTING, STARTED])):
         run, began = record.dagster_run, record.start_time or record.create_timestamp.timestamp()
-        if run.status == STARTED:
-            named = run.tags.get(PROCESS)
-            gone = now - began > _SILENT_S if named is None else _is_gone(named)
+        if named := run.tags.get(PROCESS):
+            gone = _is_gone(named)
+        elif run.tags.get(HOST) == platform.node():
+            gone = _has_no_server(run, now - began)
         else:
-            gone = run.tags.get(HOST) == platform.node() and _has_no_server(run, now - began)
+            gone = run.status == STARTED and now - began > _SILENT_S
         if gone:
             instance.report_run_failed(run, "the process of this run is gone; what it was doing is asked for again")
             reaped.append(run.run_id)
@@ -50,7 +51,7 @@ def reap(instance: dg.DagsterInstance, now: float | None = None) -> list[str]:
 
 
 def _has_no_server(run: dg.DagsterRun, age_s: float) -> bool:
-    """Whether the code server that is to start a run is gone. While it lives, it notices by itself when a run dies."""
+    """Whether the code server that starts a run is gone. While it lives, it notices by itself when a run dies."""
     told = run.tags.get(GRPC_INFO_TAG)
     if told is None:
         # Handing a run over to a server takes no time.

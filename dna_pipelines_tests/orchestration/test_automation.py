@@ -407,21 +407,25 @@ def test_runs_that_no_server_will_start_any_more_are_reaped(daemon, tmp_path):
         server.listen()
     dead.close()
 
-    def starting(host, socket_name):
+    def starting(host, socket_name, *, started=False):
         told = {GRPC_INFO_TAG: json.dumps({"socket": str(tmp_path / socket_name)})} if socket_name else {}
         places = {"ops": {"look_at_places": {"config": {"datasets": []}}}}
         run = instance.create_run_for_job(scan_job, run_config=places, tags={leftovers.HOST: host, **told})
         instance.handle_new_event(_event(run, dg.DagsterEventType.PIPELINE_STARTING))
+        if started:
+            instance.handle_new_event(_event(run, dg.DagsterEventType.RUN_START))
         return run.run_id
 
     with alive:
         killed, gone = starting(here, "dead"), starting(here, "removed")
+        # It began, and was killed before it could name its process.
+        unnamed = starting(here, "dead", started=True)
         handed_over, elsewhere, not_yet = (
             starting(here, "alive"),
             starting("another-host", "dead"),
             starting(here, None),
         )
-        assert set(leftovers.reap(instance)) == {killed, gone}
+        assert set(leftovers.reap(instance)) == {killed, gone, unnamed}
         assert leftovers.reap(instance, now=time.time() + 60) == [not_yet]
     for run_id in (handed_over, elsewhere):
         assert instance.get_run_by_id(run_id).status == dg.DagsterRunStatus.STARTING
