@@ -13,6 +13,7 @@ from dna_pipelines.cli.terminal import TerminalProgress, note, out, show_json, s
 from dna_pipelines.errors import ConfigError, SourceError, UserError
 
 _SHOWN = 10
+_CHANGES = ("added", "removed", "changed", "renamed", "described")
 
 
 @app.command()
@@ -116,6 +117,7 @@ def scan(
             "removed": [row.name for row in diff.removed],
             "changed": [row.name for _, row in diff.changed],
             "renamed": [f"{old.name} -> {new.name}" for old, new in diff.renamed],
+            "described": [row.name for _, row in diff.described],
         }
         quarantined = [{"path": row.name, "reason": row.reason, "detail": row.detail} for row in manifest.quarantined]
         paths |= {"n_images": len(manifest.readable), "n_ignored": manifest.n_ignored}
@@ -134,11 +136,14 @@ def _show_scan(found: dict[str, Any]) -> None:
     if problem := found.get("problem"):
         note(f"{found['dataset']}: {problem}", style="red")
         return
-    changes = [f"{len(found[what]):,} {what}" for what in ("added", "removed", "changed", "renamed") if found[what]]
-    left_out = f" ({found['n_not_sampled']:,} not sampled)" if found["n_not_sampled"] else ""
-    said = f"{found['n_images']:,} images{left_out}; {', '.join(changes) or 'nothing changed'}"
+    from dna_pipelines.manifests.diff import in_words
+
+    changes = in_words({what: len(found[what]) for what in _CHANGES})
+    counts = {"not sampled": found["n_not_sampled"], "ignored": found["n_ignored"]}
+    left_out = ", ".join(f"{count:,} {what}" for what, count in counts.items() if count)
+    said = f"{found['n_images']:,} images{f' ({left_out})' if left_out else ''}; {changes or 'nothing changed'}"
     out.print(f"[bold]{found['dataset']}[/]: {said}")
-    for what in ("added", "removed", "changed", "renamed"):
+    for what in _CHANGES:
         _show_some(what, found[what])
     _show_some("quarantined", [f"{row['path']}  ({row['reason']}: {row['detail']})" for row in found["quarantined"]])
 

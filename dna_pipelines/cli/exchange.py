@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -13,6 +13,7 @@ from dna_pipelines.cli.look import ExtractorName
 from dna_pipelines.cli.terminal import TerminalProgress, note, out
 from dna_pipelines.interchange import TYPES, read_ranges
 from dna_pipelines.pipeline.interruption import interruptible
+from dna_pipelines.pipeline.progress import counted
 
 Type = StrEnum("Type", {name: name for name in TYPES})  # type: ignore[misc]
 Force = Annotated[bool, typer.Option("--force", help="Write over a file that is there.")]
@@ -27,7 +28,13 @@ app.add_typer(ranges_app)
 @app.command()
 def export(
     context: typer.Context,
-    reference: Annotated[str, typer.Argument(metavar="NAME", help="NAME, NAME@COMMIT, NAME@-1 or NAME@VERSION_ID.")],
+    reference: Annotated[
+        str,
+        typer.Argument(
+            metavar="NAME",
+            help="NAME, NAME@COMMIT, NAME@-1, NAME@VERSION_ID or a slice: 'NAME[column=value]'.",
+        ),
+    ],
     file: Annotated[Path, typer.Argument(help="NAME.json; the arrays go to NAME.npz beside it.")],
     kind: Annotated[Type, typer.Option("--type", help="What of the DNA to write.")] = Type.histogram,  # type: ignore[attr-defined]
     extractor: ExtractorName = None,
@@ -37,10 +44,17 @@ def export(
     from dna_pipelines.pipeline.export import export_dna
 
     project = project_of(context)
-    done = export_dna(project, reference, file, str(kind), extractor=extractor, force=force)  # type: ignore[arg-type]
-    arrays, n_layers = file.with_suffix(".npz"), len(done.layers)
-    layers = f"{n_layers} {'layer' if n_layers == 1 else 'layers'}"
-    out.print(f"wrote {file} and {arrays}: {kind}, {layers}, {done.n_images:,} images", markup=False, soft_wrap=True)
+    written: Any = str(kind)
+    # The DNA of a slice may have to be made first.
+    done = interruptible(
+        lambda steps: export_dna(project, reference, file, written, extractor=extractor, force=force, progress=steps),
+        TerminalProgress(),
+        note,
+    )
+    size = f"{counted(len(done.layers), 'layer')}, {counted(done.n_images, 'image')}"
+    out.print(f"wrote {file} and {file.with_suffix('.npz')}: {kind}, {size}", markup=False, soft_wrap=True)
+    if done.held_back:
+        note(f"{reference} is held back, so the matrix leaves it out: {done.held_back}", style="yellow")
     if done.left_out:
         why = "they keep no covariance" if str(kind) == "layer-gaussian" else "their neurons are virtual"
         note(f"left out, because {why}: {', '.join(done.left_out)}")
@@ -57,7 +71,7 @@ def export_ranges(
     from dna_pipelines.pipeline import export
 
     ranges = export.export_ranges(project_of(context), extractor, file, force=force)
-    out.print(f"wrote {file}: {ranges.layers.n_neurons:,} neurons", markup=False, soft_wrap=True)
+    out.print(f"wrote {file}: {counted(ranges.layers.n_neurons, 'neuron')}", markup=False, soft_wrap=True)
 
 
 @ranges_app.command("import")
@@ -81,6 +95,6 @@ def import_ranges(
     n_constant = int((found.minimum == found.maximum).sum())
     if n_constant and found.own is None:
         note(
-            f"{n_constant:,} neurons have equal bounds: by the reference's rule their range is 2e-8 wide, and "
-            "nearly every value of theirs is out of it"
+            f"equal bounds in {counted(n_constant, 'neuron')}: by the reference's rule the range is 2e-8 wide there, "
+            "and nearly every value is out of it"
         )

@@ -12,6 +12,7 @@ from dna_pipelines.cli.app import app, project_of
 from dna_pipelines.cli.look import Json
 from dna_pipelines.cli.terminal import out, show_json, show_table
 from dna_pipelines.pipeline.networks import KINDS, Detail, Listed, describe_network, list_networks
+from dna_pipelines.pipeline.progress import counted
 
 
 @app.command()
@@ -54,8 +55,8 @@ def _show_listed(listed: Listed) -> None:
 def _size(listed: Listed) -> str:
     if listed.layers is None or listed.neurons is None:
         return f"licence {listed.licence}" if listed.licence else ""
-    size = f"{listed.layers} layers, {listed.neurons:,} neurons, input {listed.input_px} x {listed.input_px} px"
-    return f"{size}; {listed.licence}"
+    size = f"{counted(listed.layers, 'layer')}, {counted(listed.neurons, 'neuron')}"
+    return f"{size}, input {listed.input_px} x {listed.input_px} px; {listed.licence}"
 
 
 def _weights(listed: Listed) -> str:

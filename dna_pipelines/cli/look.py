@@ -12,6 +12,7 @@ from rich.markup import escape
 
 from dna_pipelines.cli.app import app, project_of
 from dna_pipelines.cli.terminal import TerminalProgress, note, out, show_json, show_table, size_text
+from dna_pipelines.config import DatasetConfig
 from dna_pipelines.errors import UserError
 from dna_pipelines.pipeline.interruption import interruptible
 from dna_pipelines.pipeline.project import Project
@@ -30,7 +31,7 @@ def status(context: typer.Context, json: Json = False) -> None:
     """Show what the last run left, without looking at the datasets' places."""
     project = project_of(context)
     extractors = [extractor.name for extractor in project.config().extractors]
-    facts = [_dataset_status(project, dataset.name, extractors) for dataset in project.config().datasets]
+    facts = [_dataset_status(project, dataset) for dataset in project.config().datasets]
     if json:
         show_json(facts)
         return
@@ -46,21 +47,20 @@ def status(context: typer.Context, json: Json = False) -> None:
     ]  # fmt: skip
     numbers = ("images", "left out", *(["not sampled"] if sampled else []), "shards", "size")
     show_table(None, ("dataset", *numbers, "last change", *extractors), rows, numbers)
-    if any(state != "current" for row in facts for state in row["dna"].values()):
+    for row in facts:
+        if row["held_back"]:
+            note(f"{row['dataset']}: {row['held_back']}", style="yellow")
+    if any(state not in ("current", "held back") for row in facts for state in row["dna"].values()):
         note("`dna run` brings everything up to date")
 
 
-def _dataset_status(project: Project, name: str, extractors: list[str]) -> dict[str, Any]:
-    from dna_pipelines.pipeline.plan import missing_dnas
+def _dataset_status(project: Project, dataset: DatasetConfig) -> dict[str, Any]:
+    from dna_pipelines.pipeline.plan import dna_state, held_back
 
-    latest, missing = project.lake.versions.latest(name), missing_dnas(project, name)
-    used = {extractor for extractor in extractors if project.lake.fingerprints.extractor(extractor)}
-    if latest is None or latest.n_images == 0:
-        dna = dict.fromkeys(extractors, "missing" if latest is None else "empty")
-    else:
-        dna = {one: "current" if one in used and one not in missing else "missing" for one in extractors}
+    latest = project.lake.versions.latest(dataset.name)
+    dna = {one.name: dna_state(project, dataset, one) for one in project.config().extractors}
     return {
-        "dataset": name,
+        "dataset": dataset.name,
         "n_images": latest.n_images if latest else None,
         "n_quarantined": latest.n_quarantined if latest else None,
         "n_not_sampled": latest.n_not_sampled if latest else None,
@@ -70,6 +70,7 @@ def _dataset_status(project: Project, name: str, extractors: list[str]) -> dict[
         "commit": latest.seq if latest else None,
         "last_change": latest.created_at if latest else None,
         "dna": dna,
+        "held_back": held_back(project, dataset.name) if "held back" in dna.values() else None,
     }
 
 
@@ -108,6 +109,8 @@ def compare(
     )
     for reference, n_images in summary["n_images_extracted"].items():
         note(f"{reference}: {n_images:,} images extracted, its DNA is kept from now on")
+    for reference, reason in summary["held_back"].items():
+        note(f"{reference} is held back, so the matrix leaves it out: {reason}", style="yellow")
     if picture:
         if comparison.n_bins is None:
             raise UserError("the picture shows EMD, which takes histograms on both sides")

@@ -11,6 +11,7 @@ from dna_pipelines.cli.look import ExtractorName, Json
 from dna_pipelines.cli.terminal import TerminalProgress, note, out, show_json, show_table
 from dna_pipelines.errors import ConfigError
 from dna_pipelines.pipeline.interruption import interruptible
+from dna_pipelines.pipeline.progress import counted
 
 if TYPE_CHECKING:
     from dna_pipelines.pipeline.profile import Profile
@@ -44,17 +45,16 @@ def profile(
 
 
 def _show(found: Profile) -> None:
-    images = (
-        f"{found.n_images:,} images of {found.dataset}, {found.width_px:,.0f} x {found.height_px:,.0f} px on average"
-    )
+    size = f"{found.width_px:,.0f} x {found.height_px:,.0f} px on average"
+    images = f"{counted(found.n_images, 'image')} of {found.dataset}, {size}"
     out.print(f"{found.extractor} on {found.device}, {images}", soft_wrap=True)
     if found.n_unreadable:
-        note(f"{found.n_unreadable:,} could not be read and were left out", style="yellow")
+        note(f"left out, because it could not be read: {counted(found.n_unreadable, 'image')}", style="yellow")
     rows = [(speed.stage, speed.images_per_s, speed.ms_per_image, speed.remark) for speed in found.alone]
     show_table("alone, one thread", ("stage", "images/s", "ms/image", "remark"), rows, ("images/s", "ms/image"))
     together = found.together
-    where = f"{together.n_workers} workers, {together.n_readers} readers"
-    where += f", {together.n_devices} GPUs" if together.n_devices else ""
+    where = f"{counted(together.n_workers, 'worker')}, {counted(together.n_readers, 'reader')}"
+    where += f", {counted(together.n_devices, 'GPU')}" if together.n_devices else ""
     out.print(f"together ({where}): {together}", soft_wrap=True, markup=False)
     ideal = f"{found.ideal_images_per_s:.4g}/s if what is busiest never paused"
     out.print(f"that is {found.efficiency:.0%} of {ideal}", soft_wrap=True, markup=False)

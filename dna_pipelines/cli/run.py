@@ -11,6 +11,7 @@ from rich.text import Text
 from dna_pipelines.cli.app import FAILED, INCOMPLETE, app, project_of
 from dna_pipelines.cli.terminal import TerminalProgress, note, out, show_json, show_table
 from dna_pipelines.errors import ConfigError
+from dna_pipelines.manifests.diff import in_words
 from dna_pipelines.pipeline.interruption import interruptible
 from dna_pipelines.pipeline.plan import Estimate, estimate, make_plan
 from dna_pipelines.pipeline.report import DatasetReport, RunReport, begin_report, nothing_done
@@ -31,7 +32,10 @@ def run(
         raise ConfigError(f"{project.file.path} names no datasets yet; `dna add NAME PLACE` adds one")
     plan = make_plan(project, tuple(names or ()), progress)
     if dry_run:
-        _show_estimates(estimate(project, plan, progress), json=json)
+        found = estimate(project, plan, progress)
+        _show_estimates(found, json=json)
+        if any(item.problem for item in found):
+            raise typer.Exit(INCOMPLETE)
         return
     if plan.nothing_to_do:
         report = nothing_done(plan)
@@ -87,7 +91,7 @@ def _show_report(report: RunReport) -> None:
     for name, times in report.extractions.items():
         out.print(f"{name}: {times}")
     for name, pairs in report.pairs.items():
-        missing = f"; without a DNA: {', '.join(pairs.left_out)}" if pairs.left_out else ""
+        missing = f"; left out: {', '.join(pairs.left_out)}" if pairs.left_out else ""
         out.print(f"{name}: {pairs.n_pairs_computed:,} pairs compared, {pairs.n_pairs_reused:,} reused{missing}")
     for dataset in report.failed:
         note(f"{dataset.dataset}: {dataset.problem}", style="red")
@@ -120,13 +124,13 @@ def _show_estimates(found: list[Estimate], *, json: bool) -> None:
         return
     rows = []
     for item in found:
-        changes = ", ".join(f"{count:,} {what}" for what, count in item.changes.items() if count)
+        changes = in_words(item.changes)
         n_images = sum(item.n_to_extract.values())
         about = "–" if not n_images else "?" if item.extraction_s is None else f"{item.extraction_s:.0f} s"
         rows.append((item.name, item.state, item.n_images, n_images, about, item.problem or changes))
     show_table(
         None, ("dataset", "state", "images", "to extract", "about", "changes"), rows, ("images", "to extract", "about")
     )
-    if any(item.extraction_s is None for item in found):
+    if any(item.extraction_s is None and any(item.n_to_extract.values()) for item in found):
         note("how long it takes is known after the first extraction")
     note("nothing was computed or committed")

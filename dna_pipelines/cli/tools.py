@@ -13,6 +13,7 @@ import typer
 from dna_pipelines.cli.app import FAILED, app, project_of
 from dna_pipelines.cli.terminal import note, out
 from dna_pipelines.errors import UserError
+from dna_pipelines.pipeline.progress import counted
 
 
 @app.command()
@@ -63,4 +64,4 @@ def replay(context: typer.Context) -> None:
     project = project_of(context)
     with open_instance(project) as instance:
         n_reported = tell(instance, project)
-    out.print(f"{n_reported:,} materializations reported; nothing was computed")
+    out.print(f"{counted(n_reported, 'materialization')} reported; nothing was computed")

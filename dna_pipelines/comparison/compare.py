@@ -36,7 +36,7 @@ class Comparison:
     def summary(self, selection: Selection) -> dict[str, Any]:
         """The distances over a selection of neurons, as a JSON value."""
         emd = selection.mean(self.emd_bins)
-        frechet = [self.fd[name] for name in selection.names() if name in self.fd]
+        frechet = [value for name in selection.names() if (value := self._fd(name, selection)) is not None]
         return {
             "a": self.a.label,
             "b": self.b.label,
@@ -47,6 +47,11 @@ class Comparison:
             "n_neurons": self._n_known(selection),
             "layers": [self._layer(name, selection) for name in selection.names()],
         }
+
+    def _fd(self, name: str, selection: Selection) -> float | None:
+        """FD is of a layer as a whole: there is none of some of its neurons."""
+        whole = bool((selection.weights[selection.layers.slice_of(name)] > 0).all())
+        return self.fd.get(name) if whole else None
 
     def _n_known(self, selection: Selection) -> int:
         """Selected neurons that have a distance."""
@@ -66,7 +71,7 @@ class Comparison:
             "emd_bins": emd,
             "emd_range": emd / self.n_bins if self.n_bins else emd,
             "nfd": inside.mean(self.nfd),
-            "fd": self.fd.get(name),
+            "fd": self._fd(name, selection),
             "top_neuron": None if top is None else top - part.start,
             "top_neuron_emd_bins": None if top is None else float(values[top]),
         }

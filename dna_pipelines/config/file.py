@@ -5,7 +5,8 @@ from __future__ import annotations
 import difflib
 import io
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -75,9 +76,10 @@ class DatasetsFile:
         """Write a commented file without datasets, unless there is one; returns whether it did."""
         if self.path.exists():
             return False
-        self.path.parent.mkdir(parents=True, exist_ok=True)
         template = files("dna_pipelines.config").joinpath("template.yaml")
-        self.path.write_text(template.read_text(encoding="utf-8"), encoding="utf-8")
+        with self._written():
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            self.path.write_text(template.read_text(encoding="utf-8"), encoding="utf-8")
         return True
 
     def checked(self, entry: dict[str, Any]) -> DatasetConfig:
@@ -171,13 +173,22 @@ class DatasetsFile:
 
     def _replace_text(self, text: str) -> None:
         draft = self.path.with_name(f".{self.path.name}.{os.getpid()}")
-        draft.write_text(text, encoding="utf-8")
+        with self._written():
+            try:
+                draft.write_text(text, encoding="utf-8")
+                DatasetsFile(draft).load()
+                draft.replace(self.path)
+            except ConfigError as error:
+                raise ConfigError(str(error).replace(str(draft), str(self.path))) from error
+            finally:
+                draft.unlink(missing_ok=True)
+
+    @contextmanager
+    def _written(self) -> Iterator[None]:
         try:
-            DatasetsFile(draft).load()
-        except ConfigError as error:
-            draft.unlink()
-            raise ConfigError(str(error).replace(str(draft), str(self.path))) from error
-        draft.replace(self.path)
+            yield
+        except OSError as error:
+            raise ConfigError(f"{self.path} cannot be written: {error.strerror}; nothing was changed") from error
 
     def _refuse_duplicates(self, document: CommentedMap, config: WatchConfig) -> None:
         for section in ("datasets", "extractors"):
@@ -191,6 +202,14 @@ class DatasetsFile:
                         f"'{entry.name}' is already taken on line {first}; names must differ"
                     )
                 seen[entry.name.lower()] = index
+        steps: dict[str, str] = {}
+        for index, extractor in enumerate(config.extractors):
+            other = steps.setdefault(extractor.identifier.lower(), extractor.name)
+            if other != extractor.name:
+                raise ConfigError(
+                    f"{self.path}, line {_line(document, ('extractors', index))}: the names '{other}' and "
+                    f"'{extractor.name}' differ in '-', '.' and '_' alone, which Dagster does not tell apart"
+                )
 
     def _explain(self, document: CommentedMap, location: Sequence[int | str], problem: Any) -> str:
         where = ".".join(str(part) for part in location)

@@ -162,8 +162,8 @@ class DatasetConfig(_Strict):
 
     @model_validator(mode="after")
     def _column_of_a_table(self) -> DatasetConfig:
-        if self.image_column and self.kind not in (None, "parquet", "arrow"):
-            raise ValueError("image_column belongs to kind parquet or arrow")
+        if self.image_column and (self.kind or kind_of_suffix(self.uri)) not in ("parquet", "arrow"):
+            raise ValueError("image_column belongs to kind parquet or arrow (which a folder of tables has to say)")
         return self
 
 
@@ -191,6 +191,11 @@ class ExtractorConfig(_Strict):
     precision: Literal["float32", "fast"] = "float32"
     """`fast` computes in bfloat16; such DNAs can only be compared with each other."""
     _root: Path = PrivateAttr(default=Path())
+
+    @property
+    def identifier(self) -> str:
+        """The name where only letters, digits and `_` may be: of steps and groups."""
+        return self.name.replace("-", "_").replace(".", "_")
 
     def model_post_init(self, context: Any) -> None:
         """Note the project's folder, which whoever reads the file hands over as the validation context."""

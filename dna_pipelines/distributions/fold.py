@@ -6,6 +6,7 @@ position averages. Integer counts do not depend on the order, so any split of th
 
 from __future__ import annotations
 
+import threading
 from functools import cache
 from typing import Any
 
@@ -46,23 +47,26 @@ class Fold:
 
         Args:
             part: the layer's place among all neurons.
-            values: (n_images, n_neurons, n_positions), in the memory layout of convolutions or in that of
-                tokens (neurons last); any other is copied first.
+            values: (n_images, n_neurons, n_positions) float32, in the memory layout of convolutions or in that
+                of tokens (neurons last); what has gaps is copied first.
             images: which of the fold's images these are.
             pooled: (n_images, n_neurons) of the layer, filled with the averages over positions.
 
         Raises:
+            ValueError: when there is no position.
             OverflowError: beyond 2**32 values of one neuron (the counts of a fold are uint32 to
                 stay in the cache; those of partials and DNAs are uint64).
         """
         n_images, _, n_positions = values.shape
+        if not n_positions:
+            raise ValueError(f"activations of shape {values.shape} have no position to fold")
         self._n_values[part] += np.uint64(n_images * n_positions)
-        if n_images and int(self._n_values[part].max(initial=0)) >= 2**32:
-            raise OverflowError("more than 2**32 values of one neuron in one shard; use a smaller shard_size")
+        self._require_room(self._n_values[part])
         tokens = values.transpose(0, 2, 1)
-        fold, ordered = (_fold_tokens, tokens) if _is_of_tokens(tokens) else (_fold, np.ascontiguousarray(values))
+        fold, ordered = (_fold_tokens, tokens) if _is_of_tokens(tokens) else (_fold, values)
+        compile_kernels()
         fold(
-            ordered,
+            np.ascontiguousarray(ordered),
             self._binning.lo[part],
             self._binning.scale[part],
             self._coarse_of,
@@ -77,12 +81,22 @@ class Fold:
         )
 
     def merge(self, other: Fold) -> None:
-        """Add what another fold of the same images (other batches of them) has counted."""
+        """Add what another fold of the same images (other batches of them) has counted.
+
+        Raises:
+            OverflowError: as `add`, of both together.
+        """
+        self._require_room(self._n_values + other._n_values)
         for name in ("_counts", "_blocks", "_n_values", "_n_zero", "_n_nan"):
             mine = getattr(self, name)
             np.add(mine, getattr(other, name), out=mine)
         np.minimum(self._minimum, other._minimum, out=self._minimum)
         np.maximum(self._maximum, other._maximum, out=self._maximum)
+
+    @staticmethod
+    def _require_room(n_values: NDArray[np.uint64]) -> None:
+        if int(n_values.max(initial=0)) >= 2**32:
+            raise OverflowError("more than 2**32 values of one neuron in one shard; use a smaller shard_size")
 
     def histogram(self) -> Histogram:
         """The counts as a measure."""
@@ -106,15 +120,45 @@ class Fold:
 
 @cache
 def compile_kernels() -> None:
-    """Compile the kernels, or load them from numba's cache, before anything is timed: it takes seconds."""
-    fold, pooled = Fold(Binning(np.zeros(3), np.ones(3)), np.arange(2)), np.empty((2, 3))
-    for values in (np.zeros((2, 2, 3), np.float32), np.zeros((2, 3, 2), np.float32).transpose(0, 2, 1)):
-        fold.add(slice(0, 2), values, slice(0, 2), pooled[:, :2])
+    """Compile the kernels, or load them from numba's cache, before anything is timed: it takes seconds.
+
+    One variant of each: left to itself, numba makes others for arrays that happen to have no gaps (one
+    block, one image, one layer), and makes them in the middle of a run.
+    """
+    with _compiling:
+        for kernel in (_fold, _fold_tokens):
+            # Another thread may have been here before this one, and there is nothing to do twice.
+            if not kernel.signatures:
+                kernel.compile(_ARGUMENTS)
+                kernel.disable_compile()
+
+
+def _array(dtype: Any, ndim: int, layout: Any = "C", *, readonly: bool = False) -> Any:
+    return numba.types.Array(dtype, ndim, layout, readonly=readonly)
+
+
+_compiling = threading.Lock()
+
+_ARGUMENTS: Any = (
+    _array(numba.float32, 3, readonly=True),  # values or tokens
+    _array(numba.float64, 1, readonly=True),  # lo
+    _array(numba.float64, 1, readonly=True),  # scale
+    _array(numba.uint8, 1, readonly=True),  # coarse_of
+    _array(numba.int64, 1, readonly=True),  # slots
+    _array(numba.uint32, 2),  # counts
+    _array(numba.uint32, 3, "A"),  # blocks: of some of the neurons
+    _array(numba.uint64, 1),  # n_zero
+    _array(numba.uint64, 1),  # n_nan
+    _array(numba.float32, 1),  # minimum
+    _array(numba.float32, 1),  # maximum
+    _array(numba.float64, 2, "A"),  # pooled: of some of the neurons
+)
+"""Of both kernels; "A" may have gaps, and takes what has none as well."""
 
 
 def _is_of_tokens(tokens: NDArray[np.float32]) -> bool:
     # With one position (or one neuron) both layouts are the same.
-    return tokens.flags.c_contiguous and tokens.shape[1] > 1
+    return tokens.shape[1] > 1 and tokens.strides[2] < tokens.strides[1]
 
 
 _TILE = 128

@@ -19,7 +19,9 @@ class ImageFeatures:
     Attributes:
         digests: the images, in the order of the rows.
         pooled: per layer (n_images, n_neurons) float16, in units of the activation range
-            (-1 at its low edge, +1 at its high edge), which float16 never overflows on.
+            (-1 at its low edge, +1 at its high edge). Beyond 65,504, the largest of float16, it is
+            infinite: in ranges that were measured here nothing gets there, but imported ones with equal
+            bounds are so narrow that nearly everything does.
         signs: (n_images, n_bytes) uint8; bit i says whether neuron i of the chosen layers, in
             order, was above its calibration mean. The Hamming distance finds near-duplicates.
     """
@@ -52,8 +54,6 @@ class ImageFeatures:
             for name, part in parts.items()
         }
         above = np.concatenate([pooled[:, part] > centre[part] for part in parts.values()], axis=1)
-        return ImageFeatures(
-            tuple(digests),
-            {name: values.astype(np.float16) for name, values in unit.items()},
-            np.packbits(above, axis=1),
-        )
+        with np.errstate(over="ignore"):
+            halves = {name: values.astype(np.float16) for name, values in unit.items()}
+        return ImageFeatures(tuple(digests), halves, np.packbits(above, axis=1))

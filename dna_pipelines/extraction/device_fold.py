@@ -67,22 +67,35 @@ class DeviceFold:
         """See `Fold.add`; `values` is a float32 tensor on the device, and averages are kept until the end.
 
         Raises:
+            ValueError: when there is no position.
             OverflowError: beyond 2**31 values of one neuron.
         """
+        if not values.shape[2]:
+            raise ValueError(f"activations of shape {tuple(values.shape)} have no position to fold")
         self._n_values[part] += values.shape[0] * values.shape[2]
-        if int(self._n_values[part].max(initial=0)) >= 2**31:
-            raise OverflowError("more than 2**31 values of one neuron in one shard; use a smaller shard_size")
+        self._require_room(self._n_values[part])
         self._filled[images] = True
         self._fold_layer(self, part, values, images)
 
     def merge(self, other: DeviceFold) -> None:
-        """See `Fold.merge`; the other one may be on another device, so both are brought home, complete as they are."""
+        """See `Fold.merge`; the other one may be on another device, so both are brought home, complete as they are.
+
+        Raises:
+            OverflowError: as `add`, of both together.
+        """
+        self._n_values = self._n_values + other._n_values
+        self._require_room(self._n_values)
         # Not in place: tensors made in inference mode must not be updated outside of it.
         self.counts = self.counts.cpu() + other.counts.cpu()
         self.blocks = self.blocks.cpu() + other.blocks.cpu()
         self.n_zero = self.n_zero.cpu() + other.n_zero.cpu()
         self.minimum = torch.minimum(self.minimum.cpu(), other.minimum.cpu())
         self.maximum = torch.maximum(self.maximum.cpu(), other.maximum.cpu())
+
+    @staticmethod
+    def _require_room(n_values: NDArray[np.int64]) -> None:
+        if int(n_values.max(initial=0)) >= 2**31:
+            raise OverflowError("more than 2**31 values of one neuron in one shard; use a smaller shard_size")
 
     def pooled_into(self, rows: NDArray[np.float64]) -> None:
         """Write the averages of the images that came to this fold, in one copy from the device."""

@@ -45,7 +45,8 @@ def extract_partials(
         ranges: what its histograms are binned with.
         shards: what to extract; they share batches.
         read: gives the bytes of a digest.
-        workers: cores to use; 0 for all. The result does not depend on it.
+        workers: threads that decode, and as many for the network on a CPU; 0 for as many as there are cores.
+            The result does not depend on it.
         on_images: for progress.
         others: the same extractor on more devices of one kind, which share the shards; nor on them.
         clock: takes the time of the stages.

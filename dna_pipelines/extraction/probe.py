@@ -13,7 +13,7 @@ from dna_pipelines.distributions import Layer, Layers
 from dna_pipelines.errors import ExtractorError
 from dna_pipelines.extraction.blocks import working
 from dna_pipelines.extraction.extractor import Extractor, Network
-from dna_pipelines.extraction.numerics import EXACT
+from dna_pipelines.extraction.numerics import EXACT, reproducible
 from dna_pipelines.extraction.survey import Seen, Survey, survey
 from dna_pipelines.extraction.taps import Taps
 
@@ -54,7 +54,8 @@ def probe(
     probed = probe_layers(network, device=device, tokens=tokens)
     taps = Taps(network.module, network.taps, kept=probed.kept)
     extractor = Extractor(network, taps, probed.layers, probed.axes, batch_size, device, precision, tokens)
-    _require_independent_rows(extractor)
+    with reproducible():
+        _require_independent_rows(extractor)
     return extractor
 
 
@@ -177,6 +178,11 @@ def _kept(
     if n_before is None:
         raise ExtractorError(f"{network.label}: which tokens of '{name}' are patches cannot be told; take all tokens")
     if tokens == "patch":
+        if n_before >= shape[1]:
+            raise ExtractorError(
+                f"{network.label}: '{name}' gives {shape[1]} tokens, of which {n_before} are no patches, so none "
+                "is left; leave it out with `layers:`, or take all tokens"
+            )
         return slice(n_before, None)
     if n_before == 0:
         raise ExtractorError(f"{network.label}: '{name}' has no class token; take all tokens or patches")

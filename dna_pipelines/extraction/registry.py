@@ -9,14 +9,15 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
-import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+import os
+import traceback
+from collections.abc import Callable
 from functools import lru_cache
 from importlib import import_module
+from importlib.metadata import EntryPoint
 from pathlib import Path
 
-from dna_pipelines.errors import ExtractorError, UnknownName
+from dna_pipelines.errors import DnaError, ExtractorError, UnknownName
 from dna_pipelines.extraction.blocks import chosen_taps
 from dna_pipelines.extraction.catalogue import REFERENCE
 from dna_pipelines.extraction.extractor import Extractor, Network
@@ -26,7 +27,7 @@ from dna_pipelines.extraction.numerics import EXACT
 from dna_pipelines.extraction.probe import Tokens, probe
 from dna_pipelines.extraction.reference import reference_network
 from dna_pipelines.extraction.seeded import seeded_cnn, seeded_vit
-from dna_pipelines.extraction.stamp import entry_point_extractors, extractor_names, traces
+from dna_pipelines.extraction.stamp import entry_point_extractors, extractor_names, importable, traces
 from dna_pipelines.extraction.timm_network import timm_network
 from dna_pipelines.extraction.transformers_network import transformers_network
 
@@ -96,7 +97,7 @@ def find_network(name: str, root: Path) -> Network:
     if name in {known.name for known in REFERENCE}:
         return reference_network(name, root)
     if point := entry_point_extractors().get(name):
-        return _built(point.load(), name)
+        return _from_entry_point(point)
     kind, colon, place = name.partition(":")
     if colon and kind in _KINDS:
         return _KINDS[kind](place, root)
@@ -125,7 +126,7 @@ def _from_hub(place: str, _root: Path) -> Network:
 
 
 def _from_folder(place: str, root: Path) -> Network:
-    folder = ModelFolder(root / Path(place).expanduser())
+    folder = ModelFolder(root / os.path.expanduser(place))
     if not folder.path.is_dir():
         raise ExtractorError(
             f"local:{place}: {folder.path} is not a folder; put config.json and model.safetensors there"
@@ -139,23 +140,44 @@ _KINDS: dict[str, Callable[[str, Path], Network]] = {"hf": _from_hub, "timm": ti
 def _own(module: str, function: str, root: Path) -> Network:
     """What somebody's own function returns; its module is installed, or lies in the project's folder."""
     name = f"{module}:{function}"
+    kinds = ", ".join(f"{kind}:…" for kind in _KINDS)
+    if not all(part.isidentifier() for part in (*module.split("."), function)):
+        raise ExtractorError(f"'{name}' is none of {kinds}, nor a MODULE:FUNCTION")
+    # What it builds may import more from there.
+    with importable(root):
+        try:
+            found = import_module(module)
+        except ModuleNotFoundError as error:
+            if not (error.name and f"{module}.".startswith(f"{error.name}.")):
+                raise ExtractorError(
+                    f"{name}: importing {module} needs {error.name}, which is not installed"
+                ) from error
+            raise ExtractorError(
+                f"'{name}' is none of {kinds}, and there is no module {module}, installed or in {root.resolve()}"
+            ) from error
+        except Exception as error:
+            raise ExtractorError(f"{name}: importing {module} fails: {_where(error)}") from error
+        if not hasattr(found, function):
+            raise ExtractorError(f"module {module} has no '{function}'")
+        return _built(getattr(found, function), name)
+
+
+def _from_entry_point(point: EntryPoint) -> Network:
     try:
-        with _importable(root):
-            factory = getattr(import_module(module), function)
-    except ModuleNotFoundError as error:
-        if not (error.name and module.startswith(error.name)):
-            raise ExtractorError(f"{name}: importing {module} needs {error.name}, which is not installed") from error
-        kinds = ", ".join(f"{kind}:…" for kind in _KINDS)
-        raise ExtractorError(
-            f"'{name}' is none of {kinds}, and there is no module {module}, installed or in {root.resolve()}"
-        ) from error
-    except AttributeError as error:
-        raise ExtractorError(f"module {module} has no '{function}'") from error
-    return _built(factory, name)
+        factory = point.load()
+    except Exception as error:
+        raise ExtractorError(f"{point.name}: importing {point.value} fails: {_where(error)}") from error
+    return _built(factory, point.name)
 
 
 def _built(factory: Callable[[], Network], name: str) -> Network:
-    network = factory() if callable(factory) else factory
+    try:
+        network = factory() if callable(factory) else factory
+    except DnaError:
+        raise
+    # Whatever somebody's code raises, it is for them to mend.
+    except Exception as error:
+        raise ExtractorError(f"{name} fails: {_where(error)}") from error
     if not isinstance(network, Network):
         raise ExtractorError(
             f"{name} must be a function that returns a `dna_pipelines.extraction.extractor.Network`; "
@@ -164,11 +186,13 @@ def _built(factory: Callable[[], Network], name: str) -> Network:
     return network
 
 
-@contextmanager
-def _importable(root: Path) -> Iterator[None]:
-    folder = str(root.resolve())
-    sys.path.append(folder)
-    try:
-        yield
-    finally:
-        sys.path.remove(folder)
+def _where(error: Exception) -> str:
+    """An error of somebody's code in one line, with the place in it."""
+    what = f"{type(error).__name__}: {error}"
+    if isinstance(error, SyntaxError):
+        # It says the file itself, but without its folder.
+        return f"{what} ({error.filename}:{error.lineno})"
+    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if not frame.filename.startswith("<frozen")]
+    theirs = [frame for frame in frames if frame.filename != __file__ and "site-packages" not in frame.filename]
+    at = (theirs or frames)[-1]
+    return f"{what} ({at.filename}:{at.lineno})"

@@ -14,6 +14,9 @@ from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 Stage = Literal["read", "decode", "forward", "fold", "write"]
+_FEW_IMAGES, _SHORT_S = 100, 1.0
+"""Below these, starting up is much of what was measured."""
+
 STAGES: tuple[Stage, ...] = ("read", "decode", "forward", "fold", "write")
 
 
@@ -28,7 +31,8 @@ class StageTimes:
         decode_s: processor time of decoding and preprocessing.
         forward_s, fold_s: processor time on a CPU; time on the device on an accelerator.
         write_s: adding up and writing partials.
-        n_readers, n_workers: threads that read, and that may compute at the same time.
+        n_readers, n_workers: threads that read, and that may decode at the same time; as many others run the
+            network where that is on the CPU.
         n_devices: accelerators; 0 where the network runs on the CPU.
     """
 
@@ -72,6 +76,11 @@ class StageTimes:
         stages, _ = max(lanes, key=lambda lane: sum(map(self.seconds, lane[0])) / lane[1])
         return max(stages, key=self.seconds)
 
+    @property
+    def is_telling(self) -> bool:
+        """Whether there was enough to do to say what bounds it."""
+        return self.n_images >= _FEW_IMAGES and self.elapsed_s >= _SHORT_S
+
     def merge(self, other: StageTimes) -> StageTimes:
         """Both after each other."""
         if not self.n_images:
@@ -96,15 +105,18 @@ class StageTimes:
 
     def __str__(self) -> str:
         """One line for people."""
+        images = "image" if self.n_images == 1 else "images"
+        speed = f"{self.images_per_s:,.0f}" if self.images_per_s >= 10 else f"{self.images_per_s:.1f}"
+        reached = f"{self.n_images:,} {images} at {speed}/s"
+        if not self.is_telling:
+            return reached
         bound = self.bound_by
         others = sorted((stage for stage in STAGES if stage not in ("read", bound)), key=self.share, reverse=True)
         rest = ", ".join(f"{stage} {self.share(stage):.0%}" for stage in others if self.share(stage) >= 0.005)
         work = f"{self.share(bound):.0%} of the work"
         if bound == "read":
             work = f"{self.n_readers} threads waited for it; of the work"
-        images = "image" if self.n_images == 1 else "images"
-        speed = f"{self.images_per_s:,.0f}" if self.images_per_s >= 10 else f"{self.images_per_s:.1f}"
-        return f"{self.n_images:,} {images} at {speed}/s; bound by {bound} ({'; '.join(filter(None, (work, rest)))})"
+        return f"{reached}; bound by {bound} ({'; '.join(filter(None, (work, rest)))})"
 
 
 class StageClock:

@@ -5,8 +5,12 @@ The stamp changes whenever the extractor may have; only then is the network load
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import os
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import cache
+from importlib import invalidate_caches
 from importlib.metadata import EntryPoint, PackageNotFoundError, entry_points, version
 from importlib.util import find_spec
 from pathlib import Path
@@ -40,7 +44,8 @@ def extractor_stamp(config: ExtractorConfig) -> str:
     facts = [*_versions(), *traces(config.loads, config.root)]
     facts += [config.loads, *config.layers, config.tokens, config.precision]
     if config.ranges:
-        facts.append(config.ranges)
+        file = config.root / os.path.expanduser(config.ranges)
+        facts += [config.ranges, *state_of_files([file] if file.is_file() else [])]
     return stable_hash([*facts, config.name, config.batch_size, config.device])
 
 
@@ -60,9 +65,22 @@ def traces(network: str, root: Path) -> list[str]:
         if colon:
             return _TRACES[kind](place, root) if kind in _TRACES else _module_state(kind, root)
     # Loading it will say what is wrong.
-    except ExtractorError:
+    except (ExtractorError, OSError, RuntimeError):
         pass
     return []
+
+
+@contextmanager
+def importable(root: Path) -> Iterator[None]:
+    """Modules in a project's folder can be imported in a `with` block; those that are installed come first."""
+    folder = str(root.resolve())
+    sys.path.append(folder)
+    # A module that was written a moment ago is not missed.
+    invalidate_caches()
+    try:
+        yield
+    finally:
+        sys.path.remove(folder)
 
 
 def _hub_state(place: str, _root: Path) -> list[str]:
@@ -74,7 +92,7 @@ _TRACES: dict[str, Callable[[str, Path], list[str]]] = {
     "hf": _hub_state,
     "local": lambda place, root: [
         _version("transformers"),
-        *_folder_state(ModelFolder(root / Path(place).expanduser())),
+        *_folder_state(ModelFolder(root / os.path.expanduser(place))),
     ],
     "timm": lambda place, root: [_version("timm"), *_weights_state(timm_weights(place), root)],
 }
@@ -94,13 +112,20 @@ def _folder_state(folder: ModelFolder) -> list[str]:
 
 
 def _module_state(module: str, root: Path) -> list[str]:
-    own = root.joinpath(*module.split(".")).with_suffix(".py")
+    """Of a module's file; of one in a package, of every file of that package, because it may import them all."""
+    package = module.partition(".")[0]
     try:
-        spec = None if own.is_file() else find_spec(module)
+        with importable(root):
+            # The outermost is found without importing anything.
+            spec = find_spec(package)
     except (ImportError, ValueError):
         return []
-    origin = Path(spec.origin) if spec and spec.origin else own
-    return state_of_files([origin]) if origin.is_file() else []
+    if spec is None:
+        return []
+    if not spec.submodule_search_locations:
+        return state_of_files([path for path in (Path(spec.origin or ""),) if path.is_file()])
+    folders = [Path(folder) for folder in spec.submodule_search_locations]
+    return [state for folder in folders for state in state_of_files(sorted(folder.rglob("*.py")))]
 
 
 def _version(package: str) -> str:

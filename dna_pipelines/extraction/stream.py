@@ -3,9 +3,10 @@
     dispatcher ─ images ─▶ readers: read, decode ─ filled batches ─▶ lanes: forward, fold ─▶ caller
 
 Readers wait for disks and networks without holding a core; as many of them decode at a time as there are
-workers. What is in flight is bounded, so that a slow stage holds back the ones before it. Every batch has
-the same shape (the last is padded), and torch runs with one thread in each lane, so what an image gives
-depends on that image alone, and not on how many threads or devices there are.
+workers, beside as many lanes where the network runs on the CPU. What is in flight is bounded, so that a slow
+stage holds back the ones before it. Every batch has the same shape (the last is padded), and torch runs with one
+thread in each lane, so what an image gives depends on that image alone, and not on how many threads or devices
+there are.
 """
 
 from __future__ import annotations
@@ -47,7 +48,8 @@ class ActivationStream:
     Args:
         extractors: the same one, once for every device it is on.
         read: gives the bytes of a digest.
-        workers: cores to use for decoding, and for the network where it runs on the CPU; 0 for all.
+        workers: threads that may decode at a time, and as many more for the network where it runs on the CPU;
+            0 for one of each on every core.
         clock: takes the time of the stages.
     """
 
@@ -154,8 +156,9 @@ class _Line(Generic[T]):
                 self._done.put(error)
 
         thread = threading.Thread(target=guarded, name=f"extract-{name}", daemon=True)
-        self._threads.append(thread)
+        # A thread that could not be started is not waited for.
         thread.start()
+        self._threads.append(thread)
 
     def _dispatch(self, batches: Iterable[Batch[T]]) -> None:
         n_batches = 0

@@ -55,7 +55,7 @@ class Taps:
                 return
             tensor = tensor_of(output)
             if tensor is None:
-                raise ExtractorError(f"module '{name}' gives a {type(tensor).__name__}, not a tensor; tap another")
+                raise ExtractorError(f"module '{name}' gives a {type(output).__name__}, not a tensor; tap another")
             if index in self._local.seen:
                 raise ExtractorError(f"module '{name}' is used twice in one pass; tap the modules around it")
             self._local.seen.add(index)

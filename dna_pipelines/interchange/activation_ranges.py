@@ -178,7 +178,10 @@ def _bounds_of_json(path: Path, facts: Mapping[str, Any], key: str) -> dict[str,
             raise InterchangeError(f"{path}: {key}, layer {layer}: expected the neurons 0, 1, 2, … in order")
         if not all(isinstance(value, int | float) and not isinstance(value, bool) for value in neurons.values()):
             raise InterchangeError(f"{path}: {key}, layer {layer}: expected a number for every neuron")
-        found[layer] = np.array(list(neurons.values()), np.float64)
+        try:
+            found[layer] = np.array(list(neurons.values()), np.float64)
+        except OverflowError as error:
+            raise InterchangeError(f"{path}: {key}, layer {layer}: a number is too large ({error})") from error
     return found
 
 
@@ -234,7 +237,7 @@ def _own_ranges(path: Path, name: str, own: Any, layers: Layers, minimum: F64, m
         ranges = ActivationRanges(
             kept, binning, observed[0], observed[1], centre, int(own["n_images"]), tuple(own["datasets"]), origin
         )
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, OverflowError) as error:
         raise InterchangeError(f"{path}: the entry {_OWN} is damaged ({error}); remove it to use the rest") from error
     theirs = reference_binning(minimum, maximum, binning.n_bins)
     for ours, reference in ((binning.lo, theirs.lo), (binning.hi, theirs.hi)):

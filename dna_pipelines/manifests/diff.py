@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, fields
 
 from dna_pipelines.manifests.manifest import ImageRow, Manifest
 
+_WORDS = {"quarantined": "{:,} left out, unreadable", "described": "metadata of {:,} images changed"}
+
 
 @dataclass(frozen=True)
 class ManifestDiff:
-    """Rows by what became of them; `changed` and `renamed` pair the old row with the new one.
+    """Rows by what became of them; `changed`, `renamed` and `described` pair the old row with the new one.
 
     `quarantined` are files that cannot be read and were not among those that could not be before.
+    `described` are those of which something else is said: the bytes are the same, the metadata are not.
     """
 
     added: tuple[ImageRow, ...] = ()
@@ -19,10 +23,16 @@ class ManifestDiff:
     changed: tuple[tuple[ImageRow, ImageRow], ...] = ()
     renamed: tuple[tuple[ImageRow, ImageRow], ...] = ()
     quarantined: tuple[ImageRow, ...] = ()
+    described: tuple[tuple[ImageRow, ImageRow], ...] = ()
 
     def counts(self) -> dict[str, int]:
         """How many of each, for metadata and messages."""
         return {field.name: len(getattr(self, field.name)) for field in fields(self)}
+
+
+def in_words(changes: Mapping[str, int]) -> str:
+    """Counts of a diff, for people; empty when nothing changed."""
+    return ", ".join(_WORDS.get(what, "{:,} " + what).format(count) for what, count in changes.items() if count)
 
 
 def diff_manifests(old: Manifest | None, new: Manifest) -> ManifestDiff:
@@ -51,4 +61,9 @@ def diff_manifests(old: Manifest | None, new: Manifest) -> ManifestDiff:
     removed = tuple(row for row in gone if row.path not in moved)
     known = {row.path for row in old.quarantined} if old else set()
     quarantined = tuple(row for row in new.quarantined if row.path not in known)
-    return ManifestDiff(tuple(added), removed, changed, tuple(renamed), quarantined)
+    described = tuple(
+        (was, row)
+        for path, row in after.items()
+        if (was := before.get(path)) and was.digest == row.digest and (was.metadata or {}) != (row.metadata or {})
+    )
+    return ManifestDiff(tuple(added), removed, changed, tuple(renamed), quarantined, described)

@@ -95,6 +95,11 @@ class Manifest:
         rows = tuple(row._replace(signature="") for row in self.rows)
         return replace(self, rows=rows, unsettled=frozenset())
 
+    def forget_quarantine(self) -> Manifest:
+        """The same rows, of which those that could not be read are not known any more, whatever their bytes."""
+        rows = tuple(row if row.status == OK else row._replace(signature="", digest=None) for row in self.rows)
+        return replace(self, rows=rows)
+
     @cached_property
     def version_id(self) -> str:
         """The id of the multiset of readable images; names and order do not matter."""

@@ -17,14 +17,18 @@ _ALL = 2**64
 
 
 def sample(entries: Sequence[Entry], config: DatasetConfig) -> list[Entry]:
-    """The entries to take, in the order of `entries`; folders that cannot be listed are always among them."""
+    """The entries to take, in the order of `entries`.
+
+    What stands for a whole container (a folder that cannot be listed, a damaged archive, a missing one) is always
+    among them and does not count: nobody knows how many images it stands for.
+    """
     if config.every == 1 and config.limit is None:
         return list(entries)
     key = str(config.seed).encode()
     below = _ALL // config.every
     always, drawn = [], []
     for place, entry in enumerate(entries):
-        if entry.path.endswith(b"/"):
+        if entry.is_container:
             always.append(place)
         elif (rank := _rank(entry.path, key)) < below:
             drawn.append((rank, place))

@@ -17,7 +17,7 @@ from functools import cached_property, partial
 
 from dna_pipelines.config import DatasetConfig
 from dna_pipelines.errors import SourceError, Unreadable
-from dna_pipelines.identity import block_of, digest_of
+from dna_pipelines.identity import block_of, digest_of, stable_hash
 from dna_pipelines.imaging import decode_with_info
 from dna_pipelines.manifests.manifest import OK, QUARANTINED, RETRIED, ImageRow, Manifest
 from dna_pipelines.manifests.sampling import sample
@@ -45,8 +45,8 @@ class Scan:
 
     @cached_property
     def raw_version(self) -> str:
-        """A hash of names and signatures: equal when nothing seems to have changed."""
-        return raw_version(self.entries)
+        """A hash of names, signatures and counts: equal when nothing seems to have changed."""
+        return stable_hash([raw_version(self.entries), self.n_ignored, self.n_not_sampled])
 
 
 def raw_version(entries: Sequence[Entry]) -> str:
@@ -60,7 +60,11 @@ def raw_version(entries: Sequence[Entry]) -> str:
 
 
 def scan_source(
-    source: Source, config: DatasetConfig, previous: Callable[[], Manifest | None], n_unsettled: int
+    source: Source,
+    config: DatasetConfig,
+    previous: Callable[[], Manifest | None],
+    n_unsettled: int,
+    looked_at_ns: int = 0,
 ) -> Scan:
     """List a source, and draw the sample that is asked for.
 
@@ -69,6 +73,8 @@ def scan_source(
         config: of the dataset.
         previous: fetches the previous manifest; called only when it has unsettled files.
         n_unsettled: how many unsettled files the previous manifest has.
+        looked_at_ns: when the last refresh that succeeded began to look; a file that had settled by then was
+            looked at a second time by that one at the latest.
 
     Raises:
         SourceError: when the place cannot be listed.
@@ -78,7 +84,8 @@ def scan_source(
     entries = sample(listing.entries, config)
     n_not_sampled = len(listing.entries) - len(entries)
     if n_unsettled and (manifest := previous()) is not None:
-        entries = [_second_look(entry, manifest, source) for entry in entries]
+        settled_ns = looked_at_ns - SETTLING_NS
+        entries = [_second_look(entry, manifest, source, settled_ns) for entry in entries]
     limit = now_ns - SETTLING_NS
     unsettled = frozenset(
         entry.path for entry in entries if entry.modified_ns is not None and entry.modified_ns > limit
@@ -86,11 +93,16 @@ def scan_source(
     return Scan(tuple(entries), listing.n_ignored, unsettled, n_not_sampled)
 
 
-def _second_look(entry: Entry, manifest: Manifest, source: Source) -> Entry:
-    """Read an unsettled file again; a change that its time does not show goes into its signature."""
+def _second_look(entry: Entry, manifest: Manifest, source: Source, settled_ns: int) -> Entry:
+    """Read an unsettled file again; a change that its time does not show goes into its signature.
+
+    A file modified before `settled_ns` has had its second look. (Of a place without times that is never so.)
+    """
     row = manifest.by_path.get(entry.path)
     if row is None or entry.path not in manifest.unsettled or not _same_file(row.signature, entry.signature):
         return entry
+    if entry.modified_ns is not None and entry.modified_ns < settled_ns:
+        return entry._replace(signature=row.signature)
     try:
         digest = digest_of(_bounded_read(source, entry))
     except (OSError, Unreadable):

@@ -1,6 +1,6 @@
 """Every step is an attempt, noted in the lake: failures are told to people, and repeated with patience."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 
 import dagster as dg
@@ -15,8 +15,12 @@ KIND = "kind"
 
 
 @contextmanager
-def attempt(context: dg.AssetExecutionContext, project: Project, input_id: str, partition: str = ALL) -> Iterator[None]:
-    """Bring an asset up to date with an input.
+def attempt(
+    context: dg.AssetExecutionContext, project: Project, find_input: Callable[[], str], partition: str = ALL
+) -> Iterator[str]:
+    """Bring an asset up to date with an input, whose id is what `find_input` returns.
+
+    That is asked for inside, because it may fail like everything else.
 
     This package's errors become Dagster failures that say what to do, without a stack trace. A step that
     is killed leaves its note behind, so that the next try is made, and not for ever.
@@ -24,9 +28,10 @@ def attempt(context: dg.AssetExecutionContext, project: Project, input_id: str, 
     notes, asset = project.lake.attempts, context.asset_key.to_user_string()
     try:
         project.lake.prepare()
+        input_id = find_input()
         notes.begin(asset, partition, input_id)
         name_process(context.instance, context.run.run_id)
-        yield
+        yield input_id
         notes.forget(asset, partition)
     except (ConfigError, Interrupted) as error:
         # No fault of the work. While the datasets file is wrong nothing is asked for, and then everything at once.

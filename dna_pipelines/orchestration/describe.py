@@ -83,7 +83,7 @@ def describe_dna(project: Project, fitted: Any) -> Metadata:
         **work,
         "dagster/row_count": record.n_neurons,
         "dagster/column_schema": _view(project, "dna"),
-        **dna_lineage(record.extractor),
+        **dna_lineage(fitted.extractor),
         "dna_id": record.dna_id,
         "comparability_key": record.comparability_key,
         "n_compute_keys": len(record.compute_keys),

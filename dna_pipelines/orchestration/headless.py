@@ -12,7 +12,7 @@ from dna_pipelines.orchestration.attempts import KIND
 from dna_pipelines.orchestration.build import build_assets
 from dna_pipelines.orchestration.describe import Metadata, plain
 from dna_pipelines.orchestration.instance import open_instance
-from dna_pipelines.orchestration.keys import MANIFEST, key_of
+from dna_pipelines.orchestration.keys import MANIFEST, key_of, op_name
 from dna_pipelines.orchestration.leftovers import reap
 from dna_pipelines.orchestration.partitions import sync_partitions
 from dna_pipelines.orchestration.scanning import raw_event
@@ -23,6 +23,8 @@ from dna_pipelines.pipeline.project import Project
 from dna_pipelines.pipeline.report import DatasetReport, FingerprintReport, PairsReport, RunReport
 
 _QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
+_CHECK_FAILED = "DagsterAssetCheckFailedError"
+"""What Dagster raises when a blocking check failed; it does not export it."""
 
 
 def bring_up_to_date(project: Project, plan: Plan, report: RunReport, progress: Progress) -> None:
@@ -77,7 +79,8 @@ class HeadlessRun:
                 self._ingest(item, reports[item.name])
         ready = [name for name in self._extractors if self._ensure_ranges(name, plan)]
         for report in self._report.datasets:
-            if not report.problem:
+            # An unchanged one with a problem is held back, in some extractors at least.
+            if not report.problem or report.state == "unchanged":
                 self._fit(report, ready)
         for name in ready:
             self._compare(name)
@@ -85,8 +88,8 @@ class HeadlessRun:
     def calibrate(self, extractor: str, *, on: Sequence[str] = (), file: str = "") -> None:
         """Make the activation ranges of an extractor anew: measured on some datasets, or from a file."""
         asked = {"anew": True, "on": list(on), "file": file}
-        config = {"ops": {f"{extractor}__ranges": {"config": asked}}}
-        self._note(self._materialize([key_of(extractor, "ranges")], config=config)[1])
+        key = key_of(extractor, "ranges")
+        self._note(self._materialize([key], config={"ops": {op_name(key): {"config": asked}}})[1])
 
     def _ingest(self, item: DatasetPlan, report: DatasetReport) -> None:
         if item.seen:
@@ -117,7 +120,8 @@ class HeadlessRun:
             keys = {key_of(name, "dna"): name for name in missing}
             if not keys:
                 break
-            found, report.problem = self._materialize(list(keys), report.dataset)
+            found, problem = self._materialize(list(keys), report.dataset)
+            report.problem = problem or held_back(self._project, report.dataset)
             for key, facts in found.items():
                 report.fingerprints[keys[key]] = FingerprintReport(
                     n_images_extracted=facts["n_images_extracted"],
@@ -171,8 +175,12 @@ class HeadlessRun:
             self._report.problems.append(problem)
 
 
-def _problem(result: dg.ExecuteInProcessResult) -> str:
-    """The first failure, in the words of the error where it is one of ours."""
+def _problem(result: dg.ExecuteInProcessResult) -> str | None:
+    """The first failure, in the words of the error where it is one of ours; None if checks alone failed.
+
+    What those withhold is asked of the lake, see `held_back`.
+    """
+    only_checks = False
     for event in result.all_events:
         if event.is_step_failure:
             failure = event.step_failure_data
@@ -182,7 +190,10 @@ def _problem(result: dg.ExecuteInProcessResult) -> str:
                     raise Interrupted(failure.user_failure_data.description)
                 prefix = f"{kind}: " if kind == SourceChanged.__name__ else ""
                 return prefix + failure.user_failure_data.description
+            if failure.error and failure.error.cls_name == _CHECK_FAILED:
+                only_checks = True
+                continue
             if failure.error:
                 cause = failure.error.cause or failure.error
                 return f"{cause.message.strip()} (unexpected; `dna ui` shows the stack trace of run {result.run_id})"
-    return f"run {result.run_id} failed; `dna ui` shows why"
+    return None if only_checks else f"run {result.run_id} failed; `dna ui` shows why"

@@ -9,6 +9,7 @@ import dagster as dg
 
 from dna_pipelines.orchestration.checks import CheckKind, check_evaluations, check_results, check_specs
 from dna_pipelines.orchestration.describe import Metadata
+from dna_pipelines.orchestration.keys import op_name
 from dna_pipelines.orchestration.partitions import DATASETS
 from dna_pipelines.orchestration.workbench import Workbench
 from dna_pipelines.pipeline.checks import Check, blocked
@@ -42,7 +43,7 @@ def asset_per_dataset(
     """
 
     @dg.multi_asset(
-        name="__".join(key.path),
+        name=op_name(key),
         specs=[dg.AssetSpec(key, description=inspect.getdoc(make), skippable=True, **_without_pool(spec))],
         partitions_def=DATASETS,
         check_specs=check_specs(key, checks),

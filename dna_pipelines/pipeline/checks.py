@@ -25,16 +25,7 @@ class Check:
 
 def check_manifest(dataset: DatasetConfig, commit: Commit) -> list[Check]:
     """Readable share, emptiness, and enough images and groups."""
-    bounds, n_files = dataset.checks, commit.n_images + commit.n_quarantined
-    share = commit.n_quarantined / n_files if n_files else 0.0
-    readable = Check(
-        "readable",
-        share <= bounds.max_unreadable,
-        f"{commit.n_quarantined:,} of {n_files:,} files are unreadable ({share:.1%}; the bound is "
-        f"{bounds.max_unreadable:.1%}). `dna scan {dataset.name}` lists them; checks.max_unreadable is the bound",
-        blocking=True,
-        figures={"unreadable_share": share},
-    )
+    bounds, readable = dataset.checks, check_readable(dataset, commit.n_images, commit.n_quarantined)
     not_empty = Check(
         "not_empty",
         commit.n_images > 0,
@@ -53,6 +44,20 @@ def check_manifest(dataset: DatasetConfig, commit: Commit) -> list[Check]:
         figures={"n_images": commit.n_images, **({"n_groups": commit.n_groups} if dataset.group_by else {})},
     )
     return [readable, not_empty, enough_images]
+
+
+def check_readable(dataset: DatasetConfig, n_images: int, n_quarantined: int) -> Check:
+    """Readable share: the one check of a manifest that blocks."""
+    n_files, bound = n_images + n_quarantined, dataset.checks.max_unreadable
+    share = n_quarantined / n_files if n_files else 0.0
+    return Check(
+        "readable",
+        share <= bound,
+        f"{n_quarantined:,} of {n_files:,} files are unreadable ({share:.1%}; the bound is "
+        f"{bound:.1%}). `dna scan {dataset.name}` lists them; checks.max_unreadable is the bound",
+        blocking=True,
+        figures={"unreadable_share": share},
+    )
 
 
 def check_dna(dataset: DatasetConfig, record: DnaRecord | None, comparability_key: str) -> list[Check]:

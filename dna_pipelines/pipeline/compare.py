@@ -16,7 +16,7 @@ from dna_pipelines.pipeline.progress import Progress, Silent
 from dna_pipelines.pipeline.project import Project
 from dna_pipelines.pipeline.reference import Reference
 from dna_pipelines.pipeline.slices import find_slice, fit_slice
-from dna_pipelines.pipeline.versions import find_commit, used_extractor, wanted_pairs
+from dna_pipelines.pipeline.versions import find_commit, used_extractor, wanted_pairs, withheld
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,7 @@ class PairsUpdated:
     n_computed: int
     n_reused: int
     left_out: tuple[str, ...]
-    """Watched datasets without a current DNA (empty, or not yet fitted)."""
+    """Watched datasets without a current DNA (empty, held back, or not yet fitted)."""
 
 
 def update_pairs(project: Project, extractor: str, progress: Progress | None = None) -> PairsUpdated:
@@ -79,11 +79,16 @@ def compare_pair(
         (files[reference], None) if reference in files else _dna(project, reference, name, progress)
         for reference in (a, b)
     )
+    held_back = {
+        reference: reason
+        for reference in (a, b)
+        if reference not in files and (reason := why_held_back(project, reference, name))
+    }
     extracted = {reference: n_images for reference, n_images in ((a, new_a), (b, new_b)) if n_images is not None}
     comparison = compare(left, right)
     project.lake.distances.put_neurons(comparison)
     summary = comparison.summary(Selection.of(left.layers, layers, neurons))
-    return comparison, {"extractor": name, "n_images_extracted": extracted, **summary}
+    return comparison, {"extractor": name, "n_images_extracted": extracted, "held_back": held_back, **summary}
 
 
 def find_dna(project: Project, reference: str, extractor: str, progress: Progress | None = None) -> Dna:
@@ -94,6 +99,16 @@ def find_dna(project: Project, reference: str, extractor: str, progress: Progres
         NothingToCompare: when it has no DNA.
     """
     return _dna(project, reference, extractor, progress)[0]
+
+
+def why_held_back(project: Project, reference: str, extractor: str) -> str | None:
+    """Why the matrix would not use the DNA of a dataset or version; None if it would, and for slices."""
+    named = Reference.parse(reference)
+    if named.where:
+        return None
+    commit = find_commit(project, named)
+    dataset = next((one for one in project.config().datasets if one.name == commit.dataset), None)
+    return withheld(project, dataset, commit, extractor) if dataset else None
 
 
 def _dna(project: Project, reference: str, extractor: str, progress: Progress | None) -> tuple[Dna, int | None]:
@@ -108,5 +123,7 @@ def _dna(project: Project, reference: str, extractor: str, progress: Progress | 
     key = used_extractor(project, extractor).comparability_key
     identity = dna_id(key, commit.version_id)
     if store.dna_record(identity) is None:
+        if reason := why_held_back(project, reference, extractor):
+            raise NothingToCompare(f"{reference} has no DNA of {extractor}: it is held back: {reason}")
         raise NothingToCompare(f"{reference} has no DNA of {extractor} yet; run `dna run`")
     return store.dna(identity, reference), None

@@ -11,6 +11,8 @@ from importlib.metadata import version
 import dna_pipelines
 from dna_pipelines.config import ExtractorConfig
 from dna_pipelines.errors import DnaError
+from dna_pipelines.pipeline.files import imported_ranges, require_configured
+from dna_pipelines.pipeline.progress import counted
 from dna_pipelines.pipeline.project import Project
 
 _LITTLE_SPACE_GB = 2.0
@@ -30,9 +32,9 @@ def examine(project: Project) -> Iterator[Finding]:
     packages = ", ".join(f"{name} {version(name)}" for name in ("dagster", "torch", "pyarrow", "duckdb", "numpy"))
     yield Finding("installation", True, f"dna_pipelines {dna_pipelines.__version__}, {packages}")
     yield _try("torch", _torch)
-    yield _try("datasets file", lambda: f"{len(project.config().datasets)} datasets in {project.file.path}")
+    yield _try("datasets file", lambda: f"{counted(len(project.config().datasets), 'dataset')} in {project.file.path}")
     yield _try("lake", lambda: _lake(project))
-    yield _try("SQL", lambda: f"{len(project.catalog.views())} views over the lake")
+    yield _try("SQL", lambda: f"{counted(len(project.catalog.views()), 'view')} over the lake")
     free_gb = shutil.disk_usage(project.root).free / 1e9
     yield Finding("disk", free_gb > _LITTLE_SPACE_GB, f"{free_gb:,.1f} GB free at {project.root}")
     try:
@@ -40,9 +42,10 @@ def examine(project: Project) -> Iterator[Finding]:
     except DnaError:
         return
     for dataset in config.datasets:
-        yield _try(f"place of {dataset.name}", lambda: f"{len(project.source(dataset).list().entries):,} images")  # noqa: B023 (called at once)
+        yield _try(f"manifest of {dataset.name}", lambda: _manifest(project, dataset.name))  # noqa: B023
+        yield _try(f"place of {dataset.name}", lambda: counted(len(project.source(dataset).list().entries), "file"))  # noqa: B023 (called at once)
     for extractor in config.extractors:
-        yield _try(f"extractor {extractor.name}", lambda: _extractor(extractor))  # noqa: B023
+        yield _try(f"extractor {extractor.name}", lambda: _extractor(project, extractor))  # noqa: B023
 
 
 def _try(what: str, examined: Callable[[], str]) -> Finding:
@@ -60,14 +63,28 @@ def _torch() -> str:
     return f"{torch.get_num_threads()} threads on {platform.machine()}; GPUs: {', '.join(devices) or 'none'}"
 
 
-def _extractor(config: ExtractorConfig) -> str:
+def _extractor(project: Project, config: ExtractorConfig) -> str:
     from dna_pipelines.pipeline.fingerprint import load
 
     extractor = load(config)
-    return f"{len(extractor.layers)} layers, {extractor.layers.n_neurons:,} neurons, on {config.device}"
+    size = f"{counted(len(extractor.layers), 'layer')}, {counted(extractor.layers.n_neurons, 'neuron')}"
+    said = f"{size}, on {config.device}"
+    if config.ranges:
+        ranges = project.lake.fingerprints.ranges(config.name, extractor.fingerprint)
+        ranges = ranges or imported_ranges(project, config.ranges, config.name, extractor.layers)
+        require_configured(project, config, ranges)
+        said += f", ranges of {config.ranges}"
+    return said
+
+
+def _manifest(project: Project, dataset: str) -> str:
+    commit = project.lake.versions.latest(dataset)
+    if commit is None:
+        return "none yet"
+    return f"commit {commit.seq}, {len(project.lake.versions.manifest(commit).readable):,} images"
 
 
 def _lake(project: Project) -> str:
     project.lake.try_writing()
     n_dnas = len(project.lake.fingerprints.dna_records())
-    return f"{n_dnas} DNAs in {project.lake.layout.root}"
+    return f"{counted(n_dnas, 'DNA')} in {project.lake.layout.root}"

@@ -9,7 +9,8 @@ from dna_pipelines.dna import ActivationRanges
 from dna_pipelines.errors import NothingToCompare
 from dna_pipelines.interchange import require_room, write_ranges, write_vdna
 from dna_pipelines.interchange.vdna_files import Type
-from dna_pipelines.pipeline.compare import find_dna
+from dna_pipelines.pipeline.compare import find_dna, why_held_back
+from dna_pipelines.pipeline.progress import Progress
 from dna_pipelines.pipeline.project import Project
 from dna_pipelines.pipeline.versions import used_extractor
 
@@ -22,12 +23,21 @@ class Exported:
     left_out: list[str]
     """Layers that this type has nothing of."""
     n_images: int
+    held_back: str | None = None
+    """Why the matrix leaves this DNA out, if it does."""
 
 
 def export_dna(
-    project: Project, reference: str, path: Path, kind: Type, *, extractor: str | None = None, force: bool = False
+    project: Project,
+    reference: str,
+    path: Path,
+    kind: Type,
+    *,
+    extractor: str | None = None,
+    force: bool = False,
+    progress: Progress | None = None,
 ) -> Exported:
-    """Write the DNA of a dataset or version as a VDNA: NAME.json and NAME.npz.
+    """Write the DNA of a dataset, version or slice as a VDNA: NAME.json and NAME.npz.
 
     Args:
         project: where the DNA is.
@@ -36,16 +46,19 @@ def export_dna(
         kind: histogram, gaussian or layer-gaussian.
         extractor: one of the project's; the first by default.
         force: write over files that are there.
+        progress: shows the images of a slice being extracted.
 
     Raises:
         InterchangeError: when the files cannot be written.
         NothingToCompare: when there is no such DNA, or it has nothing of this type.
     """
-    dna = find_dna(project, reference, extractor or project.config().extractors[0].name)
+    name = extractor or project.config().extractors[0].name
+    dna = find_dna(project, reference, name, progress)
     record = project.lake.fingerprints.dna_record(dna.id)
     n_images = record.n_images if record else 0
     written = write_vdna(path, dna, kind, n_images, force=force)
-    return Exported(written, [name for name in dna.layers.names if name not in written], n_images)
+    left_out = [layer for layer in dna.layers.names if layer not in written]
+    return Exported(written, left_out, n_images, why_held_back(project, reference, name))
 
 
 def export_ranges(project: Project, extractor: str, path: Path, *, force: bool = False) -> ActivationRanges:

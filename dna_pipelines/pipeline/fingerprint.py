@@ -9,7 +9,15 @@ from typing import Any
 
 from dna_pipelines.config import DatasetConfig, ExtractorConfig
 from dna_pipelines.dna import ActivationRanges, calibration_sample
-from dna_pipelines.errors import CheckFailed, NothingToCompare, SourceChanged, SourceError, Unreadable
+from dna_pipelines.errors import (
+    CheckFailed,
+    NothingToCompare,
+    SourceChanged,
+    SourceError,
+    UnknownName,
+    Unreadable,
+    UserError,
+)
 from dna_pipelines.extraction.calibration import calibrate
 from dna_pipelines.extraction.devices import devices_of
 from dna_pipelines.extraction.extractor import Extractor
@@ -91,11 +99,17 @@ def ensure_ranges(
         The ranges, and whether they were made now.
 
     Raises:
+        UserError: when both `file` and `on` are given.
+        UnknownName: when it is to be calibrated on what is no dataset.
         NothingToCompare: when there is no image to calibrate on.
-        ConfigError: when they are not those of the file that the datasets file names.
+        CheckFailed: when they are not those of the file that the datasets file names.
     """
+    if file and on:
+        raise UserError(f"the ranges of {config.name} come either from a file or from datasets; both were asked for")
+    # Before the network is loaded: what changes meanwhile is not in it.
+    stamp = extractor_stamp(config)
     (extractor, *others), fingerprints = load_all(config), project.lake.fingerprints
-    ranges = None if anew else fingerprints.ranges(config.name, extractor.fingerprint)
+    ranges = None if anew else _kept_ranges(project, config, extractor.fingerprint)
     made = ranges is None
     if ranges is None:
         if (source := file or config.ranges) and not on:
@@ -103,11 +117,48 @@ def ensure_ranges(
         else:
             ranges = _calibrated(project, config, [extractor, *others], tuple(on), progress)
     # Before they are kept: what is refused must not replace what there is.
-    require_configured(project, config, ranges)
-    if made:
-        ranges = fingerprints.put_ranges(config.name, extractor.fingerprint, ranges, anew=anew)
-    _note_keys(project, config, extractor, ranges)
+    require_configured(project, config, ranges, file if made else None)
+    ranges = fingerprints.put_ranges(config.name, extractor.fingerprint, ranges, anew=anew)
+    _note_keys(project, config, stamp, extractor, ranges)
     return ranges, made
+
+
+def _kept_ranges(project: Project, config: ExtractorConfig, fingerprint: str) -> ActivationRanges | None:
+    """The frozen ranges of an extractor, also where it had another name when they were measured.
+
+    Those of a name that the datasets file still has are its own, unless the same was asked for there.
+    """
+    store = project.lake.fingerprints
+    if (own := store.ranges(config.name, fingerprint)) or config.ranges:
+        return own
+    others = {other.name: _asked_of_calibration(other) for other in project.config().extractors}
+    for name in store.calibrated():
+        if others.get(name, _asked_of_calibration(config)) != _asked_of_calibration(config):
+            continue
+        found = store.ranges(name, fingerprint)
+        if found and (not config.calibrate_on or set(found.datasets) <= set(config.calibrate_on)):
+            return found
+    return None
+
+
+def _asked_of_calibration(config: ExtractorConfig) -> tuple[object, ...]:
+    return config.ranges, set(config.calibrate_on), config.calibration_images
+
+
+def known_keys(project: Project, config: ExtractorConfig) -> tuple[str, str] | None:
+    """The ids of the comparability and compute key that a run would work with; None before the calibration.
+
+    Writes nothing. The network is loaded, unless no extractor was ever calibrated here.
+    """
+    if not project.lake.fingerprints.calibrated() and not config.ranges:
+        return None
+    extractor = load(config)
+    ranges = _kept_ranges(project, config, extractor.fingerprint)
+    if ranges is None and config.ranges:
+        ranges = imported_ranges(project, config.ranges, config.name, extractor.layers)
+    if ranges is None:
+        return None
+    return extractor.comparability_key(ranges).id, extractor.compute_key(ranges).id
 
 
 def _calibrated(
@@ -121,10 +172,18 @@ def _calibrated(
     for name in on:
         if not project.lake.versions.latest(project.file.dataset(name).name):
             raise NothingToCompare(f"{name} was never scanned, so nothing can be calibrated on it; run `dna run` first")
-    names = on or config.calibrate_on or tuple(dataset.name for dataset in project.config().datasets)
-    manifests, read = _calibration_images(project, names)
-    items = (row.item for manifest in manifests for row in manifest.readable)
+    watched = tuple(dataset.name for dataset in project.config().datasets)
+    for name in config.calibrate_on:
+        if not on and name not in watched:
+            raise UnknownName(
+                f"{project.file.path}: {config.name} is to be calibrated on '{name}' (calibrate_on), "
+                f"which is no dataset; there are: {', '.join(watched) or 'none'}"
+            )
+    manifests, read = _calibration_images(project, on or config.calibrate_on or watched)
+    items = (row.item for manifest in manifests.values() for row in manifest.readable)
     digests = calibration_sample(items, config.calibration_images)
+    chosen = set(digests)
+    names = tuple(name for name, one in manifests.items() if any(row.digest in chosen for row in one.readable))
     with (progress or Silent()).task(f"calibrating {config.name}", len(digests)) as advance:
         workers = project.config().workers
         return calibrate(extractor, digests, names, read, workers=workers, on_images=advance, others=others)
@@ -199,27 +258,29 @@ def reader(project: Project, dataset: DatasetConfig, *manifests: Manifest) -> Re
     return read
 
 
-def _calibration_images(project: Project, names: tuple[str, ...]) -> tuple[list[Manifest], ReadImage]:
-    """The manifests of some datasets, and a reader for all their images."""
-    manifests: list[Manifest] = []
+def _calibration_images(project: Project, names: tuple[str, ...]) -> tuple[dict[str, Manifest], ReadImage]:
+    """The manifests of some datasets by name, and a reader for all their images."""
+    manifests: dict[str, Manifest] = {}
     readers: dict[str, ReadImage] = {}
     for name in names:
         if commit := project.lake.versions.latest(name):
             manifest = project.lake.versions.manifest(commit)
-            manifests.append(manifest)
+            manifests[name] = manifest
             read = reader(project, project.file.dataset(name), manifest)
             readers |= {row.digest: read for row in manifest.readable if row.digest}
     return manifests, lambda digest: readers[digest](digest)
 
 
-def _note_keys(project: Project, config: ExtractorConfig, extractor: Extractor, ranges: ActivationRanges) -> None:
+def _note_keys(
+    project: Project, config: ExtractorConfig, stamp: str, extractor: Extractor, ranges: ActivationRanges
+) -> None:
     key, compute = extractor.comparability_key(ranges), extractor.compute_key(ranges)
     project.lake.fingerprints.put_key(key)
     project.lake.fingerprints.put_key(compute)
     project.lake.fingerprints.put_extractor(
         ExtractorRecord(
             name=config.name,
-            stamp=extractor_stamp(config),
+            stamp=stamp,
             fingerprint=extractor.fingerprint,
             ranges_id=ranges.id,
             comparability_key=key.id,

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from dna_pipelines.config import DatasetConfig
-from dna_pipelines.errors import DnaError, SourceError
+from dna_pipelines.errors import DnaError, LakeError, SourceError
 from dna_pipelines.identity import stable_hash
+from dna_pipelines.imaging import RULES
 from dna_pipelines.manifests import Manifest, ManifestDiff, Scan, build_manifest, diff_manifests, scan_source
 from dna_pipelines.pipeline.progress import Progress, Silent
 from dna_pipelines.pipeline.project import Project
@@ -27,13 +28,15 @@ class Look:
     scan: Scan
     settings: str
     latest: Commit | None
+    has_manifest: bool = True
+    """Whether the last commit's manifest is there; what is lost is made again."""
 
     @property
     def is_current(self) -> bool:
         """Whether the last commit says all there is to say."""
         latest = self.latest
         # A file that may be readable by now is tried again, although nothing shows that it changed.
-        if latest is None or latest.n_to_retry:
+        if latest is None or latest.n_to_retry or not self.has_manifest:
             return False
         return (latest.raw_version, latest.settings) == (self.scan.raw_version, self.settings)
 
@@ -58,19 +61,31 @@ def look(project: Project, dataset: DatasetConfig) -> Look:
     latest = versions.latest(dataset.name)
     source = project.source(dataset)
     n_unsettled = latest.n_unsettled if latest else 0
-    scan = scan_source(source, dataset, lambda: versions.manifest(latest) if latest else None, n_unsettled)
-    return Look(dataset, scan, _settings(project, dataset), latest)
+    looked_at_ns = versions.looked_at_ns(dataset.name)
+    scan = scan_source(source, dataset, lambda: _manifest(project, latest), n_unsettled, looked_at_ns)
+    has_manifest = latest is None or versions.has_manifest(latest)
+    return Look(dataset, scan, _settings(project, dataset), latest, has_manifest)
+
+
+def _manifest(project: Project, commit: Commit | None) -> Manifest | None:
+    """The manifest of the last commit; None where it is gone or damaged, because the place tells it again."""
+    try:
+        return project.lake.versions.manifest(commit) if commit else None
+    except LakeError:
+        return None
 
 
 def draft(project: Project, seen: Look, progress: Progress | None = None) -> tuple[Manifest, ManifestDiff]:
     """The manifest that a refresh would commit; does not commit it."""
     dataset, latest = seen.dataset, seen.latest
-    previous = project.lake.versions.manifest(latest) if latest else None
+    previous = _manifest(project, latest)
     metadata = read_metadata(dataset.metadata, project.root, _table_options(dataset)) if dataset.metadata else None
     source = project.source(dataset)
-    if previous and latest and latest.uri != dataset.uri:
+    if previous and latest and latest.place != _place(dataset):
         # Elsewhere the same name and time prove nothing: every file is read again.
         previous = previous.forget_signatures()
+    if previous and latest and latest.rules != RULES:
+        previous = previous.forget_quarantine()
     n_known = len(previous.rows) if previous else 0
     with (progress or Silent()).task(f"reading {dataset.name}", max(len(seen.scan.entries) - n_known, 0)) as advance:
         manifest = build_manifest(seen.scan, source, dataset, previous, metadata, on_progress=lambda *_: advance(1))
@@ -109,15 +124,16 @@ def refresh(project: Project, dataset: DatasetConfig, progress: Progress | None 
     for _ in range(_TRIES):
         looked_at_ns = time.time_ns()
         seen = look(project, dataset)
-        if seen.is_current and seen.latest:
+        if seen.is_current and seen.latest and (known := _manifest(project, seen.latest)):
             lake.versions.point_at(seen.latest)
             lake.versions.put_looked(dataset.name, looked_at_ns)
-            return Ingested(seen.latest, lake.versions.manifest(seen.latest), ManifestDiff(), was_current=True)
+            return Ingested(seen.latest, known, ManifestDiff(), was_current=True)
         manifest, diff = draft(project, seen, progress)
         latest = seen.latest
         taken_in = (manifest.id, seen.scan.raw_version, seen.settings)
         if latest and (latest.manifest_id, latest.raw_version, latest.settings) == taken_in:
-            # What could not be read still cannot be.
+            # What could not be read still cannot be; or the manifest was lost, and is as it was.
+            lake.versions.put_manifest(dataset.name, manifest)
             lake.versions.put_looked(dataset.name, looked_at_ns)
             return Ingested(latest, manifest, diff, was_current=True)
         commit = lake.versions.add(
@@ -125,6 +141,8 @@ def refresh(project: Project, dataset: DatasetConfig, progress: Progress | None 
             manifest,
             after=seen.latest.seq if seen.latest else 0,
             uri=dataset.uri,
+            place=_place(dataset),
+            rules=RULES,
             raw_version=seen.scan.raw_version,
             settings=seen.settings,
             changes=diff.counts(),
@@ -135,10 +153,15 @@ def refresh(project: Project, dataset: DatasetConfig, progress: Progress | None 
     raise DnaError(f"{dataset.name}: other writers committed {_TRIES} times meanwhile; run again")
 
 
+def _place(dataset: DatasetConfig) -> str:
+    """A hash of what in the datasets file decides which bytes a name stands for."""
+    return stable_hash(dataset.model_dump(mode="json", include={"uri", "kind", "image_column", "storage_options"}))
+
+
 def _settings(project: Project, dataset: DatasetConfig) -> str:
-    """A hash of what in the datasets file decides the manifest."""
+    """A hash of what decides the manifest, besides the files: the datasets file, the table, the rules of decoding."""
     chosen = dataset.model_dump(mode="json", include={"uri", "globs", "exclude", "group_by", "metadata", "shard_size"})
     chosen |= dataset.model_dump(mode="json", include=_IF_SET, exclude_defaults=True)
     if dataset.metadata:
         chosen["metadata_signature"] = metadata_signature(dataset.metadata, project.root, _table_options(dataset))
-    return stable_hash(chosen)
+    return stable_hash({**chosen, "rules": RULES})

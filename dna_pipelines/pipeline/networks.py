@@ -5,6 +5,7 @@ The list is made without loading a network, and without torch.
 
 from __future__ import annotations
 
+import os
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -163,7 +164,7 @@ def _at_place(network: str, root: Path) -> dict[str, Any]:
             return {"weights": f"not here: {repository.missing()}"}
         return {**_weights(folder.weight_files()), "licence": folder.licence() or f"unknown: see {repository.card}"}
     if kind == "local":
-        local = ModelFolder(root / Path(place).expanduser())
+        local = ModelFolder(root / os.path.expanduser(place))
         return {**_weights(local.weight_files()), "licence": local.licence()}
     if kind == "timm":
         published = timm_weights(place)

@@ -10,14 +10,16 @@ from dna_pipelines.dna import dna_id
 from dna_pipelines.errors import UserError
 from dna_pipelines.extraction.stamp import extractor_stamp
 from dna_pipelines.manifests import Manifest
-from dna_pipelines.pipeline.checks import blocked, check_manifest
+from dna_pipelines.pipeline.checks import blocked, check_manifest, check_readable
 from dna_pipelines.pipeline.ingest import Look, draft, look
 from dna_pipelines.pipeline.progress import Progress, Silent
 from dna_pipelines.pipeline.project import Project
-from dna_pipelines.pipeline.versions import wanted_pairs
+from dna_pipelines.pipeline.versions import wanted_pairs, withheld
 from dna_pipelines.storage import Commit
 
 State = Literal["new", "changed", "unchanged", "failed"]
+DnaState = Literal["current", "missing", "empty", "changed", "held back"]
+"""Of a DNA; `changed`: the extractor may have."""
 
 
 @dataclass(frozen=True)
@@ -121,6 +123,7 @@ def estimate(project: Project, plan: Plan, progress: Progress | None = None) -> 
     """What a run would do, reading new files but writing nothing."""
     records = project.lake.fingerprints.dna_records()
     found = []
+    keys = {extractor.config.name: _keys(project, extractor) for extractor in plan.extractors}
     for item in plan.datasets:
         if item.state == "failed" or item.seen is None:
             found.append(Estimate(item.name, item.state, problem=item.problem))
@@ -135,34 +138,47 @@ def estimate(project: Project, plan: Plan, progress: Progress | None = None) -> 
             changes = diff.counts()
         else:
             manifest, changes = project.lake.versions.manifest(latest), {}
+        n_images, n_quarantined = len(manifest.readable), len(manifest.quarantined)
+        withheld_now = blocked([check_readable(item.dataset, n_images, n_quarantined)])
+        problem = f"held back: {withheld_now}" if withheld_now else item.problem
         to_extract: dict[str, int] = {}
         seconds: float | None = 0.0
-        for extractor in plan.extractors:
-            name = extractor.config.name
-            n_images = _n_to_extract(project, name, manifest)
-            to_extract[name] = n_images
-            measured = [r for r in records if r.extractor == name and r.n_images_extracted and r.extraction_s]
+        for name, key in keys.items():
+            to_extract[name] = 0 if withheld_now else _n_to_extract(project, key, manifest)
+            measured = [r for r in records if key and r.comparability_key == key[0] and r.n_images_extracted]
+            # After a calibration, say, the speed of before still holds.
+            measured = measured or [r for r in records if r.extractor == name and r.n_images_extracted]
             speed = (
                 sum(r.n_images_extracted for r in measured) / sum(r.extraction_s for r in measured)
                 if measured
                 else None
             )
-            if n_images:
-                seconds = None if seconds is None or speed is None else seconds + n_images / speed
-        found.append(Estimate(item.name, item.state, changes, len(manifest.readable), to_extract, seconds))
+            if to_extract[name]:
+                seconds = None if seconds is None or speed is None else seconds + to_extract[name] / speed
+        found.append(Estimate(item.name, item.state, changes, n_images, to_extract, seconds, problem))
     return found
 
 
-def _n_to_extract(project: Project, extractor: str, manifest: Manifest) -> int:
+def _keys(project: Project, extractor: ExtractorPlan) -> tuple[str, str] | None:
+    """The ids of the comparability and compute key that the run would work with; None if only that would tell."""
+    if extractor.to_load:
+        # Only what may have changed needs torch.
+        from dna_pipelines.pipeline.fingerprint import known_keys
+
+        return known_keys(project, extractor.config)
+    record = project.lake.fingerprints.extractor(extractor.config.name)
+    return (record.comparability_key, record.compute_key) if record else None
+
+
+def _n_to_extract(project: Project, keys: tuple[str, str] | None, manifest: Manifest) -> int:
     store = project.lake.fingerprints
-    record = store.extractor(extractor)
-    if record is None:
+    if keys is None:
         return len(manifest.readable)
-    if store.dna_record(dna_id(record.comparability_key, manifest.version_id)):
+    if store.dna_record(dna_id(keys[0], manifest.version_id)):
         return 0
 
     def is_there(shard_id: str) -> bool:
-        return store.find_partial(record.comparability_key, record.compute_key, shard_id) is not None
+        return store.find_partial(*keys, shard_id) is not None
 
     return sum(
         len(shard)
@@ -180,10 +196,30 @@ def missing_dnas(project: Project, dataset: str) -> tuple[str, ...]:
 
 
 def held_back(project: Project, dataset: str) -> str | None:
-    """Why the last commit of a dataset gets no DNA; None if nothing withholds it."""
-    commit = project.lake.versions.latest(dataset)
-    reason = blocked(check_manifest(project.file.dataset(dataset), commit)) if commit else None
-    return f"held back: {reason}" if reason else None
+    """Why the last commit of a dataset gets no DNA, or one that nothing uses; None if nothing withholds it."""
+    commit, config = project.lake.versions.latest(dataset), project.file.dataset(dataset)
+    if commit is None:
+        return None
+    names = [extractor.name for extractor in project.config().extractors]
+    # What withholds a manifest is the same for all.
+    reasons = dict.fromkeys(withheld(project, config, commit, name) for name in names)
+    said = "; ".join(reason for reason in reasons if reason)
+    return f"held back: {said}" if said else None
+
+
+def dna_state(project: Project, dataset: DatasetConfig, extractor: ExtractorConfig) -> DnaState:
+    """What is known of a dataset's DNA without looking at its place."""
+    commit, record = project.lake.versions.latest(dataset.name), project.lake.fingerprints.extractor(extractor.name)
+    if commit is None:
+        return "missing"
+    if commit.n_images == 0:
+        return "empty"
+    if record and record.stamp != extractor_stamp(extractor):
+        return "changed"
+    if withheld(project, dataset, commit, extractor.name):
+        return "held back"
+    identity = dna_id(record.comparability_key, commit.version_id) if record else None
+    return "current" if identity and project.lake.fingerprints.dna_record(identity) else "missing"
 
 
 def _plan_dataset(project: Project, dataset: DatasetConfig, keys: dict[str, str]) -> DatasetPlan:

@@ -17,8 +17,9 @@ from dna_pipelines.extraction.stages import StageClock, StageTimes, n_cores
 from dna_pipelines.extraction.stream import ReadImage
 from dna_pipelines.identity import Item, digest_of
 from dna_pipelines.manifests import Shard
+from dna_pipelines.pipeline.files import imported_ranges
 from dna_pipelines.pipeline.fingerprint import load_all
-from dna_pipelines.pipeline.progress import Advance, Progress, Silent
+from dna_pipelines.pipeline.progress import Advance, Progress, Silent, counted
 from dna_pipelines.pipeline.project import Project
 from dna_pipelines.pipeline.stage_speeds import Sample, StageSpeed, evenly, network_alone, take_sample, write_s
 
@@ -30,7 +31,8 @@ class Profile:
     """What was measured.
 
     Attributes:
-        alone: every stage by itself, one thread, in the order in which an image goes through them.
+        alone: every stage by itself, one thread and the first of the devices, in the order in which an image
+            goes through them.
         together: all of them as in a run, with the workers and devices of the datasets file.
         ideal_images_per_s: what the busiest resource allows: all cores, or the devices, without a pause.
         width_px, height_px: of the images, on average.
@@ -94,9 +96,12 @@ def profile(
             return data
 
         ranges = project.lake.fingerprints.ranges(config.name, extractor.fingerprint)
+        if ranges is None and config.ranges:
+            ranges = imported_ranges(project, config.ranges, config.name, extractor.layers)
         if ranges is None:
             digests = sorted(sample.paths)[:_CALIBRATION_IMAGES]
-            ranges = calibrate(extractor, digests, (dataset.name,), read, workers=project.config().workers)
+            workers, others = project.config().workers, extractors[1:]
+            ranges = calibrate(extractor, digests, (dataset.name,), read, workers=workers, others=others)
         with reproducible():
             network = network_alone(extractor, ranges, sample)
         together, partial, shard = _together(project, extractors, ranges, sample, read, advance)
@@ -109,7 +114,7 @@ def profile(
         StageSpeed("read", 1000 * sample.read_s / n, "with the check of its digest"),
         StageSpeed("decode", 1000 * sample.decode_s / n),
         StageSpeed("preprocess", 1000 * sample.preprocess_s / n),
-        StageSpeed("decode and preprocess", 1000 * sample.input_s / n, "as a run does it"),
+        StageSpeed("decode and preprocess", 1000 * (sample.decode_s + sample.preprocess_s) / n),
         *per_batch,
         StageSpeed(
             "write",
@@ -148,7 +153,9 @@ def _ideal(speeds: dict[str, StageSpeed], together: StageTimes) -> float:
     on_cores = speeds["decode and preprocess"].ms_per_image
     on_network = speeds["forward"].ms_per_image + speeds["fold"].ms_per_image
     if not together.n_devices:
-        return 1000 * min(together.n_workers, n_cores()) / (on_cores + on_network)
+        # So many threads decode, and as many others are lanes.
+        threads, cores = together.n_workers, min(2 * together.n_workers, n_cores())
+        return 1000 * min(cores / (on_cores + on_network), threads / on_cores, threads / on_network)
     return min(1000 * together.n_workers / on_cores, 1000 * together.n_devices / on_network)
 
 
@@ -157,15 +164,14 @@ def _advice(
 ) -> Iterable[str]:
     """What limits, and what to change."""
     if together.n_workers < n_cores():
-        yield f"only {together.n_workers} of {n_cores()} cores are used: set `workers: 0` in the datasets file"
-    yield _limit(config, extractor, sample, together)
+        yield f"decoding is kept to {together.n_workers} of {n_cores()} cores: set `workers: 0` in the datasets file"
+    if together.is_telling:
+        yield _limit(config, extractor, sample, together)
     n_lanes = together.n_devices or together.n_workers
     n_batches = -(-len(sample.paths) // extractor.batch_size)
     if n_batches < 4 * n_lanes:
-        yield (
-            f"{n_batches} batches are few for {n_lanes} lanes, so the figure for all stages together is too low: "
-            "measure with more --images"
-        )
+        few = f"{counted(n_batches, 'batch', 'batches')} for {counted(n_lanes, 'lane')}"
+        yield f"{few}: too little, so the figure for all stages together is too low; measure with more --images"
     elif together.images_per_s < 0.8 * ideal:
         yield "together the stages are slower than they could be: other programs use this machine, or memory is slow"
 

@@ -24,3 +24,8 @@ class Silent:
     def task(self, description: str, total: int) -> Iterator[Advance]:  # noqa: ARG002
         """Nothing to see."""
         yield lambda _steps: None
+
+
+def counted(n: int, what: str, several: str = "") -> str:
+    """A number of things as people say it."""
+    return f"{n:,} {what if n == 1 else several or f'{what}s'}"

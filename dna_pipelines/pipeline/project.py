@@ -55,10 +55,10 @@ class Project:
 
     def publish(self) -> None:
         """Let SQL, here and in the duckdb shell, see the datasets file and the lake as they are now."""
-        watched = [entry.model_dump(mode="json", include={"name", "uri", "tags"}) for entry in self.config().datasets]
-        self.lake.prepare()
-        self.lake.versions.register(watched)
-        self.catalog.export()
+        # What is current is asked of the project.
+        from dna_pipelines.pipeline.versions import publish
+
+        publish(self)
 
     def matrix(self, extractor: str, metric: str = "emd_bins") -> Matrix:
         """The distances between all watched datasets that have a DNA, in the order of the datasets file."""

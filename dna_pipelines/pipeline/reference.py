@@ -4,8 +4,9 @@
     NAME@3, NAME@-1, NAME@ID     one of its versions
     NAME[column=value,…]         the images for which all conditions hold; also NAME[…]@-1
 
-A condition is COLUMN=VALUE or COLUMN!=VALUE; nothing after the sign means the images without a value.
-Columns and values in single or double quotes may hold anything; a doubled quote in them is one quote.
+A condition is COLUMN=VALUE or COLUMN!=VALUE; nothing after the sign means the images without a value,
+and "" those with an empty one. Columns and values in single or double quotes may hold anything; a doubled
+quote in them is one quote.
 """
 
 from __future__ import annotations
@@ -110,7 +111,11 @@ class _Reader:
         if not column or not self._text.startswith(sign, self.place):
             raise self.refused("a condition has a column and = or !=")
         self.place += len(sign)
-        return Condition(column, self._piece(",]") or None, sign == "=")
+        start = self.place
+        value = self._piece(",]")
+        # Only what is not there at all means no value: "" is one.
+        nothing = not self._text[start : self.place].strip()
+        return Condition(column, None if nothing else value, sign == "=")
 
     def _piece(self, ends: str) -> str:
         """A quoted text, or a bare one up to one of some letters."""

@@ -6,9 +6,8 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from dna_pipelines.extraction.stages import StageTimes
+from dna_pipelines.manifests.diff import in_words
 from dna_pipelines.pipeline.plan import Plan, State
-
-_WORDS = {"quarantined": "left out, unreadable"}
 
 
 @dataclass
@@ -50,11 +49,13 @@ class DatasetReport:
             return self.problem.splitlines()[0]
         if self.state == "unchanged":
             return "its DNA was missing" if self.n_images_extracted else "nothing changed since the last run"
-        changes = ", ".join(f"{count:,} {_WORDS.get(what, what)}" for what, count in self.changes.items() if count)
+        changes = in_words(self.changes)
         if not changes:
             return "no image in it is readable" if self.n_images == 0 else "files were touched, no byte changed"
         if set(filter(self.changes.get, self.changes)) == {"renamed"}:
             return f"{changes}: names are not part of a version"
+        if set(filter(self.changes.get, self.changes)) == {"described"}:
+            return f"{changes}: metadata are not part of a version"
         return changes
 
 
@@ -65,7 +66,7 @@ class PairsReport:
     n_pairs_computed: int = 0
     n_pairs_reused: int = 0
     left_out: list[str] = field(default_factory=list)
-    """Datasets without a DNA: empty, or failed."""
+    """Datasets without a DNA that is used: empty, held back, or failed."""
 
 
 @dataclass

@@ -13,10 +13,11 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from dna_pipelines.distributions.fold import compile_kernels
 from dna_pipelines.dna import ActivationRanges, Partial
 from dna_pipelines.errors import Unreadable
 from dna_pipelines.extraction.extractor import Extractor
-from dna_pipelines.extraction.inputs import network_input
+from dna_pipelines.extraction.inputs import network_input, torch_resize
 from dna_pipelines.extraction.lanes import Job, open_device
 from dna_pipelines.extraction.partials import batches_of
 from dna_pipelines.identity import Item, digest_of
@@ -54,7 +55,6 @@ class Sample(NamedTuple):
     read_s: float
     decode_s: float
     preprocess_s: float
-    input_s: float
     rows: list[NDArray[np.float32]]
 
 
@@ -74,13 +74,18 @@ def take_sample(
     rows: list[NDArray[np.float32]] = []
     sizes: list[tuple[int, ...]] = []
     n_unreadable = 0
-    read_s = decode_s = preprocess_s = input_s = 0.0
+    read_s = decode_s = preprocess_s = 0.0
+    warm = False
     for path in paths:
         advance(1)
         began = time.perf_counter()
         try:
             data = read(path)
             digest, read_in = digest_of(data), time.perf_counter() - began
+            if not warm:
+                # What is loaded and prepared once would be most of the time of a few images.
+                network_input(data, prepare)
+                warm = True
             started = time.thread_time()
             rgb = decode(data)
         except (OSError, Unreadable):
@@ -89,10 +94,8 @@ def take_sample(
         if digest in found:
             continue
         decoded = time.thread_time()
-        prepare(rgb)
+        row = prepare(rgb, torch_resize)
         prepared = time.thread_time()
-        row = network_input(data, prepare)
-        input_s += time.thread_time() - prepared
         read_s, decode_s = read_s + read_in, decode_s + decoded - started
         preprocess_s += prepared - decoded
         found[digest] = path
@@ -100,12 +103,14 @@ def take_sample(
         if len(rows) < extractor.batch_size:
             rows.append(row)
     height_px, width_px = np.mean(sizes, axis=0) if sizes else (0.0, 0.0)
-    times = (read_s, decode_s, preprocess_s, input_s)
+    times = (read_s, decode_s, preprocess_s)
     return Sample(found, n_unreadable, float(width_px), float(height_px), *times, rows)
 
 
 def network_alone(extractor: Extractor, ranges: ActivationRanges, sample: Sample) -> dict[str, float]:
     """Seconds that copying (to an accelerator), forward pass and folding of one batch take."""
+    if extractor.device == "cpu":
+        compile_kernels()
     device, n = open_device(extractor), len(sample.rows)
     size = extractor.network.preprocessing.size_px
     on_accelerator = extractor.device != "cpu"

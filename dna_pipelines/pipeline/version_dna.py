@@ -88,17 +88,18 @@ def measure(project: Project, ready: Calibrated, version: Version, progress: Pro
     shards, read = version.cut()
     places, missing, n_merged = _find_partials(project, shards, key.id, compute.id, extractor)
     n_images, clock = sum(map(len, missing)), StageClock()
-    with (progress or Silent()).task(f"{ready.name}: {version.label}", n_images) as advance:
-        workers = project.config().workers
-        partials = extract_partials(
-            extractor, ranges, missing, read, workers=workers, on_images=advance, others=others, clock=clock
-        )
-        with closing(partials):
-            for shard, partial in partials:
-                with clock.waiting("write"):
-                    store.put_partial(compute.id, shard.id, partial, extractor.layers)
-                places[shard.id] = compute.id
-        stages = clock.times() if n_images else None
+    if missing:
+        with (progress or Silent()).task(f"{ready.name}: {version.label}", n_images) as advance:
+            workers = project.config().workers
+            partials = extract_partials(
+                extractor, ranges, missing, read, workers=workers, on_images=advance, others=others, clock=clock
+            )
+            with closing(partials):
+                for shard, partial in partials:
+                    with clock.waiting("write"):
+                        store.put_partial(compute.id, shard.id, partial, extractor.layers)
+                    places[shard.id] = compute.id
+    stages = clock.times() if missing else None
     extraction_s = time.monotonic() - started
     ids = [shard.id for shard in shards]
     histogram, moments, blocks = _sum(project, ids, _base(project, version, ids, key.id, places), places, ranges)

@@ -5,15 +5,19 @@ from __future__ import annotations
 import re
 from typing import NamedTuple
 
+from dna_pipelines.config import DatasetConfig
 from dna_pipelines.dna import dna_id
 from dna_pipelines.errors import NothingToCompare, UnknownName
-from dna_pipelines.pipeline.checks import blocked, check_dna
+from dna_pipelines.pipeline.checks import blocked, check_dna, check_manifest
 from dna_pipelines.pipeline.project import Project
 from dna_pipelines.pipeline.reference import Reference
 from dna_pipelines.storage import Commit
 from dna_pipelines.storage.records import ExtractorRecord
 
 Pair = tuple[str, str]
+
+_FEWEST_DIGITS = 4
+"""Of a version's id, for it to be named by its beginning."""
 
 
 def current_dnas(project: Project, extractor: str) -> dict[str, str]:
@@ -25,9 +29,36 @@ def current_dnas(project: Project, extractor: str) -> dict[str, str]:
         if commit and commit.n_images:
             identity = dna_id(record.comparability_key, commit.version_id)
             dna = project.lake.fingerprints.dna_record(identity)
-            if dna and not blocked(check_dna(dataset, dna, record.comparability_key)):
+            if dna and not withheld(project, dataset, commit, extractor):
                 found[dataset.name] = identity
     return found
+
+
+def withheld(project: Project, dataset: DatasetConfig, commit: Commit, extractor: str) -> str | None:
+    """Why a commit's DNA is not made, or is not used by what comes after; None if nothing withholds it."""
+    if reason := blocked(check_manifest(dataset, commit)):
+        return reason
+    record = project.lake.fingerprints.extractor(extractor)
+    if record is None or commit.n_images == 0:
+        return None
+    dna = project.lake.fingerprints.dna_record(dna_id(record.comparability_key, commit.version_id))
+    reason = blocked(check_dna(dataset, dna, record.comparability_key))
+    return f"{extractor}: {reason}" if reason else None
+
+
+def publish(project: Project) -> None:
+    """Let SQL, here and in the duckdb shell, see the datasets file and the lake as they are now."""
+    config, lake = project.config(), project.lake
+    lake.prepare()
+    lake.versions.register([one.model_dump(mode="json", include={"name", "uri", "tags"}) for one in config.datasets])
+    rows = []
+    for extractor in config.extractors:
+        if record := lake.fingerprints.extractor(extractor.name):
+            facts = {"extractor": extractor.name, "comparability_key": record.comparability_key}
+            found = current_dnas(project, extractor.name)
+            rows += [{**facts, "dataset": dataset, "dna_id": identity} for dataset, identity in found.items()]
+    lake.fingerprints.register(rows)
+    project.catalog.export()
 
 
 class WantedPairs(NamedTuple):
@@ -72,28 +103,39 @@ def find_commit(project: Project, reference: str | Reference) -> Commit:
         raise UnknownName(f"there is no dataset '{name}'; there are: {', '.join(known) or 'none'}")
     if not version:
         return latest
-    history = _distinct(versions.history(name))
+    history = versions.history(name)
+    distinct = _distinct(history)
+    found: list[Commit] = []
     if re.fullmatch(r"-?[0-9]{1,11}", version):
         number = int(version)
-        if number < 0 and -number < len(history):
-            return history[number - 1]
+        if number < 0 and -number < len(distinct):
+            return distinct[number - 1]
         found = [commit for commit in history if commit.seq == number]
-    else:
-        found = []
+    if not found and len(version) >= _FEWEST_DIGITS:
+        found = [commit for commit in distinct if commit.version_id.startswith(version)]
+        if len({commit.version_id for commit in found}) > 1:
+            raise UnknownName(f"'{version}' may be several versions of {name}: {_listed(found)}; give more of the id")
     if not found:
-        found = [commit for commit in history if commit.version_id.startswith(version)]
-    if not found:
-        there = ", ".join(f"{commit.seq} ({commit.version_id[:8]})" for commit in history)
-        raise UnknownName(f"{name} has no version '{version}'; it has: {there}")
+        raise UnknownName(
+            f"{name} has no version '{version}'; it has: {_listed(distinct)} "
+            f"(a number, or {_FEWEST_DIGITS} or more characters of the id)"
+        )
     return found[-1]
 
 
+def _listed(commits: list[Commit]) -> str:
+    return ", ".join(f"{commit.seq} ({commit.version_id[:8]})" for commit in commits)
+
+
 def _distinct(history: list[Commit]) -> list[Commit]:
-    """Commits that changed the version; a rename or a touched file does not."""
+    """The last commit of each version: a rename, a touched file or other metadata do not make another version.
+
+    The last one says what the images were called, and what was said of them, before the version changed.
+    """
     return [
         commit
-        for place, commit in enumerate(history)
-        if place == 0 or commit.version_id != history[place - 1].version_id
+        for commit, after in zip(history, [*history[1:], None], strict=True)
+        if after is None or commit.version_id != after.version_id
     ]
 
 

@@ -24,6 +24,12 @@ class ZipSource:
 
     def list(self) -> Listing:
         """Read the archive's directory."""
+        fs, place = file_system_of(self._uri, self._options)
+        try:
+            fs.invalidate_cache()
+            fs.info(place)
+        except Exception as error:
+            raise cannot(f"{self._uri} cannot be reached", _reason(error)) from error
         try:
             infos = self._archive().infolist()
         except SourceError:
@@ -72,6 +78,11 @@ class ZipSource:
             for info in archive.infolist():
                 self._local.members.setdefault(_raw_name(info), info)
         return archive
+
+
+def _reason(error: Exception) -> Exception:
+    """The client for HTTP says of everything that a file is not found, and why only in the cause."""
+    return error.__cause__ if isinstance(error.__cause__, Exception) else error
 
 
 def _raw_name(info: zipfile.ZipInfo) -> bytes:

@@ -13,6 +13,8 @@ from fsspec.utils import glob_translate
 IMAGE_SUFFIXES = (
     "avif", "bmp", "dib", "gif", "jfif", "jp2", "jpe", "jpeg", "jpg", "pbm", "pgm", "png", "pnm",
     "ppm", "tga", "tif", "tiff", "webp",
+    # What cameras and phones write in place of a JPEG is not decoded: it is quarantined, not overlooked.
+    "heic", "heif", "hif", "jxl",
 )  # fmt: skip
 """Suffixes taken for images when a dataset names no globs."""
 
@@ -28,6 +30,7 @@ class Entry(NamedTuple):
     `size_bytes` is None where only reading tells. `signature` changes whenever the file may have: size
     and modification time, an etag, or a checksum of the archive. `modified_ns` is set where a time is
     all there is to go by. `metadata` is what the place itself says of the image, beside its bytes.
+    `is_container` marks what stands for a whole folder, archive or table that cannot be read.
     """
 
     path: bytes
@@ -36,6 +39,7 @@ class Entry(NamedTuple):
     modified_ns: int | None = None
     problem: str | None = None
     metadata: Mapping[str, str] | None = None
+    is_container: bool = False
 
 
 @dataclass(frozen=True)
@@ -44,7 +48,7 @@ class Listing:
 
     entries: list[Entry]
     n_ignored: int = 0
-    """Files that are there and that no glob asks for."""
+    """Files that are there and that no glob asks for, and names that were given before."""
 
 
 class Source(Protocol):

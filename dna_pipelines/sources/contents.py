@@ -151,13 +151,15 @@ class Finder:
         if known and known[0] == signature:
             return known[1]
         stamp = f"{self._how} {signature}"
-        kept = self._cache.get(part.place)
+        # One file may be looked at in several ways, for several datasets.
+        key = f"{self._how} {part.place}"
+        kept = self._cache.get(key)
         contents = Contents.from_bytes(kept, stamp) if kept else None
         if contents is None:
             contents = self._found(part)
             modified_ns = part.entry.modified_ns
             if modified_ns is None or modified_ns < time.time_ns() - _SETTLING_NS:
-                self._cache.put(part.place, contents.to_bytes(stamp))
+                self._cache.put(key, contents.to_bytes(stamp))
         self._known[part.place] = (signature, contents)
         return contents
 
@@ -167,4 +169,4 @@ class Finder:
         except SourceError:
             raise
         except Exception as error:
-            raise SourceError(f"{part.place} cannot be read: {type(error).__name__}: {error}") from error
+            raise SourceError(f"{part.shown} cannot be read: {type(error).__name__}: {error}") from error

@@ -37,7 +37,9 @@ class FolderSource:
             except OSError as error:
                 if not prefix:
                     raise SourceError(f"{os.fsdecode(folder)} cannot be listed: {error.strerror}") from error
-                entries.append(Entry(prefix, 0, "unlistable", None, f"folder cannot be listed: {error.strerror}"))
+                entries.append(
+                    Entry(prefix, 0, "unlistable", None, f"folder cannot be listed: {error.strerror}", None, True)
+                )
                 continue
             for item in found:
                 path = prefix + item.name

@@ -41,7 +41,7 @@ class IndexSource:
             self._forget(place)
         with ThreadPoolExecutor(16) as pool:
             entries = list(pool.map(self._entry, chosen))
-        return Listing(entries, len(set(named)) - len(chosen))
+        return Listing(entries, len(named) - len(chosen))
 
     def read(self, path: bytes) -> bytes:
         """Read one of the named files."""

@@ -48,6 +48,8 @@ def open_source(
     """
     selection = Selection(tuple(globs), tuple(exclude))
     place = resolve_uri(uri, base)
+    # In the names of the folders that the project lies in, nothing is a pattern.
+    literal = f"{base}/" if _is_relative(uri) else ""
     source: Source
     # A folder may well be called `photos.zip`; a folder of archives has to be asked for.
     match kind or ("folder" if os.path.isdir(place) else kind_of_suffix(place)):
@@ -56,11 +58,11 @@ def open_source(
         case "zip":
             source = ZipSource(place, selection, options)
         case "tar":
-            source = TarSource(place, selection, options, cache)
+            source = TarSource(place, selection, options, cache, literal)
         case "parquet":
-            source = RowSource(place, selection, SUFFIXES["parquet"], options, cache, image_column)
+            source = RowSource(place, selection, SUFFIXES["parquet"], options, cache, image_column, literal)
         case "arrow":
-            source = RowSource(place, selection, SUFFIXES["arrow"], options, cache, image_column)
+            source = RowSource(place, selection, SUFFIXES["arrow"], options, cache, image_column, literal)
         case "folder" if "://" in place:
             source = RemoteSource(place, selection, options)
         case "folder":
@@ -80,3 +82,7 @@ def resolve_uri(uri: str, base: Path) -> str:
     if "://" in uri:
         return uri
     return str(base / Path(uri).expanduser())
+
+
+def _is_relative(uri: str) -> bool:
+    return "://" not in uri and not Path(uri).expanduser().is_absolute()

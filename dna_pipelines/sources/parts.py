@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -11,6 +12,7 @@ from itertools import product
 from typing import Any
 
 import fsspec
+from fsspec.implementations.local import LocalFileSystem
 
 from dna_pipelines.errors import SourceError
 from dna_pipelines.sources.base import Entry
@@ -31,7 +33,7 @@ class Part:
 
     Attributes:
         name: relative to the dataset's uri.
-        place: the whole name, for messages and as a key.
+        place: the whole name, as a key.
         fs, path: where it is read.
         entry: what listing it said; its signature changes whenever the file may have.
         is_whole: whether the uri names this file and no other.
@@ -43,6 +45,11 @@ class Part:
     path: str
     entry: Entry
     is_whole: bool = False
+
+    @property
+    def shown(self) -> str:
+        """The whole name, for messages."""
+        return os.fsencode(self.place).decode("utf-8", "backslashreplace")
 
     @contextmanager
     def opened(self) -> Iterator[Watched]:
@@ -77,13 +84,16 @@ class Watched:
         return getattr(self._file, name)
 
 
-def find_parts(place: str, suffixes: Sequence[str], options: Options | None = None) -> tuple[list[Part], list[Entry]]:
+def find_parts(
+    place: str, suffixes: Sequence[str], options: Options | None = None, base: str = ""
+) -> tuple[list[Part], list[Entry]]:
     """The files of a uri in order of their names, and an entry for each that is named and is not there.
 
     Args:
         place: one file, a pattern such as `train-{0000..0099}.tar` or `*.tar`, or a folder.
         suffixes: those that files of a folder must have.
         options: for the file system.
+        base: what the place begins with, taken as it is even where it looks like a pattern.
 
     Raises:
         SourceError: when there is nothing of that name, or it cannot be listed.
@@ -93,16 +103,18 @@ def find_parts(place: str, suffixes: Sequence[str], options: Options | None = No
     try:
         info = _info(fs, path)
         if info is None:
-            names = list(_expanded(path))
-            if len(names) > 1 or _is_pattern(path):
-                return _of_pattern(fs, path, names, place)
+            wanted = path.removeprefix(base)
+            names = list(_expanded(wanted))
+            if len(names) > 1 or _is_pattern(wanted):
+                return _of_pattern(fs, base, wanted, names, place)
             raise SourceError(f"{place} does not exist")
         if info["type"] == "directory":
             below = find(fs, path, place)
             chosen = {full: one for full, one in below.items() if full.lower().endswith(tuple(suffixes))}
             if not chosen:
                 raise SourceError(f"{place} has no file that ends in {', '.join(suffixes)}")
-            return _parts(fs, chosen, path, place), []
+            chosen, missing = _through_links(fs, chosen, path, place)
+            return _parts(fs, chosen, path, place), missing
         (part,) = _parts(fs, {path: info}, path.rpartition("/")[0], place)
         return [replace(part, is_whole=True)], []
     except SourceError:
@@ -124,22 +136,51 @@ def _is_pattern(path: str) -> bool:
 
 
 def _of_pattern(
-    fs: fsspec.AbstractFileSystem, path: str, names: list[str], place: str
+    fs: fsspec.AbstractFileSystem, base: str, wanted: str, names: list[str], place: str
 ) -> tuple[list[Part], list[Entry]]:
-    root = re.split(r"[*?\[{]", path, maxsplit=1)[0].rpartition("/")[0]
+    root = base + re.split(r"[*?\[{]", wanted, maxsplit=1)[0].rpartition("/")[0]
     found: dict[str, Any] = {}
     missing = []
     for name in names:
-        if _is_pattern(name):
-            found |= {full: one for full, one in fs.glob(name, detail=True).items() if one["type"] == "file"}
-        elif (info := _info(fs, name)) is not None:
-            found[name] = info
+        if not _is_pattern(name):
+            if (info := _info(fs, base + name)) is not None:
+                found[base + name] = info
+            else:
+                problem = f"named by {place}, but it does not exist"
+                missing.append(_missing(_relative(base + name, root), problem))
+        elif isinstance(fs, LocalFileSystem):
+            there = glob.glob(name, root_dir=base or None, recursive=True, include_hidden=True)
+            described, gone = _through_links(fs, {base + one: {} for one in there}, root, place)
+            found |= described
+            missing += gone
         else:
-            problem = f"named by {place}, but it does not exist"
-            missing.append(Entry(_relative(name, root), 0, "missing", problem=problem))
+            found |= fs.glob(name, detail=True)
+    found = {full: info for full, info in found.items() if info["type"] != "directory"}
     if not found:
         raise SourceError(f"nothing is named {place}")
     return _parts(fs, found, root, place), missing
+
+
+def _through_links(
+    fs: fsspec.AbstractFileSystem, found: Mapping[str, Any], root: str, place: str
+) -> tuple[dict[str, Any], list[Entry]]:
+    """What files are, not what links to them are; and an entry for each link that leads nowhere.
+
+    A local listing describes links themselves, whose time says nothing of the file.
+    """
+    if not isinstance(fs, LocalFileSystem):
+        return dict(found), []
+    described, missing = {}, []
+    for full in found:
+        if (info := _info(fs, full)) is not None:
+            described[full] = info
+        else:
+            missing.append(_missing(_relative(full, root), f"found at {place}, but it is a link to nothing"))
+    return described, missing
+
+
+def _missing(name: bytes, problem: str) -> Entry:
+    return Entry(name, 0, "missing", problem=problem, is_container=True)
 
 
 def _parts(fs: fsspec.AbstractFileSystem, found: Mapping[str, Any], root: str, place: str) -> list[Part]:

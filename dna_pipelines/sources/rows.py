@@ -35,12 +35,14 @@ class RowSource:
         options: Options | None = None,
         cache: ContentsCache | None = None,
         image_column: str | None = None,
+        base: str = "",
     ) -> None:
         self._uri = uri
         self._selection = selection
         self._suffixes = suffixes
         self._options = options
         self._column = image_column
+        self._base = base
         self._finder = Finder(self._look, f"rows {image_column}", cache)
         self._groups = Recent(self._group)
         self._lock = threading.Lock()
@@ -48,13 +50,13 @@ class RowSource:
 
     def list(self) -> Listing:
         """One entry a row. What a row holds is not looked at before it is read."""
-        found, entries = find_parts(self._uri, self._suffixes, self._options)
+        found, entries = find_parts(self._uri, self._suffixes, self._options, self._base)
         parts = [part for part in found if self._selection.admits(part.name)]
         for part, contents in zip(parts, self._finder.all(parts), strict=True):
             if contents.damage and part.is_whole:
-                raise SourceError(f"{part.place} cannot be opened as a table: {contents.damage}")
+                raise SourceError(f"{part.shown} cannot be opened as a table: {contents.damage}")
             if contents.damage:
-                entries.append(Entry(part.name, part.entry.size_bytes, "broken", None, contents.damage))
+                entries.append(Entry(part.name, part.entry.size_bytes, "broken", None, contents.damage, None, True))
             signature, modified_ns = part.entry.signature, part.entry.modified_ns
             for member in contents.members:
                 path, own = b"%b/%b" % (part.name, member.name), f"{signature}#{member.start}"
@@ -81,7 +83,7 @@ class RowSource:
         with part.opened() as file:
             try:
                 table = open_table(file)
-                column = image_column(table.schema, self._column, part.place)
+                column = image_column(table.schema, self._column, part.shown)
                 groups = _believable(table.groups(), part)
                 described = metadata_of(table, groups, column)
             except Exception as error:
@@ -99,7 +101,7 @@ class RowSource:
         with part.opened() as file:
             try:
                 table = open_table(file)
-                column = image_column(table.schema, self._column, part.place)
+                column = image_column(table.schema, self._column, part.shown)
                 for batch in table.batches(group, [column]):
                     rows.add(batch.column(0))
             except Exception as error:

@@ -70,13 +70,19 @@ def _columns(suffix: str, text: bytes | str) -> tuple[dict[str, str], str | None
         decoded = text.decode("utf-8-sig")
         if not suffix.lower().endswith("json"):
             return {suffix: decoded.strip()}, None
-        value = json.loads(decoded)
+        found = _fields(suffix, json.loads(decoded))
+        # JSON can spell half a character (a lone surrogate), which is no text.
+        "".join([*found, *found.values()]).encode()
     except (ValueError, RecursionError) as error:
         return {}, f"{type(error).__name__}: {str(error)[:200]}"
+    return found, None
+
+
+def _fields(suffix: str, value: object) -> dict[str, str]:
     prefix = suffix[: -len("json")]
     if not isinstance(value, dict):
-        return {suffix: _as_text(value)}, None
-    return {f"{prefix}{name}": _as_text(field) for name, field in value.items() if field is not None}, None
+        return {suffix: _as_text(value)}
+    return {f"{prefix}{name}": _as_text(field) for name, field in value.items() if field is not None}
 
 
 def _as_text(value: object) -> str:

@@ -42,11 +42,17 @@ class TarSource:
     """
 
     def __init__(
-        self, uri: str, selection: Selection, options: Options | None = None, cache: ContentsCache | None = None
+        self,
+        uri: str,
+        selection: Selection,
+        options: Options | None = None,
+        cache: ContentsCache | None = None,
+        base: str = "",
     ) -> None:
         self._uri = uri
         self._selection = selection
         self._options = options
+        self._base = base
         self._finder = Finder(_look, "tar", cache)
         self._spools = Recent(self._unpacked)
         self._lock = threading.Lock()
@@ -54,13 +60,13 @@ class TarSource:
 
     def list(self) -> Listing:
         """The members of every archive."""
-        parts, entries = find_parts(self._uri, SUFFIXES["tar"], self._options)
+        parts, entries = find_parts(self._uri, SUFFIXES["tar"], self._options, self._base)
         places: dict[bytes, tuple[Part, Member]] = {}
         n_ignored = 0
         alone = len(parts) == 1 and parts[0].is_whole
         for part, contents in zip(parts, self._finder.all(parts), strict=True):
             if contents.damage and not contents.members and alone:
-                raise SourceError(f"{part.place} cannot be opened as a tar archive: {contents.damage}")
+                raise SourceError(f"{part.shown} cannot be opened as a tar archive: {contents.damage}")
             prefix = b"" if alone else part.name + b"/"
             chosen: list[Member] = []
             others: list[Member] = []
@@ -73,7 +79,7 @@ class TarSource:
                 entries.append(_entry(prefix + member.name, member, part))
                 places[prefix + member.name] = (part, member)
             if contents.damage:
-                entries.append(Entry(part.name, part.entry.size_bytes, "broken", None, contents.damage))
+                entries.append(Entry(part.name, part.entry.size_bytes, "broken", None, contents.damage, None, True))
         self._places = places
         return Listing(sorted(entries, key=lambda entry: entry.path), n_ignored)
 

@@ -7,13 +7,14 @@ The lake is the truth; a view is a glob over files that are either whole or abse
 from __future__ import annotations
 
 import re
+from contextlib import suppress
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
 import duckdb
 
-from dna_pipelines.errors import UserError
+from dna_pipelines.errors import LakeError, UserError
 from dna_pipelines.storage.files import draft_of, replace
 from dna_pipelines.storage.layout import Layout
 
@@ -38,6 +39,10 @@ _TABLES: dict[str, tuple[str, str]] = {
         """dna_id VARCHAR, extractor VARCHAR, comparability_key VARCHAR, version_id VARCHAR, made_for VARCHAR,
         n_images BIGINT, n_neurons BIGINT, shards VARCHAR[], compute_keys VARCHAR[], n_dead BIGINT,
         clipped_share DOUBLE, n_images_extracted BIGINT, extraction_s DOUBLE, created_at TIMESTAMP""",
+    ),
+    "current_dnas": (
+        "dna/current.json",
+        "extractor VARCHAR, comparability_key VARCHAR, dataset VARCHAR, dna_id VARCHAR",
     ),
     "manifest_rows": (
         "current/*.parquet",
@@ -120,17 +125,27 @@ class Catalog:
         return "\n".join(raw) + "\n" + views
 
     def export(self) -> None:
-        """Write `catalog.sql` and `catalog.duckdb`, if they are not as they should be."""
+        """Write `catalog.sql` and `catalog.duckdb`, if they are not as they should be.
+
+        Raises:
+            LakeError: when they cannot be written.
+        """
         text = self.views_sql().encode()
         script, database = self._layout.root / "catalog.sql", self.database
         if script.exists() and database.exists() and script.read_bytes() == text:
             return
         draft = draft_of(database)
-        with duckdb.connect() as connection:
-            # The oldest format that DuckDB writes, so that older shells open it too.
-            connection.execute(f"ATTACH '{_quoted(draft)}' AS shared (STORAGE_VERSION 'v1.0.0'); USE shared;")
-            connection.execute(text.decode())
-        draft.replace(database)
+        try:
+            with duckdb.connect() as connection:
+                # The oldest format that DuckDB writes, so that older shells open it too.
+                connection.execute(f"ATTACH '{_quoted(draft)}' AS shared (STORAGE_VERSION 'v1.0.0'); USE shared;")
+                connection.execute(text.decode())
+            draft.replace(database)
+        except (duckdb.IOException, OSError) as error:
+            raise LakeError(f"{database} cannot be written: {error}; the lake itself is as it should be") from error
+        finally:
+            with suppress(OSError):
+                draft.unlink(missing_ok=True)
         replace(script, text)
 
     def _scan(self, name: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING
@@ -49,15 +50,29 @@ class Distances:
         note = self._layout.complete_pairs(comparability_key)
         try:
             found = json.loads(note.read_bytes())
+            if not self._files(comparability_key).issuperset(found["files"]):
+                return set(), set()
             return set(found["dnas"]), {(a, b) for a, b in found["pairs"]}
         except (OSError, ValueError, KeyError, TypeError):
             # Nothing rests on the note: without it the files are asked.
             return set(), set()
 
     def note_complete(self, comparability_key: str, dnas: Iterable[str], pairs: Iterable[Pair]) -> None:
-        """Note that all pairs of some DNAs are there, and some other pairs: distances are never taken away."""
-        note = {"dnas": sorted(dnas), "pairs": sorted(pairs)}
+        """Note that all pairs of some DNAs are there, and some other pairs.
+
+        The note counts as long as every file with distances is there that was when it was made.
+        """
+        files = sorted(self._files(comparability_key))
+        note = {"dnas": sorted(dnas), "pairs": sorted(pairs), "files": files}
         replace(self._layout.complete_pairs(comparability_key), json.dumps(note).encode())
+
+    def _files(self, comparability_key: str) -> set[str]:
+        """The names of the files with layer distances."""
+        try:
+            names = os.listdir(self._layout.layer_distances("x").parent)
+        except FileNotFoundError:
+            return set()
+        return {name for name in names if name.startswith(f"{comparability_key}-")}
 
     def drawn(self, extractor: str) -> str | None:
         """The id of the matrix that was drawn last."""

@@ -13,6 +13,7 @@ from pathlib import Path
 from dna_pipelines.errors import LakeError
 
 _NO_LINKS = {errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.EMLINK, errno.ENOSYS}
+_NO_SYNC = {errno.EINVAL, errno.ENOTSUP, errno.EOPNOTSUPP, errno.EACCES}
 _STALE_S = 24 * 3600
 
 
@@ -24,8 +25,9 @@ def write_new(path: Path, data: bytes) -> bool:
     Raises:
         LakeError: when it cannot be written: the disk is full, the folder is read-only, …
     """
-    if path.exists():
-        return False
+    with _for_people(path, "looked for"):
+        if path.exists():
+            return False
     with _draft(path, data) as draft:
         try:
             os.link(draft, path)
@@ -95,7 +97,7 @@ def _draft(path: Path, data: bytes) -> Iterator[Path]:
         finally:
             # Also after a failure: half a file would keep a full disk full.
             draft.unlink(missing_ok=True)
-        _sync_folder(path.parent)
+    _sync_folder(path.parent)
 
 
 @contextmanager
@@ -107,8 +109,15 @@ def _for_people(path: Path, what: str) -> Iterator[None]:
 
 
 def _sync_folder(folder: Path) -> None:
-    handle = os.open(folder, os.O_RDONLY)
+    """Have a name on disk. Not every file system can promise that, nor every folder be opened."""
     try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
+        handle = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
+    except OSError as error:
+        if error.errno not in _NO_SYNC:
+            raise LakeError(
+                f"{folder}: what was written is there, but may not be on disk yet: {error.strerror}; run again"
+            ) from error

@@ -73,6 +73,12 @@ class Fingerprints:
                 return ActivationRanges(layers, binning, *observed, *found)
         return None
 
+    def calibrated(self) -> list[str]:
+        """The names under which ranges are kept, the one that was used last first."""
+        folders = self._layout.ranges("x").parent.glob("[!.]*")
+        used = {folder.name: record.recorded_at for folder in folders if (record := self.extractor(folder.name))}
+        return sorted(used, key=used.__getitem__, reverse=True)
+
     def put_ranges(self, extractor: str, fingerprint: str, ranges: ActivationRanges, *, anew: bool) -> ActivationRanges:
         """Freeze ranges; of two writers the first wins, and its ranges are returned.
 
@@ -115,11 +121,14 @@ class Fingerprints:
 
     def find_partial(self, comparability_key: str, compute_key: str, shard_id: str) -> str | None:
         """The compute key under which a complete partial of the shard is; the given one is preferred."""
-        others = (key for key in self._compute_keys(comparability_key) if key != compute_key)
-        for key in (compute_key, *others):
-            if all(self._layout.partial(key, table, shard_id).exists() for table in TABLES):
-                return key
-        return None
+
+        def complete(key: str) -> bool:
+            return all(self._layout.partial(key, table, shard_id).exists() for table in TABLES)
+
+        # The others take a look at every folder, and are seldom needed.
+        if complete(compute_key):
+            return compute_key
+        return next(filter(complete, self._compute_keys(comparability_key)), None)
 
     def partial(self, compute_key: str, shard_id: str) -> Partial:
         """One partial, with all measures."""
@@ -138,7 +147,9 @@ class Fingerprints:
     # DNAs
 
     def dna_record(self, dna_id: str) -> DnaRecord | None:
-        """The record of a DNA; None while it is not complete."""
+        """The record of a DNA; None while it is not complete, or once a table of it is gone."""
+        if not all(self._layout.dna(table, dna_id).exists() for table in DNA_TABLES):
+            return None
         return self._records.read(DnaRecord, self._layout.dna_record(dna_id))
 
     def dna_records(self) -> list[DnaRecord]:
@@ -146,6 +157,12 @@ class Fingerprints:
         folder = self._layout.dna_record("x").parent
         found = (self._records.read(DnaRecord, path) for path in sorted(folder.glob("[!.]*.json")))
         return [record for record in found if record]
+
+    def register(self, current: list[dict[str, str]]) -> None:
+        """Record the current DNAs by extractor and dataset, for SQL; unchanged records are not written."""
+        data, path = json.dumps(current, indent=1).encode(), self._layout.current_dnas
+        if not path.exists() or path.read_bytes() != data:
+            replace(path, data)
 
     def put_dna(self, record: DnaRecord, histogram: Histogram, moments: Moments, blocks: Blocks) -> None:
         """Keep a DNA; its record is written last."""

@@ -14,10 +14,11 @@ ranges/<extractor>/<seq>.parquet              activation ranges, as often as the
 partials/<compute key>/<table>/<shard>.parquet
 dna/<table>/<dna id>.parquet
 dna/records/<dna id>.json                     written last: a DNA is there when its record is
+dna/current.json                              the current DNA of each watched dataset and extractor, as last synced
 contents/<id>.arrow                           what an archive or a table of images holds (found again if lost)
 distances/layers/<id>.parquet                 layer distances of a set of pairs
 distances/neurons/<dna a>-<dna b>.parquet     neuron distances of a pair
-distances/complete/<comparability key>        the id of the last set of pairs that was found complete
+distances/complete/<comparability key>        the last set of pairs that was found complete, and the files it lies in
 scanned.json                                    when each dataset's place was looked at last
 distances/drawn/<extractor>                   the id of the matrix that was drawn last
 """
@@ -103,6 +104,11 @@ class Layout:
     def dna_record(self, dna_id: str) -> Path:
         """The record of a DNA."""
         return self.root / "dna" / "records" / f"{dna_id}.json"
+
+    @property
+    def current_dnas(self) -> Path:
+        """The current DNAs by extractor and dataset, for SQL."""
+        return self.root / "dna" / "current.json"
 
     def contents(self, place_id: str) -> Path:
         """What an archive or a table holds."""

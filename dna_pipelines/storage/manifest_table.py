@@ -50,7 +50,10 @@ def manifest_to_parquet(dataset: str, manifest: Manifest) -> bytes:
     columns["path"] = [row.name for row in rows]
     columns["path_bytes"] = [row.path for row in rows]
     columns["unsettled"] = [row.path in manifest.unsettled for row in rows]
-    columns["metadata"] = [None if row.metadata is None else list(row.metadata.items()) for row in rows]
+    columns["metadata"] = [
+        None if row.metadata is None else [(_text(name), _text(value)) for name, value in row.metadata.items()]
+        for row in rows
+    ]
     table = pa.table({name: columns[name] for name in SCHEMA.names}, schema=SCHEMA)
     counts = {"n_ignored": manifest.n_ignored, "n_not_sampled": manifest.n_not_sampled}
     return to_parquet(table, {"dataset": dataset, **counts})
@@ -86,5 +89,9 @@ def _every(n: int, items: list[Item]) -> tuple[Item, ...]:
 def _text(value: Any) -> Any:
     """Text that a database can hold: stray bytes are shown escaped."""
     if isinstance(value, str):
-        return value.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+        try:
+            return value.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+        except UnicodeEncodeError:
+            # Half a character, as JSON can spell it.
+            return value.encode("utf-8", "backslashreplace").decode()
     return value

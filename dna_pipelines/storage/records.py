@@ -45,12 +45,16 @@ class Commit(Record):
 
     dataset: str
     uri: str
+    place: str = ""
+    """Hash of what decides which bytes a name stands for: the uri, and how it is read."""
+    rules: int = 0
+    """Of decoding, by which files were found readable or not."""
     seq: int
     version_id: str
     manifest_id: str
     raw_version: str
     settings: str
-    """Hash of what in the datasets file decides the manifest."""
+    """Hash of what decides the manifest, besides the files."""
     n_images: int
     n_quarantined: int
     n_ignored: int

@@ -58,7 +58,7 @@ def read_parquet(
     """A table and its metadata.
 
     Raises:
-        LakeError: when the file is damaged or of a newer format.
+        LakeError: when the file is gone, damaged or of a newer format.
     """
     try:
         with pq.ParquetFile(path, page_checksum_verification=True) as file:
@@ -71,7 +71,7 @@ def read_parquet(
             table = file.read_row_groups(list(groups), columns=list(columns) if columns else None)
     except (OSError, pa.ArrowException, ValueError) as error:
         if isinstance(error, FileNotFoundError):
-            raise
+            raise LakeError(f"{path} is gone; `dna run` makes again what can be made again") from error
         raise LakeError(f"{path} is damaged ({error}); remove it and run `dna run` to have it made again") from error
     if metadata.get("dna_format", 0) > FORMAT:
         raise LakeError(f"{path} was written by dna_pipelines {metadata.get('dna_writer')}, which is newer; update")

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
+import re
 from datetime import UTC, datetime
 from typing import Any
 
@@ -14,6 +16,7 @@ from dna_pipelines.storage.layout import Layout
 from dna_pipelines.storage.manifest_table import manifest_to_parquet, read_manifest
 from dna_pipelines.storage.record_cache import RecordCache
 from dna_pipelines.storage.records import Commit, Looked, ShardRecord, Sighting
+from dna_pipelines.storage.tables import read_parquet
 
 
 class Versions:
@@ -47,9 +50,36 @@ class Versions:
         return [self.commit(dataset, seq) for seq in (numbers if last is None else numbers[-last:])]
 
     def manifest(self, commit: Commit) -> Manifest:
-        """The manifest of a commit."""
+        """The manifest of a commit.
+
+        Raises:
+            LakeError: when it is gone or damaged. Only that of the last commit can be made again.
+        """
         path = self._layout.manifest(commit.dataset, commit.manifest_id)
-        return read_manifest(path, commit.shards)
+        # What is ignored may change while the rows, which name the file, do not.
+        try:
+            kept = read_manifest(path, commit.shards)
+            return dataclasses.replace(kept, n_ignored=commit.n_ignored, n_not_sampled=commit.n_not_sampled)
+        except LakeError as error:
+            if commit == self.latest(commit.dataset):
+                raise
+            raise LakeError(
+                f"{path} is gone or damaged, and a version that is past is not made again: restore the file from a copy"
+            ) from error
+
+    def has_manifest(self, commit: Commit) -> bool:
+        """Whether the manifest of a commit is there (it may be damaged)."""
+        return self._layout.manifest(commit.dataset, commit.manifest_id).exists()
+
+    def put_manifest(self, dataset: str, manifest: Manifest) -> None:
+        """Keep a manifest; one that is there stays, unless it is damaged."""
+        path, data = self._layout.manifest(dataset, manifest.id), manifest_to_parquet(dataset, manifest)
+        if write_new(path, data):
+            return
+        try:
+            read_parquet(path)
+        except LakeError:
+            replace(path, data)
 
     def add(
         self,
@@ -58,6 +88,8 @@ class Versions:
         *,
         after: int,
         uri: str,
+        place: str = "",
+        rules: int = 0,
         raw_version: str,
         settings: str,
         changes: dict[str, int],
@@ -68,16 +100,18 @@ class Versions:
             dataset: its name.
             manifest: what it is now.
             uri: the place it was read from.
+            place, rules: see `Commit`.
             after: the number of the commit that the manifest was made from; 0 for none.
             raw_version: of the listing it was made from.
             settings: see `Commit`.
             changes: counts of the diff.
         """
-        file = self._layout.manifest(dataset, manifest.id)
-        write_new(file, manifest_to_parquet(dataset, manifest))
+        self.put_manifest(dataset, manifest)
         commit = Commit(
             dataset=dataset,
             uri=uri,
+            place=place,
+            rules=rules,
             seq=after + 1,
             version_id=manifest.version_id,
             manifest_id=manifest.id,
@@ -152,7 +186,8 @@ class Versions:
             names = os.listdir(self._layout.commits(dataset))
         except FileNotFoundError:
             return []
-        return sorted(int(name.removesuffix(".json")) for name in names if not name.startswith("."))
+        # Whatever else lies there (a backup, what a file manager leaves) is no commit.
+        return sorted(int(found[1]) for name in names if (found := re.fullmatch(r"([0-9]{8,})\.json", name)))
 
 
 def now() -> str:

@@ -164,7 +164,7 @@ def test_a_scan_shows_every_kind_of_change_and_writes_nothing(project, dna):
     assert (found["n_images"], found["n_ignored"]) == (10, 1)
     assert [(row["path"], row["reason"]) for row in found["quarantined"]] == [("bad.png", "not an image")]
     shown = dna("scan").out
-    assert "d0: 10 images; 1 added, 1 removed, 1 changed, 1 renamed" in shown
+    assert "d0: 10 images (1 ignored); 1 added, 1 removed, 1 changed, 1 renamed" in shown
     assert "d1: 10 images; nothing changed" in shown
     assert snapshot(project) == before
 

@@ -238,7 +238,8 @@ def test_a_project_may_take_its_ranges_from_a_file(project, tmp_path, dna):
     assert dna("--root", new, "calibrate", "seeded_cnn", "--yes").tells("takes the ranges of seeded_cnn from r.json")
     as_the_reference_writes(tmp_path / "ranges.json")
     other = dna("--root", new, "ranges", "import", "seeded_cnn", tmp_path / "ranges.json", "--yes")
-    assert other.tells("takes the ranges of seeded_cnn from r.json, but these are others")
+    assert other.tells("takes the ranges of seeded_cnn from r.json, but these are others: name /")
+    assert other.tells("ranges.json there, or remove `ranges`")
     assert ranges_id(new) == ranges_id(project)
 
 
@@ -250,12 +251,23 @@ def test_ranges_named_later_do_not_replace_frozen_ones_unasked(project, settings
     as_the_reference_writes(project / "r.json")
     (project / "r.json").rename(project / "s.json")
     settings("ranges: r.json", "ranges: s.json")
+    assert "`dna ranges import seeded_cnn s.json` replaces them" in dna("doctor").out
     said = dna("run")
     assert said.code == 1
     assert said.tells("`dna ranges import seeded_cnn s.json` replaces them")
     assert ranges_id(project) == before
     assert dna("ranges", "import", "seeded_cnn", "s.json", "--yes").code == 0
     assert ranges_id(project) != before
+
+
+def test_a_file_of_ranges_that_changes_is_noticed(project, settings, dna):
+    dna("ranges", "export", "seeded_cnn", "r.json")
+    settings("datasets:\n", "extractors: [{name: seeded_cnn, ranges: r.json}]\ndatasets:\n")
+    assert dna("run").code == 0
+    as_the_reference_writes(project / "r.json")
+    said = dna("run")
+    assert said.code == 1
+    assert said.tells("`dna ranges import seeded_cnn r.json` replaces them")
 
 
 def test_ranges_come_from_one_place(project, settings, dna):

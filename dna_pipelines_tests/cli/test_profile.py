@@ -15,8 +15,8 @@ def test_profile_tells_people_what_limits(project, dna):
     said = dna("profile", "d1", "--images", "8")
     assert said.code == 0
     assert "seeded_cnn on cpu, 8 images of d1, 32 x 24 px on average" in said.out
-    assert "bound by" in said.out
-    assert "- " in said.out
+    assert "bound by" not in said.out
+    assert "- 1 batch for 2 lanes: too little" in said.out
     assert "nothing was written" in said.err
     assert snapshot(project) == before
 

@@ -134,7 +134,7 @@ def test_a_sound_project_is_well(project, dna):
     said = dna("doctor")
     assert said.code == 0
     assert "BAD" not in said.out
-    assert "place of d1: 10 images" in said.out
+    assert "place of d1: 10 files" in said.out
 
 
 def test_the_doctor_finds_a_missing_place_and_goes_on(project, dna):

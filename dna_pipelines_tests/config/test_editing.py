@@ -1,7 +1,12 @@
 """`dna add` and `dna remove` on a file that people wrote."""
 
+import errno
+import os
+from pathlib import Path
+
 import pytest
 
+from dna_pipelines.config import DatasetsFile
 from dna_pipelines.errors import ConfigError, UnknownName
 
 BY_HAND = """\
@@ -143,3 +148,16 @@ def test_removing_what_is_not_there_is_refused_with_a_hint(written, asked, said)
         file.remove(asked)
     assert said in str(caught.value)
     assert file.path.read_text() == BY_HAND
+
+
+def test_a_file_that_cannot_be_written_is_a_message(tmp_path, monkeypatch):
+    def refused(*_arguments, **_named):
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+
+    file = DatasetsFile(tmp_path / "data" / "datasets.yaml")
+    file.create()
+    monkeypatch.setattr(Path, "write_text", refused)
+    with pytest.raises(ConfigError, match="cannot be written: Permission denied"):
+        file.add({"name": "a", "uri": "images"})
+    with pytest.raises(ConfigError, match="cannot be written: Permission denied"):
+        DatasetsFile(tmp_path / "new" / "datasets.yaml").create()

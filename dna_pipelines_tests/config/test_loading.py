@@ -1,7 +1,9 @@
 """What the datasets file may say, and what is said where it is wrong."""
 
 import pytest
+from pydantic import ValidationError
 
+from dna_pipelines.config import DatasetConfig
 from dna_pipelines.errors import ConfigError
 
 ENTRY = "datasets:\n  - name: a\n    uri: images\n"
@@ -100,6 +102,10 @@ def test_an_unknown_key_is_refused_with_a_hint(message, text, said):
         (f"{ENTRY}    shard_size: 0\n", "line 4: datasets.0.shard_size"),
         (f"{ENTRY}    shard_size: 5000\n", "line 4: datasets.0.shard_size"),
         ("workers: -1\n", "line 1: workers"),
+        (
+            "extractors:\n  - {name: a-b, network: seeded_cnn}\n  - {name: a.b, network: seeded_cnn}\n",
+            "line 3: the names 'a-b' and 'a.b' differ in '-', '.' and '_' alone",
+        ),
         ("# new\nversion: 2\n", "line 2: version"),
     ],
 )
@@ -219,3 +225,10 @@ def test_a_place_given_as_the_name_is_told_where_it_belongs(message):
 @pytest.mark.parametrize("entry", ["tokens: some", "layers: ['']", "network: ''", "layers: encoder"])
 def test_what_cannot_be_a_network_names_the_line(message, entry):
     assert message(f"extractors:\n  - name: a\n    {entry}\n").startswith("line 3: extractors.0.")
+
+
+@pytest.mark.parametrize("uri", ["images/folder", "list.txt", "images.tar"])
+def test_an_image_column_belongs_to_a_table(uri):
+    with pytest.raises(ValidationError, match="belongs to kind parquet or arrow"):
+        DatasetConfig(name="d", uri=uri, image_column="image")
+    assert DatasetConfig(name="d", uri=uri, image_column="image", kind="parquet").image_column == "image"

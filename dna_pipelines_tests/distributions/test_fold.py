@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dna_pipelines.distributions import Binning, Layer, Layers
+from dna_pipelines.distributions import fold as kernels
 from dna_pipelines.distributions.fold import Fold
 from dna_pipelines.extraction.device_fold import DeviceFold
 from dna_pipelines_tests.distributions.slow import slow_fold
@@ -88,6 +89,47 @@ def test_both_memory_layouts_give_the_same_counts_on_real_sized_layers(layout):
     # numpy's own edges are rounded another way: a value may sit on the other side of one.
     assert np.abs(np.cumsum(fold.histogram().counts, axis=1).astype(int) - np.cumsum(expected, axis=1)).max() <= 1
     assert (fold.histogram().n_values == 8 * 197).all()
+
+
+@pytest.mark.parametrize("n_blocks", [1, 3])
+@pytest.mark.parametrize("n_images", [1, 3])
+@pytest.mark.parametrize("part", [slice(0, 4), slice(1, 3)])
+@pytest.mark.parametrize("layout", ["conv", "tokens"])
+def test_whatever_the_shape_nothing_is_compiled_anew(n_blocks, n_images, part, layout):
+    fold = Fold(Binning(np.full(4, LO), np.full(4, HI)), np.arange(n_images) % n_blocks)
+    values = np.zeros((n_images, part.stop - part.start, 5), np.float32)
+    fold.add(
+        part, in_tokens(values) if layout == "tokens" else values, slice(0, n_images), np.empty((n_images, 4))[:, part]
+    )
+    assert [len(kernel.signatures) for kernel in (kernels._fold, kernels._fold_tokens)] == [1, 1]
+
+
+def test_tokens_without_the_first_are_folded_as_tokens(monkeypatch):
+    values = np.random.default_rng(0).normal(0, 1, (3, 7, 6)).astype(np.float32)
+    fold = Fold(Binning(np.full(7, LO), np.full(7, HI)), np.arange(3))
+    monkeypatch.setattr(kernels, "_fold", None)
+    fold.add(slice(0, 7), in_tokens(values)[:, :, 1:], slice(0, 3), pooled := np.empty((3, 7)))
+    np.testing.assert_allclose(pooled, values[:, :, 1:].mean(axis=2, dtype=np.float64), rtol=1e-12)
+
+
+@pytest.mark.parametrize("fold_type", [Fold, DeviceFold])
+def test_no_position_is_refused(fold_type):
+    nothing, binning = np.empty((1, 2, 0), np.float32), Binning(np.zeros(2), np.ones(2))
+    device = ("cpu",) if fold_type is DeviceFold else ()
+    values, pooled = (torch.from_numpy(nothing), ()) if device else (nothing, (np.empty((1, 2)),))
+    fold = fold_type(binning, np.zeros(1, int), *device)
+    with pytest.raises(ValueError, match="no position"):
+        fold.add(slice(0, 2), values, slice(0, 1), *pooled)
+
+
+@pytest.mark.parametrize(("fold_type", "device", "most"), [(Fold, (), 2**32), (DeviceFold, ("cpu",), 2**31)])
+def test_more_values_than_counts_can_hold_are_refused_when_lanes_add_up(fold_type, device, most):
+    folds = [fold_type(Binning(np.zeros(2), np.ones(2)), np.zeros(1, int), *device) for _ in range(3)]
+    for fold in folds:
+        fold._n_values[1] = most // 2 - 1
+    folds[0].merge(folds[1])
+    with pytest.raises(OverflowError, match="smaller shard_size"):
+        folds[0].merge(folds[2])
 
 
 def test_a_constant_neuron_gets_the_scale_of_its_layer():

@@ -78,3 +78,13 @@ def test_image_rows_are_in_range_units_and_signs_are_against_the_calibrated_mean
     both = rows.merge(rows)
     assert both.digests == ("x", "y", "x", "y")
     assert both.signs.shape[0] == both.pooled["last"].shape[0] == 4
+
+
+def test_features_of_an_image_far_out_of_a_narrow_range_are_infinite_and_said_so_without_a_warning(recwarn):
+    narrow = Binning(np.array([1 - 1e-8, 0.0]), np.array([1 + 1e-8, 1.0]))
+    pooled = np.array([[2.0, 0.5], [0.0, 0.75], [1.0, 1.0]])
+    layers = Layers((Layer("a", 2),))
+    features = ImageFeatures.of(["x", "y", "z"], pooled, layers, ["a"], narrow, np.array([1.0, 0.5]))
+    np.testing.assert_array_equal(features.pooled["a"][:, 0], [np.inf, -np.inf, 0.0])
+    np.testing.assert_array_equal(features.pooled["a"][:, 1], [0.0, 0.5, 1.0])
+    assert not recwarn.list

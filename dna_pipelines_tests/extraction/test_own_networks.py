@@ -1,17 +1,19 @@
 """Networks of the user's own: a function in a module, an entry point, chosen layers."""
 
 import textwrap
+from importlib.metadata import EntryPoint
 
 import pytest
 import torch
 from torch import nn
 
+from dna_pipelines.config import ExtractorConfig
 from dna_pipelines.errors import ExtractorError, UnknownName
 from dna_pipelines.extraction.blocks import default_taps
 from dna_pipelines.extraction.extractor import Network
 from dna_pipelines.extraction.probe import probe, probe_layers
 from dna_pipelines.extraction.registry import find_network, load_extractor, with_layers
-from dna_pipelines.extraction.stamp import traces
+from dna_pipelines.extraction.stamp import extractor_stamp, traces
 from dna_pipelines.imaging import Preprocessing
 
 MODULE = """
@@ -63,6 +65,69 @@ def test_a_module_that_does_not_serve_is_a_message(tmp_path, name, text, message
         write_module(tmp_path, name.partition(":")[0], text)
     with pytest.raises(ExtractorError, match=message):
         find_network(name, tmp_path)
+
+
+def test_a_package_of_the_project_is_noticed_and_may_import_its_own_modules(tmp_path):
+    package = tmp_path / "own_package"
+    package.mkdir()
+    (package / "__init__.py").touch()
+    write_module(package, "inner", MODULE.replace("torch.manual_seed(1)", "import own_sibling; torch.manual_seed(1)"))
+    write_module(tmp_path, "own_sibling", "")
+    before = traces("own_package.inner:build", tmp_path)
+    assert load_extractor("own_package.inner:build", batch_size=4, root=tmp_path).parts["extractor"] == "mine"
+    write_module(package, "inner", MODULE + "\n\n")
+    assert before
+    assert traces("own_package.inner:build", tmp_path) != before
+
+
+def test_what_is_installed_comes_before_a_module_of_the_project(tmp_path, monkeypatch):
+    installed, root = tmp_path / "installed", tmp_path / "project"
+    for folder, name in ((installed, "installed"), (root, "projects")):
+        folder.mkdir()
+        write_module(folder, "own_twice", MODULE.replace('"mine"', f'"{name}"'))
+    monkeypatch.syspath_prepend(installed)
+    before = traces("own_twice:build", root)
+    write_module(root, "own_twice", MODULE + "\n\n")
+    assert traces("own_twice:build", root) == before
+    assert find_network("own_twice:build", root).name == "installed"
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "message"),
+    [
+        ("own_six:build", "def build(:\n", r"importing own_six fails: SyntaxError: .*own_six\.py:1\)"),
+        ("own_seven:build", "1 / 0\n", r"importing own_seven fails: ZeroDivisionError: .*own_seven\.py:1\)"),
+        ("own_eight:build", "def build():\n    return {}['a']\n", r"build fails: KeyError: 'a' .*own_eight\.py:2\)"),
+        (":build", "", "nor a MODULE:FUNCTION"),
+        (".x:build", "", "nor a MODULE:FUNCTION"),
+        ("local:~nobody_of_that_name/x", "", "is not a folder"),
+    ],
+)
+def test_whatever_an_own_network_raises_is_a_message_with_its_place(tmp_path, name, text, message):
+    module = name.partition(":")[0]
+    if text:
+        write_module(tmp_path, module, text)
+    traces(name, tmp_path)
+    with pytest.raises(ExtractorError, match=message):
+        load_extractor(name, root=tmp_path)
+
+
+def test_an_entry_point_that_cannot_be_imported_is_a_message(tmp_path, monkeypatch):
+    point = EntryPoint("broken", "not_there_at_all:build", "dna_pipelines.extractors")
+    monkeypatch.setattr("dna_pipelines.extraction.registry.entry_point_extractors", lambda: {"broken": point})
+    with pytest.raises(ExtractorError, match="broken: importing not_there_at_all:build fails"):
+        find_network("broken", tmp_path)
+
+
+def test_the_stamp_knows_the_file_of_the_ranges(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    (tmp_path / "r.json").write_text("{}")
+    facts = {"name": "seeded_cnn", "ranges": "~/r.json"}
+    config = ExtractorConfig.model_validate(facts, context={"root": str(tmp_path)})
+    before = extractor_stamp(config)
+    assert extractor_stamp(config) == before
+    (tmp_path / "r.json").write_text('{"a": 1}')
+    assert extractor_stamp(config) != before
 
 
 def test_a_name_that_is_nothing_lists_what_there_is(tmp_path):

@@ -1,5 +1,7 @@
 """Which axis is the neuron, and which networks are refused."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 from torch import nn
@@ -138,6 +140,26 @@ class NotATensor(nn.Module):
 def test_networks_that_cannot_serve_are_refused_with_the_reason(module, taps, message):
     with pytest.raises(ExtractorError, match=message):
         probe(network(module, taps), batch_size=4)
+
+
+def test_a_layer_of_which_no_patch_is_left_is_refused():
+    alone = replace(network(Tokens(), ["out"]), prefix_tokens=4)
+    with pytest.raises(ExtractorError, match="gives 4 tokens, of which 4 are no patches"):
+        probe(alone, batch_size=4, tokens="patch")
+
+
+def test_rows_are_probed_as_they_are_extracted():
+    threads = []
+    module = Tokens()
+    module.register_forward_hook(lambda *_: threads.append(torch.get_num_threads()))
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        probe(network(module, ["out"]), batch_size=4)
+        assert threads[-2:] == [1, 1]
+        assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(before)
 
 
 def test_a_missing_gpu_is_said(monkeypatch):

@@ -48,10 +48,16 @@ def test_times_of_several_extractions_add_up():
 def test_a_line_for_people():
     measured = StageTimes(1234, 5.876, 1.0, 2.2, 7.1, 0.4, 0.3, n_readers=8, n_workers=2)
     assert str(measured) == ("1,234 images at 210/s; bound by forward (71% of the work; decode 22%, fold 4%, write 3%)")
-    slow = StageTimes(8, 2.0, 15.0, 0.9, 0.1, 0.0, 0.0, n_readers=8, n_workers=2)
+    slow = StageTimes(800, 200.0, 15.0, 0.9, 0.1, 0.0, 0.0, n_readers=8, n_workers=2)
     assert (
-        str(slow) == "8 images at 4.0/s; bound by read (8 threads waited for it; of the work; decode 90%, forward 10%)"
+        str(slow)
+        == "800 images at 4.0/s; bound by read (8 threads waited for it; of the work; decode 90%, forward 10%)"
     )
+
+
+@pytest.mark.parametrize("measured", [StageTimes(99, 9.9, decode_s=9.0), StageTimes(100, 0.5, decode_s=0.4)])
+def test_what_bounds_so_little_work_is_not_claimed(measured):
+    assert str(measured) == f"{measured.n_images} images at {measured.images_per_s:.0f}/s"
 
 
 def test_nothing_extracted_is_no_error():

@@ -132,6 +132,7 @@ def test_every_difference_of_the_layers_is_listed(tmp_path):
         ({"mins_per_neuron": {"a": [1]}, "maxs_per_neuron": {"a": [2]}}, "expected the neurons 0, 1, 2"),
         ({"mins_per_neuron": {"a": {"1": 0}}, "maxs_per_neuron": {"a": {"1": 1}}}, "expected the neurons 0, 1, 2"),
         ({"mins_per_neuron": {"a": {"0": "x"}}, "maxs_per_neuron": {"a": {"0": 1}}}, "expected a number"),
+        ({"mins_per_neuron": {"a": {"0": 10**400}}, "maxs_per_neuron": {"a": {"0": 1}}}, "a number is too large"),
         ({"mins_per_neuron": {"a": {"0": True}}, "maxs_per_neuron": {"a": {"0": 1}}}, "expected a number"),
         ({"mins_per_neuron": {"a": {"0": None}}, "maxs_per_neuron": {"a": {"0": 1}}}, "expected a number"),
         ({"mins_per_neuron": {"a": {"0": 0}}, "maxs_per_neuron": {"b": {"0": 1}}}, "layer a: in the minima, not in"),

@@ -67,5 +67,5 @@ def test_the_names_have_no_say_in_who_is_taken():
 
 
 def test_a_folder_that_cannot_be_listed_is_never_left_out():
-    listed = [*entries(NAMES[:50]), Entry(b"locked/", 0, "unlistable", None, "folder cannot be listed")]
+    listed = [*entries(NAMES[:50]), Entry(b"locked/", 0, "unlistable", None, "folder cannot be listed", None, True)]
     assert listed[-1] in sample(listed, DatasetConfig(name="d", uri="u", limit=1))

@@ -12,6 +12,7 @@ import pytest
 from dagster._core.events.log import EventLogEntry
 from dagster._core.storage.tags import GRPC_INFO_TAG
 
+from dna_pipelines.errors import LakeError
 from dna_pipelines.orchestration import leftovers
 from dna_pipelines.orchestration.automation import FEW
 from dna_pipelines.orchestration.keys import MANIFEST, key_of
@@ -19,6 +20,7 @@ from dna_pipelines.orchestration.registry_sensor import registry_sensor
 from dna_pipelines.orchestration.replay import replay
 from dna_pipelines.orchestration.scanning import decide, scan_job
 from dna_pipelines.orchestration.workbench import Workbench
+from dna_pipelines.pipeline.export import export_ranges
 from dna_pipelines.pipeline.ingest import refresh
 from dna_pipelines.pipeline.versions import current_dnas
 from dna_pipelines.pipeline.watch import needs, scan
@@ -219,6 +221,33 @@ def test_a_try_that_was_killed_is_made_again_at_once_and_then_with_patience(daem
         if wait_s:
             assert not notes.may_try("toy/dna", "one", "input", last.at + wait_s - 1)
     assert notes.may_try("toy/dna", "one", "other input")
+
+
+def test_a_file_of_ranges_that_contradicts_the_frozen_ones_is_no_run_at_every_tick(daemon):
+    file = daemon.project.root / "r.json"
+    export_ranges(daemon.project, "toy", file)
+    others = json.loads(file.read_text())
+    others.pop("dna_pipelines")
+    file.write_text(json.dumps(others))
+    text = daemon.project.file.path.read_text()
+    daemon.project.file.path.write_text(text.replace("name: toy", "name: toy\n    ranges: r.json"))
+    assert daemon.news() == [("toy/ranges", None)]
+    assert "but these are others" in daemon.project.lake.attempts.last("toy/ranges").problem
+    assert daemon.news() == []
+    daemon.project.file.path.write_text(text)
+    assert daemon.news() == []
+
+
+def test_an_input_that_cannot_be_found_is_a_failed_try(daemon, monkeypatch):
+    def damaged(*arguments):
+        raise LakeError("a commit is damaged; restore it")
+
+    monkeypatch.setattr("dna_pipelines.orchestration.assets.fingerprints.dna_input", damaged)
+    subset = daemon.definitions().resolve_implicit_global_asset_job_def()
+    job = subset.get_subset(asset_selection={key_of("toy", "dna")})
+    result = job.execute_in_process(instance=daemon.instance, partition_key="one", raise_on_error=False)
+    [failure] = [event.step_failure_data for event in result.all_events if event.is_step_failure]
+    assert failure.user_failure_data.description == "a commit is damaged; restore it"
 
 
 def test_the_matrix_waits_for_distances_that_are_not_tried_yet(daemon, monkeypatch):

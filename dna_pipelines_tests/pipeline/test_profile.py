@@ -34,6 +34,8 @@ def test_every_stage_is_measured_and_nothing_is_written(project):
     speeds = {speed.stage: speed.ms_per_image for speed in found.alone}
     busy_ms = speeds["decode and preprocess"] + speeds["forward"] + speeds["fold"]
     assert found.ideal_images_per_s <= 1000 * found.together.n_workers / busy_ms * 1.0001
+    # One is the sum of the others: they are measured on the same work.
+    assert speeds["decode and preprocess"] == pytest.approx(speeds["decode"] + speeds["preprocess"])
     assert found.to_json()["together"]["bound_by"] == found.together.bound_by
 
 
@@ -62,6 +64,6 @@ def test_a_dataset_without_an_image_is_an_error(project):
     ],
 )
 def test_what_limits_is_said(project, monkeypatch, stage, advice):
-    measured = StageTimes(20, 1.0, **{f"{stage}_s": 100.0}, n_readers=8, n_workers=2)
+    measured = StageTimes(200, 1.0, **{f"{stage}_s": 100.0}, n_readers=8, n_workers=2)
     monkeypatch.setattr(module.StageClock, "times", lambda _self: measured)
     assert any(advice in line for line in measure(project).advice)

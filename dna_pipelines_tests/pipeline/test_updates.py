@@ -92,7 +92,9 @@ def test_renaming_and_touching_move_no_dna(project):
     (place(project) / "001.png").rename(place(project) / "zzz.png")
     os.utime(place(project) / "002.png", (1, 1))
     done = refresh(project, project.file.dataset("watched"))
-    assert done.diff.counts() == {"added": 0, "removed": 0, "changed": 0, "renamed": 1, "quarantined": 0}
+    assert done.diff.counts() == {
+        "added": 0, "removed": 0, "changed": 0, "renamed": 1, "quarantined": 0, "described": 0,
+    }  # fmt: skip
     assert not done.was_current
     assert current_dnas(project, "toy") == before
     assert wanted_pairs(project, "toy").lacking == []
@@ -284,6 +286,17 @@ def test_what_was_extracted_comes_with_where_the_time_went(project):
     times = fitted["watched"].stages
     assert times.n_images == 1
     assert 0 < times.write_s < times.elapsed_s <= fitted["watched"].duration_s
+
+
+def test_with_all_partials_there_nothing_is_started_and_nothing_else_looked_at(project, monkeypatch):
+    bring_up_to_date(project)
+    config = project.config()
+    before = fit(project, config.datasets[0], config.extractors[0]).record
+    project.lake.layout.dna_record(before.dna_id).unlink()
+    monkeypatch.setattr("dna_pipelines.pipeline.version_dna.extract_partials", None)
+    monkeypatch.setattr(type(project.lake.fingerprints), "_compute_keys", None)
+    again = fit(project, config.datasets[0], config.extractors[0])
+    assert (again.record.dna_id, again.n_computed, again.was_current) == (before.dna_id, 0, False)
 
 
 def test_a_partial_that_cannot_be_written_stops_the_extraction(project, monkeypatch):

@@ -211,3 +211,8 @@ def test_a_truncated_archive_is_an_error(archive, source, png, n_lost):
     path.write_bytes(path.read_bytes()[:-n_lost])
     with pytest.raises(SourceError, match="cannot be opened as a zip archive"):
         source(path).list()
+
+
+def test_a_server_that_does_not_answer_is_not_called_a_damaged_archive(source):
+    with pytest.raises(SourceError, match=r"images.zip cannot be reached"):
+        source("http://127.0.0.1:9/images.zip").list()

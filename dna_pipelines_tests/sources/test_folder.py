@@ -205,3 +205,7 @@ def test_a_file_that_vanishes_after_the_listing_is_quarantined(make_files, sourc
     manifest = manifest_of(opened)
     assert [row.name for row in manifest.readable] == ["good.png"]
     assert [row.reason for row in manifest.quarantined] == ["vanished"]
+
+
+def test_what_phones_write_is_listed_by_default(make_files, paths):
+    assert paths(make_files("a.HEIC", "b.heif", "c.jxl", "d.doc")) == ["a.HEIC", "b.heif", "c.jxl"]

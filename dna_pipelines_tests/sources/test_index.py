@@ -133,3 +133,10 @@ def test_a_byte_order_mark_is_no_part_of_a_name(index, source, make_files):
     make_files("one.png")
     (entry,) = source(index(b"\xef\xbb\xbfplace/one.png\n")).list().entries
     assert (entry.path, entry.problem) == (b"place/one.png", None)
+
+
+def test_a_path_that_is_named_twice_is_counted(make_files, source):
+    place = make_files("a.png", "b.png")
+    (place / "list.txt").write_text("a.png\nb.png\na.png\na.png\n")
+    listing = source(place / "list.txt").list()
+    assert ([entry.path for entry in listing.entries], listing.n_ignored) == ([b"a.png", b"b.png"], 2)

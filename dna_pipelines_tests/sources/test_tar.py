@@ -2,14 +2,17 @@
 
 import io
 import json
+import os
 import random
 import tarfile
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
+from dna_pipelines.config import DatasetConfig
 from dna_pipelines.errors import SourceError, Unreadable
-from dna_pipelines.sources import tar
+from dna_pipelines.manifests.sampling import sample
+from dna_pipelines.sources import open_source, tar
 
 COMPRESSIONS = {"plain": "", "gzip": "gz", "bzip2": "bz2", "xz": "xz"}
 
@@ -397,3 +400,32 @@ def test_a_mutated_archive_is_refused_or_its_members_are(archive, source, tar_by
                 outcomes.add("unreadable")
     # Of so small an archive, the other compressions give all or nothing.
     assert outcomes >= ({"refused", "read", "reported"} if compression in ("", "gz") else {"refused"})
+
+
+@pytest.mark.parametrize("pattern", ["*.tar", "{0..1}.tar", "**/?.tar"])
+def test_a_linked_shard_is_the_file_it_leads_to(archive, tmp_path, pattern):
+    home = tmp_path / "pro[j]*ect"
+    (home / "shards").mkdir(parents=True)
+    opened = open_source(f"shards/{pattern}", base=home)
+    for number in range(2):
+        target = archive({f"{number}.png": b"x"}, name=f"elsewhere{number}.tar")
+        (home / "shards" / f"{number}.tar").symlink_to(target)
+    before = opened.list().entries
+    assert [entry.path for entry in before] == [b"0.tar/0.png", b"1.tar/1.png"]
+    os.utime(tmp_path / "elsewhere1.tar", (1, 1))
+    assert [one.signature == other.signature for one, other in zip(before, opened.list().entries, strict=True)] == [
+        True,
+        False,
+    ]
+    (tmp_path / "elsewhere0.tar").unlink()
+    (gone, _) = opened.list().entries
+    assert (gone.path, gone.signature, gone.is_container) == (b"0.tar", "missing", True)
+
+
+def test_a_damaged_or_missing_shard_is_never_sampled_away(archive, tmp_path):
+    archive({f"{number}.png": b"x" for number in range(50)}, name="0.tar")
+    (tmp_path / "1.tar").write_bytes(b"damage" * 200)
+    listed = open_source("{0..2}.tar", base=tmp_path).list().entries
+    taken = sample(listed, DatasetConfig(name="d", uri="u", limit=3, every=2))
+    assert len(taken) == 5
+    assert [entry.path for entry in taken if entry.problem] == [b"1.tar", b"2.tar"]

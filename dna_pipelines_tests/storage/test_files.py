@@ -2,6 +2,7 @@
 
 import errno
 import os
+import stat
 import threading
 
 import numpy as np
@@ -9,7 +10,7 @@ import pyarrow as pa
 import pytest
 
 from dna_pipelines.errors import LakeError
-from dna_pipelines.storage import Lake
+from dna_pipelines.storage import Catalog, Lake
 from dna_pipelines.storage.files import remove_drafts, replace, write_new
 from dna_pipelines.storage.tables import read_parquet, to_parquet
 
@@ -111,3 +112,36 @@ def test_a_full_disk_is_an_error_for_people_and_leaves_nothing_behind(tmp_path, 
     with pytest.raises(LakeError, match=r"file cannot be written: No space left on device; nothing was changed"):
         write(tmp_path / "file", b"data")
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("write", [write_new, replace])
+@pytest.mark.parametrize("number", [errno.EINVAL, errno.ENOTSUP, errno.EIO])
+def test_a_folder_that_cannot_be_synced_does_not_undo_what_was_written(tmp_path, monkeypatch, write, number):
+    sync = os.fsync
+
+    def fsync(handle):
+        if stat.S_ISDIR(os.fstat(handle).st_mode):
+            raise OSError(number, os.strerror(number))
+        sync(handle)
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    if number == errno.EIO:
+        with pytest.raises(LakeError, match="what was written is there, but may not be on disk yet"):
+            write(tmp_path / "file", b"data")
+    else:
+        write(tmp_path / "file", b"data")
+    assert (tmp_path / "file").read_bytes() == b"data"
+
+
+def test_a_name_that_is_too_long_is_a_message(tmp_path):
+    with pytest.raises(LakeError, match="File name too long"):
+        write_new(tmp_path / ("x" * 300), b"")
+
+
+def test_a_catalog_that_cannot_be_written_is_a_message_and_leaves_no_draft(tmp_path):
+    lake = Lake(tmp_path)
+    lake.prepare()
+    (tmp_path / "catalog.duckdb").mkdir()
+    with pytest.raises(LakeError, match=r"catalog\.duckdb cannot be written"):
+        Catalog(lake.layout).export()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["catalog.duckdb", "lake.json"]

@@ -36,7 +36,7 @@ def fingerprint_assets(extractor: ExtractorConfig, condition: dg.AutomationCondi
     ranges_key, dna_key, distances_key, matrix_key = (
         key_of(extractor.name, name) for name in ("ranges", "dna", "distances", "matrix")
     )
-    group = extractor.name.replace("-", "_").replace(".", "_")
+    group = extractor.identifier
     code = extractor_stamp(extractor)
     # The pipeline imports torch, which takes seconds, so it is imported when a step runs.
 
@@ -59,7 +59,7 @@ def fingerprint_assets(extractor: ExtractorConfig, condition: dg.AutomationCondi
         """
         from dna_pipelines.pipeline.fingerprint import ensure_ranges
 
-        with attempt(context, workbench.project, code):
+        with attempt(context, workbench.project, lambda: code):
             shown, asked = workbench.shown(context), config.model_dump()
             found, measured = ensure_ranges(workbench.project, extractor, shown, **asked)
         return dg.MaterializeResult(
@@ -74,7 +74,7 @@ def fingerprint_assets(extractor: ExtractorConfig, condition: dg.AutomationCondi
         from dna_pipelines.pipeline.fingerprint import fit
 
         project = workbench.project
-        with attempt(context, project, dna_input(project, extractor.name, name), name):
+        with attempt(context, project, lambda: dna_input(project, extractor.name, name), name):
             dataset = project.file.dataset(name)
             fitted = fit(project, dataset, extractor, workbench.shown(context))
         version = fitted.record.dna_id if fitted.record else "empty"
@@ -97,7 +97,7 @@ def fingerprint_assets(extractor: ExtractorConfig, condition: dg.AutomationCondi
         from dna_pipelines.pipeline.compare import update_pairs
 
         project = workbench.project
-        with attempt(context, project, stable_hash(wanted_pairs(project, extractor.name).lacking)):
+        with attempt(context, project, lambda: stable_hash(wanted_pairs(project, extractor.name).lacking)):
             updated = update_pairs(project, extractor.name, workbench.shown(context))
         return dg.MaterializeResult(
             metadata=describe_pairs(updated), data_version=dg.DataVersion(stable_hash(sorted(updated.dnas.items())))
@@ -114,8 +114,7 @@ def fingerprint_assets(extractor: ExtractorConfig, condition: dg.AutomationCondi
     def matrix(context: dg.AssetExecutionContext, workbench: dg.ResourceParam[Workbench]) -> dg.MaterializeResult:
         """The comparison matrix as people look at it, with its heat map."""
         project = workbench.project
-        shown = matrix_id(wanted_pairs(project, extractor.name))
-        with attempt(context, project, shown):
+        with attempt(context, project, lambda: matrix_id(wanted_pairs(project, extractor.name))) as shown:
             found = project.matrix(extractor.name)
             metadata = describe_matrix(project, found)
             project.lake.distances.note_drawn(extractor.name, shown)

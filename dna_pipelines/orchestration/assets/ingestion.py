@@ -33,7 +33,7 @@ def manifest_asset(condition: dg.AutomationCondition) -> dg.AssetsDefinition:
         so renaming or touching files changes nothing downstream.
         """
         project = workbench.project
-        with attempt(context, project, manifest_input(project.lake.versions.sighting(name)), name):
+        with attempt(context, project, lambda: manifest_input(project.lake.versions.sighting(name)), name):
             dataset = project.file.dataset(name)
             done = refresh(project, dataset, workbench.shown(context))
         return Made(describe_manifest(dataset, done), done.commit.version_id, check_manifest(dataset, done.commit))

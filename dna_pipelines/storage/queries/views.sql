@@ -14,14 +14,16 @@ COMMENT ON VIEW datasets IS
     'One row per watched dataset, as it is now (NULLs: not yet scanned).';
 
 CREATE OR REPLACE VIEW images AS
-SELECT * EXCLUDE (status, reason, detail, unsettled) FROM _manifest_rows WHERE status = 'ok';
+SELECT * EXCLUDE (status, reason, detail, unsettled) FROM _manifest_rows SEMI JOIN _registry r ON r.name = dataset
+WHERE status = 'ok';
 COMMENT ON VIEW images IS
-    'One row per readable image of each dataset, as it is now.';
+    'One row per readable image of each watched dataset, as it is now.';
 
 CREATE OR REPLACE VIEW quarantine AS
-SELECT dataset, path, path_bytes, reason, detail, size_bytes, digest FROM _manifest_rows WHERE status <> 'ok';
+SELECT dataset, path, path_bytes, reason, detail, size_bytes, digest
+FROM _manifest_rows SEMI JOIN _registry r ON r.name = dataset WHERE status <> 'ok';
 COMMENT ON VIEW quarantine IS
-    'One row per file that is left out, with the reason.';
+    'One row per file of a watched dataset that is left out, with the reason.';
 
 CREATE OR REPLACE VIEW shards AS
 SELECT dataset, seq, version_id, is_current, s.shard_id, s.n_images, s.parents
@@ -30,13 +32,15 @@ COMMENT ON VIEW shards IS
     'One row per shard of each version.';
 
 CREATE OR REPLACE VIEW dnas AS
-SELECT d.*, v.dataset, v.seq,
-       coalesce(v.is_current AND e.comparability_key IS NOT NULL, false) AS is_current
+SELECT d.* REPLACE (coalesce(e.extractor, d.extractor) AS extractor), v.dataset, v.seq,
+       coalesce(v.is_current, false) AND c.dna_id IS NOT NULL AS is_current
 FROM _dna_records d
 LEFT JOIN versions v ON v.version_id = d.version_id
-LEFT JOIN _extractors e ON e.comparability_key = d.comparability_key;
+LEFT JOIN (SELECT DISTINCT extractor, comparability_key FROM _current_dnas) e
+  ON e.comparability_key = d.comparability_key
+LEFT JOIN _current_dnas c ON c.dna_id = d.dna_id AND c.dataset = v.dataset AND c.extractor = e.extractor;
 COMMENT ON VIEW dnas IS
-    'One row per DNA, with the datasets and commits it is the fingerprint of.';
+    'One row per DNA and extractor that measures so, with the datasets and commits it is the fingerprint of; `is_current`: and no check withholds it.';
 
 CREATE OR REPLACE VIEW dna AS
 SELECT h.*, m.n_images, m.mean, m.variance
@@ -64,14 +68,12 @@ WITH pairs AS (
 ), both_ways AS (
     SELECT dna_a AS a, dna_b AS b, * EXCLUDE (dna_a, dna_b) FROM pairs
     UNION ALL SELECT dna_b, dna_a, * EXCLUDE (dna_a, dna_b) FROM pairs WHERE dna_a <> dna_b
-), current_dnas AS (
-    SELECT d.dna_id, d.extractor, d.dataset FROM dnas d JOIN _registry r ON r.name = d.dataset WHERE d.is_current
 )
 SELECT x.extractor, x.dataset AS dataset_a, y.dataset AS dataset_b, p.emd_bins, p.emd_range, p.nfd, p.fd
-FROM current_dnas x
-JOIN current_dnas y ON y.extractor = x.extractor AND y.dataset <> x.dataset
+FROM _current_dnas x
+JOIN _current_dnas y ON y.extractor = x.extractor AND y.dataset <> x.dataset
 JOIN (SELECT * FROM both_ways
-      UNION ALL SELECT dna_id, dna_id, 0, 0, 0, 0 FROM (SELECT DISTINCT dna_id FROM current_dnas)) p
+      UNION ALL SELECT dna_id, dna_id, 0, 0, 0, 0 FROM (SELECT DISTINCT dna_id FROM _current_dnas)) p
   ON p.a = x.dna_id AND p.b = y.dna_id;
 
 COMMENT ON VIEW matrix IS
@@ -84,12 +86,11 @@ WITH before AS (
     FROM versions now JOIN versions old ON old.dataset = now.dataset AND old.version_id <> now.version_id
     WHERE now.is_current GROUP BY ALL
 )
-SELECT x.extractor, b.dataset, b.previous_seq, b.seq, l.layer, l.n_neurons, l.emd_bins, l.emd_range, l.nfd, l.fd
+SELECT c.extractor, b.dataset, b.previous_seq, b.seq, l.layer, l.n_neurons, l.emd_bins, l.emd_range, l.nfd, l.fd
 FROM before b
-JOIN _registry r ON r.name = b.dataset
-JOIN _dna_records x ON x.version_id = b.version_id
+JOIN _current_dnas c ON c.dataset = b.dataset
+JOIN _dna_records x ON x.dna_id = c.dna_id AND x.version_id = b.version_id
 JOIN _dna_records y ON y.version_id = b.previous_version_id AND y.comparability_key = x.comparability_key
-JOIN _extractors e ON e.comparability_key = x.comparability_key
 JOIN layer_distances l ON l.dna_a = least(x.dna_id, y.dna_id) AND l.dna_b = greatest(x.dna_id, y.dna_id);
 COMMENT ON VIEW changes IS
     'One row per dataset, extractor and layer: how far the dataset is from what it was before its last change.';
