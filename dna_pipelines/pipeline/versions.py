@@ -12,9 +12,8 @@ from dna_pipelines.pipeline.checks import blocked, check_dna, check_manifest
 from dna_pipelines.pipeline.project import Project
 from dna_pipelines.pipeline.reference import Reference
 from dna_pipelines.storage import Commit
+from dna_pipelines.storage.distances import Pair
 from dna_pipelines.storage.records import ExtractorRecord
-
-Pair = tuple[str, str]
 
 _FEWEST_DIGITS = 4
 """Of a version's id, for it to be named by its beginning."""
