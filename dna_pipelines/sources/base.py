@@ -22,6 +22,7 @@ MAX_IMAGE_BYTES = 2**30
 """Largest file that is read: an uncompressed image of the largest size that is decoded fits into it."""
 
 _ENDINGS = frozenset(f".{suffix}".encode() for suffix in IMAGE_SUFFIXES)
+_USUAL_ENDINGS = frozenset(cased for ending in _ENDINGS if len(ending) == 4 for cased in (ending, ending.upper()))
 
 
 class Entry(NamedTuple):
@@ -84,7 +85,7 @@ class Selection:
         """Whether a path, relative to the source, is asked for."""
         if self._wanted is None:
             # Asked for every file at every scan, so without the detour over text and patterns.
-            wanted = path[path.rfind(b".") :].lower() in _ENDINGS
+            wanted = path[-4:] in _USUAL_ENDINGS or path[path.rfind(b".") :].lower() in _ENDINGS
             return wanted and (self._unwanted is None or self.admits(path))
         return self.admits(path)
 
