@@ -21,7 +21,8 @@ MAX_SMALL_SHARDS = 8
 class Shard:
     """A write-once multiset of images: the unit of extraction and of storage.
 
-    `parents` are shards whose partials add up to this one's, so that it needs no image.
+    `parents` are shards whose partials add up to this one's, so that it needs no image. It remembers them as long as
+    it is kept, because its own partial may not be there yet when the next version is cut.
     """
 
     items: tuple[Item, ...]
@@ -54,10 +55,13 @@ def cut_shards(items: Sequence[Item], previous: Sequence[Shard], max_images: int
         remaining = wanted & available
         available -= remaining
         if remaining == wanted:
-            kept.append(Shard(shard.items))
+            kept.append(shard)
         elif remaining:
             reduced.append(Shard(tuple(_take(shard.items, remaining))))
     fresh = list(_take(items, available))
+    if not reduced and not fresh and len(kept) == len(previous):
+        # The same version: its DNA is there already, so that shards joined now would not get their partials.
+        return tuple(previous)
     added = (Shard(tuple(fresh[start : start + max_images])) for start in range(0, len(fresh), max_images))
     return (*_compact(kept, max_images), *reduced, *added)
 

@@ -65,6 +65,19 @@ def test_many_small_shards_are_joined_by_naming_their_parents():
     assert len(shards) == 2
 
 
+def test_a_version_that_did_not_change_keeps_its_cut_and_joined_shards_remember_their_parents():
+    items = [Item(f"{n:064x}") for n in range(MAX_SMALL_SHARDS + 2)]
+    many = ()
+    for n in range(1, MAX_SMALL_SHARDS + 2):
+        many = cut_shards(items[:n], many, 100)
+    assert len(many) == MAX_SMALL_SHARDS + 1
+    # Its DNA is there, so nobody would measure the joined shard.
+    assert cut_shards(items[: MAX_SMALL_SHARDS + 1], many, 100) == many
+    joined = cut_shards(items, many, 100)
+    assert joined[0].parents == tuple(shard.id for shard in many)
+    assert cut_shards([*items, Item("f" * 64)], joined, 100)[0].parents == joined[0].parents
+
+
 @given(items=ITEMS)
 def test_identity_ignores_order_and_counts_copies(items):
     assert multiset_id(items) == multiset_id(sorted(items, reverse=True))
