@@ -10,8 +10,8 @@ from dna_pipelines.errors import ExtractorError
 from dna_pipelines.extraction import scattering as rooms
 from dna_pipelines.extraction.bands import COLOURS, N_OCTAVES, ORIENTATIONS, Band, bands
 from dna_pipelines.extraction.catalogue import KNOWN
-from dna_pipelines.extraction.numerics import reproducible
 from dna_pipelines.extraction.extractor import Extractor
+from dna_pipelines.extraction.numerics import reproducible
 from dna_pipelines.extraction.probe import probe_layers
 from dna_pipelines.extraction.registry import load_extractor, with_layers
 from dna_pipelines.extraction.scattering import CENTRE, FLOOR, SIZE_PX, scattering
