@@ -10,7 +10,20 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks import decode, fold, gpu, matrix, memory, orchestration, races, scale, throughput, unchanged, updates
+from benchmarks import (
+    decode,
+    fold,
+    gpu,
+    matrix,
+    memory,
+    orchestration,
+    races,
+    scale,
+    throughput,
+    unchanged,
+    updates,
+    words,
+)
 from benchmarks.measure import Row, machine
 from benchmarks.world import World
 
@@ -25,6 +38,7 @@ BENCHMARKS = {
     "memory": memory,
     "races": races,
     "scale": scale,
+    "words": words,
     "orchestration": orchestration,
     "updates": updates,
 }

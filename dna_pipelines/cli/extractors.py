@@ -71,10 +71,12 @@ def _show(detail: Detail) -> None:
     out.print(Text.assemble((listed.extractor, "bold"), f"{called}: {listed.summary}"), soft_wrap=True)
     facts = [
         _size(listed),
-        f"weights sha256 {listed.weights_sha256}",
+        f"weights sha256 {listed.weights_sha256}" if listed.weights_sha256 else _weights(listed),
         f"{detail.architecture}, tokens: {detail.tokens}",
     ]
     facts.append(", ".join(f"{key} {value}" for key, value in detail.preprocessing.items() if key != "rules"))
     for line in facts:
         out.print(f"  {line}", markup=False, soft_wrap=True)
-    show_table(None, ("layer", "neurons"), list(detail.each_layer.items()), ("neurons",))
+    called = {layer: f"{names[0]}, …" for layer, names in detail.neuron_names.items()}
+    rows = [(layer, width, *([called.get(layer, "")] if called else [])) for layer, width in detail.each_layer.items()]
+    show_table(None, ("layer", "neurons", *(["called"] if called else [])), rows, ("neurons",))

@@ -15,7 +15,8 @@ class Known:
     """A network with a name of its own.
 
     Attributes:
-        published: where its weights come from; None where they are part of the package.
+        published: where its weights come from; None where they are part of the package, or there are none.
+        has_weights: whether there are any.
     """
 
     name: str
@@ -25,6 +26,7 @@ class Known:
     input_px: int
     licence: str
     published: Published | None = None
+    has_weights: bool = True
 
 
 _REFERENCE_HUB = "bramtoula/visual-dna-models"
@@ -40,6 +42,11 @@ BUILT_IN = (
         "seeded_vit",
         "A small vision transformer with seeded random weights; for trying out networks of tokens.",
         4, 256, 64, "Apache-2.0 (no training data)",
+    ),
+    Known(
+        "scattering",
+        "Wavelets without weights, whose neurons are called after colour, octave and orientation.",
+        8, 147, 96, "none needed: no weights", has_weights=False,
     ),
 )  # fmt: skip
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from importlib.metadata import version
 from typing import Any, Literal
 
@@ -28,7 +29,7 @@ class Network:
         module: the network; it takes (batch, 3, size, size) float32.
         preprocessing: how an image becomes its input.
         taps: module names whose outputs are the layers, in order.
-        weights_digest: sha256 of the weights file.
+        weights_digest: sha256 of the weights file; empty where there are no weights.
         architecture: a word for the code that uses the weights; change it when the code changes.
         licence: of the weights.
         covariance_layers, image_layers: layers with a full covariance, and with one row per image;
@@ -37,6 +38,8 @@ class Network:
         prefix_tokens: how many tokens (class, registers) stand before those of patches; probed where None.
         patch_px: the edge of a patch, which helps probing where the network takes images of one size only.
         libraries: installed packages whose versions move last bits, besides torch, Pillow and numpy.
+        neuron_names: by layer, what its neurons are called, for people; of layers without names, nothing.
+            No part of any key.
     """
 
     name: str
@@ -53,6 +56,7 @@ class Network:
     prefix_tokens: int | None = None
     patch_px: int | None = None
     libraries: tuple[str, ...] = ()
+    neuron_names: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     @property
     def label(self) -> str:
@@ -85,6 +89,11 @@ class Extractor:
     def image_layers(self) -> tuple[str, ...]:
         """Layers that keep one row per image."""
         return self._tapped(self.network.image_layers)
+
+    @property
+    def neuron_names(self) -> dict[str, tuple[str, ...]]:
+        """What the neurons of the layers are called that have names for them."""
+        return {name: names for name, names in self.network.neuron_names.items() if name in self.layers.slices}
 
     def _tapped(self, names: tuple[str, ...]) -> tuple[str, ...]:
         return tuple(name for name in names if name in self.layers.slices) or (self.layers.names[-1],)

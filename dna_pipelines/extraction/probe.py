@@ -93,6 +93,7 @@ def probe_layers(network: Network, *, device: str = "cpu", tokens: Tokens = "all
     shapes = [_shape(two[name]) for name in network.taps]
     widths = [shape[axis] for shape, axis in zip(shapes, axes, strict=True)]
     layers = Layers(tuple(Layer(name, width) for name, width in zip(network.taps, widths, strict=True)))
+    _require_a_name_each(network, layers)
     kept: list[slice | None] = [None] * len(axes)
     if tokens != "all":
         kept = [
@@ -108,6 +109,17 @@ def neurons_second(output: torch.Tensor, axis: int) -> torch.Tensor:
         return output.unsqueeze(2)
     moved = output.movedim(axis, 1)
     return moved.flatten(2) if moved.ndim > 3 else moved
+
+
+def _require_a_name_each(network: Network, layers: Layers) -> None:
+    """Where the neurons of a layer have names, each must have one."""
+    for layer in layers:
+        names = network.neuron_names.get(layer.name)
+        if names is not None and len(names) != layer.n_neurons:
+            raise ExtractorError(
+                f"{network.label}: layer '{layer.name}' has {layer.n_neurons} neurons, and names for {len(names)} of "
+                "them (neuron_names); give each a name, or none"
+            )
 
 
 def _working(module: nn.Module, two: Survey, three: Survey, larger: Survey) -> Iterable[str]:

@@ -26,6 +26,7 @@ from dna_pipelines.extraction.model_folder import ModelFolder
 from dna_pipelines.extraction.numerics import EXACT
 from dna_pipelines.extraction.probe import Tokens, probe
 from dna_pipelines.extraction.reference import reference_network
+from dna_pipelines.extraction.scattering import scattering
 from dna_pipelines.extraction.seeded import seeded_cnn, seeded_vit
 from dna_pipelines.extraction.stamp import entry_point_extractors, extractor_names, importable, traces
 from dna_pipelines.extraction.timm_network import timm_network
@@ -33,7 +34,11 @@ from dna_pipelines.extraction.transformers_network import transformers_network
 
 UNKNOWN_LICENCE = "unknown: see its model card"
 
-_FACTORIES: dict[str, Callable[[], Network]] = {"seeded_cnn": seeded_cnn, "seeded_vit": seeded_vit}
+_FACTORIES: dict[str, Callable[[], Network]] = {
+    "seeded_cnn": seeded_cnn,
+    "seeded_vit": seeded_vit,
+    "scattering": scattering,
+}
 
 
 def register(name: str, factory: Callable[[], Network]) -> None:

@@ -277,6 +277,7 @@ def _note_keys(
     key, compute = extractor.comparability_key(ranges), extractor.compute_key(ranges)
     project.lake.fingerprints.put_key(key)
     project.lake.fingerprints.put_key(compute)
+    project.lake.fingerprints.put_names(key.id, extractor.neuron_names)
     project.lake.fingerprints.put_extractor(
         ExtractorRecord(
             name=config.name,

@@ -28,6 +28,9 @@ from dna_pipelines.pipeline.project import Project
 
 PROJECT, PACKAGE, THE_REFERENCE, OTHERS = "this project", "built in", "the reference's", "of other packages"
 
+NO_WEIGHTS = "none"
+"""What is said of the weights of a network that is computed from formulas."""
+
 KINDS = {
     "hf:ORG/REPO[@REVISION]": "any vision network of the Hugging Face hub (extra `hf`)",
     "timm:ARCHITECTURE.TAG": "any network of timm (extra `timm`)",
@@ -73,11 +76,13 @@ class Detail:
     tokens: str = "all"
     architecture: str = ""
     preprocessing: dict[str, Any] = field(default_factory=dict)
+    neuron_names: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    """By layer, where its neurons have names."""
 
     def to_json(self) -> dict[str, Any]:
         """As a JSON value."""
         more = {"tokens": self.tokens, "architecture": self.architecture, "preprocessing": self.preprocessing}
-        return {**self.listed.to_json(), **more, "each_layer": self.each_layer}
+        return {**self.listed.to_json(), **more, "each_layer": self.each_layer, "neuron_names": self.neuron_names}
 
 
 def list_networks(project: Project) -> list[Listed]:
@@ -122,11 +127,13 @@ def describe_network(project: Project, name: str) -> Detail:
         neurons=probed.n_neurons,
         input_px=network.preprocessing.size_px,
         licence=network.licence,
-        weights_sha256=network.weights_digest,
+        weights_sha256=network.weights_digest or None,
+        weights="" if network.weights_digest else NO_WEIGHTS,
         summary=network.summary,
     )
     widths = {layer.name: layer.n_neurons for layer in probed}
-    return Detail(listed, widths, tokens, network.architecture, network.preprocessing.key())
+    names = {name: some for name, some in network.neuron_names.items() if name in widths}
+    return Detail(listed, widths, tokens, network.architecture, network.preprocessing.key(), names)
 
 
 def _entries(project: Project) -> tuple[ExtractorConfig, ...]:
@@ -146,12 +153,15 @@ def _of_project(entry: ExtractorConfig) -> Listed:
 
 
 def _of_known(known: Known, group: str, root: Path) -> Listed:
+    facts: dict[str, Any] = {
+        "layers": known.n_layers, "neurons": known.n_neurons, "input_px": known.input_px,
+        "licence": known.licence, "summary": known.summary,
+    }  # fmt: skip
+    if not known.has_weights:
+        return Listed(known.name, group, known.name, used_here=False, **facts, weights=NO_WEIGHTS)
     path = present(known.published, root) if known.published else built_in_weights(known.name)
-    return Listed(
-        known.name, group, known.name, used_here=False,
-        layers=known.n_layers, neurons=known.n_neurons, input_px=known.input_px, licence=known.licence,
-        summary=known.summary, **_weights([path] if path else [], known.published, root),
-    )  # fmt: skip
+    found = _weights([path] if path else [], known.published, root)
+    return Listed(known.name, group, known.name, used_here=False, **facts, **found)
 
 
 def _at_place(network: str, root: Path) -> dict[str, Any]:

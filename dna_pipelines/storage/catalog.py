@@ -34,6 +34,10 @@ _TABLES: dict[str, tuple[str, str]] = {
         """name VARCHAR, fingerprint VARCHAR, ranges_id VARCHAR, comparability_key VARCHAR, compute_key VARCHAR,
         recorded_at TIMESTAMP""",
     ),
+    "neuron_names": (
+        "names/*.parquet",
+        "comparability_key VARCHAR, layer VARCHAR, neuron INTEGER, name VARCHAR",
+    ),
     "dna_records": (
         "dna/records/*.json",
         """dna_id VARCHAR, extractor VARCHAR, comparability_key VARCHAR, version_id VARCHAR, made_for VARCHAR,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -26,6 +26,7 @@ from dna_pipelines.storage.measure_tables import (
     read_moments,
     read_partial,
 )
+from dna_pipelines.storage.names import names_file, read_names
 from dna_pipelines.storage.record_cache import RecordCache
 from dna_pipelines.storage.records import DnaRecord, ExtractorRecord
 from dna_pipelines.storage.tables import read_parquet, to_parquet, vector
@@ -58,6 +59,17 @@ class Fingerprints:
     def put_extractor(self, record: ExtractorRecord) -> None:
         """Note the keys of an extractor."""
         replace(self._layout.extractor(record.name), record.to_bytes())
+
+    def put_names(self, comparability_key: str, names: Mapping[str, Sequence[str]]) -> None:
+        """Note what the neurons of DNAs of a key are called, by layer; where none has a name, nothing is written."""
+        data, path = names_file(comparability_key, names), self._layout.names(comparability_key)
+        if names and not (path.exists() and path.read_bytes() == data):
+            replace(path, data)
+
+    def names(self, comparability_key: str) -> dict[str, tuple[str, ...]]:
+        """What the neurons of DNAs of a key are called, by layer; layers without names are missing."""
+        path = self._layout.names(comparability_key)
+        return read_names(path) if path.exists() else {}
 
     # Activation ranges
 

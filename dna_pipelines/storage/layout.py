@@ -4,6 +4,7 @@ lake.json                                     the format
 registry.json                                 the watched datasets, as last synced
 keys/<id>.json                                what a comparability or compute key is made of
 extractors/<name>.json                        the current keys of an extractor
+names/<comparability key>.parquet             what the neurons are called, where they have names
 datasets/<name>/commits/<seq>.json            commit records: what is current is the last
 datasets/<name>/manifests/<id>.parquet        one row per image
 datasets/<name>/seen.json                     what the last scan of its place saw, if that was news
@@ -55,6 +56,10 @@ class Layout:
     def extractor(self, name: str) -> Path:
         """The current keys of an extractor."""
         return self.root / "extractors" / f"{name}.json"
+
+    def names(self, comparability_key: str) -> Path:
+        """What the neurons of DNAs of a key are called."""
+        return self.root / "names" / f"{comparability_key}.parquet"
 
     def commits(self, dataset: str) -> Path:
         """The folder of a dataset's commit records."""

@@ -43,12 +43,20 @@ COMMENT ON VIEW dnas IS
     'One row per DNA and extractor that measures so, with the datasets and commits it is the fingerprint of; `is_current`: and no check withholds it.';
 
 CREATE OR REPLACE VIEW dna AS
-SELECT h.*, m.n_images, m.mean, m.variance
+SELECT h.*, m.n_images, m.mean, m.variance, n.name AS neuron_name
 FROM _dna_histogram h
 JOIN _dna_records r USING (dna_id)
-LEFT JOIN _dna_moments m ON m.dna_id = h.dna_id AND m.layer = h.layer AND m.neuron = h.neuron;
+LEFT JOIN _dna_moments m ON m.dna_id = h.dna_id AND m.layer = h.layer AND m.neuron = h.neuron
+LEFT JOIN _neuron_names n
+  ON n.comparability_key = r.comparability_key AND n.layer = h.layer AND n.neuron = h.neuron;
 COMMENT ON VIEW dna IS
-    'One row per DNA and neuron: the distribution of its activations.';
+    'One row per DNA and neuron: the distribution of its activations (neuron_name: NULL where neurons have no names).';
+
+CREATE OR REPLACE VIEW neurons AS
+SELECT e.name AS extractor, n.layer, n.neuron, n.name
+FROM _extractors e JOIN _neuron_names n USING (comparability_key);
+COMMENT ON VIEW neurons IS
+    'One row per neuron that has a name. Join it on extractor, layer and neuron.';
 
 CREATE OR REPLACE VIEW layer_distances AS
 SELECT DISTINCT ON (dna_a, dna_b, layer) * FROM _layer_rows;
