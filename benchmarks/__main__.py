@@ -10,7 +10,21 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks import decode, fold, gpu, matrix, memory, orchestration, races, scale, throughput, unchanged, updates
+from benchmarks import (
+    attribution,
+    decode,
+    duplicates,
+    fold,
+    gpu,
+    matrix,
+    memory,
+    orchestration,
+    races,
+    scale,
+    throughput,
+    unchanged,
+    updates,
+)
 from benchmarks.measure import Row, machine
 from benchmarks.world import World
 
@@ -21,6 +35,8 @@ BENCHMARKS = {
     "throughput": throughput,
     "gpu": gpu,
     "matrix": matrix,
+    "attribution": attribution,
+    "duplicates": duplicates,
     "unchanged": unchanged,
     "memory": memory,
     "races": races,

@@ -94,14 +94,15 @@ def words(codes: NDArray[np.uint8]) -> NDArray[np.uint64]:
     return padded.view(np.uint64)
 
 
-@intrinsic
-def _ones(_typing: Any, word: Any) -> Any:
-    """The processor's own count of bits that are set."""
-
+def _count_ones(_typing: Any, word: Any) -> Any:
     def generate(_context: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
         return builder.ctpop(arguments[0])
 
     return types.uint64(word), generate
+
+
+_ones: Any = intrinsic(_count_ones)
+"""The processor's own count of the bits of a word that are set."""
 
 
 @numba.njit(nogil=True, cache=True)

@@ -31,7 +31,7 @@ ERRORS = 3.0
 """Standard errors beyond which a difference of CDFs counts (measured: benchmarks/attribution.py)."""
 
 _PART = 256
-"""Images that are worked on at a time, so that memory stays small."""
+"""Images or neurons that are worked on at a time, so that memory stays small."""
 
 
 def potential(counts_a: U64, counts_b: U64, counted: NDArray[np.bool_] | None = None) -> F64:
@@ -65,9 +65,12 @@ def more_than_chance(blocks_a: U64, blocks_b: U64, n_bins: int, errors: float = 
     Returns:
         (n_neurons, n_bins); nothing where a side has fewer than two blocks.
     """
-    (left, var_left), (right, var_right) = _with_errors(blocks_a), _with_errors(blocks_b)
-    with np.errstate(invalid="ignore"):
-        found = np.abs(left - right) > errors * np.sqrt(var_left + var_right)
+    found = np.zeros((len(blocks_a), blocks_a.shape[2]), np.bool_)
+    for start in range(0, len(found), _PART):
+        part = slice(start, start + _PART)
+        (left, var_left), (right, var_right) = _with_errors(blocks_a[part]), _with_errors(blocks_b[part])
+        with np.errstate(invalid="ignore"):
+            found[part] = np.abs(left - right) > errors * np.sqrt(var_left + var_right)
     return np.repeat(found, n_bins // found.shape[1], axis=1)
 
 
@@ -95,7 +98,7 @@ def of_histogram(counts: NDArray[np.integer], potentials: F64) -> F64:
     """
     totals = counts.sum(axis=1, dtype=np.float64)
     found: F64 = np.einsum("db,db->d", counts.astype(np.float64), potentials)
-    return np.divide(found, totals, out=np.full_like(found, np.nan), where=totals > 0)
+    return np.asarray(np.divide(found, totals, out=np.full_like(found, np.nan), where=totals > 0))
 
 
 def unit_bins(pooled: NDArray[np.floating], n_bins: int) -> NDArray[np.int32]:

@@ -40,7 +40,10 @@ class Bins:
         lowest, highest = np.nanmin(values, axis=0), np.nanmax(values, axis=0)
         # Beyond the last edge belongs to the open bin, so it lies just above the largest value.
         highest = np.nextafter(np.maximum(highest, lowest + 1e-6), np.inf)
-        return Bins.at(lowest[:, None] + (highest - lowest)[:, None] * np.linspace(0, 1, n_bins + 1), rows)
+        edges = lowest[:, None] + (highest - lowest)[:, None] * np.linspace(0, 1, n_bins + 1)
+        # Rounding must not leave the largest value outside.
+        edges[:, -1] = highest
+        return Bins.at(edges, rows)
 
     @staticmethod
     def equal_counts(rows: Rows, n_bins: int) -> Bins:
@@ -182,14 +185,14 @@ def nearest(rows: Rows, reference: Rows, *, own: bool = False, k: int = 5) -> F6
         some = finite(rows[start : start + _PART]) / scale
         distances = (some**2).sum(axis=1)[:, None] + squares - 2 * some @ known.T
         out[start : start + _PART] = np.partition(distances, place, axis=1)[:, place]
-    return np.sqrt(np.maximum(out, 0.0) / rows.shape[1])
+    return np.asarray(np.sqrt(np.maximum(out, 0.0) / rows.shape[1]))
 
 
 def exceeded(scores: F64, of_reference: F64) -> F64:
     """The share of a reference's images that score at least as much, (k + 1) / (n + 1): a conformal p-value."""
     ordered = np.sort(of_reference[~np.isnan(of_reference)])
     above = len(ordered) - np.searchsorted(ordered, scores, side="left")
-    return np.where(np.isnan(scores), np.nan, (above + 1) / (len(ordered) + 1))
+    return np.asarray(np.where(np.isnan(scores), np.nan, (above + 1) / (len(ordered) + 1)))
 
 
 def _mean(values: F64) -> F64:
@@ -197,4 +200,4 @@ def _mean(values: F64) -> F64:
     known = ~np.isnan(values)
     n_known = known.sum(axis=1)
     total = np.where(known, values, 0.0).sum(axis=1)
-    return np.divide(total, n_known, out=np.full(len(values), np.nan), where=n_known > 0)
+    return np.asarray(np.divide(total, n_known, out=np.full(len(values), np.nan), where=n_known > 0))

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -130,8 +131,9 @@ def attribute(
     order = [int(place) for place in np.argsort(-np.nan_to_num(shares, nan=-np.inf), kind="stable")]
     found = positions(sides)
     carriers = {place: Carrier(place, float(shares[place])) for place in order[: max(top, in_detail)]}
-    if in_detail:
-        carriers |= _in_detail(project, found, order[: max(top, in_detail)], carriers, progress)
+    detail = _Detail(project, found) if in_detail else None
+    if detail:
+        carriers |= detail.carriers(list(carriers.values()), progress)
     ranked = sorted(carriers.values(), key=lambda one: -np.nan_to_num(one.share, nan=-np.inf))[:top]
     known = [one.place for one in ranked if one.contribution_bins is not None]
     return Attribution(
@@ -141,7 +143,7 @@ def attribute(
         tuple(_with_seldom(sides, ranked)),
         sum(one.contribution_bins is not None for one in carriers.values()),
         len(known),
-        _emd_without(project, found, known) if known else None,
+        detail.emd_without(known) if detail and known else None,
     )
 
 
@@ -202,50 +204,50 @@ def positions(sides: Sides) -> Positions:
     return Positions(sides, selection, potentials, whole, beyond)
 
 
-def _in_detail(
-    project: Project, found: Positions, places: Sequence[int], known: dict[int, Carrier], progress: Progress | None
-) -> dict[int, Carrier]:
-    """The images as their positions say, and those that cannot be read any more with the reason."""
-    # Only what extracts needs torch.
-    from dna_pipelines.pipeline.remeasure import partials_of, ready_as
+class _Detail:
+    """Images of A that are read and extracted once more."""
 
-    rows = found.sides.rows_a
-    ready = ready_as(project, found.sides.extractor, rows.record.comparability_key)
-    reader = ImageReader(project, rows.dataset, rows.rows)
-    carriers = {}
-    for start in range(0, len(places), _AT_ONCE):
-        by_digest: dict[str, list[int]] = {}
-        for place in places[start : start + _AT_ONCE]:
-            by_digest.setdefault(rows.features.digests[place], []).append(place)
-        data, problems = read_all(reader, list(by_digest))
-        for digest, problem in problems.items():
-            carriers |= {place: replace(known[place], problem=problem) for place in by_digest[digest]}
-        for (digest,), partial in partials_of(project, ready, [[one] for one in data], data, progress):
-            contribution = found.contribution(partial.histogram.counts)
-            share = found.share(contribution)
-            carriers |= {place: Carrier(place, share, contribution) for place in by_digest[digest]}
-    return carriers
+    def __init__(self, project: Project, found: Positions) -> None:
+        # Only what extracts needs torch.
+        from dna_pipelines.pipeline.remeasure import partials_of, ready_as
 
+        rows = found.sides.rows_a
+        ready = ready_as(project, found.sides.extractor, rows.record.comparability_key)
+        self._found, self._digests = found, rows.features.digests
+        self._reader = ImageReader(project, rows.dataset, rows.rows)
+        self._partials = partial(partials_of, project, ready)
 
-def _emd_without(project: Project, found: Positions, places: Sequence[int]) -> float | None:
-    """The EMD without some images; exact, because their counts are taken away."""
-    from dna_pipelines.pipeline.remeasure import partials_of, ready_as
+    def carriers(self, known: Sequence[Carrier], progress: Progress | None) -> dict[int, Carrier]:
+        """What the images' positions say, and of those that cannot be read any more the reason."""
+        carriers: dict[int, Carrier] = {}
+        for start in range(0, len(known), _AT_ONCE):
+            by_digest: dict[str, list[Carrier]] = {}
+            for one in known[start : start + _AT_ONCE]:
+                by_digest.setdefault(self._digests[one.place], []).append(one)
+            data, problems = read_all(self._reader, list(by_digest))
+            for digest, problem in problems.items():
+                carriers |= {one.place: replace(one, problem=problem) for one in by_digest[digest]}
+            for (digest,), measured in self._partials([[one] for one in data], data, progress):
+                contribution = self._found.contribution(measured.histogram.counts)
+                share = self._found.share(contribution)
+                carriers |= {one.place: Carrier(one.place, share, contribution) for one in by_digest[digest]}
+        return carriers
 
-    sides = found.sides
-    ready = ready_as(project, sides.extractor, sides.rows_a.record.comparability_key)
-    reader = ImageReader(project, sides.rows_a.dataset, sides.rows_a.rows)
-    left = sides.counts_a.astype(np.int64)
-    for start in range(0, len(places), _AT_ONCE):
-        digests = [sides.rows_a.features.digests[place] for place in places[start : start + _AT_ONCE]]
-        data, problems = read_all(reader, list(dict.fromkeys(digests)))
-        if problems:
+    def emd_without(self, places: Sequence[int]) -> float | None:
+        """The EMD without some images; exact, because their counts are taken away. None where none are left."""
+        sides = self._found.sides
+        left = sides.counts_a.astype(np.int64)
+        for start in range(0, len(places), _AT_ONCE):
+            digests = [self._digests[place] for place in places[start : start + _AT_ONCE]]
+            data, problems = read_all(self._reader, list(dict.fromkeys(digests)))
+            if problems:
+                return None
+            for _, measured in self._partials([digests], data):
+                left -= measured.histogram.counts.astype(np.int64)
+        if not left.any():
             return None
-        for _, partial in partials_of(project, ready, [digests], data):
-            left -= partial.histogram.counts.astype(np.int64)
-    if not left.any():
-        return None
-    # Another machine's last bits may put a value into the bin beside.
-    return found.selection.mean(emd_bins(np.maximum(left, 0).astype(np.uint64), sides.counts_b))
+        # Another machine's last bits may put a value into the bin beside.
+        return self._found.selection.mean(emd_bins(np.maximum(left, 0).astype(np.uint64), sides.counts_b))
 
 
 def _with_seldom(sides: Sides, carriers: Sequence[Carrier]) -> list[Carrier]:

@@ -12,6 +12,7 @@ import numpy as np
 
 from dna_pipelines.comparison import Selection, emd_bins
 from dna_pipelines.comparison.scores import exceeded, log_ratio, mahalanobis, nearest, rarity
+from dna_pipelines.config.models import kind_of_suffix
 from dna_pipelines.dna import Dna
 from dna_pipelines.errors import DnaError, SourceError, Unreadable, UserError
 from dna_pipelines.identity import digest_of
@@ -123,9 +124,12 @@ def _measured(
     fits = []
     for place, (dna, reference) in enumerate(references):
         sample = samples[place]
-        far = nearest(rows, sample)
+        # An image that belongs to the dataset is no neighbour of itself.
+        members = {reference.features.digests[number] for number in _sampled(reference)}
+        inside = np.array([digests[path] in members for path in paths])
+        far = np.where(inside, nearest(rows, sample, own=True), nearest(rows, sample))
         seldom = exceeded(far, nearest(sample, sample, own=True)) if len(sample) > 1 else np.full(len(rows), np.nan)
-        rare = rarity(rows, sample)
+        rare = np.where(inside, rarity(rows, sample, own=True), rarity(rows, sample))
         others = [one for number, one in enumerate(samples) if number != place]
         ratios = [log_ratio(rows, sample, other) for other in others]
         against = _mahalanobis(rows, kept, dna, edges)
@@ -162,9 +166,13 @@ def _mahalanobis(rows: Any, kept: list[str], dna: Dna, edges: tuple[Any, Any]) -
 
 
 def _sample(reference: ImageRows, kept: list[str]) -> Any:
-    # The smallest digests are a uniform sample, and the same one every time.
-    chosen = np.argsort(np.array(reference.features.digests))[:_SAMPLE]
+    chosen = _sampled(reference)
     return np.concatenate([reference.features.pooled[layer][chosen] for layer in kept], axis=1).astype(np.float64)
+
+
+def _sampled(reference: ImageRows) -> Any:
+    """The smallest digests: a uniform sample, and the same one every time."""
+    return np.argsort(np.array(reference.features.digests))[:_SAMPLE]
 
 
 def _read(places: Sequence[str]) -> tuple[dict[str, bytes], dict[str, str]]:
@@ -173,7 +181,7 @@ def _read(places: Sequence[str]) -> tuple[dict[str, bytes], dict[str, str]]:
     problems: dict[str, str] = {}
     for place in places:
         path = Path(place).expanduser()
-        if path.is_file() and not path.name.endswith((".txt", ".zip", ".tar", ".parquet")):
+        if path.is_file() and kind_of_suffix(path.name) == "folder":
             _add(found, problems, str(path), path.read_bytes)
             continue
         source = open_source(place, base=Path.cwd())

@@ -81,11 +81,20 @@ def find_sides(
     """
     rows_a, rows_b = (image_rows(project, name, extractor, progress) for name in (a, b))
     store = project.lake.fingerprints
-    sums = [store.dna_sums(rows.record.dna_id) for rows in (rows_a, rows_b)]
+    (histogram_a, _, found_a), (histogram_b, _, found_b) = (
+        store.dna_sums(rows.record.dna_id) for rows in (rows_a, rows_b)
+    )
     everything = Sides(
-        extractor, Layers.from_key(rows_a.record.layers), rows_a, rows_b,
-        *(histogram.counts for histogram, _, _ in sums), *(blocks.counts for _, _, blocks in sums), len(rows_a),
-    )  # fmt: skip
+        extractor,
+        Layers.from_key(rows_a.record.layers),
+        rows_a,
+        rows_b,
+        histogram_a.counts,
+        histogram_b.counts,
+        found_a.counts,
+        found_b.counts,
+        len(rows_a),
+    )
     left, right = Reference.parse(a), Reference.parse(b)
     if whole or (left.dataset, left.where) != (right.dataset, right.where):
         return everything
