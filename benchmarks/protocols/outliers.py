@@ -11,7 +11,7 @@ from dna_pipelines.comparison import emd_bins
 from dna_pipelines.comparison.scores import mahalanobis, nearest, rarity, surprise
 from dna_pipelines.extraction.registry import load_extractor
 
-N_REFERENCE, N_TEST, N_RESAMPLED = 300, 100, 1000
+N_REFERENCE, N_TEST, N_RESAMPLED = 300, 60, 1000
 FAMILIES = ("coffee", "blobs")
 FOREIGN = ("chelsea", "flower", "gravel", "digits", "blobs")
 
