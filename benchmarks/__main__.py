@@ -11,7 +11,9 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks import (
+    attribution,
     decode,
+    duplicates,
     fold,
     gpu,
     matrix,
@@ -34,6 +36,8 @@ BENCHMARKS = {
     "throughput": throughput,
     "gpu": gpu,
     "matrix": matrix,
+    "attribution": attribution,
+    "duplicates": duplicates,
     "unchanged": unchanged,
     "memory": memory,
     "races": races,

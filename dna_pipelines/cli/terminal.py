@@ -6,6 +6,7 @@ import json
 import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 from rich.console import Console
@@ -14,6 +15,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColum
 from rich.table import Table
 from rich.text import Text
 
+from dna_pipelines.errors import UserError
 from dna_pipelines.pipeline.progress import Advance
 
 out = Console(highlight=False)
@@ -65,6 +67,20 @@ def show_json(value: Any) -> None:
 def note(message: str, style: str = "") -> None:
     """Say something that is not the result."""
     err.print(Text(message, style=style), soft_wrap=True)
+
+
+def save(path: Path, data: bytes) -> None:
+    """Write a file that somebody asked for, and say so.
+
+    Raises:
+        UserError: when it cannot be written.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(data)
+    except OSError as error:
+        raise UserError(f"{path} cannot be written: {error.strerror}") from error
+    note(f"saved {path}")
 
 
 def _plain(value: Any) -> Any:

@@ -64,6 +64,10 @@ _TABLES: dict[str, tuple[str, str]] = {
         """dna_id VARCHAR, layer VARCHAR, neuron INTEGER, kind VARCHAR, n_images UBIGINT, mean DOUBLE, m2 DOUBLE,
         variance DOUBLE""",
     ),
+    "image_rows": (
+        "partials/*/images/*.parquet",
+        "digest VARCHAR, signs UTINYINT[], layer VARCHAR, pooled FLOAT[], filename VARCHAR",
+    ),
     "layer_rows": (
         "distances/layers/*.parquet",
         """comparability_key VARCHAR, dna_a VARCHAR, dna_b VARCHAR, layer VARCHAR, n_neurons INTEGER,
@@ -161,6 +165,11 @@ class Catalog:
         if pattern.endswith(".json"):
             typed = ", ".join(f"{column}: '{kind}'" for column, kind in _split(columns))
             return f"SELECT * FROM read_json('{place}', columns={{{typed}}})"  # noqa: S608 (quoted above)
+        if name == "image_rows":
+            # Every layer is a column of its own in the files, and a view has to have the same columns for ever.
+            every = f"FROM read_parquet('{place}', union_by_name=true, filename=true)"
+            long = f"UNPIVOT ({every}) ON COLUMNS('pooled/.*') INTO NAME layer VALUE pooled"
+            return f"SELECT digest, signs, layer[8:] AS layer, pooled, filename FROM ({long})"  # noqa: S608
         return f"SELECT * FROM read_parquet('{place}')"  # noqa: S608 (quoted above)
 
 

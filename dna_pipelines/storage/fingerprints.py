@@ -10,7 +10,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from dna_pipelines.distributions import Binning, Blocks, Histogram, Layers, Moments
+from dna_pipelines.distributions import Binning, Blocks, Histogram, ImageFeatures, Layers, Moments
 from dna_pipelines.dna import ActivationRanges, Dna, Partial
 from dna_pipelines.errors import LakeError
 from dna_pipelines.identity import Key
@@ -23,6 +23,7 @@ from dna_pipelines.storage.measure_tables import (
     measure_files,
     read_blocks,
     read_histogram,
+    read_images,
     read_moments,
     read_partial,
 )
@@ -149,6 +150,14 @@ class Fingerprints:
     def partial_sums(self, compute_key: str, shard_id: str) -> Sums:
         """The measures of a partial that add up to a DNA."""
         return self._sums(partial(self._partial_path, compute_key, shard_id))
+
+    def partial_histogram(self, compute_key: str, shard_id: str) -> Histogram:
+        """The histogram of a partial."""
+        return read_histogram(self._layout.partial(compute_key, "histogram", shard_id))
+
+    def partial_images(self, compute_key: str, shard_id: str) -> ImageFeatures:
+        """The rows of a partial's images."""
+        return read_images(self._layout.partial(compute_key, "images", shard_id))
 
     def put_partial(self, compute_key: str, shard_id: str, measured: Partial, layers: Layers) -> None:
         """Keep a partial; tables that exist are left as they are."""

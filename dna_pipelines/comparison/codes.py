@@ -1,0 +1,129 @@
+"""Near-duplicates: which sign codes lie within a Hamming distance of each other.
+
+Every pair is looked at, which is exact whatever the codes are like; bits of neurons are correlated, so buckets of
+equal pieces (multi-index hashing) would hold far more than chance. A pair is given up as soon as its first words are
+too far apart.
+"""
+
+from __future__ import annotations
+
+import os
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any
+
+import numba
+import numpy as np
+from numba import types
+from numba.extending import intrinsic
+from numpy.typing import NDArray
+
+from dna_pipelines.errors import UserError
+
+MOST_PAIRS = 2_000_000
+"""More pairs than this are refused: they would say that the distance is too large, and fill the memory."""
+
+_ROWS_A_TASK, _TILE = 256, 1024
+"""Rows of the left side that are a task, and rows of the right side that stay in the cache meanwhile."""
+
+
+@dataclass(frozen=True, eq=False)
+class NearPairs:
+    """Pairs of rows of two sets of codes: (n_pairs,) each, in the order of first and second."""
+
+    first: NDArray[np.int64]
+    second: NDArray[np.int64]
+    n_bits: NDArray[np.int64]
+    """How many bits differ."""
+
+
+def near_pairs(
+    a: NDArray[np.uint8], b: NDArray[np.uint8] | None, most_bits: int, most_pairs: int = MOST_PAIRS
+) -> NearPairs:
+    """All pairs whose codes differ in at most so many bits.
+
+    Memory is that of the codes and of the pairs that are found.
+
+    Args:
+        a: (n_images, n_bytes).
+        b: likewise; None for the pairs within a, each once.
+        most_bits: the largest Hamming distance.
+        most_pairs: see `MOST_PAIRS`.
+
+    Raises:
+        ValueError: when the codes have different lengths.
+        UserError: when there are more pairs than that.
+    """
+    left = words(a)
+    right = left if b is None else words(b)
+    if left.shape[1] != right.shape[1]:
+        raise ValueError(f"codes of {left.shape[1]} and {right.shape[1]} words cannot be compared")
+
+    def task(start: int) -> tuple[NDArray[np.int32], int]:
+        stop, room = min(start + _ROWS_A_TASK, len(left)), 1024
+        while True:
+            found = np.empty((room, 3), np.int32)
+            n_found = int(_scan(left, right, start, stop, most_bits, b is None, found))
+            if n_found <= room:
+                return found[:n_found], n_found
+            if n_found > most_pairs:
+                return found[:0], n_found
+            room = n_found
+
+    parts, n_pairs = [], 0
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        for part, n_found in pool.map(task, range(0, len(left), _ROWS_A_TASK)):
+            n_pairs += n_found
+            if n_pairs > most_pairs:
+                pool.shutdown(cancel_futures=True)
+                raise UserError(
+                    f"more than {most_pairs:,} pairs of images differ in at most {most_bits} bits; "
+                    "ask for a smaller distance"
+                )
+            parts.append(part)
+    every = np.concatenate(parts).astype(np.int64) if parts else np.empty((0, 3), np.int64)
+    every = every[np.lexsort((every[:, 1], every[:, 0]))]
+    return NearPairs(every[:, 0], every[:, 1], every[:, 2])
+
+
+def words(codes: NDArray[np.uint8]) -> NDArray[np.uint64]:
+    """Codes as words of 64 bits, filled up with zeros."""
+    n_words = max(1, -(-codes.shape[1] // 8))
+    padded = np.zeros((len(codes), 8 * n_words), np.uint8)
+    padded[:, : codes.shape[1]] = codes
+    return padded.view(np.uint64)
+
+
+def _count_ones(_typing: Any, word: Any) -> Any:
+    def generate(_context: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
+        return builder.ctpop(arguments[0])
+
+    return types.uint64(word), generate
+
+
+_ones: Any = intrinsic(_count_ones)
+"""The processor's own count of the bits of a word that are set."""
+
+
+@numba.njit(nogil=True, cache=True)
+def _scan(left: Any, right: Any, start: int, stop: int, most: int, within: bool, found: Any) -> int:
+    # Counts on when `found` is full, so that the caller knows how much room it takes.
+    n_found = 0
+    n_words, n_right = left.shape[1], right.shape[0]
+    for tile in range(0, n_right, _TILE):
+        for i in range(start, stop):
+            for j in range(max(tile, i + 1) if within else tile, min(tile + _TILE, n_right)):
+                bits = np.int64(_ones(left[i, 0] ^ right[j, 0]))
+                if n_words > 1:
+                    bits += np.int64(_ones(left[i, 1] ^ right[j, 1]))
+                for w in range(2, n_words):
+                    if bits > most:
+                        break
+                    bits += np.int64(_ones(left[i, w] ^ right[j, w]))
+                if bits <= most:
+                    if n_found < found.shape[0]:
+                        found[n_found, 0] = i
+                        found[n_found, 1] = j
+                        found[n_found, 2] = bits
+                    n_found += 1
+    return n_found

@@ -1,0 +1,154 @@
+"""The images of a dataset, version or slice: what its manifest and the images measure say of each."""
+
+from __future__ import annotations
+
+from collections import defaultdict, deque
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from dna_pipelines.distributions import ImageFeatures
+from dna_pipelines.dna import dna_id
+from dna_pipelines.errors import LakeError
+from dna_pipelines.manifests import ImageRow
+from dna_pipelines.pipeline.compare import find_dna
+from dna_pipelines.pipeline.progress import Progress
+from dna_pipelines.pipeline.project import Project
+from dna_pipelines.pipeline.reference import Reference
+from dna_pipelines.pipeline.slices import find_slice, fit_slice
+from dna_pipelines.pipeline.versions import find_commit, used_extractor
+from dna_pipelines.storage import DnaRecord
+
+
+@dataclass(frozen=True, eq=False)
+class ImageRows:
+    """Images of one DNA, in the order of its shards.
+
+    Attributes:
+        label: what they were asked for by.
+        dataset: the dataset that they are from.
+        record: of the DNA.
+        rows: of the manifest.
+        shards: the shard of each.
+        features: the rows of the images measure, in the same order.
+    """
+
+    label: str
+    dataset: str
+    record: DnaRecord
+    rows: tuple[ImageRow, ...]
+    shards: tuple[str, ...]
+    features: ImageFeatures
+
+    def __len__(self) -> int:
+        """The number of images."""
+        return len(self.rows)
+
+    def take(self, places: Sequence[int]) -> ImageRows:
+        """Some of the images, in the order asked for."""
+        chosen = np.asarray(places, np.int64)
+        features = ImageFeatures(
+            tuple(self.features.digests[place] for place in chosen),
+            {name: rows[chosen] for name, rows in self.features.pooled.items()},
+            self.features.signs[chosen],
+        )
+        rows = tuple(self.rows[place] for place in chosen)
+        return replace(self, rows=rows, shards=tuple(self.shards[place] for place in chosen), features=features)
+
+    @cached_property
+    def columns(self) -> list[str]:
+        """The columns of their metadata."""
+        return sorted({name for row in self.rows for name in row.metadata or {}})
+
+    def described(self, place: int) -> dict[str, Any]:
+        """One image as a JSON value."""
+        row = self.rows[place]
+        return {
+            "path": row.name,
+            "digest": row.digest,
+            "group": row.group,
+            "metadata": dict(row.metadata or {}),
+            "shard": self.shards[place],
+        }
+
+    def others_than(self, other: ImageRows) -> list[int]:
+        """The places of the images that are not also in another set; of equal ones, as many as it has go."""
+        left: dict[object, int] = defaultdict(int)
+        for row in other.rows:
+            left[row.item] += 1
+        places = []
+        for place, row in enumerate(self.rows):
+            if left[row.item]:
+                left[row.item] -= 1
+            else:
+                places.append(place)
+        return places
+
+
+def image_rows(project: Project, reference: str, extractor: str, progress: Progress | None = None) -> ImageRows:
+    """The images of a dataset, version or slice. The DNA of a slice is made if it is missing.
+
+    Raises:
+        UnknownName: when there is no such dataset, version or column.
+        NothingToCompare: when it has no DNA.
+        LakeError: when a partial of it is gone.
+    """
+    store, named = project.lake.fingerprints, Reference.parse(reference)
+    if named.where:
+        found = find_slice(project, named)
+        record = fit_slice(project, found, extractor, progress)[0]
+        wanted = set(found.items)
+        told = [row for row in found.manifest.readable if row.item in wanted]
+    else:
+        commit = find_commit(project, named)
+        known = store.dna_record(dna_id(used_extractor(project, extractor).comparability_key, commit.version_id))
+        record = known or _missing(project, reference, extractor)
+        told = project.lake.versions.manifest(commit).readable
+    by_digest: dict[str | None, deque[ImageRow]] = defaultdict(deque)
+    for row in told:
+        by_digest[row.digest].append(row)
+    parts: list[ImageFeatures] = []
+    rows: list[ImageRow] = []
+    shards: list[str] = []
+    for shard in record.shards:
+        features = store.partial_images(partial_place(project, record, shard), shard)
+        parts.append(features)
+        rows += [by_digest[digest].popleft() for digest in features.digests]
+        shards += [shard] * len(features.digests)
+    return ImageRows(reference, named.dataset, record, tuple(rows), tuple(shards), _joined(parts))
+
+
+def partial_place(project: Project, record: DnaRecord, shard: str) -> str:
+    """The compute key under which a shard of a DNA lies.
+
+    Raises:
+        LakeError: when it is gone.
+    """
+    place = project.lake.fingerprints.find_partial(record.comparability_key, record.compute_keys[0], shard)
+    if place is None:
+        raise LakeError(
+            f"the partial of shard {shard} is gone, so the images of {record.made_for or record.dna_id} cannot be "
+            f"told apart; restore {project.lake.layout.root / 'partials'} from a copy, or remove "
+            f"{project.lake.layout.dna_record(record.dna_id)} and run `dna run`"
+        )
+    return place
+
+
+def _missing(project: Project, reference: str, extractor: str) -> DnaRecord:
+    """Raises what whoever looks for the DNA says of its absence."""
+    dna = find_dna(project, reference, extractor)
+    if record := project.lake.fingerprints.dna_record(dna.id):
+        return record
+    raise LakeError(f"the DNA of {reference} is gone; run `dna run`")
+
+
+def _joined(parts: list[ImageFeatures]) -> ImageFeatures:
+    """The rows of all parts: at once, because merging them one by one would copy each many times."""
+    return ImageFeatures(
+        tuple(digest for part in parts for digest in part.digests),
+        {name: np.concatenate([part.pooled[name] for part in parts]) for name in parts[0].pooled},
+        np.concatenate([part.signs for part in parts]),
+    )

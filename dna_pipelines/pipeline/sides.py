@@ -1,0 +1,136 @@
+"""The two sides of an attribution: the images of A, and what they are held against."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dna_pipelines.distributions import Layers
+from dna_pipelines.dna import sum_partials
+from dna_pipelines.errors import NothingToCompare
+from dna_pipelines.pipeline.image_rows import ImageRows, image_rows, partial_place
+from dna_pipelines.pipeline.progress import Progress
+from dna_pipelines.pipeline.project import Project
+from dna_pipelines.pipeline.reference import Reference
+
+U64 = NDArray[np.uint64]
+
+
+@dataclass(frozen=True, eq=False)
+class Sides:
+    """What is compared.
+
+    Attributes:
+        extractor: its name.
+        layers: the layers that the counts run over.
+        rows_a: the images that may carry the difference.
+        rows_b: those they are held against.
+        counts_a, counts_b: (n_neurons, n_bins) of both.
+        blocks_a, blocks_b: (n_neurons, n_blocks, n_coarse_bins) of both.
+        n_counted: images that A's counts are of: more than `rows_a` where shards hold both old and added ones.
+        of_versions: A and B are versions of one dataset, and `rows_a` are those that B has not.
+    """
+
+    extractor: str
+    layers: Layers
+    rows_a: ImageRows
+    rows_b: ImageRows
+    counts_a: U64
+    counts_b: U64
+    blocks_a: U64
+    blocks_b: U64
+    n_counted: int
+    of_versions: bool = False
+
+    @property
+    def words(self) -> str:
+        """What is held against what, for people."""
+        if self.of_versions:
+            return f"the {len(self.rows_a):,} images that {self.rows_a.label} has and {self.rows_b.label} has not"
+        return f"the {len(self.rows_a):,} images of {self.rows_a.label}"
+
+    def to_json(self) -> dict[str, Any]:
+        """As a JSON value."""
+        return {
+            "a": self.rows_a.label,
+            "b": self.rows_b.label,
+            "extractor": self.extractor,
+            "n_images_a": len(self.rows_a),
+            "n_images_b": len(self.rows_b),
+            "only_what_b_has_not": self.of_versions,
+        }
+
+
+def find_sides(
+    project: Project, a: str, b: str, extractor: str, progress: Progress | None = None, *, whole: bool = False
+) -> Sides:
+    """Both sides, with the measures that tell their images apart.
+
+    Args:
+        project: where they are.
+        a, b: datasets, versions or slices.
+        extractor: one of the project's.
+        progress: shows the images of slices being extracted.
+        whole: take all images of A, also where B is another version of the same dataset.
+
+    Raises:
+        NothingToCompare: when a side has no DNA, or A has no image that B has not.
+    """
+    rows_a, rows_b = (image_rows(project, name, extractor, progress) for name in (a, b))
+    store = project.lake.fingerprints
+    (histogram_a, _, found_a), (histogram_b, _, found_b) = (
+        store.dna_sums(rows.record.dna_id) for rows in (rows_a, rows_b)
+    )
+    everything = Sides(
+        extractor,
+        Layers.from_key(rows_a.record.layers),
+        rows_a,
+        rows_b,
+        histogram_a.counts,
+        histogram_b.counts,
+        found_a.counts,
+        found_b.counts,
+        len(rows_a),
+    )
+    left, right = Reference.parse(a), Reference.parse(b)
+    if whole or (left.dataset, left.where) != (right.dataset, right.where):
+        return everything
+    places = rows_a.others_than(rows_b)
+    if not places:
+        raise NothingToCompare(
+            f"{a} has no image that {b} has not, so there is none that could have made a difference; "
+            "name them the other way round to see what the other one had besides"
+        )
+    return _only(project, everything, places)
+
+
+def _only(project: Project, whole: Sides, places: list[int]) -> Sides:
+    """The same, with those images of A alone: chance among the others would hide what they carry."""
+    rows = whole.rows_a.take(places)
+    if len(places) == len(whole.rows_a):
+        return whole
+    if len(whole.rows_a) - len(places) == len(whole.rows_b):
+        # B is a part of A, and counts are exact.
+        counts, blocks = whole.counts_a - whole.counts_b, whole.blocks_a - whole.blocks_b
+        return replace(whole, rows_a=rows, counts_a=counts, blocks_a=blocks, n_counted=len(rows), of_versions=True)
+    new = set(rows.shards)
+    if sum(shard in new for shard in whole.rows_a.shards) == len(places):
+        # They lie in shards of their own, as added images do until small shards are joined.
+        store, record = project.lake.fingerprints, whole.rows_a.record
+        parts = (
+            store.partial_sums(partial_place(project, record, shard), shard) for shard in record.shards if shard in new
+        )
+        histogram, _, found = sum_partials(parts, *whole.counts_a.shape)
+        return replace(
+            whole,
+            rows_a=rows,
+            counts_a=histogram.counts,
+            blocks_a=found.counts,
+            n_counted=len(rows),
+            of_versions=True,
+        )
+    # Shards hold both: the whole of A is held against B, and its images that B has not are ranked.
+    return replace(whole, rows_a=rows, of_versions=True)
