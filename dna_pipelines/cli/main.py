@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dna_pipelines.cli import datasets, exchange, extractors, look, profile, run, tools  # noqa: F401 (each adds its commands)
+# Each adds its commands.
+from dna_pipelines.cli import datasets, exchange, extractors, inspect, look, profile, run, select, tools  # noqa: F401
+from dna_pipelines.cli import map as _map  # noqa: F401
 from dna_pipelines.cli.app import app
 
 
