@@ -16,7 +16,7 @@ from dna_pipelines.pipeline.interruption import interruptible
 from dna_pipelines.pipeline.progress import counted
 
 _NUMBERS = (
-    "neurons", "constant", "dead", "saturated", "zeros", "clipped", "kurtosis", "effective rank", "participation",
+    "neurons", "dead", "silent", "saturated", "zeros", "clipped", "kurtosis", "effective rank", "participation",
     "spread",
 )  # fmt: skip
 
@@ -64,7 +64,7 @@ def _show(found: Inspected) -> None:
     rows = [
         (
             layer.layer if layer.kind == "neuron" else f"{layer.layer} ({layer.kind})",
-            layer.n_neurons, layer.n_constant, layer.n_dead, layer.n_saturated, _share(layer.zero_share),
+            layer.n_neurons, layer.n_dead, layer.n_silent, layer.n_saturated, _share(layer.zero_share),
             _share(layer.clipped_share), layer.kurtosis, layer.effective_rank, layer.participation_ratio, layer.spread,
         )
         for layer in found.layers

@@ -21,8 +21,8 @@ _NEAR_LIMIT = 0.01
 _SATURATED = 0.5
 """The share of a neuron's values at a limit from which on it is saturated."""
 
-STATES = ("constant", "dead", "saturated")
-"""What a neuron can be said to be; dead ones are constant."""
+STATES = ("dead", "silent", "saturated")
+"""What a neuron can be said to be; silent ones are dead."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,8 +30,8 @@ class NeuronTraits:
     """One number for each neuron, over all layers.
 
     Attributes:
-        constant: gave one and the same value everywhere; such a neuron tells nothing of its dataset.
-        dead: that value is zero.
+        dead: gave one and the same value everywhere; such a neuron tells nothing of its dataset.
+        silent: that value is zero.
         saturated: at least half of its values are at its largest value or, unless that is zero, at its
             smallest: in the outermost hundredth of the bins it occupies. Constant ones are not.
         zero_share: share of its values that are exactly zero.
@@ -42,8 +42,8 @@ class NeuronTraits:
     All are False or NaN for a neuron without values.
     """
 
-    constant: NDArray[np.bool_]
     dead: NDArray[np.bool_]
+    silent: NDArray[np.bool_]
     saturated: NDArray[np.bool_]
     zero_share: NDArray[np.float64]
     clipped_share: NDArray[np.float64]
@@ -58,11 +58,11 @@ class NeuronTraits:
         def share(counted: NDArray[np.uint64]) -> NDArray[np.float64]:
             return np.asarray(np.divide(counted.astype(np.float64), n, out=np.full(n.shape, np.nan), where=values))
 
-        constant = values & (histogram.minimum == histogram.maximum)
+        dead = values & (histogram.minimum == histogram.maximum)
         return NeuronTraits(
-            constant,
-            constant & (histogram.minimum == 0),
-            ~constant & (_at_limit(histogram) >= _SATURATED),
+            dead,
+            dead & (histogram.minimum == 0),
+            ~dead & (_at_limit(histogram) >= _SATURATED),
             share(histogram.n_zero),
             share(histogram.clipped_low + histogram.clipped_high),
             _kurtosis(histogram.counts),
@@ -87,8 +87,8 @@ class LayerTraits:
     layer: str
     kind: str
     n_neurons: int
-    n_constant: int
     n_dead: int
+    n_silent: int
     n_saturated: int
     zero_share: float | None
     clipped_share: float | None
@@ -118,8 +118,8 @@ def layer_traits(layers: Layers, histogram: Histogram, moments: Moments) -> list
                 layer.name,
                 layer.kind,
                 layer.n_neurons,
-                int(each.constant[part].sum()),
                 int(each.dead[part].sum()),
+                int(each.silent[part].sum()),
                 int(each.saturated[part].sum()),
                 float(histogram.n_zero[part].sum()) / n_values if n_values else None,
                 clipped / n_values if n_values else None,
@@ -141,9 +141,9 @@ def neurons_of(layers: Layers, chosen: NDArray[np.bool_]) -> list[str]:
 
 
 def became(before: NeuronTraits, after: NeuronTraits) -> Iterator[tuple[str, NDArray[np.bool_]]]:
-    """What neurons became between two DNAs: constant, alive again (no longer constant), saturated, or no longer."""
-    yield "newly constant", ~before.constant & after.constant
-    yield "newly alive", before.constant & ~after.constant
+    """What neurons became between two DNAs: dead, alive again (no longer dead), saturated, or no longer."""
+    yield "newly dead", ~before.dead & after.dead
+    yield "newly alive", before.dead & ~after.dead
     yield "newly saturated", ~before.saturated & after.saturated
     yield "no longer saturated", before.saturated & ~after.saturated
 

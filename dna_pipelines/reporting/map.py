@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from dna_pipelines.comparison.embedding import Join, Plane
 from dna_pipelines.reporting.matrix import Matrix
-from dna_pipelines.reporting.pictures import png_of, shortened
+from dna_pipelines.reporting.pictures import DPI, png_of, shortened
 
 _MOST_NAMES = 80
 """Larger maps show points only."""
@@ -34,11 +34,11 @@ def map_picture(matrix: Matrix, plane: Plane, clusters: NDArray[np.int64], joins
     """
     n = len(matrix.names)
     height = max(5.5, min(0.19 * n + 1.5, 14.0))
-    figure = Figure(figsize=(13.5, height), layout="constrained")
+    figure = Figure(figsize=(13.5, height), dpi=DPI, layout="constrained")
     FigureCanvasAgg(figure)
     space, tree = figure.subplots(1, 2, width_ratios=(1.5, 1))
     figure.suptitle(matrix.title, fontsize=11)
-    colours = colormaps["tab20"](clusters % 20)
+    colours = colormaps["tab10" if clusters.max(initial=0) < 10 else "tab20"](clusters)
     space.set_aspect("equal", adjustable="datalim")
     space.scatter(*plane.positions.T, c=colours, s=36, edgecolors="white", linewidths=0.6, zorder=3)
     space.margins(0.14)
@@ -46,6 +46,8 @@ def map_picture(matrix: Matrix, plane: Plane, clusters: NDArray[np.int64], joins
     space.tick_params(labelsize=8)
     space.grid(color="0.92", zorder=0)
     space.set_axisbelow(True)
+    # Room for the line that is written last.
+    space.set_title(" ", fontsize=9)
     unit = "√" if matrix.metric in ("nfd", "fd") else ""
     _draw_tree(tree, joins, [shortened(name) for name in matrix.names], colours)
     tree.set_xlabel(f"mean distance at which clusters join ({unit}{matrix.metric})", fontsize=9)

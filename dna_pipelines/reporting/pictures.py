@@ -16,6 +16,9 @@ from dna_pipelines.reporting.matrix import Matrix
 
 _COLOURS = 256
 
+DPI = 110
+"""Of every picture."""
+
 _MOST_NUMBERS = 24
 """Larger matrices show colours only."""
 
@@ -144,7 +147,7 @@ def _write_numbers(axes: Any, values: NDArray[np.float64]) -> None:
 def png_of(figure: Figure) -> bytes:
     """A figure as a PNG."""
     buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", dpi=110)
+    figure.savefig(buffer, format="png", dpi=DPI)
     with Image.open(buffer) as image:
         return _packed(image.convert("RGB"))
 

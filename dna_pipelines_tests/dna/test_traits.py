@@ -27,8 +27,8 @@ def activations():
     return np.stack(
         [
             rng.normal(size=shape),  # 0: as it should be
-            np.zeros(shape),  # 1: dead
-            np.full(shape, 1.5),  # 2: constant
+            np.zeros(shape),  # 1: silent
+            np.full(shape, 1.5),  # 2: dead
             np.minimum(rng.normal(1.5, 1, shape), 1.0),  # 3: mostly at its largest value
             np.maximum(rng.normal(-1.5, 1, shape), 0.0),  # 4: mostly 0, which is sparse and not saturated
             rng.normal(0, 3, shape),  # 5: often out of range
@@ -41,8 +41,8 @@ def activations():
 def test_every_sort_of_neuron_is_told():
     values = activations()
     found = NeuronTraits.of(histogram_of(values))
-    assert np.flatnonzero(found.constant).tolist() == [1, 2]
-    assert np.flatnonzero(found.dead).tolist() == [1]
+    assert np.flatnonzero(found.dead).tolist() == [1, 2]
+    assert np.flatnonzero(found.silent).tolist() == [1]
     assert np.flatnonzero(found.saturated).tolist() == [3, 6]
     np.testing.assert_allclose(found.zero_share, (values == 0).mean(axis=(0, 2)))
     np.testing.assert_allclose(found.clipped_share, (np.abs(values) > 4).mean(axis=(0, 2)))
@@ -59,7 +59,7 @@ def test_kurtosis_is_that_of_the_values_to_a_bin():
 
 def test_neurons_without_values_are_nothing():
     found = NeuronTraits.of(Histogram.empty(3, 1000))
-    assert not (found.constant | found.dead | found.saturated).any()
+    assert not (found.dead | found.silent | found.saturated).any()
     assert np.isnan(found.zero_share).all()
     assert np.isnan(found.kurtosis).all()
 
@@ -84,8 +84,8 @@ def test_layers_sum_up_their_neurons():
     values = activations()
     histogram, pooled = histogram_of(values), values.mean(axis=2)
     first, last = layer_traits(layers, histogram, Moments.of(pooled, layers, ("last",)))
-    assert (first.n_constant, first.n_dead, first.n_saturated) == (2, 1, 1)
-    assert (last.kind, last.n_constant, last.n_saturated) == ("projection", 0, 1)
+    assert (first.n_dead, first.n_silent, first.n_saturated) == (2, 1, 1)
+    assert (last.kind, last.n_dead, last.n_saturated) == ("projection", 0, 1)
     assert first.zero_share == pytest.approx((values[:, :4] == 0).mean())
     assert last.clipped_share == pytest.approx((np.abs(values[:, 4:]) > 4).mean())
     assert first.effective_rank is None
@@ -103,7 +103,7 @@ def test_what_neurons_become_is_told_by_layer():
     old, new = (NeuronTraits.of(histogram_of(values)) for values in (before, after))
     told = {what: neurons_of(layers, chosen) for what, chosen in became(old, new)}
     assert told == {
-        "newly constant": ["a:0"],
+        "newly dead": ["a:0"],
         "newly alive": ["a:1"],
         "newly saturated": ["b:1"],
         "no longer saturated": ["b:0"],

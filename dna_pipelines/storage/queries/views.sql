@@ -97,13 +97,13 @@ COMMENT ON VIEW changes IS
 
 CREATE OR REPLACE VIEW layer_traits AS
 SELECT dna_id, layer, any_value(kind) AS kind, count(*) AS n_neurons,
-       count(*) FILTER (minimum = maximum) AS n_constant,
-       count(*) FILTER (minimum = maximum AND minimum = 0) AS n_dead,
+       count(*) FILTER (minimum = maximum) AS n_dead,
+       count(*) FILTER (minimum = maximum AND minimum = 0) AS n_silent,
        sum(n_zero) / nullif(sum(n_values), 0) AS zero_share,
        sum(clipped_low + clipped_high) / nullif(sum(n_values), 0) AS clipped_share
 FROM _dna_histogram SEMI JOIN _dna_records USING (dna_id) GROUP BY dna_id, layer;
 COMMENT ON VIEW layer_traits IS
-    'One row per DNA and layer: neurons of one value everywhere (dead: of zero), the share of zeros, the share of values outside the activation ranges.';
+    'One row per DNA and layer: neurons that gave one value everywhere (dead) and zero everywhere (silent), the share of zeros, the share of values outside the activation ranges.';
 
 CREATE OR REPLACE VIEW selections AS
 SELECT name AS selection, seq AS version,
