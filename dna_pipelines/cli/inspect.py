@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.markup import escape
@@ -10,10 +10,11 @@ from rich.markup import escape
 from dna_pipelines.cli.app import app, project_of
 from dna_pipelines.cli.look import ExtractorName, Json
 from dna_pipelines.cli.terminal import TerminalProgress, note, out, show_json, show_table
-from dna_pipelines.pipeline.inspection import Inspected, inspect_change
-from dna_pipelines.pipeline.inspection import inspect as look_at
 from dna_pipelines.pipeline.interruption import interruptible
 from dna_pipelines.pipeline.progress import counted
+
+if TYPE_CHECKING:  # the kernels of comparison take half a second to import
+    from dna_pipelines.pipeline.inspection import Inspected
 
 _NUMBERS = (
     "neurons", "dead", "silent", "saturated", "zeros", "clipped", "kurtosis", "effective rank", "participation",
@@ -39,6 +40,9 @@ def inspect(
 
     For example: dna inspect cameras@-1 cameras
     """
+    from dna_pipelines.pipeline.inspection import inspect as look_at
+    from dna_pipelines.pipeline.inspection import inspect_change
+
     project = project_of(context)
     if then is None:
         found = interruptible(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import isnan
 from typing import Annotated
 
 import typer
@@ -62,11 +63,9 @@ def map_(
     )
     numbers = ("cluster", "x", "y", *(["from the mean (bins)"] if means else []))
     show_table(found.matrix.title, ("cluster", "dataset", *numbers[1:]), rows, numbers)
-    out.print(
-        f"the plane keeps {found.plane.kept_share:.0%} of the distances' spread; stress {found.plane.stress:.2f}; "
-        f"silhouette of the clusters {found.silhouette:.2f}",
-        soft_wrap=True,
-    )
+    apart = "" if isnan(found.silhouette) else f"; silhouette of the clusters {found.silhouette:.2f}"
+    kept, stress = f"{found.plane.kept_share:.0%}", f"{found.plane.stress:.2f}"
+    out.print(f"the plane keeps {kept} of the distances' spread, stress {stress}{apart}", soft_wrap=True)
     if found.plane.stress > _MISLEADS:
         note(
             "a stress above 0.2 means that the plane misleads; `dna matrix` has the real distances",
