@@ -1,33 +1,29 @@
-"""`python -m benchmarks.protocols NAME [--extractor NAME]`: run one protocol and print its table."""
+"""`python -m benchmarks.protocols [NAME …]`: run evaluation protocols. Options go to the protocol, if one is named."""
 
 from __future__ import annotations
 
-import argparse
-import importlib
-import time
-from pathlib import Path
+import sys
+from importlib import import_module
+from pkgutil import iter_modules
 
-from rich.console import Console
-from rich.table import Table
+import benchmarks.protocols
 
-# A protocol is a module beside this one with `run(extractor)`, which gives the columns and the rows of a table.
-PROTOCOLS = sorted(path.stem for path in Path(__file__).parent.glob("[!_]*.py"))
+
+def protocols() -> list[str]:
+    """The modules here that have a `run`."""
+    names = [module.name for module in iter_modules(benchmarks.protocols.__path__) if module.name != "__main__"]
+    return [name for name in names if hasattr(import_module(f"benchmarks.protocols.{name}"), "run")]
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.protocols", description=__doc__)
-    parser.add_argument("name", choices=PROTOCOLS)
-    parser.add_argument("--extractor", default="seeded_cnn", help="any network that `dna extractors` lists")
-    arguments = parser.parse_args()
-    module = importlib.import_module(f"benchmarks.protocols.{arguments.name}")
-    started = time.monotonic()
-    columns, rows = module.run(arguments.extractor)
-    table = Table(*columns, title=f"{arguments.name}, {arguments.extractor}: {module.__doc__}")
-    for row in rows:
-        table.add_row(*row)
-    console = Console() if Console().is_terminal else Console(width=160)
-    console.print(table, highlight=False)
-    console.print(f"{time.monotonic() - started:.0f} s", highlight=False)
+    names = [name for name in sys.argv[1:] if not name.startswith("-")][:1] or protocols()
+    if unknown := [name for name in names if name not in protocols()]:
+        sys.exit(f"there is no protocol {', '.join(unknown)}; there are: {', '.join(protocols())}")
+    options = sys.argv[2:] if len(sys.argv) > 1 else []
+    for name in names:
+        module = import_module(f"benchmarks.protocols.{name}")
+        print(f"{name}: {(module.__doc__ or '').splitlines()[0]}")
+        module.run(options)
 
 
 if __name__ == "__main__":

@@ -116,7 +116,7 @@ def compare(
             raise UserError("the picture shows EMD, which takes histograms on both sides")
         from dna_pipelines.reporting.pictures import profile_picture
 
-        _save(picture, profile_picture(a, b, summary["layers"]))
+        save_picture(picture, profile_picture(a, b, summary["layers"]))
     if json:
         show_json(summary)
         return
@@ -154,16 +154,27 @@ def matrix(
     context: typer.Context,
     extractor: ExtractorName = None,
     metric: Annotated[Metric, typer.Option(help="What to show.")] = Metric.emd_bins,  # type: ignore[attr-defined]
+    selection: Annotated[
+        str | None, typer.Option(help="NAME or NAME@2: over its neurons, see `dna select`.", show_default=False)
+    ] = None,
     picture: Picture = None,
     json: Json = False,
 ) -> None:
     """Show the distances between all datasets."""
     project = project_of(context)
-    found = project.matrix(extractor or project.config().extractors[0].name, str(metric))
+    name = extractor or project.config().extractors[0].name
+    if selection is None:
+        found = project.matrix(name, str(metric))
+    else:
+        from dna_pipelines.pipeline.selections import steered_matrix
+
+        found = interruptible(
+            lambda steps: steered_matrix(project, name, str(metric), selection, steps), TerminalProgress(), note
+        )
     if picture:
         from dna_pipelines.reporting.pictures import matrix_picture
 
-        _save(picture, matrix_picture(found))
+        save_picture(picture, matrix_picture(found))
     if json:
         show_json(found.to_json())
         return
@@ -174,7 +185,7 @@ def matrix(
         (short[place], name, *("·" if place == other else _number(value) for other, value in enumerate(values)))
         for place, (name, values) in enumerate(zip(found.names, found.values, strict=True))
     ]
-    show_table(f"{found.extractor}: {METRICS[found.metric]}", ("", "dataset", *short), rows, ("", *short))
+    show_table(found.title, ("", "dataset", *short), rows, ("", *short))
 
 
 def _number(value: float) -> str:
@@ -231,7 +242,8 @@ def _show_views(project: Project, *, json: bool) -> None:
     note(f'the same views in a duckdb shell: duckdb -readonly "{project.catalog.database}"')
 
 
-def _save(path: Path, data: bytes) -> None:
+def save_picture(path: Path, data: bytes) -> None:
+    """Write a picture where somebody wants it."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(data)

@@ -2,7 +2,21 @@
 
 from __future__ import annotations
 
-from dna_pipelines.cli import datasets, duplicates, exchange, extractors, images, look, profile, run, tools  # noqa: F401 (each adds its commands)
+# Each adds its commands.
+from dna_pipelines.cli import (  # noqa: F401
+    datasets,
+    duplicates,
+    exchange,
+    extractors,
+    images,
+    inspect,
+    look,
+    profile,
+    run,
+    select,
+    tools,
+)
+from dna_pipelines.cli import map as _map  # noqa: F401
 from dna_pipelines.cli.app import app
 
 

@@ -1,11 +1,17 @@
-"""Distances between DNAs: per neuron, per layer, per selection, and for many pairs at once.
+"""Distances between DNAs: per neuron, per layer, per selection, and for many pairs at once; what follows from them.
 
 Belongs here: arithmetic on counts and moments. Does not: files, networks, verdicts.
 """
 
 from dna_pipelines.comparison.compare import Comparison, compare
 from dna_pipelines.comparison.distances import emd_bins, fd, nfd
-from dna_pipelines.comparison.pairs import LayerDistance, LayerMeasures, layer_distances
+from dna_pipelines.comparison.pairs import (
+    LayerDistance,
+    LayerMeasures,
+    SteeredDistance,
+    layer_distances,
+    steered_distances,
+)
 from dna_pipelines.comparison.selection import Selection
 
 __all__ = [
@@ -13,9 +19,11 @@ __all__ = [
     "LayerDistance",
     "LayerMeasures",
     "Selection",
+    "SteeredDistance",
     "compare",
     "emd_bins",
     "fd",
     "layer_distances",
     "nfd",
+    "steered_distances",
 ]

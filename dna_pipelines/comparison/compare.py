@@ -49,8 +49,9 @@ class Comparison:
         }
 
     def _fd(self, name: str, selection: Selection) -> float | None:
-        """FD is of a layer as a whole: there is none of some of its neurons."""
-        whole = bool((selection.weights[selection.layers.slice_of(name)] > 0).all())
+        """FD is of a layer as a whole: there is none of some of its neurons, or of unequal weights."""
+        weights = selection.weights[selection.layers.slice_of(name)]
+        whole = bool((weights > 0).all() and (weights == weights[0]).all())
         return self.fd.get(name) if whole else None
 
     def _n_known(self, selection: Selection) -> int:

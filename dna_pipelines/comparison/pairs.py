@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import groupby
+from math import nan
 
 import numpy as np
 from numpy.typing import NDArray
 
 from dna_pipelines.comparison.distances import fd, nfd
 from dna_pipelines.comparison.kernels import cumulative, pairwise_l1
+from dna_pipelines.comparison.selection import Selection
 from dna_pipelines.distributions import Histogram, Layer, Layers, Moments
 
 _TILE = 32
@@ -43,6 +45,17 @@ class LayerDistance:
     fd: float | None
 
 
+@dataclass(frozen=True)
+class SteeredDistance:
+    """The distances of one pair under a selection: weighted means over its neurons."""
+
+    a: str
+    b: str
+    emd_bins: float
+    emd_range: float
+    nfd: float
+
+
 Load = Callable[[str, str], LayerMeasures]
 """From the id of a DNA and a layer to its measures. Called from several threads."""
 
@@ -58,6 +71,64 @@ def layer_distances(
         load: reads the measures of a DNA's layer.
         on_pairs: for progress, with the number of pairs done in one layer.
     """
+    every = {layer.name: np.arange(layer.n_neurons) for layer in layers}
+    for visit in _visits(pairs, layers, load, every, on_pairs):
+        yield from _distances(visit)
+
+
+def steered_distances(
+    pairs: Sequence[Pair], selection: Selection, load: Load, on_pairs: Callable[[int], None] | None = None
+) -> list[SteeredDistance]:
+    """The distances of all pairs under a selection. Of layers without any weight nothing is read.
+
+    Args:
+        pairs: ids of DNAs of one comparability key.
+        selection: over their layers.
+        load, on_pairs: as for `layer_distances`.
+    """
+    sums = {(min(pair), max(pair)): np.zeros(4) for pair in pairs}
+    own = {name: selection.weights[part] for name, part in selection.layers.slices.items()}
+    chosen = {name: np.flatnonzero(weights) for name, weights in own.items() if weights.any()}
+    n_bins = 1
+    for visit in _visits(list(sums), selection.layers, load, chosen, on_pairs):
+        weights, n_bins = own[visit.layer][chosen[visit.layer]], visit.left.stacked.shape[2]
+        for pair, emd, frechet in visit.neurons():
+            for place, values in ((0, emd), (2, frechet)):
+                known = np.isfinite(values)
+                sums[min(pair), max(pair)][place] += values[known] @ weights[known]
+                sums[min(pair), max(pair)][place + 1] += weights[known].sum()
+    found = []
+    for (a, b), (emd_sum, emd_weight, nfd_sum, nfd_weight) in sums.items():
+        mean = float(emd_sum / emd_weight) if emd_weight else nan
+        found.append(SteeredDistance(a, b, mean, mean / n_bins, float(nfd_sum / nfd_weight) if nfd_weight else nan))
+    return found
+
+
+@dataclass(frozen=True, eq=False)
+class _Visit:
+    """Some pairs in one layer: `rows` says where in the tiles their DNAs are, (n_pairs, 2)."""
+
+    layer: str
+    pairs: list[Pair]
+    rows: NDArray[np.int64]
+    left: _Tile
+    right: _Tile
+
+    def neurons(self) -> Iterator[tuple[Pair, NDArray[np.float64], NDArray[np.float64]]]:
+        """Of each pair the EMD in bins and the NFD of the neurons that the tiles have."""
+        emds = pairwise_l1(self.left.stacked, self.right.stacked, self.rows[:, 0], self.rows[:, 1])
+        for pair, (i, j), values in zip(self.pairs, self.rows, emds, strict=True):
+            yield pair, values, nfd(self.left.moments[i], self.right.moments[j])[self.left.neurons]
+
+
+def _visits(
+    pairs: Sequence[Pair],
+    layers: Layers,
+    load: Load,
+    chosen: Mapping[str, NDArray[np.int64]],
+    on_pairs: Callable[[int], None] | None,
+) -> Iterator[_Visit]:
+    """All pairs in every layer that has chosen neurons; a visit is over when the next is asked for."""
     ids = sorted({identity for pair in pairs for identity in pair})
     tiles = [ids[start : start + _TILE] for start in range(0, len(ids), _TILE)]
     place = {identity: (number, row) for number, tile in enumerate(tiles) for row, identity in enumerate(tile)}
@@ -69,21 +140,24 @@ def layer_distances(
     ordered = sorted((pair if tiles_of(pair)[0] <= tiles_of(pair)[1] else pair[::-1] for pair in pairs), key=tiles_of)
     kept = _Tiles(tiles, load)
     for layer in layers:
-        kept.begin(layer)
+        if layer.name not in chosen:
+            continue
+        kept.begin(layer, chosen[layer.name])
         for (lower, upper), group in groupby(ordered, key=tiles_of):
             some = list(group)
             left, right = kept.tile(lower), kept.tile(upper)
             rows = np.array([(place[a][1], place[b][1]) for a, b in some])
-            yield from _distances(some, rows, layer.name, left, right)
+            yield _Visit(layer.name, some, rows, left, right)
             if on_pairs:
                 on_pairs(len(some))
 
 
 @dataclass(frozen=True, eq=False)
 class _Tile:
-    """Cumulative distributions (n_dnas, n_neurons, n_bins) and moments of some DNAs, for one layer."""
+    """Cumulative distributions (n_dnas, n_neurons, n_bins) of chosen neurons and moments of all, of some DNAs."""
 
     number: int
+    neurons: NDArray[np.int64]
     stacked: NDArray[np.float64]
     moments: list[Moments]
 
@@ -95,13 +169,14 @@ class _Tiles:
         self._ids = ids
         self._load = load
         self._layer = Layer("", 0)
+        self._neurons: NDArray[np.int64] = np.arange(0)
         self._buffers: list[NDArray[np.float64]] = [np.empty(0), np.empty(0)]
         self._kept: list[_Tile | None] = [None, None]
         self._last = 0
 
-    def begin(self, layer: Layer) -> None:
-        """Go on to a layer."""
-        self._layer, self._kept = layer, [None, None]
+    def begin(self, layer: Layer, neurons: NDArray[np.int64]) -> None:
+        """Go on to a layer, and to some neurons of it."""
+        self._layer, self._neurons, self._kept = layer, neurons, [None, None]
 
     def tile(self, number: int) -> _Tile:
         """A tile, read unless it is one of the two that were used last."""
@@ -118,28 +193,27 @@ class _Tiles:
     def _read(self, number: int, slot: int) -> _Tile:
         ids, name = self._ids[number], self._layer.name
         first = self._load(ids[0], name)
-        shape = (len(ids), *first.histogram.counts.shape)
+        chosen, n_neurons = self._neurons, first.histogram.counts.shape[0]
+        shape = (len(ids), len(chosen), first.histogram.counts.shape[1])
         if self._buffers[slot].size < np.prod(shape):
             self._buffers[slot] = np.empty(int(np.prod(shape)))
         stacked = self._buffers[slot][: int(np.prod(shape))].reshape(shape)
 
         def fill(row: int) -> Moments:
             measures = self._load(ids[row], name) if row else first
-            cumulative(measures.histogram.counts, stacked[row])
+            counts = measures.histogram.counts
+            cumulative(counts if len(chosen) == n_neurons else counts[chosen], stacked[row])
             return measures.moments
 
         with ThreadPoolExecutor(os.cpu_count()) as pool:
-            return _Tile(number, stacked, list(pool.map(fill, range(len(ids)))))
+            return _Tile(number, chosen, stacked, list(pool.map(fill, range(len(ids)))))
 
 
-def _distances(
-    pairs: list[Pair], rows: NDArray[np.int64], layer: str, left: _Tile, right: _Tile
-) -> Iterator[LayerDistance]:
-    n_neurons, n_bins = left.stacked.shape[1:]
-    emds = pairwise_l1(left.stacked, right.stacked, rows[:, 0], rows[:, 1])
-    for pair, (i, j), values in zip(pairs, rows, emds, strict=True):
-        a, b = left.moments[i], right.moments[j]
-        emd, frechet = _mean(values), nfd(a, b)
+def _distances(visit: _Visit) -> Iterator[LayerDistance]:
+    layer, (n_neurons, n_bins) = visit.layer, visit.left.stacked.shape[1:]
+    for (pair, values, frechet), (i, j) in zip(visit.neurons(), visit.rows, strict=True):
+        a, b = visit.left.moments[i], visit.right.moments[j]
+        emd = _mean(values)
         covariances = a.covariances.get(layer), b.covariances.get(layer)
         full = fd(*covariances) if covariances[0] and covariances[1] else None
         first, second = sorted(pair)

@@ -10,11 +10,12 @@ from typing import Any
 from dna_pipelines.comparison import Comparison, LayerMeasures, Selection, compare, layer_distances
 from dna_pipelines.distributions import Layers
 from dna_pipelines.dna import Dna, dna_id
-from dna_pipelines.errors import NothingToCompare
+from dna_pipelines.errors import NothingToCompare, UserError
 from dna_pipelines.pipeline.files import extractor_of, read_files
 from dna_pipelines.pipeline.progress import Progress, Silent
 from dna_pipelines.pipeline.project import Project
 from dna_pipelines.pipeline.reference import Reference
+from dna_pipelines.pipeline.selections import find_selection
 from dna_pipelines.pipeline.slices import find_slice, fit_slice
 from dna_pipelines.pipeline.versions import find_commit, used_extractor, wanted_pairs, withheld
 
@@ -60,6 +61,7 @@ def compare_pair(
     extractor: str | None = None,
     layers: Sequence[str] = (),
     neurons: Sequence[str] = (),
+    selection: str | None = None,
     ranges: Path | None = None,
     progress: Progress | None = None,
 ) -> tuple[Comparison, dict[str, Any]]:
@@ -70,9 +72,12 @@ def compare_pair(
         a, b: see `reference`; or a VDNA file (.json). The DNA of a slice is made if it is missing.
         extractor: one of the project's; by default that of the file, if there is one, else the first.
         layers, neurons: see `Selection.of`.
+        selection: instead of them, the name of a kept one.
         ranges: the activation ranges of VDNA files that do not say what they were binned with.
         progress: shows the images of slices being extracted.
     """
+    if selection and (layers or neurons):
+        raise UserError("name either a selection, or layers and neurons, and not both")
     files = read_files((a, b), ranges)
     name = extractor_of(project, files, (a, b), extractor)
     (left, new_a), (right, new_b) = (
@@ -87,7 +92,8 @@ def compare_pair(
     extracted = {reference: n_images for reference, n_images in ((a, new_a), (b, new_b)) if n_images is not None}
     comparison = compare(left, right)
     project.lake.distances.put_neurons(comparison)
-    summary = comparison.summary(Selection.of(left.layers, layers, neurons))
+    chosen = find_selection(project, selection, left) if selection else Selection.of(left.layers, layers, neurons)
+    summary = comparison.summary(chosen)
     return comparison, {"extractor": name, "n_images_extracted": extracted, "held_back": held_back, **summary}
 
 

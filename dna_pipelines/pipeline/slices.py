@@ -6,7 +6,7 @@ version's shards that lie wholly in it, and of new shards for the rest, which ar
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -64,6 +64,23 @@ def find_slice(project: Project, reference: Reference) -> Slice:
     if not items:
         raise NothingToCompare(_nobody(reference, [values for _, values in told]))
     return Slice(reference, commit, manifest, items)
+
+
+def values_of(project: Project, reference: Reference) -> dict[str, Counter[str]]:
+    """By column of the metadata, how many images of a version or slice have each value.
+
+    Raises:
+        UnknownName: when there is no such dataset, version or column.
+        NothingToCompare: when no image matches.
+    """
+    found: dict[str, Counter[str]] = defaultdict(Counter)
+    one = find_slice(project, reference)
+    wanted = set(one.items)
+    for row in one.manifest.readable:
+        if row.item in wanted:
+            for column, value in _told(row).items():
+                found[column][value] += 1
+    return dict(found)
 
 
 def fit_slice(

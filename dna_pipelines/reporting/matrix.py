@@ -20,22 +20,35 @@ METRICS = {
 
 @dataclass(frozen=True, eq=False)
 class Matrix:
-    """Distances between datasets: (n, n), NaN where a pair is not compared yet."""
+    """Distances between datasets: (n, n), NaN where a pair is not compared yet.
+
+    `selection` names the version of the selection whose neurons they are over; empty for all neurons.
+    """
 
     extractor: str
     metric: str
     names: tuple[str, ...]
     values: NDArray[np.float64]
+    selection: str = ""
+
+    @property
+    def title(self) -> str:
+        """What the numbers are."""
+        over = f", weighted by {self.selection}" if self.selection else ""
+        return f"{self.extractor}: {METRICS[self.metric]}{over}"
 
     @staticmethod
-    def from_rows(extractor: str, metric: str, names: Iterable[str], rows: Iterable[Mapping[str, Any]]) -> Matrix:
-        """From rows of the view `matrix`; datasets that occur in none are left out.
+    def from_rows(
+        extractor: str, metric: str, names: Iterable[str], rows: Iterable[Mapping[str, Any]], selection: str = ""
+    ) -> Matrix:
+        """From rows of the view `matrix` or `steered_matrix`; datasets that occur in none are left out.
 
         Args:
             extractor: whose rows to take.
             metric: one of `METRICS`.
             names: the order of the datasets.
-            rows: of the view `matrix`.
+            rows: of the view.
+            selection: what the rows are weighted by.
         """
         found = {(row["dataset_a"], row["dataset_b"]): row[metric] for row in rows if row["extractor"] == extractor}
         there = {name for pair in found for name in pair}
@@ -46,12 +59,13 @@ class Matrix:
         for (a, b), value in found.items():
             if a in place and b in place and value is not None:
                 values[place[a], place[b]] = value
-        return Matrix(extractor, metric, kept, values)
+        return Matrix(extractor, metric, kept, values, selection)
 
     def to_json(self) -> dict[str, Any]:
         """The matrix as a JSON value; a pair that is not compared yet is null."""
         values = [[None if np.isnan(value) else float(value) for value in row] for row in self.values]
-        return {"extractor": self.extractor, "metric": self.metric, "datasets": list(self.names), "values": values}
+        facts = {"extractor": self.extractor, "metric": self.metric, "selection": self.selection or None}
+        return {**facts, "datasets": list(self.names), "values": values}
 
     def nearest(self, n_pairs: int = 5, *, farthest: bool = False) -> list[tuple[str, str, float]]:
         """The pairs with the smallest (or largest) distances."""

@@ -12,9 +12,12 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from PIL import Image
 
-from dna_pipelines.reporting.matrix import METRICS, Matrix
+from dna_pipelines.reporting.matrix import Matrix
 
 _COLOURS = 256
+
+DPI = 110
+"""Of every picture."""
 
 _MOST_NUMBERS = 24
 """Larger matrices show colours only."""
@@ -29,19 +32,19 @@ def matrix_picture(matrix: Matrix) -> bytes:
     figure = Figure(figsize=(edge + margin + 1.6, edge + margin + 0.8), layout="constrained")
     axes = figure.add_subplot()
     axes.set_facecolor("0.85")
-    axes.set_title(f"{matrix.extractor}: {METRICS[matrix.metric]}", fontsize=11)
+    axes.set_title(matrix.title, fontsize=11)
     if n == 0:
         return _said(figure, axes, "no dataset has a DNA yet")
     image = axes.imshow(np.ma.masked_invalid(matrix.values), cmap="viridis", vmin=0.0)
     figure.colorbar(image, ax=axes, shrink=0.8)
     if n <= 80:
-        labels = [_short(name) for name in matrix.names]
+        labels = [shortened(name) for name in matrix.names]
         size = 9 if n <= 30 else 6
         axes.set_xticks(range(n), labels, rotation=90, fontsize=size)
         axes.set_yticks(range(n), labels, fontsize=size)
     if n <= _MOST_NUMBERS:
         _write_numbers(axes, matrix.values)
-    return _png(figure)
+    return png_of(figure)
 
 
 def profile_picture(a: str, b: str, layers: list[dict[str, Any]]) -> bytes:
@@ -57,7 +60,7 @@ def profile_picture(a: str, b: str, layers: list[dict[str, Any]]) -> bytes:
     axes.set_xlabel("EMD in bins, mean over the neurons of the layer")
     axes.set_title(f"{a} against {b}, layer by layer (first layer on top)", fontsize=10)
     axes.spines[["top", "right"]].set_visible(False)
-    return _png(figure)
+    return png_of(figure)
 
 
 def changes_picture(extractor: str, layers: Sequence[str], changes: Mapping[str, Mapping[str, float]]) -> bytes:
@@ -79,10 +82,10 @@ def changes_picture(extractor: str, layers: Sequence[str], changes: Mapping[str,
     image = axes.imshow(np.ma.masked_invalid(values), cmap="viridis", vmin=0.0, aspect="auto")
     figure.colorbar(image, ax=axes)
     axes.set_xticks(range(len(layers)), layers, rotation=90, fontsize=7)
-    axes.set_yticks(range(len(names)), [_short(name) for name in names], fontsize=8)
+    axes.set_yticks(range(len(names)), [shortened(name) for name in names], fontsize=8)
     if len(layers) <= _MOST_NUMBERS:
         _write_numbers(axes, values)
-    return _png(figure)
+    return png_of(figure)
 
 
 def growth_picture(sizes: Mapping[str, Sequence[tuple[datetime, int]]]) -> bytes:
@@ -100,14 +103,14 @@ def growth_picture(sizes: Mapping[str, Sequence[tuple[datetime, int]]]) -> bytes
     for name, points in sizes.items():
         moments = np.array([*(moment for moment, _ in points), end], "datetime64[s]")
         counts = [*(count for _, count in points), points[-1][1]]
-        axes.step(moments, counts, where="post", marker=".", label=_short(name))
+        axes.step(moments, counts, where="post", marker=".", label=shortened(name))
     figure.autofmt_xdate()
     axes.set_ylim(bottom=0)
     axes.set_ylabel("images")
     axes.set_xlabel("UTC")
     axes.spines[["top", "right"]].set_visible(False)
     figure.legend(loc="outside right upper", fontsize=8, frameon=False)
-    return _png(figure)
+    return png_of(figure)
 
 
 def narrowed(png: bytes, width_px: int) -> bytes:
@@ -124,10 +127,11 @@ def _said(figure: Figure, axes: Any, text: str) -> bytes:
     axes.text(0.5, 0.5, text, ha="center", va="center", transform=axes.transAxes)
     axes.set_xticks([])
     axes.set_yticks([])
-    return _png(figure)
+    return png_of(figure)
 
 
-def _short(name: str) -> str:
+def shortened(name: str) -> str:
+    """A name that leaves room for the rest of a picture."""
     return name if len(name) <= 40 else f"{name[:39]}…"
 
 
@@ -140,9 +144,10 @@ def _write_numbers(axes: Any, values: NDArray[np.float64]) -> None:
             axes.text(column, row, text, ha="center", va="center", fontsize=7, color=colour)
 
 
-def _png(figure: Figure) -> bytes:
+def png_of(figure: Figure) -> bytes:
+    """A figure as a PNG."""
     buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", dpi=110)
+    figure.savefig(buffer, format="png", dpi=DPI)
     with Image.open(buffer) as image:
         return _packed(image.convert("RGB"))
 

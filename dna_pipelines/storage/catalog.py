@@ -77,6 +77,19 @@ _TABLES: dict[str, tuple[str, str]] = {
         "distances/neurons/*.parquet",
         """dna_a VARCHAR, dna_b VARCHAR, metric VARCHAR, layer VARCHAR, "values" FLOAT[]""",
     ),
+    "selection_records": (
+        "selections/records/*/*.json",
+        """name VARCHAR, seq BIGINT, removed BOOLEAN, extractor VARCHAR, comparability_key VARCHAR,
+        weights_id VARCHAR, n_chosen BIGINT, how JSON, created_at TIMESTAMP""",
+    ),
+    "weight_rows": (
+        "selections/weights/*.parquet",
+        "weights_id VARCHAR, layer VARCHAR, weights DOUBLE[]",
+    ),
+    "steered_rows": (
+        "distances/steered/*.parquet",
+        """weights_id VARCHAR, dna_a VARCHAR, dna_b VARCHAR, emd_bins DOUBLE, emd_range DOUBLE, nfd DOUBLE""",
+    ),
 }
 
 

@@ -1,4 +1,4 @@
-"""Distances in the lake: per layer for all pairs, per neuron for the pairs someone asked for."""
+"""Distances in the lake: per layer for all pairs, per neuron and per selection for what someone asked for."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import json
 import os
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import asdict
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -19,7 +20,7 @@ from dna_pipelines.storage.layout import Layout
 from dna_pipelines.storage.tables import list_column, read_parquet, to_parquet
 
 if TYPE_CHECKING:  # the kernels of comparison take half a second to import
-    from dna_pipelines.comparison import Comparison, LayerDistance
+    from dna_pipelines.comparison import Comparison, LayerDistance, SteeredDistance
 
 Pair = tuple[str, str]
 """Of DNA ids, the smaller first."""
@@ -35,6 +36,18 @@ LAYER_SCHEMA = pa.schema(
         ("emd_range", pa.float64()),
         ("nfd", pa.float64()),
         ("fd", pa.float64()),
+    ]
+)
+
+
+STEERED_SCHEMA = pa.schema(
+    [
+        ("weights_id", pa.string()),
+        ("dna_a", pa.string()),
+        ("dna_b", pa.string()),
+        ("emd_bins", pa.float64()),
+        ("emd_range", pa.float64()),
+        ("nfd", pa.float64()),
     ]
 )
 
@@ -85,13 +98,21 @@ class Distances:
 
     def known_pairs(self, comparability_key: str, among: Collection[str]) -> set[Pair]:
         """The pairs of some DNAs whose layer distances are there."""
-        found: set[Pair] = set()
-        wanted = pa.array(among, pa.string())
-        for path in self._layout.layer_distances("x").parent.glob(f"{comparability_key}-*.parquet"):
-            table, _ = read_parquet(path, ["dna_a", "dna_b"])
-            table = table.filter(pc.and_(*(pc.is_in(table[name], wanted) for name in ("dna_a", "dna_b"))))
-            found.update(zip(table["dna_a"].to_pylist(), table["dna_b"].to_pylist(), strict=True))
-        return found
+        return _pairs(self._layout.layer_distances("x").parent.glob(f"{comparability_key}-*.parquet"), among)
+
+    def steered_pairs(self, weights_id: str, among: Collection[str]) -> set[Pair]:
+        """The pairs of some DNAs whose distances under some weights are there."""
+        return _pairs(self._layout.steered_distances("x").parent.glob(f"{weights_id}-*.parquet"), among)
+
+    def put_steered(self, weights_id: str, distances: Iterable[SteeredDistance]) -> None:
+        """Keep distances under some weights; the file is named by its pairs."""
+        rows = [(weights_id, one.a, one.b, one.emd_bins, one.emd_range, one.nfd) for one in distances]
+        if not rows:
+            return
+        columns = dict(zip(STEERED_SCHEMA.names, map(list, zip(*rows, strict=True)), strict=True))
+        pairs = sorted((row[1], row[2]) for row in rows)
+        path = self._layout.steered_distances(f"{weights_id}-{stable_hash(pairs)}")
+        write_new(path, to_parquet(pa.table(columns, schema=STEERED_SCHEMA), {"n_pairs": len(pairs)}))
 
     def put_layers(self, comparability_key: str, distances: Iterable[LayerDistance]) -> None:
         """Keep layer distances; the file is named by its pairs, so writing them twice changes nothing."""
@@ -128,6 +149,17 @@ class Distances:
             }
         )
         write_new(self._layout.neuron_distances(a.id, b.id), to_parquet(table, {}, split=["values.list.element"]))
+
+
+def _pairs(paths: Iterable[Path], among: Collection[str]) -> set[Pair]:
+    """The pairs that some files are about, as far as they are of some DNAs."""
+    found: set[Pair] = set()
+    wanted = pa.array(among, pa.string())
+    for path in paths:
+        table, _ = read_parquet(path, ["dna_a", "dna_b"])
+        table = table.filter(pc.and_(*(pc.is_in(table[name], wanted) for name in ("dna_a", "dna_b"))))
+        found.update(zip(table["dna_a"].to_pylist(), table["dna_b"].to_pylist(), strict=True))
+    return found
 
 
 def _lists(rows: Sequence[np.ndarray[tuple[int], np.dtype[np.float32]]]) -> pa.Array:

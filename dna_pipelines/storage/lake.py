@@ -13,6 +13,7 @@ from dna_pipelines.storage.distances import Distances
 from dna_pipelines.storage.files import remove, remove_drafts, replace, write_new
 from dna_pipelines.storage.fingerprints import Fingerprints
 from dna_pipelines.storage.layout import FORMAT, Layout
+from dna_pipelines.storage.selections import Selections
 from dna_pipelines.storage.versions import Versions
 
 _TRIAL_BYTES = 2**16
@@ -28,6 +29,7 @@ class Lake:
         distances: of layers and of neurons.
         attempts: what was tried and did not succeed yet.
         contents: what archives and tables of images hold.
+        selections: of neurons, by name and version.
     """
 
     def __init__(self, root: Path) -> None:
@@ -37,6 +39,7 @@ class Lake:
         self.distances = Distances(self.layout)
         self.attempts = Attempts(self.layout)
         self.contents = KeptContents(self.layout)
+        self.selections = Selections(self.layout)
         self._require_format()
 
     def tidy(self) -> int:

@@ -20,6 +20,9 @@ contents/<id>.arrow                           what an archive or a table of imag
 distances/layers/<id>.parquet                 layer distances of a set of pairs
 distances/neurons/<dna a>-<dna b>.parquet     neuron distances of a pair
 distances/complete/<comparability key>        the last set of pairs that was found complete, and the files it lies in
+distances/steered/<id>.parquet                distances of a set of pairs under a selection
+selections/records/<name>/<seq>.json          versions of a selection: what is current is the last
+selections/weights/<id>.parquet               weights of neurons; a selection's record names its own
 scanned.json                                    when each dataset's place was looked at last
 distances/drawn/<extractor>                   the id of the matrix that was drawn last
 """
@@ -134,3 +137,20 @@ class Layout:
     def neuron_distances(self, a: str, b: str) -> Path:
         """Neuron distances of a pair."""
         return self.root / "distances" / "neurons" / f"{a}-{b}.parquet"
+
+    def steered_distances(self, batch_id: str) -> Path:
+        """Distances of a set of pairs under a selection."""
+        return self.root / "distances" / "steered" / f"{batch_id}.parquet"
+
+    @property
+    def selections(self) -> Path:
+        """The folder of all selections' records."""
+        return self.root / "selections" / "records"
+
+    def selection(self, name: str, seq: int) -> Path:
+        """The record of one version of a selection."""
+        return self.selections / name / f"{seq:08d}.json"
+
+    def selection_weights(self, weights_id: str) -> Path:
+        """Weights of neurons."""
+        return self.root / "selections" / "weights" / f"{weights_id}.parquet"

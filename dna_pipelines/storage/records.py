@@ -134,3 +134,24 @@ class ExtractorRecord(Record):
     comparability_key: str
     compute_key: str
     recorded_at: str
+
+
+class SelectionRecord(Record):
+    """One version of a selection of neurons."""
+
+    name: str
+    seq: int
+    removed: bool = False
+    """Says that the selection is removed; such a version has no weights."""
+    extractor: str = ""
+    """What the datasets file called it when the selection was made."""
+    comparability_key: str | None = None
+    """Of the DNAs that the weights were learned from: they count for no others. None where somebody chose
+    neurons by their places, which is good for whatever has these layers."""
+    layers: list[list[Any]] = Field(default_factory=list)
+    weights_id: str = ""
+    n_chosen: int = 0
+    """Neurons with any weight."""
+    how: dict[str, Any] = Field(default_factory=dict)
+    """What it was made from, as a JSON value."""
+    created_at: str

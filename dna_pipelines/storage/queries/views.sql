@@ -114,3 +114,66 @@ JOIN _dna_records y ON y.version_id = b.previous_version_id AND y.comparability_
 JOIN layer_distances l ON l.dna_a = least(x.dna_id, y.dna_id) AND l.dna_b = greatest(x.dna_id, y.dna_id);
 COMMENT ON VIEW changes IS
     'One row per dataset, extractor and layer: how far the dataset is from what it was before its last change.';
+
+CREATE OR REPLACE VIEW layer_traits AS
+SELECT dna_id, layer, any_value(kind) AS kind, count(*) AS n_neurons,
+       count(*) FILTER (minimum = maximum) AS n_dead,
+       count(*) FILTER (minimum = maximum AND minimum = 0) AS n_silent,
+       sum(n_zero) / nullif(sum(n_values), 0) AS zero_share,
+       sum(clipped_low + clipped_high) / nullif(sum(n_values), 0) AS clipped_share
+FROM _dna_histogram SEMI JOIN _dna_records USING (dna_id) GROUP BY dna_id, layer;
+COMMENT ON VIEW layer_traits IS
+    'One row per DNA and layer: neurons that gave one value everywhere (dead) and zero everywhere (silent), the share of zeros, the share of values outside the activation ranges.';
+
+CREATE OR REPLACE VIEW selections AS
+SELECT name AS selection, seq AS version,
+       seq = max(seq) OVER (PARTITION BY name) AND NOT removed AS is_current, removed,
+       extractor, comparability_key, weights_id, n_chosen, how, created_at
+FROM _selection_records;
+COMMENT ON VIEW selections IS
+    'One row per version of a selection of neurons; `how` says what it was made from, and `comparability_key` of which DNAs it was learned (NULL: chosen by hand, for any with these layers).';
+
+CREATE OR REPLACE VIEW selection_weights AS
+SELECT s.selection, s.version, s.is_current, w.layer, w.weights
+FROM selections s JOIN _weight_rows w USING (weights_id);
+COMMENT ON VIEW selection_weights IS
+    'One row per version of a selection and layer; `weights` has one number per neuron, in the order of `values` in neuron_distances.';
+
+CREATE OR REPLACE VIEW steered_matrix AS
+WITH once AS (SELECT DISTINCT ON (weights_id, dna_a, dna_b) * FROM _steered_rows),
+both_ways AS (
+    SELECT weights_id, dna_a AS a, dna_b AS b, emd_bins, emd_range, nfd FROM once
+    UNION ALL SELECT weights_id, dna_b, dna_a, emd_bins, emd_range, nfd FROM once
+)
+SELECT s.selection, s.version, s.is_current, x.extractor, x.dataset AS dataset_a, y.dataset AS dataset_b,
+       p.emd_bins, p.emd_range, p.nfd
+FROM _current_dnas x
+JOIN _current_dnas y ON y.extractor = x.extractor AND y.dataset <> x.dataset
+JOIN (FROM both_ways
+      UNION ALL SELECT weights_id, dna_id, dna_id, 0, 0, 0
+      FROM (SELECT DISTINCT weights_id FROM selections WHERE NOT removed), (SELECT DISTINCT dna_id FROM _current_dnas)) p
+  ON p.a = x.dna_id AND p.b = y.dna_id
+JOIN selections s ON s.weights_id = p.weights_id
+WHERE s.comparability_key IS NULL OR s.comparability_key = x.comparability_key;
+COMMENT ON VIEW steered_matrix IS
+    'One row per ordered pair of current datasets, extractor and version of a selection that `dna matrix --selection` was asked for: weighted means over its neurons.';
+
+-- A macro, because it takes a name: FROM steered('rain').
+CREATE OR REPLACE MACRO steered(of_selection) AS TABLE
+WITH chosen AS (
+    SELECT s.selection, s.version, s.comparability_key, w.layer, w.weights, count(*) OVER () AS n_layers
+    FROM selections s JOIN _weight_rows w USING (weights_id)
+    WHERE s.is_current AND s.selection = of_selection AND list_sum(w.weights) > 0
+), known AS (
+    SELECT c.selection, c.version, c.n_layers, d.dna_a, d.dna_b, d.metric, d.layer, c.weights,
+           -- A neuron without a value does not count, in the sum or in the weights.
+           [CAST(if(isnan(v), 0, v) AS DOUBLE) FOR v IN d."values"] AS there,
+           [if(isnan(v), 0.0::DOUBLE, 1.0::DOUBLE) FOR v IN d."values"] AS counted
+    FROM neuron_distances d
+    JOIN chosen c ON c.layer = d.layer AND len(c.weights) = len(d."values")
+    JOIN _dna_records r ON r.dna_id = d.dna_a
+    WHERE c.comparability_key IS NULL OR c.comparability_key = r.comparability_key
+)
+SELECT selection, version, dna_a, dna_b, metric,
+       sum(list_dot_product(there, weights)) / nullif(sum(list_dot_product(counted, weights)), 0) AS distance
+FROM known GROUP BY selection, version, n_layers, dna_a, dna_b, metric HAVING count(*) = any_value(n_layers);

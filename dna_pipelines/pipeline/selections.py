@@ -1,0 +1,230 @@
+"""Named selections of neurons: made by hand or from a file, found again, and the matrix under one."""
+
+from __future__ import annotations
+
+import csv
+import math
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from dna_pipelines.comparison import LayerMeasures, Selection, steered_distances
+from dna_pipelines.config.models import NAME_PATTERN
+from dna_pipelines.distributions import Layers
+from dna_pipelines.dna import Comparable, Dna, layer_differences
+from dna_pipelines.errors import ConfigError, Incomparable, NothingToCompare, UnknownName, UserError
+from dna_pipelines.identity import digest_of
+from dna_pipelines.pipeline.progress import Progress, Silent
+from dna_pipelines.pipeline.project import Project
+from dna_pipelines.pipeline.versions import current_dnas, used_extractor
+from dna_pipelines.reporting import METRICS, Matrix
+from dna_pipelines.storage.records import SelectionRecord
+
+_COLUMNS = ("layer", "neuron", "weight")
+
+
+def extractor_layers(project: Project, extractor: str) -> Layers:
+    """The layers of an extractor that was used here."""
+    record = used_extractor(project, extractor)
+    ranges = project.lake.fingerprints.ranges(extractor, record.fingerprint)
+    if ranges is None:
+        raise NothingToCompare(f"{extractor} has no activation ranges yet; run `dna run`")
+    return ranges.layers
+
+
+def save_selection(
+    project: Project,
+    name: str,
+    *,
+    extractor: str | None = None,
+    layers: Sequence[str] = (),
+    neurons: Sequence[str] = (),
+    weights: Path | None = None,
+) -> SelectionRecord:
+    """Keep neurons that somebody chose as the next version of a selection.
+
+    Args:
+        project: whose lake it goes to.
+        name: of the selection.
+        extractor: whose layers are meant; the first of the project by default.
+        layers, neurons: see `Selection.of`.
+        weights: instead of them a table (.csv or .parquet) with the columns layer, neuron and weight; neurons
+            that it leaves out get 0.
+    """
+    checked = require_name(name)
+    extractor = extractor or project.config().extractors[0].name
+    there = extractor_layers(project, extractor)
+    if (weights is None) == (not layers and not neurons):
+        raise UserError("say which neurons: by --layer and --neuron, or by --weights FILE, and not by both")
+    if weights is None:
+        chosen = Selection.of(there, layers, neurons)
+        how: dict[str, Any] = {"made_by": "hand", "layers": list(layers), "neurons": list(neurons)}
+    else:
+        chosen = Selection(there, read_weights(weights, there))
+        how = {"made_by": "file", "file": weights.name, "sha256": digest_of(weights.read_bytes())}
+    return project.lake.selections.put(
+        checked, there, chosen.weights, extractor=extractor, comparability_key=None, how=how
+    )
+
+
+def remove_selection(project: Project, name: str) -> SelectionRecord:
+    """Say that a selection is removed; NAME@VERSION still finds its versions."""
+    find_record(project, require_name(name))
+    return project.lake.selections.put_removed(name)
+
+
+def list_selections(project: Project) -> list[SelectionRecord]:
+    """The current version of every selection that is not removed."""
+    last = [project.lake.selections.history(name)[-1:] for name in project.lake.selections.names()]
+    return [records[0] for records in last if records and not records[0].removed]
+
+
+def find_record(project: Project, reference: str) -> SelectionRecord:
+    """The version of a selection that NAME or NAME@3 names.
+
+    Raises:
+        UnknownName: when there is none.
+    """
+    name, at, version = reference.partition("@")
+    history = project.lake.selections.history(name) if name else []
+    if not history:
+        known = ", ".join(record.name for record in list_selections(project)) or "none (`dna select save` makes one)"
+        raise UnknownName(f"there is no selection '{name}'; there are: {known}")
+    kept = [record for record in history if not record.removed]
+    if not at:
+        if history[-1].removed:
+            raise UnknownName(f"the selection '{name}' was removed; its versions are: {_versions(kept)}")
+        return history[-1]
+    found = [record for record in kept if str(record.seq) == version]
+    if not found:
+        raise UnknownName(f"the selection '{name}' has no version '{version}'; it has: {_versions(kept)}")
+    return found[0]
+
+
+def find_selection(project: Project, reference: str, dna: Comparable) -> Selection:
+    """A kept selection, for a DNA that it may be used on.
+
+    Raises:
+        UnknownName: when there is no such selection.
+        Incomparable: when the DNA has other layers, or the weights were learned from DNAs of another key.
+    """
+    record = find_record(project, reference)
+    key = dna.key.id if isinstance(dna, Dna) else None
+    return _fitting(project, record, dna.layers, key, dna.label)
+
+
+def steered_matrix(
+    project: Project, extractor: str, metric: str, reference: str, progress: Progress | None = None
+) -> Matrix:
+    """The distances between all current datasets under a selection. Pairs that were asked for before are kept.
+
+    Every DNA is read once for each 32 others, in those layers alone that have any weight, and of each pair and
+    selection three numbers are kept. Distances of single neurons are not: among 1,000 datasets of 10,000 neurons
+    they would take 20 GB.
+    """
+    if metric == "fd":
+        others = ", ".join(name for name in METRICS if name != "fd")
+        raise UserError(f"FD is of whole layers, so there is none of a selection; there are: {others}")
+    record, store = find_record(project, reference), project.lake.fingerprints
+    current = current_dnas(project, extractor)
+    layers, key = extractor_layers(project, extractor), used_extractor(project, extractor).comparability_key
+    chosen = _fitting(project, record, layers, key, extractor)
+    ids = sorted(set(current.values()))
+    pairs = {(a, b) for place, a in enumerate(ids) for b in ids[place + 1 :]}
+    lacking = sorted(pairs - project.lake.distances.steered_pairs(record.weights_id, ids)) if pairs else []
+    if lacking:
+        places = {name: place for place, name in enumerate(layers.names)}
+
+        def measures(identity: str, layer: str) -> LayerMeasures:
+            return LayerMeasures(*store.dna_layer(identity, places[layer]))
+
+        total = len(lacking) * len(chosen.names())
+        with (progress or Silent()).task(f"comparing {extractor} by {record.name}", total) as advance:
+            found = steered_distances(lacking, chosen, measures, advance)
+        project.lake.distances.put_steered(record.weights_id, found)
+    project.publish()
+    names = [dataset.name for dataset in project.config().datasets]
+    rows = project.catalog.rows("FROM steered_matrix WHERE selection = ? AND version = ?", [record.name, record.seq])
+    return Matrix.from_rows(extractor, metric, names, rows, selection=f"{record.name}@{record.seq}")
+
+
+def read_weights(path: Path, layers: Layers) -> NDArray[np.float64]:
+    """Weights over all neurons from a table with the columns layer, neuron and weight; 0 where it has no row.
+
+    Raises:
+        UserError: when the file cannot be read, or is not such a table.
+        UnknownName: for a layer or a neuron there is not.
+    """
+    weights, seen = np.zeros(layers.n_neurons), set()
+    for number, row in enumerate(_rows(path), start=1):
+        try:
+            layer, neuron, weight = str(row["layer"]), int(row["neuron"]), float(row["weight"])
+        except (TypeError, ValueError) as error:
+            raise UserError(f"{path}, row {number}: neuron is a whole number and weight a number ({error})") from error
+        part = layers.slice_of(layer)
+        if not 0 <= neuron < part.stop - part.start:
+            raise UnknownName(
+                f"{path}, row {number}: layer '{layer}' has neurons 0 to {part.stop - part.start - 1}, not {neuron}"
+            )
+        if not (math.isfinite(weight) and weight >= 0):
+            raise UserError(f"{path}, row {number}: a weight is at least 0, not {weight}")
+        if (layer, neuron) in seen:
+            raise UserError(f"{path}, row {number}: {layer}:{neuron} is there twice")
+        seen.add((layer, neuron))
+        weights[part.start + neuron] = weight
+    if not weights.any():
+        raise UserError(f"{path} gives no neuron any weight")
+    return weights
+
+
+def require_name(name: str) -> str:
+    """A name that a selection can have: the rules are those for datasets.
+
+    Raises:
+        ConfigError: when it cannot.
+    """
+    if not re.fullmatch(NAME_PATTERN, name):
+        raise ConfigError(
+            f"'{name}' cannot be the name of a selection: it begins with a letter or a digit, and goes on with at most "
+            "99 letters, digits, dots, dashes and underscores"
+        )
+    return name
+
+
+def _rows(path: Path) -> list[dict[str, Any]]:
+    try:
+        if path.suffix == ".parquet":
+            rows: list[dict[str, Any]] = pq.read_table(path).to_pylist()
+            columns = list(rows[0]) if rows else list(_COLUMNS)
+        else:
+            with path.open(newline="", encoding="utf-8") as file:
+                reader = csv.DictReader(file)
+                rows, columns = list(reader), list(reader.fieldnames or [])
+    except (OSError, ValueError, csv.Error, pa.ArrowException) as error:
+        raise UserError(f"{path} cannot be read: {error}") from error
+    if missing := set(_COLUMNS) - set(columns):
+        raise UserError(f"{path} has no column {', '.join(sorted(missing))}; it takes layer, neuron and weight")
+    return rows
+
+
+def _fitting(project: Project, record: SelectionRecord, layers: Layers, key: str | None, label: str) -> Selection:
+    own = f"the selection {record.name}@{record.seq}"
+    differences = layer_differences(Layers.from_key(record.layers), layers, own, label)
+    if differences:
+        raise Incomparable(f"{own} is of other layers than {label}:\n  " + "\n  ".join(differences))
+    if record.comparability_key and record.comparability_key != key:
+        raise Incomparable(
+            f"{own} was learned from DNAs of {record.extractor} as it was measured then, and {label} is measured "
+            "otherwise: learn it again"
+        )
+    return Selection(layers, project.lake.selections.weights(record))
+
+
+def _versions(records: list[SelectionRecord]) -> str:
+    return ", ".join(f"{record.name}@{record.seq}" for record in records) or "none"

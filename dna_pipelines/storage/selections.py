@@ -1,0 +1,121 @@
+"""Selections of neurons in the lake: named, and versioned by write-once records."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from dna_pipelines.distributions import Layers
+from dna_pipelines.errors import LakeError
+from dna_pipelines.identity import ID_LENGTH
+from dna_pipelines.storage.files import write_new
+from dna_pipelines.storage.layout import Layout
+from dna_pipelines.storage.record_cache import RecordCache
+from dna_pipelines.storage.records import SelectionRecord
+from dna_pipelines.storage.tables import read_parquet, to_parquet
+from dna_pipelines.storage.versions import now
+
+
+class Selections:
+    """Versions are numbered; the next number is taken by whoever writes it first. None is ever changed."""
+
+    def __init__(self, layout: Layout) -> None:
+        self._layout = layout
+        self._records = RecordCache()
+
+    def names(self) -> list[str]:
+        """Every selection that was ever made, in alphabetical order."""
+        return sorted(path.name for path in self._layout.selections.glob("[!.]*") if path.is_dir())
+
+    def history(self, name: str) -> list[SelectionRecord]:
+        """All versions of a selection, oldest first; none if there is no such selection."""
+        try:
+            files = os.listdir(self._layout.selections / name)
+        except (FileNotFoundError, NotADirectoryError):
+            return []
+        numbers = sorted(int(found[1]) for file in files if (found := re.fullmatch(r"([0-9]{8,})\.json", file)))
+        records = (self._records.read(SelectionRecord, self._layout.selection(name, seq)) for seq in numbers)
+        return [record for record in records if record]
+
+    def put(
+        self,
+        name: str,
+        layers: Layers,
+        weights: NDArray[np.float64],
+        *,
+        extractor: str,
+        comparability_key: str | None,
+        how: Mapping[str, Any],
+    ) -> SelectionRecord:
+        """Keep weights as the next version of a selection; the record is written last.
+
+        Args:
+            name: of the selection.
+            layers: that the weights run over.
+            weights: (n_neurons,).
+            extractor, comparability_key, how: see `SelectionRecord`.
+        """
+        weights_id = _id(layers, weights)
+        write_new(self._layout.selection_weights(weights_id), _table(weights_id, layers, weights))
+        return self._commit(
+            name,
+            extractor=extractor,
+            comparability_key=comparability_key,
+            layers=layers.key(),
+            weights_id=weights_id,
+            n_chosen=int((weights > 0).sum()),
+            how=dict(how),
+        )
+
+    def put_removed(self, name: str) -> SelectionRecord:
+        """Say that a selection is removed. Its versions stay, for what was measured with them."""
+        return self._commit(name, removed=True)
+
+    def weights(self, record: SelectionRecord) -> NDArray[np.float64]:
+        """The weights of a version, (n_neurons,).
+
+        Raises:
+            LakeError: when the file is gone, damaged or not the one the record names.
+        """
+        path, layers = self._layout.selection_weights(record.weights_id), Layers.from_key(record.layers)
+        try:
+            table, _ = read_parquet(path)
+        except LakeError as error:
+            raise LakeError(f"{error}. Weights are not made again by runs: make the selection anew") from error
+        lists = dict(zip(table["layer"].to_pylist(), table["weights"].to_pylist(), strict=True))
+        weights = np.asarray([weight for name in layers.names for weight in lists.get(name, [])], np.float64)
+        if _id(layers, weights) != record.weights_id:
+            raise LakeError(f"{path} does not hold what its name says; make the selection {record.name} anew")
+        return weights
+
+    def _commit(self, name: str, **facts: Any) -> SelectionRecord:
+        while True:
+            seq = 1 + max((record.seq for record in self.history(name)), default=0)
+            record = SelectionRecord(name=name, seq=seq, created_at=now(), **facts)
+            if write_new(self._layout.selection(name, seq), record.to_bytes()):
+                return record
+
+
+def _id(layers: Layers, weights: NDArray[np.float64]) -> str:
+    hasher = hashlib.sha256(repr(layers.key()).encode())
+    hasher.update(np.ascontiguousarray(weights, "<f8").tobytes())
+    return hasher.hexdigest()[:ID_LENGTH]
+
+
+def _table(weights_id: str, layers: Layers, weights: NDArray[np.float64]) -> bytes:
+    """One row per layer, as neuron distances are kept, so that SQL multiplies list by list."""
+    table = pa.table(
+        {
+            "weights_id": [weights_id] * len(layers),
+            "layer": layers.names,
+            "weights": pa.array([weights[part] for part in layers.slices.values()], pa.list_(pa.float64())),
+        }
+    )
+    return to_parquet(table, {}, split=["weights.list.element"])

@@ -1,0 +1,287 @@
+"""Selections, inspect and map: the commands that steer, look at one dataset, and at all."""
+
+import json
+import os
+import shutil
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from dna_pipelines.pipeline.project import Project
+from dna_pipelines_tests.cli.conftest import LONG_AGO, invoke, made_once, snapshot, write_image
+from dna_pipelines_tests.toy import toy_project
+
+N_LABELLED = 80
+
+
+def save(dna, *options, name="mine"):
+    said = dna("select", "save", name, *options)
+    assert said.code == 0, said.err
+    return said
+
+
+def emds(dna, *options):
+    return dna("matrix", *options, "--json").json["values"]
+
+
+def test_a_selection_by_hand_is_what_the_options_of_compare_are(project, dna):
+    assert "mine@1: 34 of 208 neurons" in save(dna, "--layer", "stage2", "--neuron", "stage1:0,3").out
+    steered = emds(dna, "--selection", "mine")
+    chosen = dna("compare", "d0", "d1", "--layer", "stage2", "--neuron", "stage1:0,3", "--json").json
+    assert steered[0][1] == pytest.approx(chosen["emd_bins"], rel=1e-9)
+    for metric in ("nfd", "emd_range"):
+        assert emds(dna, "--selection", "mine", "--metric", metric)[0][1] == pytest.approx(chosen[metric], rel=1e-9)
+
+
+def test_weights_come_from_a_table(project, dna):
+    (project / "w.csv").write_text("layer,neuron,weight\nstage1,0,1\nstage1,3,3\n")
+    save(dna, "--weights", "w.csv")
+    one, other = (
+        dna("compare", "d0", "d1", "--neuron", f"stage1:{neuron}", "--json").json["emd_bins"] for neuron in (0, 3)
+    )
+    assert emds(dna, "--selection", "mine")[0][1] == pytest.approx((one + 3 * other) / 4, rel=1e-9)
+    shown = dna("select", "show", "mine", "--json").json
+    assert shown["how"]["file"] == "w.csv"
+    assert shown["weights"]["stage1"][:4] == [1, 0, 0, 3]
+    dna("sql", "COPY (SELECT 'stage1' AS layer, unnest([0, 3]) AS neuron, unnest([1.0, 3.0]) AS weight) TO 'w.parquet'")
+    save(dna, "--weights", "w.parquet", name="other")
+    assert dna("select", "show", "other", "--json").json["weights"] == shown["weights"]
+
+
+@pytest.mark.parametrize(
+    ("table", "said"),
+    [
+        ("layer,neuron\nstage1,0\n", "no column weight"),
+        ("layer,neuron,weight\nstage9,0,1\n", "there is no layer 'stage9'"),
+        ("layer,neuron,weight\nstage1,16,1\n", "row 1: layer 'stage1' has neurons 0 to 15, not 16"),
+        ("layer,neuron,weight\nstage1,0,-1\n", "a weight is at least 0"),
+        ("layer,neuron,weight\nstage1,0,nan\n", "a weight is at least 0"),
+        ("layer,neuron,weight\nstage1,0,1\nstage1,x,1\n", "row 2: neuron is a whole number"),
+        ("layer,neuron,weight\nstage1,0,1\nstage1,0,2\n", "stage1:0 is there twice"),
+        ("layer,neuron,weight\nstage1,0,0\n", "no neuron any weight"),
+        (None, "cannot be read"),
+    ],
+)
+def test_a_wrong_table_is_a_message(project, dna, table, said):
+    if table is not None:
+        (project / "w.csv").write_text(table)
+    found = dna("select", "save", "mine", "--weights", "w.csv")
+    assert found.code == 1
+    assert found.tells(said)
+    assert dna("select", "list", "--json").json == []
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["save", "mine"], "say which neurons"),
+        (["save", "a b", "--layer", "stage1"], "cannot be the name of a selection"),
+        (["save", "../x", "--layer", "stage1"], "cannot be the name of a selection"),
+        (["show", "nope"], "there is no selection 'nope'; there are: none"),
+        (["remove", "nope"], "there is no selection 'nope'"),
+        (["learn", "x", "--datasets", "d0"], "say either what to respond to"),
+        (["learn", "x", "--datasets", "d0", "--ignore", "weather"], "have no column 'weather'"),
+        (["learn", "x", "--datasets", "d0", "--respond-to", "weather"], "weather"),
+    ],
+)
+def test_what_cannot_be_selected_is_a_message(project, dna, arguments, said):
+    found = dna("select", *arguments)
+    assert found.code == 1
+    assert found.tells(said)
+
+
+def test_versions_are_never_changed_and_outlive_the_removal(project, dna):
+    save(dna, "--layer", "stage1")
+    first = emds(dna, "--selection", "mine")
+    assert "mine@2" in save(dna, "--layer", "stage4").out
+    assert emds(dna, "--selection", "mine") != first
+    assert emds(dna, "--selection", "mine@1") == first
+    dna("select", "remove", "mine")
+    assert dna("select", "list", "--json").json == []
+    assert emds(dna, "--selection", "mine@1") == first
+    gone = dna("matrix", "--selection", "mine")
+    assert gone.code == 1
+    assert gone.tells("was removed; its versions are: mine@1, mine@2")
+    assert "mine@4" in save(dna, "--layer", "stage2").out
+    assert dna("matrix", "--selection", "mine@3").tells("has no version '3'")
+
+
+def test_distances_under_a_selection_are_computed_once(project, dna):
+    save(dna, "--layer", "stage1")
+    emds(dna, "--selection", "mine")
+    lake = project / "data" / "lake"
+    before = snapshot(lake)
+    emds(dna, "--selection", "mine")
+    assert snapshot(lake) == before
+
+
+def test_there_is_no_fd_of_a_selection(project, dna):
+    save(dna, "--layer", "stage1")
+    assert dna("matrix", "--selection", "mine", "--metric", "fd").tells("FD is of whole layers")
+
+
+def test_sql_weighs_neurons_as_the_command_does(project, dna):
+    save(dna, "--layer", "stage2", "--neuron", "stage1:0,3")
+    dna("compare", "d0", "d1")
+    rows = dna("sql", "SELECT distance FROM steered('mine') WHERE metric = 'emd_bins'", "--json").json
+    # Neuron distances are kept in single precision.
+    assert rows == [{"distance": pytest.approx(emds(dna, "--selection", "mine")[0][1], rel=1e-6)}]
+    kept = dna("sql", "SELECT DISTINCT selection, version FROM steered_matrix", "--json").json
+    assert kept == [{"selection": "mine", "version": 1}]
+    assert dna("sql", "SELECT n_chosen FROM selections WHERE is_current", "--json").json == [{"n_chosen": 34}]
+    assert dna("sql", "FROM steered('nope')", "--json").json == []
+
+
+def test_inspect_shows_every_layer_and_agrees_with_sql(project, dna):
+    found = dna("inspect", "d0", "--json").json
+    assert [layer["layer"] for layer in found["layers"]] == ["stage1", "stage2", "stage3", "stage4"]
+    assert (found["n_images"], found["reference"]) == (10, "d0")
+    last = found["layers"][-1]
+    assert 1 <= last["participation_ratio"] <= last["effective_rank"] <= 9
+    query = (
+        "SELECT layer, t.n_dead, n_silent, zero_share, t.clipped_share FROM layer_traits t JOIN dnas d USING (dna_id) "
+        "WHERE d.dataset = 'd0' ORDER BY layer"
+    )
+    for row, layer in zip(dna("sql", query, "--json").json, found["layers"], strict=True):
+        assert row == {name: pytest.approx(layer[name]) if name != "layer" else layer[name] for name in row}
+    said = dna("inspect", "d0")
+    assert "stage4" in said.out
+    assert said.tells("stage4: 10 images for 96 neurons, so the rank is at most 9")
+
+
+def test_inspect_of_two_tells_what_neurons_became(changed, dna):
+    found = dna("inspect", "d0@-1", "d0", "--json").json
+    assert (found["before"]["n_images"], found["after"]["n_images"]) == (10, 11)
+    assert set(found["changes"]) == {"newly dead", "newly alive", "newly saturated", "no longer saturated"}
+    alike = dna("inspect", "d0", "d0", "--json").json["changes"]
+    assert not any(alike.values())
+    assert "newly alive" in dna("inspect", "d0@-1", "d0").out
+
+
+def test_the_map_is_of_the_matrix(project, dna):
+    found = dna("map", "--from-mean", "--json").json
+    matrix = np.array(emds(dna))
+    place = np.array([[one["x"], one["y"]] for one in found["datasets"]])
+    # Three points always fit a plane, if they keep the triangle's inequality, as EMD does.
+    np.testing.assert_allclose(np.sqrt(((place[:, None] - place) ** 2).sum(axis=2)), matrix, rtol=1e-6)
+    assert found["stress"] == pytest.approx(0, abs=1e-6)
+    assert found["joins"][0]["height"] == pytest.approx(matrix[matrix > 0].min())
+    means = {one["dataset"]: one["from_mean_bins"] for one in found["datasets"]}
+    assert all(0 < distance < matrix.max() for distance in means.values())
+    assert "the plane keeps 100%" in dna("map").out
+
+
+def test_the_map_has_a_picture_options_and_refusals(project, dna):
+    save(dna, "--layer", "stage1")
+    said = dna("map", "--selection", "mine", "--clusters", "2", "--picture", "map.png", "--json")
+    assert {one["cluster"] for one in said.json["datasets"]} == {0, 1}
+    assert said.json["selection"] == "mine@1"
+    with Image.open(project / "map.png") as picture:
+        assert picture.width > 1000
+    assert dna("map", "--clusters", "9").tells("3 datasets make 1 to 3 clusters, not 9")
+
+
+def test_a_map_takes_three_datasets(tmp_path, dna):
+    toy_project(tmp_path, {"a": {"0.png": 0, "1.png": 1}, "b": {"2.png": 2, "3.png": 3}})
+    assert dna("run").code == 0
+    assert dna("map").tells("a map takes 3 datasets with a DNA of toy; there are 2")
+
+
+@pytest.fixture(scope="module")
+def labelled(tmp_path_factory):
+    """A project of one dataset whose images are bright or dark, red or blue, and have a number each."""
+
+    def make(root):
+        rng, lines = np.random.default_rng(5), ["path,light,colour,number"]
+        for number in range(N_LABELLED):
+            bright, red = number % 2, number // 2 % 2
+            pixels = rng.integers(0, 60, (24, 24, 3)) + 120 * bright
+            pixels[..., 0 if red else 2] += 60
+            path = root / "a" / f"{number}.png"
+            path.parent.mkdir(exist_ok=True)
+            Image.fromarray(pixels.astype(np.uint8)).save(path)
+            os.utime(path, (LONG_AGO, LONG_AGO))
+            lines.append(f"{number}.png,{'bright' if bright else 'dark'},{'red' if red else 'blue'},{number}")
+        (root / "table.csv").write_text("\n".join(lines) + "\n")
+        (root / "data").mkdir()
+        entries = "datasets:\n- {name: a, uri: a, metadata: {uri: table.csv}}\n"
+        (root / "data" / "datasets.yaml").write_text(f"workers: 2\n{entries}")
+        return invoke("--root", root, "run", "--json")
+
+    return made_once(tmp_path_factory, "labelled", make)[0]
+
+
+def steered(dna, selection, *pair):
+    """The EMD of a pair of slices under a selection, from what `compare` keeps."""
+    dna("compare", *pair)
+    query = f"SELECT distance FROM steered('{selection}') s JOIN _dna_records a ON a.dna_id = s.dna_a "
+    query += "JOIN _dna_records b ON b.dna_id = s.dna_b WHERE metric = 'emd_bins' "
+    query += "AND list_sort([a.made_for, b.made_for]) = list_sort([" + ", ".join(f"'{one}'" for one in pair) + "])"
+    (row,) = dna("sql", query, "--json").json
+    return row["distance"]
+
+
+def test_learning_responds_to_one_attribute_and_ignores_another(labelled, monkeypatch, dna):
+    monkeypatch.chdir(labelled)
+    learned = dna("select", "learn", "colour", "--respond-to", "colour=red", "--datasets", "a", "--json")
+    assert learned.code == 0, learned.err
+    # Every image is extracted once for each column, and the column of numbers is no attribute.
+    assert learned.tells("160 images extracted")
+    assert learned.tells("column 'number': fewer than two values have 16 images")
+    how = learned.json["how"]
+    roles = {one["role"]: one for one in how["contrasts"]}
+    assert roles.keys() == {"target", "other", "noise"}
+    again = dna("select", "learn", "dark", "--ignore", "light", "--datasets", "a", "--json")
+    assert "extracted" not in again.err
+    pairs = ("a[light=bright]", "a[light=dark]"), ("a[colour=red]", "a[colour=blue]")
+    (plain_light, plain_colour), (light, colour), (ignored, kept) = (
+        [dna("compare", *pair, "--json").json["emd_bins"] for pair in pairs],
+        [steered(dna, "colour", *pair) for pair in pairs],
+        [steered(dna, "dark", *pair) for pair in pairs],
+    )
+    assert roles["target"]["emd_bins_equal"] == pytest.approx(plain_colour)
+    assert roles["target"]["emd_bins_steered"] == pytest.approx(colour, rel=1e-5)
+    assert colour / light > 3 * plain_colour / plain_light
+    assert ignored / kept < 0.5 * plain_light / plain_colour
+    ratio = dna(
+        "select",
+        "learn",
+        "ten",
+        "--respond-to",
+        "light=dark",
+        "--datasets",
+        "a",
+        "--method",
+        "ratio",
+        "--share",
+        "0.05",
+    )
+    assert ratio.code == 0
+    shown = dna("select", "show", "ten", "--json").json
+    assert shown["n_chosen"] == pytest.approx(10, abs=1)
+    assert {weight for weights in shown["weights"].values() for weight in weights} == {0, 1}
+    assert "light=dark" in dna("select", "list").out
+    refused = dna("select", "learn", "x", "--ignore", "light", "--datasets", "a", "--against", "number")
+    assert refused.tells("nothing can be learned from 'number' of a")
+    within = dna("select", "learn", "x", "--ignore", "light", "--datasets", "a", "--within", "colour")
+    assert within.tells("there is nothing to keep besides light")
+
+
+def test_what_was_learned_is_for_dnas_measured_likewise_alone(labelled, tmp_path, monkeypatch, dna):
+    root = shutil.copytree(labelled, tmp_path / "copy")
+    monkeypatch.chdir(root)
+    dna("select", "learn", "colour", "--respond-to", "colour=red", "--datasets", "a")
+    store = Project(root).lake.selections
+    (path,) = (root / "data" / "lake" / "selections" / "records" / "colour").glob("*.json")
+    record = json.loads(path.read_text())
+    path.write_text(json.dumps({**record, "comparability_key": "another"}))
+    assert store.history("colour")[0].comparability_key == "another"
+    write_image(root / "b" / "0.png", 1)
+    write_image(root / "b" / "1.png", 2)
+    dna("add", "b", "b")
+    dna("run")
+    assert dna("matrix", "--selection", "colour").tells("is measured otherwise: learn it again")
+    weights = next((root / "data" / "lake" / "selections" / "weights").glob("*.parquet"))
+    weights.unlink()
+    assert dna("select", "show", "colour").tells("make the selection anew")
