@@ -5,6 +5,7 @@ Belongs here: arithmetic on counts and moments. Does not: files, networks, verdi
 
 from dna_pipelines.comparison.compare import Comparison, compare
 from dna_pipelines.comparison.distances import emd_bins, fd, nfd
+from dna_pipelines.comparison.metrics import Metric, metric, neuron_distances, summary_in
 from dna_pipelines.comparison.pairs import LayerDistance, LayerMeasures, layer_distances
 from dna_pipelines.comparison.selection import Selection
 
@@ -12,10 +13,14 @@ __all__ = [
     "Comparison",
     "LayerDistance",
     "LayerMeasures",
+    "Metric",
     "Selection",
     "compare",
     "emd_bins",
     "fd",
     "layer_distances",
+    "metric",
+    "neuron_distances",
     "nfd",
+    "summary_in",
 ]
