@@ -43,11 +43,14 @@ def run(options: list[str]) -> None:
     binning = Binning.from_observed(low, high, extractor.layers)
     counts = [[_counts(binning, parts, one) for one in some] for some in found]
     pairs = [(a, b) for a in range(N_SAMPLES) for b in range(a)]
+    intro = (
+        f"Written by `python -m benchmarks.protocols bins`: `seeded_cnn`, samples of {N_IMAGES} images; means over 208 "
+        f"neurons and {len(pairs)} pairs. Noise: two samples of one family; signal: of two families a little apart."
+    )
     lines = [
         "# Bins and the distances of overlap",
         "",
-        f"Written by `python -m benchmarks.protocols bins`: `seeded_cnn`, samples of {N_IMAGES} images; means over 208 "
-        f"neurons and {len(pairs)} pairs. Noise: two samples of one family; signal: of two families a little apart.",
+        intro,
         "",
         "| distance | bins | noise | signal | signal / noise |",
         "|---|---|---|---|---|",

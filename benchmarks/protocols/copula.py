@@ -51,9 +51,7 @@ class Eyes:
     def see(self, kind: str, layers: list[np.ndarray]) -> list[np.ndarray]:
         if kind == "neurons":
             return layers
-        return [
-            mapped(torch.from_numpy(v), *one).numpy() for v, one in zip(layers, self._maps[kind], strict=True)
-        ]
+        return [mapped(torch.from_numpy(v), *one).numpy() for v, one in zip(layers, self._maps[kind], strict=True)]
 
     def cumulative(self, kind: str, layers: list[np.ndarray]) -> np.ndarray:
         """(n_images, n_all_neurons * bins): each image's cumulative distribution, neuron by neuron."""
@@ -150,12 +148,15 @@ def _markdown(hits: dict[tuple[str, bool], int], n_trials: int) -> str:
         "whitened": "mean EMD of the view `whitened` (2 x 64 components)",
         "MMD": "MMD of image means, Gaussian kernel",
     }
+    intro = (
+        f"Written by `python -m benchmarks.protocols copula`: {N_SIDE} against {N_SIDE} images of one family of "
+        f"textures, `seeded_cnn`, {N_DEALS} deals of whole images, {n_trials} trials each, from {N_POOL:,} images. "
+        "Shares of trials that a test at 5 % calls a difference, with 95 % confidence intervals."
+    )
     lines = [
         "# P3: a change of dependence alone",
         "",
-        f"Written by `python -m benchmarks.protocols copula`: {N_SIDE} against {N_SIDE} images of one family of textures, "
-        f"`seeded_cnn`, {N_DEALS} deals of whole images, {n_trials} trials each, drawn from {N_POOL:,} images. Shares of "
-        "trials that a test at 5 % calls a difference, with 95 % confidence intervals.",
+        intro,
         "",
         "| statistic | nothing changed | each neuron shuffled between images | target |",
         "|---|---|---|---|",
@@ -165,7 +166,6 @@ def _markdown(hits: dict[tuple[str, bool], int], n_trials: int) -> str:
         target = {"neurons": "at most 5 %, to the interval", "MMD": "-"}.get(method, "at least 90 %")
         if method in ("projected", "whitened"):
             target += ": met" if power >= 0.9 else ": **missed**"
-        lines.append(
-            f"| {said[method]} | {wilson(hits[method, False], n_trials)} | {wilson(hits[method, True], n_trials)} | {target} |"
-        )
+        shares = [wilson(hits[method, shuffled], n_trials) for shuffled in (False, True)]
+        lines.append(f"| {said[method]} | {shares[0]} | {shares[1]} | {target} |")
     return "\n".join([*lines, "", *(f"- {fact}" for fact in machine()), ""])

@@ -133,12 +133,16 @@ def _markdown(agreement: dict[str, np.ndarray], sizes: list[int], n_max: int) ->
     n_repeats = len(agreement["emd"])
     rng = np.random.default_rng(3)
     reached = {method: smallest(values.mean(axis=0), sizes) for method, values in agreement.items()}
+    intro = (
+        f"Written by `python -m benchmarks.protocols stability`: 11 families of textures, `seeded_cnn`, {n_repeats} "
+        "random orders; each family in turn ranks the other ten. Mean Spearman correlation with the ranking at "
+        f"n = {n_max}, and the smallest n from which on it stays above 0.95, with the 95 % interval of a bootstrap "
+        "over the orders."
+    )
     lines = [
         "# P4: how many images a ranking takes",
         "",
-        f"Written by `python -m benchmarks.protocols stability`: 11 families of textures, `seeded_cnn`, {n_repeats} random "
-        f"orders; each family in turn ranks the other ten. Mean Spearman correlation with the ranking at n = {n_max}, and "
-        "the smallest n from which on it stays above 0.95, with the 95 % interval of a bootstrap over the orders.",
+        intro,
         "",
         "| method | " + " | ".join(f"n = {n}" for n in sizes) + " | smallest n |",
         "|---" * (len(sizes) + 2) + "|",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import typer
 from rich.text import Text
 
 from dna_pipelines.cli.app import app

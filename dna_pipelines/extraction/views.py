@@ -89,9 +89,7 @@ class ViewExtractor(Extractor):
                     f"{self.network.label}, {self.view.name}: what an image gives depends on its place in the batch "
                     f"(in {name}); another batch_size helps: a multiple of 8"
                 )
-            maps.append(
-                (torch.tensor(weights, device=self.device), torch.tensor(offsets, device=self.device)[:, None])
-            )
+            maps.append((torch.tensor(weights, device=self.device), torch.tensor(offsets, device=self.device)[:, None]))
         return replace(self, maps=tuple(maps))
 
     def run(self, inputs: torch.Tensor, sink: Sink) -> None:

@@ -7,6 +7,7 @@ from functools import lru_cache
 from itertools import combinations
 
 import numpy as np
+from numpy.typing import NDArray
 
 from dna_pipelines.comparison.metrics import histogram_distance, metric
 from dna_pipelines.distributions import Layers
@@ -41,9 +42,9 @@ def asked_matrix(project: Project, extractor: str, name: str, progress: Progress
     n_pairs = len(names) * (len(names) - 1) // 2
     with (progress or Silent()).task(f"comparing {extractor}", n_pairs * len(layers)) as advance:
         for place in range(len(layers)):
-            counts = _reader(lambda row, place=place: store.dna_layer(found[row][1].dna_id, place)[0].counts)
+            counts = _layer_counts(project, place)
             for i, j in combinations(range(len(names)), 2):
-                values = histogram_distance(name, counts(i), counts(j))
+                values = histogram_distance(name, *(counts(found[row][1].dna_id) for row in (i, j)))
                 known = np.isfinite(values)
                 totals[i, j] += values[known].sum()
                 n_known[i, j] += known.sum()
@@ -55,5 +56,12 @@ def asked_matrix(project: Project, extractor: str, name: str, progress: Progress
     return Matrix(extractor, name, names, values) if len(names) > 1 else Matrix(extractor, name, (), np.zeros((0, 0)))
 
 
-def _reader(read: Callable[[int], np.ndarray]) -> Callable[[int], np.ndarray]:
-    return lru_cache(maxsize=_IN_MEMORY)(read)
+def _layer_counts(project: Project, layer: int) -> Callable[[str], NDArray[np.uint64]]:
+    """Reads the counts of one layer of a DNA, and keeps those that were used last."""
+
+    @lru_cache(maxsize=_IN_MEMORY)
+    def read(dna_id: str) -> NDArray[np.uint64]:
+        histogram, _ = project.lake.fingerprints.dna_layer(dna_id, layer)
+        return histogram.counts
+
+    return read

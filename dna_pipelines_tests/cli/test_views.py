@@ -111,9 +111,15 @@ def test_a_renamed_extractor_takes_its_views_along(first, tmp_path):
     root = tmp_path / "renamed"
     shutil.copytree(first, root)
     file = root / "data" / "datasets.yaml"
-    file.write_text(file.read_text().replace("  - name: toy\n", "  - {name: mine, network: toy, batch_size: 4, "
-                    "views: [projected8, whitened, spatial], calibrate_on: [a]}\n").replace(
-                    "    batch_size: 4\n    views: [projected8, whitened, spatial]\n    calibrate_on: [a]\n", ""))
+    file.write_text(
+        file.read_text()
+        .replace(
+            "  - name: toy\n",
+            "  - {name: mine, network: toy, batch_size: 4, "
+            "views: [projected8, whitened, spatial], calibrate_on: [a]}\n",
+        )
+        .replace("    batch_size: 4\n    views: [projected8, whitened, spatial]\n    calibrate_on: [a]\n", "")
+    )
     renamed = Project(root)
     for config in renamed.config().extractors:
         _, were_made = ensure_ranges(renamed, config)
@@ -175,7 +181,7 @@ def test_files_of_others_have_no_place_for_views(first, dna, tmp_path):
     said = dna("--root", first, "ranges", "export", "toy", tmp_path / "r.json")
     assert said.code == 0
     project = Project(first)
-    with pytest.raises(UserError, match="`dna calibrate toy.projected8` measures both anew"):
+    with pytest.raises(UserError, match=r"`dna calibrate toy\.projected8` measures both"):
         ensure_ranges(project, project.extractor_config("toy.projected8"), file=str(tmp_path / "r.json"))
     said = dna("--root", first, "export", "a", tmp_path / "v.json", "--extractor", "toy.projected8")
     assert said.code == 1

@@ -49,7 +49,12 @@ def slow(name, a, b):
     if name == "energy":
         return sqrt(2 * sum(gap**2 for gap in gaps) / len(p))
     if name == "js":
-        bits = [x * log2(2 * x / (x + y)) / 2 for one, other in ((pp, qq), (qq, pp)) for x, y in zip(one, other, strict=True) if x]
+        bits = [
+            x * log2(2 * x / (x + y)) / 2
+            for one, other in ((pp, qq), (qq, pp))
+            for x, y in zip(one, other, strict=True)
+            if x
+        ]
         return sqrt(max(sum(bits), 0.0))
     if name == "hellinger":
         return sqrt(max(1 - sum(sqrt(x * y) for x, y in zip(pp, qq, strict=True)), 0.0))
@@ -113,6 +118,7 @@ def test_extremes_reach_the_bounds(name):
 
 def test_binomials_have_closed_forms():
     """Bins of a binomial distribution, whose sums are known."""
+
     def shares(p):
         return np.array([[comb(24, k) * p**k * (1 - p) ** (24 - k) for k in range(25)]])
 

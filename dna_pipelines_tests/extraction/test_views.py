@@ -140,9 +140,7 @@ def test_devices_fold_views_likewise(viewed, monkeypatch):
 
 def test_a_basis_does_not_depend_on_workers(base):
     view = View.parse("whitened")
-    one, three = (
-        measure_basis([base], view, DIGESTS, IMAGES.__getitem__, workers=workers) for workers in (1, 3)
-    )
+    one, three = (measure_basis([base], view, DIGESTS, IMAGES.__getitem__, workers=workers) for workers in (1, 3))
     assert one.id == three.id
 
 
@@ -174,7 +172,9 @@ def test_keys_say_the_view_and_the_basis(base, viewed):
     view, ranges = viewed
     own = calibrate(base, DIGESTS, ("x",), IMAGES.__getitem__, workers=1)
     assert view.fingerprint != base.fingerprint
-    [said] = [line for line in base.comparability_key(own).differences(view.comparability_key(ranges)) if "view" in line]
+    [said] = [
+        line for line in base.comparability_key(own).differences(view.comparability_key(ranges)) if "view" in line
+    ]
     assert view.view.kind in said
     others = {view_of(base, View.parse(text)).fingerprint for text in (*VIEWS, "projected32", "whitened", "spatial4")}
     assert len(others) == len(VIEWS) + 3
