@@ -24,6 +24,7 @@ from benchmarks import (
     throughput,
     unchanged,
     updates,
+    views,
     words,
 )
 from benchmarks.measure import Row, machine
@@ -38,6 +39,7 @@ BENCHMARKS = {
     "matrix": matrix,
     "attribution": attribution,
     "duplicates": duplicates,
+    "views": views,
     "unchanged": unchanged,
     "memory": memory,
     "races": races,

@@ -45,6 +45,7 @@ def extractors(
 
 def _show_listed(listed: Listed) -> None:
     name = listed.extractor if listed.extractor == listed.network else f"{listed.extractor} = {listed.network}"
+    name += f", {listed.view}" if listed.view else ""
     used, summary = " (used here)" if listed.used_here else "", f": {listed.summary}" if listed.summary else ""
     out.print(Text.assemble((name, "bold"), f"{used}{summary}"), soft_wrap=True)
     for line in (_size(listed), _weights(listed)):
@@ -68,6 +69,7 @@ def _weights(listed: Listed) -> str:
 def _show(detail: Detail) -> None:
     listed = detail.listed
     called = "" if listed.network == listed.extractor else f" = {listed.network}"
+    called += f", {listed.view}" if listed.view else ""
     out.print(Text.assemble((listed.extractor, "bold"), f"{called}: {listed.summary}"), soft_wrap=True)
     facts = [
         _size(listed),
@@ -80,3 +82,5 @@ def _show(detail: Detail) -> None:
     called = {layer: f"{names[0]}, …" for layer, names in detail.neuron_names.items()}
     rows = [(layer, width, *([called.get(layer, "")] if called else [])) for layer, width in detail.each_layer.items()]
     show_table(None, ("layer", "neurons", *(["called"] if called else [])), rows, ("neurons",))
+    if detail.left_out:
+        out.print(f"left out, because they have no map to cut: {', '.join(detail.left_out)}", markup=False)

@@ -11,6 +11,7 @@ from dna_pipelines.cli import (  # noqa: F401
     images,
     inspect,
     look,
+    metrics,
     profile,
     run,
     select,

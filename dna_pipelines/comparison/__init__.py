@@ -5,6 +5,7 @@ Belongs here: arithmetic on counts and moments. Does not: files, networks, verdi
 
 from dna_pipelines.comparison.compare import Comparison, compare
 from dna_pipelines.comparison.distances import emd_bins, fd, nfd
+from dna_pipelines.comparison.metrics import Metric, metric, neuron_distances, summary_in
 from dna_pipelines.comparison.pairs import (
     LayerDistance,
     LayerMeasures,
@@ -18,12 +19,16 @@ __all__ = [
     "Comparison",
     "LayerDistance",
     "LayerMeasures",
+    "Metric",
     "Selection",
     "SteeredDistance",
     "compare",
     "emd_bins",
     "fd",
     "layer_distances",
+    "metric",
+    "neuron_distances",
     "nfd",
     "steered_distances",
+    "summary_in",
 ]

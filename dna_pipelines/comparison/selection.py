@@ -24,9 +24,10 @@ class Selection:
 
     @staticmethod
     def everything(layers: Layers) -> Selection:
-        """Every real neuron, with equal weight; virtual ones (projections, …) are left out."""
-        kinds = [layer.kind == "neuron" for layer in layers for _ in range(layer.n_neurons)]
-        return Selection(layers, np.asarray(kinds, np.float64))
+        """Every neuron, with equal weight; virtual ones (projections, …) are left out where there are real ones."""
+        real = any(layer.kind == "neuron" for layer in layers)
+        chosen = [not real or layer.kind == "neuron" for layer in layers for _ in range(layer.n_neurons)]
+        return Selection(layers, np.asarray(chosen, np.float64))
 
     @staticmethod
     def of(layers: Layers, names: Sequence[str] = (), neurons: Sequence[str] = ()) -> Selection:

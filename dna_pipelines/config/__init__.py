@@ -5,5 +5,6 @@ Belongs here: the typed models and the file. Does not: opening the places it nam
 
 from dna_pipelines.config.file import DatasetsFile
 from dna_pipelines.config.models import DatasetConfig, ExtractorConfig, MetadataConfig, WatchConfig
+from dna_pipelines.config.views import View
 
-__all__ = ["DatasetConfig", "DatasetsFile", "ExtractorConfig", "MetadataConfig", "WatchConfig"]
+__all__ = ["DatasetConfig", "DatasetsFile", "ExtractorConfig", "MetadataConfig", "View", "WatchConfig"]

@@ -193,17 +193,20 @@ class DatasetsFile:
     def _refuse_duplicates(self, document: CommentedMap, config: WatchConfig) -> None:
         for section in ("datasets", "extractors"):
             seen: dict[str, int] = {}
-            for index, entry in enumerate(getattr(config, section)):
+            named = getattr(config, section)
+            for index, entry in _entries(named):
                 # Case is folded because the name is a folder of the lake, also where case is ignored.
                 if entry.name.lower() in seen:
                     first = _line(document, (section, seen[entry.name.lower()]))
+                    viewed = [one.name.lower() for one in named if getattr(one, "view", None)]
+                    views = " (a view is called EXTRACTOR.VIEW)" if entry.name.lower() in viewed else ""
                     raise ConfigError(
                         f"{self.path}, line {_line(document, (section, index))}: the name "
-                        f"'{entry.name}' is already taken on line {first}; names must differ"
+                        f"'{entry.name}' is already taken on line {first}; names must differ{views}"
                     )
                 seen[entry.name.lower()] = index
         steps: dict[str, str] = {}
-        for index, extractor in enumerate(config.extractors):
+        for index, extractor in _entries(config.extractors):
             other = steps.setdefault(extractor.identifier.lower(), extractor.name)
             if other != extractor.name:
                 raise ConfigError(
@@ -225,6 +228,14 @@ class DatasetsFile:
         elif problem["type"] == "tuple_type":
             what = "expected a list, such as [a, b]"
         return f"{self.path}, line {_line(document, location)}: {where}: {what}"
+
+
+def _entries(configs: Sequence[Any]) -> Iterator[tuple[int, Any]]:
+    """What the file watches with the place of its entry; a view has that of its extractor."""
+    place = -1
+    for config in configs:
+        place += getattr(config, "view", None) is None
+        yield place, config
 
 
 def _last_line(node: Any) -> int:

@@ -19,6 +19,8 @@ from pydantic import (
     model_validator,
 )
 
+from dna_pipelines.config.views import View
+
 NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,99}$"
 Name = Annotated[str, StringConstraints(pattern=NAME_PATTERN)]
 
@@ -190,7 +192,10 @@ class ExtractorConfig(_Strict):
     """`cpu`, `cuda` for all GPUs, or one of them, such as `cuda:1`."""
     precision: Literal["float32", "fast"] = "float32"
     """`fast` computes in bfloat16; such DNAs can only be compared with each other."""
+    views: tuple[str, ...] = ()
+    """`projected`, `whitened` or `spatial`, or with a number, such as `spatial4`; each is an extractor NAME.VIEW."""
     _root: Path = PrivateAttr(default=Path())
+    _view: View | None = PrivateAttr(default=None)
 
     @property
     def identifier(self) -> str:
@@ -212,6 +217,40 @@ class ExtractorConfig(_Strict):
         """The network that is loaded."""
         return self.network or self.name
 
+    @property
+    def view(self) -> View | None:
+        """What is counted instead of the layers' own neurons; None for those."""
+        return self._view
+
+    def viewed(self) -> tuple[ExtractorConfig, ...]:
+        """The extractors that its views are; they share everything but a file of ranges, which has none of theirs."""
+        found = []
+        for view in map(View.parse, self.views):
+            own = {"name": f"{self.name}.{view.name}", "network": self.loads, "ranges": None, "views": ()}
+            config = self.model_copy(update=own)
+            config._view = view  # noqa: SLF001 (its own class)
+            found.append(config)
+        return tuple(found)
+
+    @field_validator("views")
+    @classmethod
+    def _known_views(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        seen: dict[View, str] = {}
+        for text in value:
+            view = View.parse(text)
+            if view in seen:
+                same = "" if text == seen[view] else f" ('{seen[view]}' is the same)"
+                raise ValueError(f"'{text}' is there twice{same}")
+            seen[view] = text
+        return value
+
+    @model_validator(mode="after")
+    def _views_have_names(self) -> ExtractorConfig:
+        for view in map(View.parse, self.views):
+            if not re.fullmatch(NAME_PATTERN, f"{self.name}.{view.name}"):
+                raise ValueError(f"the view would be called '{self.name}.{view.name}', which is too long (at most 100)")
+        return self
+
     @model_validator(mode="after")
     def _ranges_come_from_one_place(self) -> ExtractorConfig:
         if self.ranges and self.calibrate_on:
@@ -224,6 +263,7 @@ class WatchConfig(_Strict):
 
     version: Literal[1] = 1
     extractors: tuple[ExtractorConfig, ...] = Field(default=(ExtractorConfig(name="seeded_cnn"),), min_length=1)
+    """Those of the file, each followed by its views."""
     datasets: tuple[DatasetConfig, ...] = ()
     scan_every: Interval = 3600.0
     """How often the daemon looks whether a dataset changed, unless the dataset says otherwise."""
@@ -238,3 +278,8 @@ class WatchConfig(_Strict):
     @classmethod
     def _none_yet(cls, value: object) -> object:
         return () if value is None else value
+
+    @field_validator("extractors")
+    @classmethod
+    def _with_views(cls, value: tuple[ExtractorConfig, ...]) -> tuple[ExtractorConfig, ...]:
+        return tuple(config for entry in value for config in (entry, *entry.viewed()))

@@ -4,6 +4,7 @@ A partial is the measurement of one shard; a DNA is the sum of the partials its 
 Belongs here: the objects and their arithmetic. Does not: files, networks, distances.
 """
 
+from dna_pipelines.dna.basis import Basis
 from dna_pipelines.dna.fingerprint import Dna, dna_id, sum_partials
 from dna_pipelines.dna.imported import Comparable, ImportedDna, layer_differences, require_comparable
 from dna_pipelines.dna.partial import Partial
@@ -11,6 +12,7 @@ from dna_pipelines.dna.ranges import ActivationRanges, calibration_sample
 
 __all__ = [
     "ActivationRanges",
+    "Basis",
     "Comparable",
     "Dna",
     "ImportedDna",

@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dna_pipelines.distributions import Binning, Layers
-from dna_pipelines.identity import Item
+from dna_pipelines.dna.basis import Basis
+from dna_pipelines.identity import Item, stable_hash
 
 
 @dataclass(frozen=True, eq=False)
@@ -25,6 +26,7 @@ class ActivationRanges:
         n_images: images they were taken from; 0 where a file does not say.
         datasets: the datasets those images came from.
         origin: the file they were imported from; empty where they were measured here.
+        basis: the linear maps of a view, which its ranges are those of; None where neurons are the network's own.
     """
 
     layers: Layers
@@ -35,11 +37,12 @@ class ActivationRanges:
     n_images: int
     datasets: tuple[str, ...]
     origin: str = ""
+    basis: Basis | None = None
 
     @property
     def id(self) -> str:
-        """The hash of the final edges."""
-        return self.binning.id
+        """The hash of the final edges, and of the maps where there are any."""
+        return self.binning.id if self.basis is None else stable_hash([self.binning.id, self.basis.id])
 
 
 def calibration_sample(items: Iterable[Item], limit: int) -> list[str]:

@@ -12,9 +12,11 @@ import torch
 from dna_pipelines.distributions import Binning
 from dna_pipelines.dna import ActivationRanges
 from dna_pipelines.errors import NothingToCompare
+from dna_pipelines.extraction.bases import measure_basis
 from dna_pipelines.extraction.extractor import Extractor
 from dna_pipelines.extraction.lanes import Batch
 from dna_pipelines.extraction.stream import ActivationStream, ReadImage
+from dna_pipelines.extraction.views import ViewExtractor
 
 
 @dataclass(frozen=True)
@@ -35,13 +37,19 @@ def calibrate(
     on_images: Callable[[int], None] | None = None,
     others: Sequence[Extractor] = (),
 ) -> ActivationRanges:
-    """Measure the extremes and means of every neuron over some images.
+    """Measure the extremes and means of every neuron over some images; of a view, first its basis.
 
     Raises:
         NothingToCompare: when there are no images.
     """
     if not digests:
         raise NothingToCompare(f"no images to calibrate {extractor.network.name} on; add a dataset that has some")
+    basis = None
+    if isinstance(extractor, ViewExtractor) and extractor.view.needs_basis:
+        bases = [extractor.base, *(other.base for other in others if isinstance(other, ViewExtractor))]
+        basis = measure_basis(bases, extractor.view, digests, read, workers=workers, on_images=on_images)
+        extractor = extractor.with_basis(basis)
+        others = [other.with_basis(basis) for other in others if isinstance(other, ViewExtractor)]
     n_neurons, size = extractor.layers.n_neurons, extractor.batch_size
     n_batches = -(-len(digests) // size)
     minimum = np.full((n_batches, n_neurons), np.inf, np.float32)
@@ -73,4 +81,5 @@ def calibrate(
     low, high = minimum.min(axis=0), maximum.max(axis=0)
     binning = Binning.from_observed(low, high, extractor.layers)
     centre = totals.sum(axis=0) / len(digests)
-    return ActivationRanges(extractor.layers, binning, low, high, centre, len(digests), tuple(datasets))
+    found = (len(digests), tuple(datasets))
+    return ActivationRanges(extractor.layers, binning, low, high, centre, *found, basis=basis)

@@ -64,17 +64,34 @@ class Network:
         return self.origin or self.name
 
 
+@dataclass(frozen=True)
+class Positions:
+    """The positions of a layer that are counted.
+
+    Attributes:
+        n: how many.
+        n_before: how many of them (class and register tokens) stand before those of the grid.
+        grid: rows and columns of those that lie in the image's plane; None where none do, or it cannot be told.
+    """
+
+    n: int
+    n_before: int = 0
+    grid: tuple[int, int] | None = None
+
+
 @dataclass(frozen=True, eq=False)
 class Extractor:
     """A probed network: its layers are known, and it is safe to batch.
 
-    `taps` are its hooks; `axes` says, layer by layer, which axis of the output is the neuron.
+    `taps` are its hooks; `axes` says, layer by layer, which axis of the output is the neuron, and `positions`
+    what the others are.
     """
 
     network: Network
     taps: Taps
     layers: Layers
     axes: tuple[int, ...]
+    positions: tuple[Positions, ...]
     batch_size: int = 32
     device: str = "cpu"
     precision: str = EXACT
@@ -115,6 +132,15 @@ class Extractor:
     def fingerprint(self) -> str:
         """The hash of `parts`: activation ranges belong to it."""
         return stable_hash(self.parts)
+
+    @property
+    def n_calibration_passes(self) -> int:
+        """How often calibration goes through its images."""
+        return 1
+
+    def bound(self, ranges: ActivationRanges) -> Extractor:  # noqa: ARG002 (of views)
+        """The extractor as it measures with its ranges: with the maps that are frozen with them, if it has any."""
+        return self
 
     def run(self, inputs: torch.Tensor, sink: Sink) -> None:
         """One forward pass in this extractor's precision; `sink` receives every tapped output once."""

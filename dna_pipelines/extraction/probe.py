@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from math import isqrt
 from typing import Literal
 
 import torch
@@ -12,7 +13,7 @@ from torch import nn
 from dna_pipelines.distributions import Layer, Layers
 from dna_pipelines.errors import ExtractorError
 from dna_pipelines.extraction.blocks import working
-from dna_pipelines.extraction.extractor import Extractor, Network
+from dna_pipelines.extraction.extractor import Extractor, Network, Positions
 from dna_pipelines.extraction.numerics import EXACT, reproducible
 from dna_pipelines.extraction.survey import Seen, Survey, survey
 from dna_pipelines.extraction.taps import Taps
@@ -27,11 +28,13 @@ class Probed:
     Attributes:
         axes: layer by layer, which axis is the neuron.
         kept: layer by layer, which tokens count; None for all.
+        positions: layer by layer, what is left of them.
     """
 
     layers: Layers
     axes: tuple[int, ...]
     kept: tuple[slice | None, ...]
+    positions: tuple[Positions, ...]
 
 
 def probe(
@@ -53,7 +56,8 @@ def probe(
     network.module.eval().requires_grad_(False).to(device)
     probed = probe_layers(network, device=device, tokens=tokens)
     taps = Taps(network.module, network.taps, kept=probed.kept)
-    extractor = Extractor(network, taps, probed.layers, probed.axes, batch_size, device, precision, tokens)
+    shape = (probed.layers, probed.axes, probed.positions)
+    extractor = Extractor(network, taps, *shape, batch_size, device, precision, tokens)
     with reproducible():
         _require_independent_rows(extractor)
     return extractor
@@ -100,7 +104,11 @@ def probe_layers(network: Network, *, device: str = "cpu", tokens: Tokens = "all
             _kept(network, name, axis, shape, larger.get(name), tokens)
             for name, axis, shape in zip(network.taps, axes, shapes, strict=True)
         ]
-    return Probed(layers, tuple(axes), tuple(kept))
+    positions = [
+        _positions(network, axis, shape, larger.get(name), part)
+        for name, axis, shape, part in zip(network.taps, axes, shapes, kept, strict=True)
+    ]
+    return Probed(layers, tuple(axes), tuple(kept), tuple(positions))
 
 
 def neurons_second(output: torch.Tensor, axis: int) -> torch.Tensor:
@@ -184,9 +192,7 @@ def _kept(
             f"{network.label}: '{name}' gives no tokens (its outputs have the shape {shape}), so `tokens: {tokens}` "
             "means nothing there; leave it out with `layers:`, or take all tokens"
         )
-    n_before = network.prefix_tokens
-    if n_before is None:
-        n_before = _prefix(network, shape[1], _shape(larger))
+    n_before = _prefix(network, shape[1], _shape(larger))
     if n_before is None:
         raise ExtractorError(f"{network.label}: which tokens of '{name}' are patches cannot be told; take all tokens")
     if tokens == "patch":
@@ -201,8 +207,28 @@ def _kept(
     return slice(0, 1)
 
 
+def _positions(
+    network: Network, axis: int, shape: tuple[int, ...], larger: Seen | None, kept: slice | None
+) -> Positions:
+    """What is known of the positions of a layer that count; images are square, and so are grids of patches."""
+    if len(shape) == 2:
+        return Positions(1)
+    if len(shape) == 4:
+        rows, columns = (shape[other] for other in (1, 2, 3) if other != axis)
+        return Positions(rows * columns, grid=(rows, columns))
+    n_positions = shape[3 - axis]
+    n_before = _prefix(network, n_positions, _shape(larger)) if axis == 2 else 0
+    if kept is not None:
+        n_positions, n_before = len(range(n_positions)[kept]), 0
+    side = isqrt(max(n_positions - (n_before or 0), 0))
+    in_plane = n_before is not None and side > 1 and side**2 == n_positions - n_before
+    return Positions(n_positions, n_before or 0, (side, side) if in_plane else None)
+
+
 def _prefix(network: Network, n_tokens: int, grown: tuple[int, ...]) -> int | None:
     """Tokens that do not multiply with the area of the image."""
+    if network.prefix_tokens is not None:
+        return network.prefix_tokens
     if len(grown) == 3 and grown[1] > n_tokens and (4 * n_tokens - grown[1]) % 3 == 0:
         return (4 * n_tokens - grown[1]) // 3
     if network.patch_px and (n_before := n_tokens - (network.preprocessing.size_px // network.patch_px) ** 2) >= 0:

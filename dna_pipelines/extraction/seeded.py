@@ -81,15 +81,18 @@ def seeded_cnn() -> Network:
 def seeded_vit() -> Network:
     """A small vision transformer with seeded random weights; for trying out networks of tokens."""
     taps = ("blocks.0", "blocks.1", "blocks.2", "norm")
-    return _network("seeded_vit", Preprocessing(64, mean=(0.5, 0.5, 0.5), std=(0.25, 0.25, 0.25)), taps)
+    return _network("seeded_vit", Preprocessing(64, mean=(0.5, 0.5, 0.5), std=(0.25, 0.25, 0.25)), taps, 1)
 
 
-def _network(name: str, preprocessing: Preprocessing, taps: tuple[str, ...]) -> Network:
+def _network(
+    name: str, preprocessing: Preprocessing, taps: tuple[str, ...], prefix_tokens: int | None = None
+) -> Network:
     module = _MODULES[name]()
     path, known = built_in_weights(name), KNOWN[name]
     module.load_state_dict(load_file(path))
     digest = digest_of_files([path])
-    return Network(name, module, preprocessing, taps, digest, f"{name}/1", known.licence, known.summary)
+    facts = (digest, f"{name}/1", known.licence, known.summary)
+    return Network(name, module, preprocessing, taps, *facts, prefix_tokens=prefix_tokens)
 
 
 def write_weights(folder: Path, seed: int = 20_230_621) -> None:

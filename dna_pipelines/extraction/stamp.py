@@ -43,6 +43,7 @@ def extractor_stamp(config: ExtractorConfig) -> str:
     """A hash over versions, settings and the state of what the network is loaded from."""
     facts = [*_versions(), *traces(config.loads, config.root)]
     facts += [config.loads, *config.layers, config.tokens, config.precision]
+    facts += [config.view.name] if config.view else []
     if config.ranges:
         file = config.root / os.path.expanduser(config.ranges)
         facts += [config.ranges, *state_of_files([file] if file.is_file() else [])]

@@ -142,7 +142,7 @@ def write_vdna(path: Path, dna: Dna, kind: Type, n_images: int, *, force: bool =
 
     Raises:
         InterchangeError: when files are there already, the name is not one of a VDNA file, or a count is too large.
-        NothingToCompare: when there are too few images for a variance.
+        NothingToCompare: when there are too few images for a variance, or virtual neurons alone.
     """
     if path.suffix != ".json":
         raise InterchangeError(f"{path}: name a file that ends in .json; the arrays go beside it, into an .npz")
@@ -177,6 +177,8 @@ def write_vdna(path: Path, dna: Dna, kind: Type, n_images: int, *, force: bool =
 def _arrays_of(dna: Dna, kind: Type) -> tuple[list[Layer], dict[str, NDArray[Any]]]:
     """What goes into the NPZ file; virtual neurons do not, because the reference has none."""
     layers = [layer for layer in dna.layers if layer.kind == "neuron"]
+    if not layers:
+        raise NothingToCompare(f"{dna.label} only has virtual neurons (it is of a view), and the reference has none")
     parts, moments = dna.layers.slices, dna.moments
     if kind == "histogram":
         highest = max((int(dna.counts[parts[layer.name]].max(initial=0)) for layer in layers), default=0)

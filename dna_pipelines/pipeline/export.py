@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dna_pipelines.dna import ActivationRanges
-from dna_pipelines.errors import NothingToCompare
+from dna_pipelines.errors import NothingToCompare, UserError
 from dna_pipelines.interchange import require_room, write_ranges, write_vdna
 from dna_pipelines.interchange.vdna_files import Type
 from dna_pipelines.pipeline.compare import find_dna, why_held_back
@@ -67,7 +67,12 @@ def export_ranges(project: Project, extractor: str, path: Path, *, force: bool =
     Raises:
         InterchangeError: when the file cannot be written.
         NothingToCompare: when it has none yet.
+        UserError: when it is a view.
     """
+    if project.extractor_config(extractor).view:
+        raise UserError(
+            f"{extractor} is a view: its ranges mean nothing without its maps, which this kind of file does not hold"
+        )
     record = used_extractor(project, extractor)
     ranges = project.lake.fingerprints.ranges(extractor, record.fingerprint)
     if ranges is None:

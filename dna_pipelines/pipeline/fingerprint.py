@@ -25,6 +25,7 @@ from dna_pipelines.extraction.registry import load_extractor
 from dna_pipelines.extraction.stages import StageTimes
 from dna_pipelines.extraction.stamp import extractor_stamp
 from dna_pipelines.extraction.stream import ReadImage
+from dna_pipelines.extraction.views import view_of
 from dna_pipelines.identity import digest_of
 from dna_pipelines.manifests import Manifest, Shard
 from dna_pipelines.pipeline.checks import blocked, check_manifest
@@ -73,7 +74,9 @@ def load_all(config: ExtractorConfig) -> list[Extractor]:
         "layers": config.layers,
         "tokens": config.tokens,
     }
-    return [load_extractor(config.loads, device=device, **settings) for device in devices_of(config.device)]
+    extractors = [load_extractor(config.loads, device=device, **settings) for device in devices_of(config.device)]
+    view = config.view
+    return [view_of(extractor, view) for extractor in extractors] if view else extractors
 
 
 def ensure_ranges(
@@ -106,6 +109,11 @@ def ensure_ranges(
     """
     if file and on:
         raise UserError(f"the ranges of {config.name} come either from a file or from datasets; both were asked for")
+    if file and config.view:
+        raise UserError(
+            f"{config.name} is a view: its ranges belong to maps of its own, which no file has; "
+            f"`dna calibrate {config.name}` measures both anew"
+        )
     # Before the network is loaded: what changes meanwhile is not in it.
     stamp = extractor_stamp(config)
     (extractor, *others), fingerprints = load_all(config), project.lake.fingerprints
@@ -184,7 +192,8 @@ def _calibrated(
     digests = calibration_sample(items, config.calibration_images)
     chosen = set(digests)
     names = tuple(name for name, one in manifests.items() if any(row.digest in chosen for row in one.readable))
-    with (progress or Silent()).task(f"calibrating {config.name}", len(digests)) as advance:
+    n_steps = extractor.n_calibration_passes * len(digests)
+    with (progress or Silent()).task(f"calibrating {config.name}", n_steps) as advance:
         workers = project.config().workers
         return calibrate(extractor, digests, names, read, workers=workers, on_images=advance, others=others)
 
@@ -199,7 +208,7 @@ def calibrated(project: Project, config: ExtractorConfig) -> Calibrated:
     ranges = project.lake.fingerprints.ranges(config.name, extractors[0].fingerprint)
     if ranges is None:
         raise NothingToCompare(f"{config.name} has no activation ranges yet; run `dna run` (or materialize its ranges)")
-    return Calibrated(config.name, extractors, ranges)
+    return Calibrated(config.name, [extractor.bound(ranges) for extractor in extractors], ranges)
 
 
 def fit(project: Project, dataset: DatasetConfig, config: ExtractorConfig, progress: Progress | None = None) -> Fitted:

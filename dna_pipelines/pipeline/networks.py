@@ -47,6 +47,7 @@ class Listed:
     Attributes:
         extractor: the name in the datasets file, or that of a network.
         weights: where the weights are, or what to do about those that are missing.
+        view: what is counted instead of the layers' own neurons.
     """
 
     extractor: str
@@ -60,6 +61,7 @@ class Listed:
     weights_sha256: str | None = None
     weights: str = ""
     summary: str = ""
+    view: str | None = None
 
     def to_json(self) -> dict[str, Any]:
         """As a JSON value."""
@@ -73,6 +75,8 @@ class Detail:
     listed: Listed
     each_layer: dict[str, int] = field(default_factory=dict)
     """Names and widths."""
+    left_out: tuple[str, ...] = ()
+    """Layers of the network that a view has nothing of."""
     tokens: str = "all"
     architecture: str = ""
     preprocessing: dict[str, Any] = field(default_factory=dict)
@@ -82,7 +86,8 @@ class Detail:
     def to_json(self) -> dict[str, Any]:
         """As a JSON value."""
         more = {"tokens": self.tokens, "architecture": self.architecture, "preprocessing": self.preprocessing}
-        return {**self.listed.to_json(), **more, "each_layer": self.each_layer, "neuron_names": self.neuron_names}
+        own = {"left_out": list(self.left_out), "neuron_names": self.neuron_names}
+        return {**self.listed.to_json(), **more, "each_layer": self.each_layer, **own}
 
 
 def list_networks(project: Project) -> list[Listed]:
@@ -113,27 +118,35 @@ def describe_network(project: Project, name: str) -> Detail:
     """
     from dna_pipelines.extraction.probe import probe_layers
     from dna_pipelines.extraction.registry import find_network, with_layers
+    from dna_pipelines.extraction.view_layers import layers_of_view
 
     entry = next((entry for entry in _entries(project) if entry.name == name), None)
     asked, layers, tokens = (entry.loads, entry.layers, entry.tokens) if entry else (name, (), "all")
     network = with_layers(find_network(asked, project.root), layers)
-    probed = probe_layers(network, tokens=tokens).layers
+    probed = probe_layers(network, tokens=tokens)
+    shown, summary = probed.layers, network.summary
+    left_out: tuple[str, ...] = ()
+    if entry and entry.view:
+        made = layers_of_view(entry.view, probed.layers, probed.positions, network.label)
+        shown, left_out = made.layers, made.left_out(probed.layers)
+        summary = f"{entry.view.summary}; {network.summary}"
     listed = Listed(
         extractor=name,
         group=PROJECT if entry else "",
         network=network.origin or asked,
         used_here=entry is not None,
-        layers=len(probed),
-        neurons=probed.n_neurons,
+        layers=len(shown),
+        neurons=shown.n_neurons,
         input_px=network.preprocessing.size_px,
         licence=network.licence,
         weights_sha256=network.weights_digest or None,
         weights="" if network.weights_digest else NO_WEIGHTS,
-        summary=network.summary,
+        summary=summary,
+        view=entry.view.name if entry and entry.view else None,
     )
-    widths = {layer.name: layer.n_neurons for layer in probed}
+    widths = {layer.name: layer.n_neurons for layer in shown}
     names = {name: some for name, some in network.neuron_names.items() if name in widths}
-    return Detail(listed, widths, tokens, network.architecture, network.preprocessing.key(), names)
+    return Detail(listed, widths, left_out, tokens, network.architecture, network.preprocessing.key(), names)
 
 
 def _entries(project: Project) -> tuple[ExtractorConfig, ...]:
@@ -143,8 +156,10 @@ def _entries(project: Project) -> tuple[ExtractorConfig, ...]:
 def _of_project(entry: ExtractorConfig) -> Listed:
     known = {known.name: known for known in (*BUILT_IN, *REFERENCE)}.get(entry.loads)
     facts: dict[str, Any] = {"extractor": entry.name, "group": PROJECT, "network": entry.loads, "used_here": True}
+    if entry.view:
+        facts |= {"view": entry.view.name, "summary": entry.view.summary}
     if known:
-        chosen = {"layers": None, "neurons": None} if entry.layers else {}
+        chosen = {"layers": None, "neurons": None} if entry.layers or entry.view else {}
         return Listed(**{**_of_known(known, PROJECT, entry.root).to_json(), **facts, **chosen})
     try:
         return Listed(**facts, **_at_place(entry.loads, entry.root))

@@ -102,6 +102,8 @@ def profile(
             digests = sorted(sample.paths)[:_CALIBRATION_IMAGES]
             workers, others = project.config().workers, extractors[1:]
             ranges = calibrate(extractor, digests, (dataset.name,), read, workers=workers, others=others)
+        extractors = [one.bound(ranges) for one in extractors]
+        extractor = extractors[0]
         with reproducible():
             network = network_alone(extractor, ranges, sample)
         together, partial, shard = _together(project, extractors, ranges, sample, read, advance)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from dna_pipelines.config import DatasetConfig, DatasetsFile, ExtractorConfig, WatchConfig
 from dna_pipelines.errors import ConfigError, UnknownName
-from dna_pipelines.reporting import Matrix
+from dna_pipelines.reporting import KEPT, Matrix
 from dna_pipelines.sources import Source, open_source
 from dna_pipelines.storage import Catalog, Lake
 from dna_pipelines.storage.files import replace
@@ -63,6 +63,10 @@ class Project:
     def matrix(self, extractor: str, metric: str = "emd_bins") -> Matrix:
         """The distances between all watched datasets that have a DNA, in the order of the datasets file."""
         self.extractor_config(extractor)
+        if metric not in KEPT:
+            from dna_pipelines.pipeline.metrics import asked_matrix
+
+            return asked_matrix(self, extractor, metric)
         self.publish()
         names = [dataset.name for dataset in self.config().datasets]
         return Matrix.from_rows(extractor, metric, names, self.catalog.rows("FROM matrix"))

@@ -14,8 +14,16 @@ METRICS = {
     "emd_range": "EMD as a share of the activation range, mean over neurons",
     "nfd": "NFD in squared activation units, mean over neurons",
     "fd": "FD in squared activation units, mean over layers with a covariance",
+    "ks": "Kolmogorov-Smirnov: the largest difference of cumulative shares, mean over neurons",
+    "energy": "energy distance in √(activation range), mean over neurons",
+    "js": "Jensen-Shannon distance (0 to 1), mean over neurons",
+    "hellinger": "Hellinger distance (0 to 1), mean over neurons",
+    "psi": "population stability index, mean over neurons",
 }
-"""The columns of the view `matrix` that can be shown."""
+"""What can be shown; `dna metrics` says more."""
+
+KEPT = ("emd_bins", "emd_range", "nfd", "fd")
+"""Columns of the view `matrix`; the others are computed when somebody asks."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,7 +53,7 @@ class Matrix:
 
         Args:
             extractor: whose rows to take.
-            metric: one of `METRICS`.
+            metric: one of `KEPT`.
             names: the order of the datasets.
             rows: of the view.
             selection: what the rows are weighted by.

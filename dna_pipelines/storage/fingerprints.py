@@ -14,6 +14,7 @@ from dna_pipelines.distributions import Binning, Blocks, Histogram, ImageFeature
 from dna_pipelines.dna import ActivationRanges, Dna, Partial
 from dna_pipelines.errors import LakeError
 from dna_pipelines.identity import Key
+from dna_pipelines.storage.bases import basis_columns, read_basis
 from dna_pipelines.storage.files import replace, write_new
 from dna_pipelines.storage.layout import Layout
 from dna_pipelines.storage.measure_tables import (
@@ -83,7 +84,7 @@ class Fingerprints:
                 observed = (vector(table, "minimum"), vector(table, "maximum"), vector(table, "centre"))
                 layers = Layers.from_key(facts["layers"])
                 found = (facts["n_images"], tuple(facts["datasets"]), facts.get("origin", ""))
-                return ActivationRanges(layers, binning, *observed, *found)
+                return ActivationRanges(layers, binning, *observed, *found, read_basis(table, layers))
         return None
 
     def calibrated(self) -> list[str]:
@@ -110,6 +111,7 @@ class Fingerprints:
                 "minimum": ranges.minimum,
                 "maximum": ranges.maximum,
                 "centre": ranges.centre,
+                **basis_columns(ranges.basis),
             }
         )
         facts = {
@@ -120,7 +122,8 @@ class Fingerprints:
             "datasets": list(ranges.datasets),
             "origin": ranges.origin,
         }
-        data = to_parquet(table, facts, split=["lo", "hi", "centre"])
+        weights = ["weights.list.element"] if ranges.basis else []
+        data = to_parquet(table, facts, split=["lo", "hi", "centre", *weights])
         while True:
             existing = None if anew else self.ranges(extractor, fingerprint)
             if existing is not None:

@@ -14,6 +14,12 @@ def test_everything_means_real_neurons_only():
     assert Selection.everything(LAYERS).weights.tolist() == [1] * 7 + [0] * 5
 
 
+def test_everything_of_a_view_is_virtual():
+    view = Layers((Layer("block.0", 2, kind="projection"), Layer("block.1.r0c0", 3, kind="cell")))
+    assert Selection.everything(view).weights.tolist() == [1] * 5
+    assert Selection.of(view).names() == view.names
+
+
 def test_layers_and_single_neurons():
     chosen = Selection.of(LAYERS, ["block.1"], ["block.0:0,2-3"])
     assert chosen.weights.tolist() == [1, 0, 1, 1, 1, 1, 1] + [0] * 5

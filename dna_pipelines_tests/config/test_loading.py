@@ -3,7 +3,7 @@
 import pytest
 from pydantic import ValidationError
 
-from dna_pipelines.config import DatasetConfig
+from dna_pipelines.config import DatasetConfig, View
 from dna_pipelines.errors import ConfigError
 
 ENTRY = "datasets:\n  - name: a\n    uri: images\n"
@@ -232,3 +232,50 @@ def test_an_image_column_belongs_to_a_table(uri):
     with pytest.raises(ValidationError, match="belongs to kind parquet or arrow"):
         DatasetConfig(name="d", uri=uri, image_column="image")
     assert DatasetConfig(name="d", uri=uri, image_column="image", kind="parquet").image_column == "image"
+
+
+def test_views_are_extractors_that_follow_theirs(written):
+    file = written(
+        "extractors:\n"
+        "  - {name: a, network: seeded_cnn, views: [projected, whitened16, spatial4], ranges: r.json, batch_size: 4}\n"
+        "  - {name: seeded_vit}\n"
+    )
+    found = file.load().extractors
+    assert [one.name for one in found] == ["a", "a.projected", "a.whitened16", "a.spatial4", "seeded_vit"]
+    assert [one.view for one in found] == [
+        None, View("projected", 64), View("whitened", 16), View("spatial", 4), None,
+    ]  # fmt: skip
+    assert {one.loads for one in found[:4]} == {"seeded_cnn"}
+    assert {one.batch_size for one in found[:4]} == {4}
+    assert {one.root for one in found} == {file.root}
+    # A file has the ranges of the network's own neurons alone.
+    assert [one.ranges for one in found[:4]] == ["r.json", None, None, None]
+
+
+@pytest.mark.parametrize(
+    ("views", "expected"),
+    [
+        ("[proj]", "line 3: extractors.0.views: 'proj' is no view; there are projected, whitened and spatial"),
+        ("[spatial, spatial2]", "'spatial2' is there twice ('spatial' is the same)"),
+        ("[spatial, spatial]", "'spatial' is there twice"),
+        ("[spatial1]", "'spatial1': the number behind spatial is from 2 to 16"),
+        ("[projected9999]", "from 1 to 4,096"),
+        ("[whitened.3]", "'whitened.3' is no view"),
+        ("projected", "expected a list, such as [a, b]"),
+    ],
+)
+def test_wrong_views_are_named_by_their_line(message, views, expected):
+    assert expected in message(f"extractors:\n  - name: seeded_cnn\n    views: {views}\n")
+
+
+def test_names_that_a_view_has_are_taken(message):
+    views = "extractors:\n  - {name: a, network: seeded_cnn, views: [whitened]}\n"
+    said = message(views + "  - {name: A.whitened, network: seeded_cnn}\n")
+    assert said.startswith("line 3: the name 'A.whitened' is already taken on line 2")
+    assert "(a view is called EXTRACTOR.VIEW)" in said
+    said = message(views + "  - {name: a_whitened, network: seeded_cnn}\n")
+    assert said.startswith("line 3: the names 'a.whitened' and 'a_whitened' differ in '-', '.' and '_' alone")
+    long = "a" * 95
+    assert "too long (at most 100)" in message(
+        f"extractors:\n  - {{name: {long}, network: seeded_cnn, views: [projected]}}\n"
+    )

@@ -12,7 +12,9 @@ def counts_equal(a, b):
 def moments_equal(a, b, rtol=1e-12):
     """To 1e-12 of the scale: the order of float64 summation may differ."""
     np.testing.assert_array_equal(a.n_images, b.n_images)
-    scale = np.abs(a.mean).max(initial=1e-300)
+    # Of the spread too, because means may be next to nothing beside it.
+    spread = np.sqrt(a.m2.max(initial=0.0) / max(int(a.n_images.max(initial=0)), 1))
+    scale = max(np.abs(a.mean).max(initial=1e-300), spread)
     np.testing.assert_allclose(a.mean, b.mean, rtol=rtol, atol=rtol * scale)
     # Of equal images nothing but the squared error of the mean is left.
     atol = rtol * a.m2.max(initial=0.0) + (rtol * scale) ** 2

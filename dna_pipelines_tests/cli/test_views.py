@@ -1,0 +1,189 @@
+"""Views of an extractor, from the datasets file to comparisons and back."""
+
+import shutil
+
+import numpy as np
+import pytest
+
+from dna_pipelines.errors import UserError
+from dna_pipelines.extraction.partials import extract_partials
+from dna_pipelines.manifests import Shard
+from dna_pipelines.pipeline.compare import update_pairs
+from dna_pipelines.pipeline.fingerprint import calibrated, ensure_ranges, fit, reader
+from dna_pipelines.pipeline.ingest import refresh
+from dna_pipelines.pipeline.project import Project
+from dna_pipelines_tests.laws.merging import counts_equal, moments_equal
+from dna_pipelines_tests.toy import toy_project, write_image
+
+NAMES = ["toy", "toy.projected8", "toy.whitened", "toy.spatial"]
+
+
+def images_of(root, dataset):
+    return root / "images" / dataset
+
+
+DATASETS = {"a": {f"{n}.png": n for n in range(12)}, "b": {f"{n}.png": n for n in range(20, 30)}}
+
+
+def made(root):
+    """A project with three views, with nothing done yet."""
+    views = "views: [projected8, whitened, spatial]\ncalibrate_on: [a]"
+    return toy_project(root, DATASETS, "shard_size: 5", views)
+
+
+def bring_up_to_date(project):
+    """What a run does, without Dagster; by extractor, the DNAs of the first dataset."""
+    for dataset in project.config().datasets:
+        refresh(project, dataset)
+    found = {}
+    for config in project.config().extractors:
+        ensure_ranges(project, config)
+        done = [fit(project, dataset, config) for dataset in project.config().datasets]
+        found[config.name] = done[0]
+        update_pairs(project, config.name)
+    project.publish()
+    return found
+
+
+def change(root):
+    folder = root / "images" / "a"
+    for number in range(40, 43):
+        write_image(folder, f"{number}.png", number)
+    for number in (0, 7):
+        (folder / f"{number}.png").unlink()
+
+
+def require_rebuilt(project):
+    """The DNA of every extractor and view is that of all images measured at once."""
+    dataset = project.file.dataset("a")
+    manifest = project.lake.versions.manifest(project.lake.versions.latest("a"))
+    whole = Shard(tuple(row.item for row in manifest.readable))
+    assert len(whole) == 13
+    for config in project.config().extractors:
+        ready, fitted = calibrated(project, config), fit(project, dataset, config)
+        assert fitted.was_current
+        # The two shards of five that lost an image each, and what was added; not what they had in common.
+        assert fitted.record.n_images_extracted < len(whole)
+        read = reader(project, dataset, manifest)
+        [(_, rebuilt)] = extract_partials(ready.extractors[0], ready.ranges, [whole], read, workers=1)
+        histogram, moments, blocks = project.lake.fingerprints.dna_sums(fitted.record.dna_id)
+        counts_equal(histogram, rebuilt.histogram)
+        counts_equal(blocks, rebuilt.blocks)
+        moments_equal(moments, rebuilt.moments)
+
+
+@pytest.fixture(scope="module")
+def first(tmp_path_factory):
+    """A project with three views that was brought up to date, changed, and brought up to date again."""
+    root = tmp_path_factory.mktemp("views")
+    project = made(root)
+    before = bring_up_to_date(project)
+    change(root)
+    after = bring_up_to_date(project)
+    assert {name: done.comparability_key for name, done in before.items()} == {
+        name: done.comparability_key for name, done in after.items()
+    }
+    return root
+
+
+def test_views_are_current_after_images_came_and_went(first):
+    """An update extracts what changed, for each view as for the network, and equals a full rebuild."""
+    project = Project(first)
+    assert [entry.name for entry in project.config().extractors] == NAMES
+    require_rebuilt(project)
+
+
+@pytest.mark.campaign
+def test_a_run_keeps_views_current(tmp_path, dna):
+    project = made(tmp_path)
+    assert dna("--root", tmp_path, "run").code == 0
+    change(tmp_path)
+    said = dna("--root", tmp_path, "run", "--json")
+    assert said.code == 0, said.err
+    require_rebuilt(project)
+    again = dna("--root", tmp_path, "run", "--json").json
+    assert list(again["pairs"]) == NAMES
+    assert not any(pairs["n_pairs_computed"] for pairs in again["pairs"].values())
+
+
+def test_a_renamed_extractor_takes_its_views_along(first, tmp_path):
+    """Under another name nothing is measured again: ranges, basis and DNAs are found."""
+    root = tmp_path / "renamed"
+    shutil.copytree(first, root)
+    file = root / "data" / "datasets.yaml"
+    file.write_text(
+        file.read_text()
+        .replace(
+            "  - name: toy\n",
+            "  - {name: mine, network: toy, batch_size: 4, "
+            "views: [projected8, whitened, spatial], calibrate_on: [a]}\n",
+        )
+        .replace("    batch_size: 4\n    views: [projected8, whitened, spatial]\n    calibrate_on: [a]\n", "")
+    )
+    renamed = Project(root)
+    for config in renamed.config().extractors:
+        _, were_made = ensure_ranges(renamed, config)
+        assert not were_made
+        assert fit(renamed, renamed.file.dataset("a"), config).was_current
+
+
+def test_calibrating_a_view_anew_leaves_the_network_alone(first, tmp_path):
+    root = tmp_path / "anew"
+    shutil.copytree(first, root)
+    project = Project(root)
+    keys = {name: project.lake.fingerprints.extractor(name).comparability_key for name in NAMES}
+    ensure_ranges(project, project.extractor_config("toy.whitened"), anew=True, on=["b"])
+    after = {name: project.lake.fingerprints.extractor(name).comparability_key for name in NAMES}
+    assert [name for name in NAMES if keys[name] != after[name]] == ["toy.whitened"]
+
+
+def test_views_have_distances_of_their_own(first, dna):
+    found = {}
+    for name in NAMES:
+        said = dna("--root", first, "compare", "a", "b", "--extractor", name, "--json").json
+        assert said["emd_bins"] > 0
+        found[name] = said["emd_bins"]
+        matrix = dna("--root", first, "matrix", "--extractor", name, "--json").json
+        assert np.isfinite(np.array(matrix["values"], float)).all()
+        assert matrix["values"][0][1] == pytest.approx(said["emd_bins"], rel=1e-9)
+    assert len(set(found.values())) == len(NAMES)
+
+
+def test_a_frozen_basis_comes_back_as_it_was_written(first):
+    project = Project(first)
+    for config in project.config().extractors:
+        record = project.lake.fingerprints.extractor(config.name)
+        ranges = project.lake.fingerprints.ranges(config.name, record.fingerprint)
+        assert ranges.id == record.ranges_id
+        assert (ranges.basis is not None) == bool(config.view and config.view.needs_basis)
+        if ranges.basis:
+            shapes = [weights.shape for weights in ranges.basis.weights]
+            n_neurons = [layer.n_neurons for layer in ranges.layers]
+            assert shapes == list(zip(n_neurons, [4, 5], strict=True))
+
+
+def test_extractors_shows_views(first, dna):
+    listed = dna("--root", first, "extractors", "--json").json
+    mine = [row for row in listed if row["group"] == "this project"]
+    assert [row["extractor"] for row in mine] == NAMES
+    assert [row["view"] for row in mine] == [None, "projected8", "whitened", "spatial"]
+    detail = dna("--root", first, "extractors", "toy.spatial", "--json").json
+    assert list(detail["each_layer"]) == [f"{name}.r{i}c{j}" for name in "02" for i in (0, 1) for j in (0, 1)]
+    shown = dna("--root", first, "extractors", "toy.whitened").out
+    assert "principal components" in shown
+    assert "two convolutions" in shown
+
+
+def test_files_of_others_have_no_place_for_views(first, dna, tmp_path):
+    said = dna("--root", first, "ranges", "export", "toy.projected8", tmp_path / "r.json")
+    assert said.code == 1
+    assert said.tells("toy.projected8 is a view")
+    said = dna("--root", first, "ranges", "export", "toy", tmp_path / "r.json")
+    assert said.code == 0
+    project = Project(first)
+    with pytest.raises(UserError, match=r"`dna calibrate toy\.projected8` measures both"):
+        ensure_ranges(project, project.extractor_config("toy.projected8"), file=str(tmp_path / "r.json"))
+    said = dna("--root", first, "export", "a", tmp_path / "v.json", "--extractor", "toy.projected8")
+    assert said.code == 1
+    assert said.tells("only has virtual neurons")
+    assert not (tmp_path / "v.json").exists()
