@@ -1,4 +1,4 @@
-"""Commands that show what is there: status, compare, matrix, sql."""
+"""Commands that show what is there: status, matrix, sql."""
 
 from __future__ import annotations
 
@@ -8,13 +8,11 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.markup import escape
 
 from dna_pipelines.cli.app import app, project_of
-from dna_pipelines.cli.terminal import TerminalProgress, note, out, show_json, show_table, size_text
+from dna_pipelines.cli.terminal import note, out, show_json, show_table, size_text
 from dna_pipelines.config import DatasetConfig
 from dna_pipelines.errors import UserError
-from dna_pipelines.pipeline.interruption import interruptible
 from dna_pipelines.pipeline.project import Project
 from dna_pipelines.reporting import METRICS
 
@@ -75,81 +73,6 @@ def _dataset_status(project: Project, dataset: DatasetConfig) -> dict[str, Any]:
 
 
 @app.command()
-def compare(
-    context: typer.Context,
-    a: Annotated[
-        str,
-        typer.Argument(
-            help="NAME, NAME@COMMIT, NAME@-1 (the one before), NAME@VERSION_ID, NAME[COLUMN=VALUE] or a VDNA .json."
-        ),
-    ],
-    b: Annotated[str, typer.Argument(help="Likewise.")],
-    extractor: ExtractorName = None,
-    layer: Annotated[list[str] | None, typer.Option(help="Only this layer. Repeatable.")] = None,
-    neuron: Annotated[list[str] | None, typer.Option(help="Only LAYER:3,17 or LAYER:0-9. Repeatable.")] = None,
-    ranges: Annotated[
-        Path | None,
-        typer.Option(
-            help="The activation ranges that a VDNA file was binned with, if it does not say.", show_default=False
-        ),
-    ] = None,
-    picture: Picture = None,
-    json: Json = False,
-) -> None:
-    r"""Compare two datasets, versions or slices, neuron by neuron.
-
-    A slice is the images whose metadata match: 'NAME\[weather=rain,camera!=front]'. It is extracted once.
-    """
-    from dna_pipelines.pipeline.compare import compare_pair
-
-    project = project_of(context)
-    chosen: dict[str, Any] = {"extractor": extractor, "layers": layer or (), "neurons": neuron or (), "ranges": ranges}
-    comparison, summary = interruptible(
-        lambda steps: compare_pair(project, a, b, **chosen, progress=steps), TerminalProgress(), note
-    )
-    for reference, n_images in summary["n_images_extracted"].items():
-        note(f"{reference}: {n_images:,} images extracted, its DNA is kept from now on")
-    for reference, reason in summary["held_back"].items():
-        note(f"{reference} is held back, so the matrix leaves it out: {reason}", style="yellow")
-    if picture:
-        if comparison.n_bins is None:
-            raise UserError("the picture shows EMD, which takes histograms on both sides")
-        from dna_pipelines.reporting.pictures import profile_picture
-
-        _save(picture, profile_picture(a, b, summary["layers"]))
-    if json:
-        show_json(summary)
-        return
-    out.print(f"[bold]{escape(f'{a} against {b}')}[/] ({summary['extractor']}, {summary['n_neurons']:,} neurons)")
-    if comparison.n_bins is None:
-        out.print("  EMD  – (histograms are not on both sides)")
-    else:
-        out.print(f"  EMD  {summary['emd_bins']:.4g} bins, {summary['emd_range']:.3%} of the activation range")
-    out.print(f"  NFD  {_known(summary['nfd'])}")
-    if summary["fd"] is not None:
-        out.print(f"  FD   {_known(summary['fd'])} (layers with a covariance: {_layers_with_fd(summary)})")
-    highest = max((row["emd_bins"] for row in summary["layers"] if not isnan(row["emd_bins"])), default=0.0) or 1.0
-    rows = [
-        (
-            row["layer"], row["n_neurons"], _known(row["emd_bins"]), _known(row["nfd"]), row["top_neuron"],
-            row["top_neuron_emd_bins"],
-            "█" * round(16 * row["emd_bins"] / highest) if not isnan(row["emd_bins"]) else "",
-        )
-        for row in summary["layers"]
-    ]  # fmt: skip
-    numbers = ("neurons", "EMD (bins)", "NFD", "top neuron", "its EMD")
-    show_table("layer by layer", ("layer", *numbers, ""), rows, numbers)
-
-
-def _known(value: float) -> str:
-    return "–" if isnan(value) else f"{value:.4g}"
-
-
-def _layers_with_fd(summary: dict[str, Any]) -> str:
-    return ", ".join(row["layer"] for row in summary["layers"] if row["fd"] is not None)
-
-
-@app.command()
 def matrix(
     context: typer.Context,
     extractor: ExtractorName = None,
@@ -163,7 +86,7 @@ def matrix(
     if picture:
         from dna_pipelines.reporting.pictures import matrix_picture
 
-        _save(picture, matrix_picture(found))
+        save_picture(picture, matrix_picture(found))
     if json:
         show_json(found.to_json())
         return
@@ -231,7 +154,8 @@ def _show_views(project: Project, *, json: bool) -> None:
     note(f'the same views in a duckdb shell: duckdb -readonly "{project.catalog.database}"')
 
 
-def _save(path: Path, data: bytes) -> None:
+def save_picture(path: Path, data: bytes) -> None:
+    """Write a picture where the user wants it."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(data)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dna_pipelines.cli import datasets, exchange, extractors, look, profile, run, tools  # noqa: F401 (each adds its commands)
+from dna_pipelines.cli import compare, datasets, exchange, extractors, look, profile, run, tools  # noqa: F401 (each adds its commands)
 from dna_pipelines.cli.app import app
 
 

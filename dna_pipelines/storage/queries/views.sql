@@ -94,3 +94,13 @@ JOIN _dna_records y ON y.version_id = b.previous_version_id AND y.comparability_
 JOIN layer_distances l ON l.dna_a = least(x.dna_id, y.dna_id) AND l.dna_b = greatest(x.dna_id, y.dna_id);
 COMMENT ON VIEW changes IS
     'One row per dataset, extractor and layer: how far the dataset is from what it was before its last change.';
+
+CREATE OR REPLACE VIEW significance AS SELECT * EXCLUDE (neurons) FROM _verdicts;
+COMMENT ON VIEW significance IS
+    'One row per pair that was tested: the distance, what chance makes of it at these sizes, and p. `layers` has p for each layer, corrected for all of them.';
+
+CREATE OR REPLACE VIEW neuron_significance AS
+SELECT dna_a, dna_b, selection_id, n_resamples, s.layer, s.p
+FROM (SELECT dna_a, dna_b, selection_id, n_resamples, unnest(neurons) AS s FROM _verdicts);
+COMMENT ON VIEW neuron_significance IS
+    'One row per pair that was tested and layer; `p` has one number per neuron, corrected for all neurons (NULL: not tested).';
