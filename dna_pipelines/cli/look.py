@@ -10,9 +10,10 @@ from typing import Annotated, Any
 import typer
 
 from dna_pipelines.cli.app import app, project_of
-from dna_pipelines.cli.terminal import note, out, show_json, show_table, size_text
+from dna_pipelines.cli.terminal import TerminalProgress, note, out, show_json, show_table, size_text
 from dna_pipelines.config import DatasetConfig
 from dna_pipelines.errors import UserError
+from dna_pipelines.pipeline.interruption import interruptible
 from dna_pipelines.pipeline.project import Project
 from dna_pipelines.reporting import METRICS
 
@@ -77,27 +78,63 @@ def matrix(
     context: typer.Context,
     extractor: ExtractorName = None,
     metric: Annotated[Metric, typer.Option(help="What to show.")] = Metric.emd_bins,  # type: ignore[attr-defined]
+    significance: Annotated[
+        bool, typer.Option("--significance", help="Test every pair, and mark those that differ no more than by chance.")
+    ] = False,
     picture: Picture = None,
     json: Json = False,
 ) -> None:
     """Show the distances between all datasets."""
     project = project_of(context)
     found = project.matrix(extractor or project.config().extractors[0].name, str(metric))
+    judged = _judged(project, found.extractor) if significance else []
     if picture:
         from dna_pipelines.reporting.pictures import matrix_picture
 
         save_picture(picture, matrix_picture(found))
     if json:
-        show_json(found.to_json())
+        show_json({**found.to_json(), **({"pairs": [one.to_json() for one in judged]} if significance else {})})
         return
     if not found.names:
         raise UserError(f"no two datasets have a DNA of {found.extractor} yet; run `dna run`")
     short = [str(place + 1) for place in range(len(found.names))]
+    marks = {pair: mark for one in judged for pair in ((one.a, one.b), (one.b, one.a)) if (mark := _mark(one.differs))}
     rows = [
-        (short[place], name, *("·" if place == other else _number(value) for other, value in enumerate(values)))
+        (
+            short[place], name,
+            *(
+                "·" if name == other else marks.get((name, other), "") + _number(value)
+                for other, value in zip(found.names, values, strict=True)
+            ),
+        )
         for place, (name, values) in enumerate(zip(found.names, found.values, strict=True))
-    ]
+    ]  # fmt: skip
     show_table(f"{found.extractor}: {METRICS[found.metric]}", ("", "dataset", *short), rows, ("", *short))
+
+
+def _judged(project: Project, extractor: str) -> list[Any]:
+    """Every pair tested; what the marks mean is said."""
+    from dna_pipelines.pipeline.significance_matrix import judge_all
+
+    judged = interruptible(lambda steps: judge_all(project, extractor, progress=steps), TerminalProgress(), note)
+    alike = sum(one.differs is False for one in judged)
+    unknown = [one for one in judged if one.differs is None]
+    note(
+        f"{alike:,} of {len(judged):,} pairs differ no more than by chance (marked ≈; p corrected for all pairs after "
+        "Benjamini and Yekutieli, at 5 %)"
+    )
+    if unknown:
+        first = unknown[0]
+        note(
+            f"{len(unknown):,} could not be tested (marked ?), such as {first.a} and {first.b}: "
+            f"{first.judgement.why_not or first.judgement.in_words}",
+            style="yellow",
+        )
+    return judged
+
+
+def _mark(differs: bool | None) -> str:
+    return {True: "", False: "≈ ", None: "? "}[differs]
 
 
 def _number(value: float) -> str:

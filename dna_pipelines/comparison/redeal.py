@@ -190,10 +190,11 @@ def dealt_distances(counts_a: U64, counts_b: U64, units: Units, deals: Deals) ->
         sums, share = np.zeros((2, *out.shape), np.float32)
         _add_picked(rows[:-1], picks.rows, picks.n_rows, sums)
         _add_picked(rows[-1:], picks.rows, picks.n_rows, share)
-        with np.errstate(divide="ignore", invalid="ignore"):
-            scale = deals.scale[:, None] * (1 / share.astype(np.float64) + 1 / (1 - share.astype(np.float64)))
-        # A share that should be 1 may miss it by a rounding error.
-        out[:] = np.where((share > 0) & (share < 1 - 1e-6), scale * sums, np.nan)
+        # Without values on a side there is no distance; a share that should be 1 may miss it by a rounding error.
+        known = (share > 0) & (share < 1 - 1e-6)
+        of_one = np.where(known, share, 0.5).astype(np.float64)
+        scale = deals.scale[:, None] * (1 / of_one + 1 / (1 - of_one))
+        out[:] = np.where(known, scale * sums, np.nan)
 
     return _in_tiles(len(deals.to_a), counts_a.shape[0], task)
 

@@ -34,6 +34,9 @@ N_DRAWN = 500
 _FEWEST_WAYS = 40
 """Of dealing: with fewer, no p-value gets clearly below 5 %."""
 
+_FEWEST_EQUAL = 6
+"""Blocks of one size that those of both sides must be worth, (Σ n)² / Σ n²."""
+
 _MOST_OFF = 0.34
 """By how much of the smaller side the sizes that are dealt may typically miss it."""
 
@@ -120,13 +123,14 @@ def why_untestable(n_images_a: U64, n_images_b: U64) -> str | None:
             f"there are too few independent units: {np.count_nonzero(sides[0])} and {np.count_nonzero(sides[1])} "
             "blocks have images; it would take at least 4 on each side (about as many groups, or images without one)"
         )
-    dealt = deals.to_a[1:] @ units.n_images
-    wanted = units.n_images_a
-    off = float(np.median(np.abs(dealt - wanted))) / n_small
-    if off > _MOST_OFF:
+    sizes = units.n_images.astype(np.float64)
+    n_equal = sizes.sum() ** 2 / (sizes**2).sum()
+    off = float(np.median(np.abs(deals.to_a[1:] @ units.n_images - units.n_images_a))) / n_small
+    if n_equal < _FEWEST_EQUAL or off > _MOST_OFF:
         return (
-            f"groups are too unequal to be dealt: the largest block has {int(units.n_images.max()):,} images, the "
-            f"smaller side {n_small:,}; it would take more groups, or smaller ones"
+            f"groups are too unequal to be dealt: the largest block has {int(sizes.max()):,} images, the smaller side "
+            f"{n_small:,}, and all together are worth {n_equal:.1f} blocks of one size; it would take more groups, "
+            "or smaller ones"
         )
     return None
 
