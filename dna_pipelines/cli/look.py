@@ -1,4 +1,4 @@
-"""Commands that show what is there: status, compare, matrix, sql."""
+"""Commands that show what is there: status, matrix, sql."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.markup import escape
 
 from dna_pipelines.cli.app import app, project_of
 from dna_pipelines.cli.terminal import TerminalProgress, note, out, show_json, show_table, size_text
@@ -75,81 +74,6 @@ def _dataset_status(project: Project, dataset: DatasetConfig) -> dict[str, Any]:
 
 
 @app.command()
-def compare(
-    context: typer.Context,
-    a: Annotated[
-        str,
-        typer.Argument(
-            help="NAME, NAME@COMMIT, NAME@-1 (the one before), NAME@VERSION_ID, NAME[COLUMN=VALUE] or a VDNA .json."
-        ),
-    ],
-    b: Annotated[str, typer.Argument(help="Likewise.")],
-    extractor: ExtractorName = None,
-    layer: Annotated[list[str] | None, typer.Option(help="Only this layer. Repeatable.")] = None,
-    neuron: Annotated[list[str] | None, typer.Option(help="Only LAYER:3,17 or LAYER:0-9. Repeatable.")] = None,
-    ranges: Annotated[
-        Path | None,
-        typer.Option(
-            help="The activation ranges that a VDNA file was binned with, if it does not say.", show_default=False
-        ),
-    ] = None,
-    picture: Picture = None,
-    json: Json = False,
-) -> None:
-    r"""Compare two datasets, versions or slices, neuron by neuron.
-
-    A slice is the images whose metadata match: 'NAME\[weather=rain,camera!=front]'. It is extracted once.
-    """
-    from dna_pipelines.pipeline.compare import compare_pair
-
-    project = project_of(context)
-    chosen: dict[str, Any] = {"extractor": extractor, "layers": layer or (), "neurons": neuron or (), "ranges": ranges}
-    comparison, summary = interruptible(
-        lambda steps: compare_pair(project, a, b, **chosen, progress=steps), TerminalProgress(), note
-    )
-    for reference, n_images in summary["n_images_extracted"].items():
-        note(f"{reference}: {n_images:,} images extracted, its DNA is kept from now on")
-    for reference, reason in summary["held_back"].items():
-        note(f"{reference} is held back, so the matrix leaves it out: {reason}", style="yellow")
-    if picture:
-        if comparison.n_bins is None:
-            raise UserError("the picture shows EMD, which takes histograms on both sides")
-        from dna_pipelines.reporting.pictures import profile_picture
-
-        save_picture(picture, profile_picture(a, b, summary["layers"]))
-    if json:
-        show_json(summary)
-        return
-    out.print(f"[bold]{escape(f'{a} against {b}')}[/] ({summary['extractor']}, {summary['n_neurons']:,} neurons)")
-    if comparison.n_bins is None:
-        out.print("  EMD  – (histograms are not on both sides)")
-    else:
-        out.print(f"  EMD  {summary['emd_bins']:.4g} bins, {summary['emd_range']:.3%} of the activation range")
-    out.print(f"  NFD  {_known(summary['nfd'])}")
-    if summary["fd"] is not None:
-        out.print(f"  FD   {_known(summary['fd'])} (layers with a covariance: {_layers_with_fd(summary)})")
-    highest = max((row["emd_bins"] for row in summary["layers"] if not isnan(row["emd_bins"])), default=0.0) or 1.0
-    rows = [
-        (
-            row["layer"], row["n_neurons"], _known(row["emd_bins"]), _known(row["nfd"]), row["top_neuron"],
-            row["top_neuron_emd_bins"],
-            "█" * round(16 * row["emd_bins"] / highest) if not isnan(row["emd_bins"]) else "",
-        )
-        for row in summary["layers"]
-    ]  # fmt: skip
-    numbers = ("neurons", "EMD (bins)", "NFD", "top neuron", "its EMD")
-    show_table("layer by layer", ("layer", *numbers, ""), rows, numbers)
-
-
-def _known(value: float) -> str:
-    return "–" if isnan(value) else f"{value:.4g}"
-
-
-def _layers_with_fd(summary: dict[str, Any]) -> str:
-    return ", ".join(row["layer"] for row in summary["layers"] if row["fd"] is not None)
-
-
-@app.command()
 def matrix(
     context: typer.Context,
     extractor: ExtractorName = None,
@@ -157,6 +81,9 @@ def matrix(
     selection: Annotated[
         str | None, typer.Option(help="NAME or NAME@2: over its neurons, see `dna select`.", show_default=False)
     ] = None,
+    significance: Annotated[
+        bool, typer.Option("--significance", help="Test every pair, and mark those that differ no more than by chance.")
+    ] = False,
     picture: Picture = None,
     json: Json = False,
 ) -> None:
@@ -171,21 +98,54 @@ def matrix(
         found = interruptible(
             lambda steps: steered_matrix(project, name, str(metric), selection, steps), TerminalProgress(), note
         )
+    judged = _judged(project, found.extractor) if significance else []
     if picture:
         from dna_pipelines.reporting.pictures import matrix_picture
 
         save_picture(picture, matrix_picture(found))
     if json:
-        show_json(found.to_json())
+        show_json({**found.to_json(), **({"pairs": [one.to_json() for one in judged]} if significance else {})})
         return
     if not found.names:
         raise UserError(f"no two datasets have a DNA of {found.extractor} yet; run `dna run`")
     short = [str(place + 1) for place in range(len(found.names))]
+    marks = {pair: mark for one in judged for pair in ((one.a, one.b), (one.b, one.a)) if (mark := _mark(one.differs))}
     rows = [
-        (short[place], name, *("·" if place == other else _number(value) for other, value in enumerate(values)))
+        (
+            short[place], name,
+            *(
+                "·" if name == other else marks.get((name, other), "") + _number(value)
+                for other, value in zip(found.names, values, strict=True)
+            ),
+        )
         for place, (name, values) in enumerate(zip(found.names, found.values, strict=True))
-    ]
+    ]  # fmt: skip
     show_table(found.title, ("", "dataset", *short), rows, ("", *short))
+
+
+def _judged(project: Project, extractor: str) -> list[Any]:
+    """Every pair tested; what the marks mean is said."""
+    from dna_pipelines.pipeline.significance_matrix import judge_all
+
+    judged = interruptible(lambda steps: judge_all(project, extractor, progress=steps), TerminalProgress(), note)
+    alike = sum(one.differs is False for one in judged)
+    unknown = [one for one in judged if one.differs is None]
+    note(
+        f"{alike:,} of {len(judged):,} pairs differ no more than by chance (marked ≈; p corrected for all pairs after "
+        "Benjamini and Yekutieli, at 5 %)"
+    )
+    if unknown:
+        first = unknown[0]
+        note(
+            f"{len(unknown):,} could not be tested (marked ?), such as {first.a} and {first.b}: "
+            f"{first.judgement.why_not or first.judgement.in_words}",
+            style="yellow",
+        )
+    return judged
+
+
+def _mark(differs: bool | None) -> str:
+    return {True: "", False: "≈ ", None: "? "}[differs]
 
 
 def _number(value: float) -> str:
@@ -243,7 +203,11 @@ def _show_views(project: Project, *, json: bool) -> None:
 
 
 def save_picture(path: Path, data: bytes) -> None:
+<<<<<<< HEAD
     """Write a picture where somebody wants it."""
+=======
+    """Write a picture where the user wants it."""
+>>>>>>> signif
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(data)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 # Each adds its commands.
 from dna_pipelines.cli import (  # noqa: F401
+    compare,
     datasets,
     duplicates,
     exchange,

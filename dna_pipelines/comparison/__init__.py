@@ -14,13 +14,16 @@ from dna_pipelines.comparison.pairs import (
     steered_distances,
 )
 from dna_pipelines.comparison.selection import Selection
+from dna_pipelines.comparison.significance import LayerSignificance, Significance, significance, why_untestable
 
 __all__ = [
     "Comparison",
     "LayerDistance",
     "LayerMeasures",
+    "LayerSignificance",
     "Metric",
     "Selection",
+    "Significance",
     "SteeredDistance",
     "compare",
     "emd_bins",
@@ -29,6 +32,8 @@ __all__ = [
     "metric",
     "neuron_distances",
     "nfd",
+    "significance",
     "steered_distances",
     "summary_in",
+    "why_untestable",
 ]

@@ -61,6 +61,11 @@ class ViewExtractor(Extractor):
         """Those made from layers that keep one row per image; the last one where that is none."""
         return self._made_from(self.base.image_layers) or (self.layers.names[-1],)
 
+    @property
+    def neuron_names(self) -> dict[str, tuple[str, ...]]:
+        """None: the names are those of the neurons that it is made of."""
+        return {}
+
     def _made_from(self, chosen: Sequence[str]) -> tuple[str, ...]:
         names, places = self.base.layers.names, self.made.sources
         return tuple(name for name, place in zip(self.layers.names, places, strict=True) if names[place] in chosen)

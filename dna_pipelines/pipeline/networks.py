@@ -145,7 +145,7 @@ def describe_network(project: Project, name: str) -> Detail:
         view=entry.view.name if entry and entry.view else None,
     )
     widths = {layer.name: layer.n_neurons for layer in shown}
-    names = {name: some for name, some in network.neuron_names.items() if name in widths}
+    names = {} if listed.view else {n: some for n, some in network.neuron_names.items() if n in widths}
     return Detail(listed, widths, left_out, tokens, network.architecture, network.preprocessing.key(), names)
 
 

@@ -73,6 +73,16 @@ _TABLES: dict[str, tuple[str, str]] = {
         """comparability_key VARCHAR, dna_a VARCHAR, dna_b VARCHAR, layer VARCHAR, n_neurons INTEGER,
         emd_bins DOUBLE, emd_range DOUBLE, nfd DOUBLE, fd DOUBLE""",
     ),
+    "verdicts": (
+        "significance/*.parquet",
+        """dna_a VARCHAR, dna_b VARCHAR, label_a VARCHAR, label_b VARCHAR, n_images_a BIGINT, n_images_b BIGINT,
+        selection_id VARCHAR, "method" BIGINT, n_resamples BIGINT, unit VARCHAR, emd_bins DOUBLE,
+        noise_floor_bins DOUBLE, noise_spread_bins DOUBLE, debiased_bins DOUBLE, low_bins DOUBLE, high_bins DOUBLE,
+        p DOUBLE, p_tail DOUBLE, extrapolated BOOLEAN, n_units_a BIGINT, n_units_b BIGINT,
+        n_tested BIGINT, n_changed BIGINT,
+        layers STRUCT(layer VARCHAR, n_neurons BIGINT, emd_bins DOUBLE, noise_floor_bins DOUBLE, p DOUBLE)[],
+        neurons STRUCT(layer VARCHAR, p DOUBLE[])[]""",
+    ),
     "neuron_rows": (
         "distances/neurons/*.parquet",
         """dna_a VARCHAR, dna_b VARCHAR, metric VARCHAR, layer VARCHAR, "values" FLOAT[]""",

@@ -215,6 +215,14 @@ class Fingerprints:
         path = partial(self._layout.dna, dna_id=dna_id)
         return read_histogram(path("histogram"), layer), read_moments(path("moments"), path("covariance"), layer)
 
+    def dna_blocks(self, dna_id: str, layer: int | None = None) -> Blocks:
+        """The block counts of a DNA, of all layers or of one."""
+        return read_blocks(self._layout.dna("blocks", dna_id), layer)
+
+    def partial_blocks(self, compute_key: str, shard_id: str, layer: int) -> Blocks:
+        """The block counts of a partial, of one layer."""
+        return read_blocks(self._layout.partial(compute_key, "blocks", shard_id), layer)
+
     def dna_sums(self, dna_id: str) -> Sums:
         """All measures of a DNA, to add more shards to."""
         return self._sums(partial(self._layout.dna, dna_id=dna_id))

@@ -7,9 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from dna_pipelines.identity import Item
 from dna_pipelines.manifests import ImageRow, Manifest, Shard
+from dna_pipelines.manifests.manifest import OK
 from dna_pipelines.storage.records import ShardRecord
 from dna_pipelines.storage.tables import read_parquet, to_parquet
 
@@ -80,6 +82,14 @@ def read_manifest(path: Path, shards: tuple[ShardRecord, ...]) -> Manifest:
     cut = [Shard(_every(n_alike[record.shard_id], items[record.shard_id]), record.parents) for record in shards]
     counts = (metadata["n_ignored"], metadata.get("n_not_sampled", 0))
     return Manifest(tuple(rows), tuple(cut), frozenset(unsettled), *counts)
+
+
+def read_members(path: Path) -> tuple[list[Item], list[str]]:
+    """The readable images of a manifest, and what they are called for people."""
+    table, _ = read_parquet(path, ["digest", "group", "path", "status"])
+    table = table.filter(pc.equal(table["status"], OK))
+    digests, groups, paths = (table[name].to_pylist() for name in ("digest", "group", "path"))
+    return [Item(digest, group) for digest, group in zip(digests, groups, strict=True)], paths
 
 
 def _every(n: int, items: list[Item]) -> tuple[Item, ...]:

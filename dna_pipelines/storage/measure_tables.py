@@ -77,9 +77,9 @@ def read_covariances(path: Path, layer: str | None = None) -> dict[str, Covarian
     return found
 
 
-def read_blocks(path: Path) -> Blocks:
-    """The coarse counts per block."""
-    table, metadata = read_parquet(path, ["counts"])
+def read_blocks(path: Path, layer: int | None = None) -> Blocks:
+    """The coarse counts per block, of all layers or of one."""
+    table, metadata = read_parquet(path, ["counts"], None if layer is None else [layer])
     counts = matrix(table["counts"], N_BLOCKS * COARSE_BINS).reshape(-1, N_BLOCKS, COARSE_BINS)
     return Blocks(counts, np.asarray(metadata["block_n_images"], np.uint64))
 

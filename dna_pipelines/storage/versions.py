@@ -10,10 +10,11 @@ from datetime import UTC, datetime
 from typing import Any
 
 from dna_pipelines.errors import LakeError
+from dna_pipelines.identity import Item
 from dna_pipelines.manifests import Manifest
 from dna_pipelines.storage.files import replace, write_new
 from dna_pipelines.storage.layout import Layout
-from dna_pipelines.storage.manifest_table import manifest_to_parquet, read_manifest
+from dna_pipelines.storage.manifest_table import manifest_to_parquet, read_manifest, read_members
 from dna_pipelines.storage.record_cache import RecordCache
 from dna_pipelines.storage.records import Commit, Looked, ShardRecord, Sighting
 from dna_pipelines.storage.tables import read_parquet
@@ -66,6 +67,14 @@ class Versions:
             raise LakeError(
                 f"{path} is gone or damaged, and a version that is past is not made again: restore the file from a copy"
             ) from error
+
+    def members(self, commit: Commit) -> tuple[list[Item], list[str]]:
+        """The readable images of a commit and their paths for people, without the rest of the manifest.
+
+        Raises:
+            LakeError: as `manifest`.
+        """
+        return read_members(self._layout.manifest(commit.dataset, commit.manifest_id))
 
     def has_manifest(self, commit: Commit) -> bool:
         """Whether the manifest of a commit is there (it may be damaged)."""

@@ -177,3 +177,13 @@ WITH chosen AS (
 SELECT selection, version, dna_a, dna_b, metric,
        sum(list_dot_product(there, weights)) / nullif(sum(list_dot_product(counted, weights)), 0) AS distance
 FROM known GROUP BY selection, version, n_layers, dna_a, dna_b, metric HAVING count(*) = any_value(n_layers);
+
+CREATE OR REPLACE VIEW significance AS SELECT * EXCLUDE (neurons) FROM _verdicts;
+COMMENT ON VIEW significance IS
+    'One row per pair that was tested: the distance, what chance makes of it at these sizes, and p. `layers` has p for each layer, corrected for all of them.';
+
+CREATE OR REPLACE VIEW neuron_significance AS
+SELECT dna_a, dna_b, selection_id, n_resamples, s.layer, s.p
+FROM (SELECT dna_a, dna_b, selection_id, n_resamples, unnest(neurons) AS s FROM _verdicts);
+COMMENT ON VIEW neuron_significance IS
+    'One row per pair that was tested and layer; `p` has one number per neuron, corrected for all neurons (NULL: not tested).';

@@ -1,0 +1,79 @@
+"""Rules that say whether two samples of images differ, at a nominal 5 %: ours, and those of others."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from dna_pipelines.comparison.multiplicity import exceedance_p
+from dna_pipelines.comparison.redeal import deal, dealt_distances, units_of
+from dna_pipelines.comparison.significance import LEVEL, _family_wise, why_untestable
+
+N_RESAMPLES = 199
+N_BOOTSTRAP = 100
+
+
+def ours(a, b, rng):
+    """Whether the mean distance is more than chance, and whether any neuron's is; None where we refuse to say."""
+    (counts_a, n_a, _), (counts_b, n_b, _) = a, b
+    if why_untestable(n_a, n_b):
+        return None
+    units = units_of(n_a, n_b)
+    dealt = dealt_distances(counts_a, counts_b, units, deal(units, N_RESAMPLES, rng))
+    # 10 of 200 is 5 %, and binary fractions must not decide it.
+    level = LEVEL + 1e-9
+    return exceedance_p(dealt.mean(axis=1)) <= level, bool((_family_wise(dealt) <= level).any())
+
+
+def ks_tokens(a, b, _rng):
+    """Kolmogorov-Smirnov on all tokens of all images as if they were independent, Bonferroni over neurons."""
+    shares, totals = [], []
+    for counts, _, _ in (a, b):
+        together = counts.sum(axis=1).astype(float)
+        totals.append(together[0].sum())
+        shares.append(together.cumsum(axis=1) / totals[-1])
+    return _ks_rejects(np.abs(shares[0] - shares[1]).max(axis=1), *totals)
+
+
+def ks_means(a, b, _rng):
+    """The same on the means of images."""
+    values = np.concatenate([a[2], b[2]])
+    n_a, n_b = len(a[2]), len(b[2])
+    steps = np.concatenate([np.full(n_a, 1 / n_a), np.full(n_b, -1 / n_b)])
+    return _ks_rejects(np.abs(steps[values.argsort(axis=0)].cumsum(axis=0)).max(axis=0), n_a, n_b)
+
+
+def _ks_rejects(distances, n_a, n_b):
+    reach = distances * (n_a * n_b / (n_a + n_b)) ** 0.5
+    terms = np.arange(1, 101)[:, None]
+    p = 2 * ((-1.0) ** (terms - 1) * np.exp(-2 * terms**2 * np.maximum(reach, 0.2) ** 2)).sum(axis=0)
+    return bool((p * len(p) <= LEVEL).any())
+
+
+def evidently_mmd(a, b, rng):
+    """Evidently's rule for embeddings by MMD with `bootstrap=True` and its defaults, on the means of images.
+
+    Written after its documented behaviour: the statistic is above the 5th percentile of bootstrap samples of the
+    reference.
+    """
+    x, y = a[2].astype(float), b[2].astype(float)
+    m, n = len(x), len(y)
+    observed = _mmd(_kernel(np.concatenate([x, y]), np.median(_distances(x, y))), np.arange(m), m + np.arange(n))
+    own = _kernel(x, np.median(_distances(x, x)))
+    size_x, size_y = max(m * m // (m + n), 1), max(m * n // (m + n), 1)
+    drawn = [_mmd(own, rng.integers(0, m, size_x), rng.integers(0, m, size_y)) for _ in range(N_BOOTSTRAP)]
+    return bool(observed > np.percentile(drawn, 5))
+
+
+def _distances(x, y):
+    return np.sqrt(np.maximum((x**2).sum(1)[:, None] + (y**2).sum(1)[None] - 2 * x @ y.T, 0))
+
+
+def _kernel(x, width):
+    return np.exp(-((_distances(x, x) / width) ** 2))
+
+
+def _mmd(kernel, x, y):
+    xx, yy = kernel[np.ix_(x, x)], kernel[np.ix_(y, y)]
+    m, n = len(x), len(y)
+    within = (xx.sum() - np.trace(xx)) / (m * (m - 1)) + (yy.sum() - np.trace(yy)) / (n * (n - 1))
+    return within - 2 * kernel[np.ix_(x, y)].mean()

@@ -1,0 +1,122 @@
+"""P2, null part: how often each rule says that two samples of one population differ (nominal: 5 %)."""
+
+from __future__ import annotations
+
+import argparse
+import time
+from pathlib import Path
+
+import numpy as np
+
+from benchmarks.measure import machine
+from benchmarks.protocols.detectors import evidently_mmd, ks_means, ks_tokens, ours
+from benchmarks.protocols.populations import N_NEURONS, N_TOKENS, Population
+
+RESULTS = Path(__file__).with_name("RESULTS-null.md")
+N_TRIALS, N_PEER_TRIALS, N_MMD_TRIALS = 4000, 1000, 100
+HIGHEST = 0.065
+INTRODUCTION = """Written by `python -m benchmarks.protocols null`. Both samples of a trial are drawn from one
+population, so every alarm is false; the nominal rate is 5 %."""
+REMARKS = """KS on tokens sees the 50 coarse bins, which makes it a little too mild. Evidently's rule is written after
+its defaults: the statistic is above the 5th percentile of bootstrap samples of the reference."""
+SETTINGS = [
+    # images of one side and of the other, images in a group, heavy tails
+    (40, 40, 1, False),
+    (160, 160, 1, False),
+    (160, 40, 1, False),
+    (640, 160, 1, False),
+    (640, 40, 1, False),
+    (2000, 40, 1, False),
+    (2000, 160, 1, False),
+    (2000, 2000, 1, False),
+    (160, 160, 1, True),
+    (640, 40, 1, True),
+    (160, 160, 10, False),
+    (640, 160, 10, False),
+]
+COLUMNS = (
+    "images",
+    "in groups of",
+    "effects",
+    "mean statistic",
+    "any neuron (max statistic)",
+    "KS + Bonferroni on tokens",
+    "KS + Bonferroni on image means",
+    "Evidently, MMD bootstrap",
+    "",
+)
+
+
+def run(options):
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.protocols null", description=__doc__)
+    parser.add_argument("--trials", type=int, default=N_TRIALS, help="of each setting")
+    n_trials = parser.parse_args(options).trials
+    started, rows, all_met = time.monotonic(), [], True
+    for number, setting in enumerate(SETTINGS):
+        row, met = measured(setting, n_trials, number)
+        rows.append(row)
+        all_met &= met
+        print(" | ".join(row), f"({(time.monotonic() - started) / 60:.1f} minutes)", flush=True)
+    if n_trials >= N_TRIALS:
+        RESULTS.write_text(_markdown(rows, n_trials, (time.monotonic() - started) / 60), encoding="utf-8")
+        print(f"written to benchmarks/protocols/{RESULTS.name}")
+    else:
+        print(f"{RESULTS.name} is left as it is, because it wants {N_TRIALS:,} trials")
+
+
+def measured(setting, n_trials, seed):
+    n_a, n_b, group_size, heavy = setting
+    rng = np.random.default_rng(seed)
+    population = Population.made(rng, group_size=group_size, heavy=heavy)
+    said = {name: [] for name in ("mean", "any", "tokens", "means", "mmd")}
+    for trial in range(n_trials):
+        a, b = population.sample(rng, n_a), population.sample(rng, n_b)
+        verdict = ours(a, b, rng)
+        if verdict is not None:
+            said["mean"].append(verdict[0])
+            said["any"].append(verdict[1])
+        if trial < N_PEER_TRIALS:
+            said["tokens"].append(ks_tokens(a, b, rng))
+            said["means"].append(ks_means(a, b, rng))
+        if trial < N_MMD_TRIALS and n_a <= 160:
+            said["mmd"].append(evidently_mmd(a, b, rng))
+    bounds = [interval(said[name]) for name in ("mean", "any")]
+    met = all(low <= 0.05 and high < HIGHEST for low, high in bounds)
+    shown = [_share(said["mean"], bounds[0]), _share(said["any"], bounds[1])]
+    shown += [_share(said[name]) for name in ("tokens", "means", "mmd")]
+    refused = n_trials - len(said["mean"])
+    note = ("met" if met else "**missed**") + (f"; {refused:,} refused" if refused else "")
+    words = "skewed, heavy tails" if heavy else "normal"
+    return [f"{n_a:,} and {n_b:,}", str(group_size) if group_size > 1 else "–", words, *shown, note], met
+
+
+def interval(said):
+    """The 99 % interval of Wilson for the share of what was said."""
+    n, z = max(len(said), 1), 2.5758
+    share = sum(said) / n
+    centre = (share + z * z / (2 * n)) / (1 + z * z / n)
+    half = z * (share * (1 - share) / n + z * z / (4 * n * n)) ** 0.5 / (1 + z * z / n)
+    return centre - half, centre + half
+
+
+def _share(said, bounds=None):
+    if not said:
+        return "–"
+    share = f"{100 * sum(said) / len(said):.1f} %"
+    return share if bounds is None else f"{share} ({100 * bounds[0]:.1f}–{100 * bounds[1]:.1f})"
+
+
+def _markdown(rows, n_trials, minutes):
+    lines = [
+        "# False alarms where nothing differs",
+        "",
+        INTRODUCTION,
+        "",
+        f"- {n_trials:,} independent trials of each setting (peers: {N_PEER_TRIALS:,}, MMD: {N_MMD_TRIALS:,}),",
+        f"  {N_NEURONS} neurons, {N_TOKENS} tokens an image; 199 re-deals. In brackets: 99 % interval (Wilson).",
+        "- Target: both intervals contain 5 % or lie below it, and end below 6.5 %.",
+    ]
+    lines += [f"- {fact}" for fact in machine()]
+    lines += [f"- {minutes:.0f} minutes.", "", "| " + " | ".join(COLUMNS) + " |", "|" + "---|" * len(COLUMNS)]
+    lines += ["| " + " | ".join(row) + " |" for row in rows]
+    return "\n".join([*lines, "", REMARKS, ""])

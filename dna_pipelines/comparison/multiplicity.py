@@ -1,0 +1,71 @@
+"""Control over many tests at once: how often false findings may happen among thousands of p-values."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+F64 = NDArray[np.float64]
+
+
+def benjamini_hochberg(p: F64) -> F64:
+    """Adjusted p-values that bound the share of false findings (Benjamini and Hochberg, 1995).
+
+    Calling everything at most q a finding keeps the expected share of false ones at q or below, where the
+    tests are independent or depend positively on each other.
+
+    Args:
+        p: (n_tests,); NaN was not tested and does not count.
+
+    Returns:
+        (n_tests,) at least p and at most 1; NaN where p is.
+    """
+    return _stepped_up(p, 1.0)
+
+
+def benjamini_yekutieli(p: F64) -> F64:
+    """The same under any dependence, at the price of a factor Σ 1/i (Benjamini and Yekutieli, 2001)."""
+    n_tests = int(np.isfinite(p).sum())
+    return _stepped_up(p, float((1.0 / np.arange(1, n_tests + 1)).sum()))
+
+
+def max_statistic_p(statistics: F64) -> F64:
+    """Family-wise p-values from the distribution of the largest statistic (Westfall and Young, 1993).
+
+    Args:
+        statistics: (1 + n_resamples, n_tests) on one scale; the first row is what was observed, and it counts
+            among the others.
+
+    Returns:
+        (n_tests,) the share of rows in which any statistic reaches the observed one of this test. The chance
+        of any false finding among those at most q is q, whatever the dependence of the tests.
+    """
+    if not statistics.shape[1]:
+        return np.empty(0)
+    largest = np.sort(statistics[1:].max(axis=1))
+    n_reached = len(largest) - np.searchsorted(largest, _barely(statistics[0]), side="left")
+    return np.asarray((n_reached + 1) / (len(largest) + 1))
+
+
+def exceedance_p(statistics: F64) -> float:
+    """The p-value (k + 1) / (B + 1), k of the B resampled statistics reaching the first one, which was observed.
+
+    NaN where there is nothing to test.
+    """
+    if not np.isfinite(statistics[0]):
+        return float("nan")
+    return float((int((statistics[1:] >= _barely(statistics[0])).sum()) + 1) / len(statistics))
+
+
+def _barely(values: NDArray[np.float64] | np.float64) -> NDArray[np.float64] | np.float64:
+    """A little less, so that equal statistics whose sums were rounded differently count as reached."""
+    return values - 1e-6 * np.abs(values)
+
+
+def _stepped_up(p: F64, factor: float) -> F64:
+    known = np.flatnonzero(np.isfinite(p))
+    order = known[np.argsort(p[known], kind="stable")]
+    scaled = p[order] * factor * len(order) / np.arange(1, len(order) + 1)
+    adjusted = np.full(len(p), np.nan)
+    adjusted[order] = np.minimum(np.minimum.accumulate(scaled[::-1])[::-1], 1.0)
+    return adjusted

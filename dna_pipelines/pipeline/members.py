@@ -1,0 +1,145 @@
+"""The images of a dataset, version or slice, and what of them is independent of what."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import pairwise
+
+from dna_pipelines.errors import NothingToCompare
+from dna_pipelines.identity import Item, multiset_id
+from dna_pipelines.pipeline.project import Project
+from dna_pipelines.pipeline.reference import Reference
+from dna_pipelines.pipeline.slices import find_slice
+from dna_pipelines.pipeline.versions import find_commit
+from dna_pipelines.storage import Commit
+
+_SERIES = re.compile(r"frame|clip|video|vid_|seq|scene|shot|burst|track|drive|cam", re.IGNORECASE)
+_SHORTEST_RUN, _WIDEST_STEP = 5, 10
+
+
+@dataclass(frozen=True, eq=False)
+class Members:
+    """The images of one side of a comparison.
+
+    Attributes:
+        label: what people called it.
+        commit: of the version it is, or is cut from.
+        items: its images; copies are several.
+        names: their paths, in the same order; fewer are known of what was put together.
+    """
+
+    label: str
+    commit: Commit
+    items: Sequence[Item]
+    names: Sequence[str]
+
+    @cached_property
+    def id(self) -> str:
+        """Of the multiset."""
+        return multiset_id(self.items)
+
+    @cached_property
+    def digests(self) -> Counter[str]:
+        """How often each image is there, whatever its group."""
+        return Counter(item.digest for item in self.items)
+
+    @cached_property
+    def groups(self) -> set[str]:
+        """The groups there are."""
+        return {item.group for item in self.items if item.group is not None}
+
+    @property
+    def unit(self) -> str:
+        """What is taken for independent."""
+        if not self.groups:
+            return "image"
+        return "group" if all(item.group is not None for item in self.items) else "group, or image without one"
+
+    def holds(self, other: Members) -> bool:
+        """Whether all images of another are here, in the same groups."""
+        return Counter(other.items) <= Counter(self.items)
+
+    def without(self, other: Members) -> Members:
+        """The images that another does not have, whatever their groups there."""
+        left, kept = other.digests.copy(), []
+        for place, item in enumerate(self.items):
+            if left[item.digest] > 0:
+                left[item.digest] -= 1
+            else:
+                kept.append(place)
+        items, names = [self.items[place] for place in kept], [self.names[place] for place in kept]
+        return Members(f"{self.label} without {other.label}", self.commit, items, names)
+
+
+def find_members(project: Project, reference: str) -> Members:
+    """The images that a reference names.
+
+    Raises:
+        UnknownName: when there is no such dataset, version or column.
+        NothingToCompare: when no image matches.
+    """
+    named = Reference.parse(reference)
+    if named.where:
+        found = find_slice(project, named)
+        wanted = set(found.items)
+        names = [row.name for row in found.manifest.readable if row.item in wanted]
+        return Members(reference, found.commit, found.items, names)
+    commit = find_commit(project, named)
+    items, names = project.lake.versions.members(commit)
+    if not items:
+        raise NothingToCompare(f"{reference} is empty: it has no readable image")
+    return Members(reference, commit, items, names)
+
+
+def doubts(a: Members, b: Members) -> list[str]:
+    """Reasons why images that are taken for independent may not be."""
+    found = [
+        f"{side.label}: likely sequences without a group (numbered frames in the paths). Images of one sequence are "
+        "not independent, and p is then far too small; `group_by` in the datasets file says what belongs together"
+        for side in (a, b)
+        if not side.groups and looks_like_sequences(side.names)
+    ]
+    if bool(a.groups) != bool(b.groups):
+        with_groups, without = (a, b) if a.groups else (b, a)
+        found.append(
+            f"{with_groups.label} has groups and {without.label} has none: if images of {without.label} belong "
+            "together too, p is too small"
+        )
+    if a.commit.dataset == b.commit.dataset and (shared := a.groups & b.groups):
+        found.append(
+            f"{len(shared):,} {'group has' if len(shared) == 1 else 'groups have'} images on both sides, which are "
+            "then not independent of each other"
+        )
+    return found
+
+
+def looks_like_sequences(names: Iterable[str]) -> bool:
+    """Whether most paths end in running numbers after a text that says clip, frame, … or has a number of its own.
+
+    Images that are merely numbered, in one folder or in one for each class, do not look so.
+    """
+    numbers: dict[str, list[int]] = defaultdict(list)
+    n_names = 0
+    for name in names:
+        n_names += 1
+        # The last number, and what comes before it.
+        if found := re.fullmatch(r"(.*?)([0-9]{1,18})[^0-9]*", name.rpartition(".")[0] or name, re.DOTALL):
+            numbers[found[1]].append(int(found[2]))
+    series = (sorted(some) for text, some in numbers.items() if re.search("[0-9]", text) or _SERIES.search(text))
+    return n_names > 0 and sum(map(_n_in_runs, series)) * 2 > n_names
+
+
+def _n_in_runs(numbers: list[int]) -> int:
+    """How many numbers follow each other closely, in runs that are long enough."""
+    total, run = 0, 1
+    for before, after in pairwise([*numbers, numbers[-1] + _WIDEST_STEP + 1]):
+        if after - before <= _WIDEST_STEP:
+            run += 1
+            continue
+        total += run if run >= _SHORTEST_RUN else 0
+        run = 1
+    return total

@@ -1,0 +1,88 @@
+"""Which pairs of current datasets differ by more than chance, with control over so many tests."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import combinations
+from typing import Any
+
+import numpy as np
+
+from dna_pipelines.comparison import Selection
+from dna_pipelines.comparison.multiplicity import benjamini_hochberg, benjamini_yekutieli
+from dna_pipelines.comparison.significance import LEVEL
+from dna_pipelines.distributions import Layers
+from dna_pipelines.pipeline.members import find_members
+from dna_pipelines.pipeline.progress import Progress, Silent
+from dna_pipelines.pipeline.project import Project
+from dna_pipelines.pipeline.significance import N_RESAMPLES, Judgement, judge_members
+from dna_pipelines.pipeline.versions import current_dnas, used_extractor
+
+
+@dataclass(frozen=True)
+class PairJudgement:
+    """One pair of the matrix.
+
+    Attributes:
+        p_bh, p_by: corrected for all pairs, after Benjamini and Hochberg, and Benjamini and Yekutieli; NaN where
+            the pair could not be tested.
+    """
+
+    a: str
+    b: str
+    judgement: Judgement
+    p_bh: float
+    p_by: float
+
+    @property
+    def differs(self) -> bool | None:
+        """Whether the pair differs by more than chance; None where nobody knows.
+
+        Pairs of one dataset depend on each other in ways that nobody promised, so it is the correction for any
+        dependence that counts.
+        """
+        if self.judgement.same:
+            return False
+        return None if np.isnan(self.p_by) else self.p_by <= LEVEL
+
+    def to_json(self) -> dict[str, Any]:
+        """As a JSON value."""
+        verdict = self.judgement.verdict
+        return {
+            "a": self.a,
+            "b": self.b,
+            "differs": self.differs,
+            "p": verdict.p if verdict else None,
+            "p_tail": verdict.p_tail if verdict else None,
+            "p_bh": self.p_bh,
+            "p_by": self.p_by,
+            "why_not": self.judgement.why_not,
+        }
+
+
+def judge_all(
+    project: Project, extractor: str, *, n_resamples: int = N_RESAMPLES, progress: Progress | None = None
+) -> list[PairJudgement]:
+    """Test every pair of current DNAs; verdicts that are kept are not made again.
+
+    Args:
+        project: where they are.
+        extractor: one of the project's.
+        n_resamples: how often blocks are dealt anew, for each pair.
+        progress: shows the pairs that are done.
+    """
+    key, names = used_extractor(project, extractor).comparability_key, list(current_dnas(project, extractor))
+    members = {name: find_members(project, name) for name in names}
+    pairs, judgements = list(combinations(names, 2)), []
+    everything = Selection.everything(_layers(project, key))
+    with (progress or Silent()).task(f"testing pairs of {extractor}", len(pairs)) as advance:
+        for a, b in pairs:
+            judgements.append(judge_members(project, members[a], members[b], key, everything, n_resamples=n_resamples))
+            advance(1)
+    p = np.array([one.verdict.p_tail if one.verdict else np.nan for one in judgements])
+    corrected = zip(pairs, judgements, benjamini_hochberg(p), benjamini_yekutieli(p), strict=True)
+    return [PairJudgement(a, b, one, float(bh), float(by)) for (a, b), one, bh, by in corrected]
+
+
+def _layers(project: Project, key: str) -> Layers:
+    return Layers.from_key(project.lake.fingerprints.key(key).parts["layers"])

@@ -1,0 +1,81 @@
+"""`dna compare` and `dna matrix` on whether distances are more than chance."""
+
+import pytest
+
+
+def test_compare_says_whether_it_is_chance(project, dna):
+    found, shown = dna("compare", "d0", "d2", "--json").json, dna("compare", "d0", "d2").out
+    verdict = found["significance"]
+    assert verdict["p"] < 0.05
+    assert "more than chance at these sizes" in verdict["in_words"]
+    assert verdict["in_words"] in shown
+    assert f"{verdict['n_changed']} of {verdict['n_tested']} neurons changed" in shown
+    assert verdict["debiased_bins"] == pytest.approx(verdict["emd_bins"] - verdict["noise_floor_bins"])
+    # On 50 bins instead of 1,000, and otherwise the same distance.
+    assert verdict["emd_bins"] == pytest.approx(found["emd_bins"], rel=0.1)
+    assert [row["layer"] for row in verdict["layers"]] == [row["layer"] for row in found["layers"]]
+    assert "independent unit: image" in shown
+
+
+def test_the_order_of_two_does_not_matter(project, dna):
+    there, back = (dna("compare", *pair, "--json").json["significance"] for pair in (("d0", "d1"), ("d1", "d0")))
+    assert {key: there[key] for key in ("p", "noise_floor_bins", "n_changed")} == {
+        key: back[key] for key in ("p", "noise_floor_bins", "n_changed")
+    }
+
+
+def test_it_can_be_left_out(project, dna):
+    said = dna("compare", "d0", "d1", "--no-test", "--json")
+    assert "significance" not in said.json
+    assert "chance" not in dna("compare", "d0", "d1", "--no-test").out
+    refused = dna("compare", "d0", "d1", "--no-test", "--explain")
+    assert refused.code == 1
+    assert refused.tells("leave out --no-test")
+
+
+def test_the_number_of_deals_can_be_chosen(project, dna):
+    assert dna("compare", "d0", "d1", "--resamples", "199", "--json").json["significance"]["n_resamples"] == 199
+    assert dna("compare", "d0", "d1", "--resamples", "9").code == 2
+
+
+def test_explanations_name_layers_and_neurons(project, dna):
+    found = dna("compare", "d0", "d2", "--explain", "--json").json["explanations"]
+    assert found["layers"]
+    assert found["neurons"]
+    assert [row["p"] for row in found["neurons"]] == sorted(row["p"] for row in found["neurons"])
+    shown = dna("compare", "d0", "d2", "--explain").out
+    assert "neurons that lead" in shown
+    assert str(found["neurons"][0]["neuron"]) in shown
+
+
+def test_the_same_images_are_not_tested(project, dna):
+    found = dna("compare", "d0", "d0", "--json").json["significance"]
+    assert (found["p"], found["same"]) == (None, True)
+    assert "the same images" in dna("compare", "d0", "d0").out
+
+
+def test_what_is_too_little_is_said(changed, dna):
+    shown = dna("compare", "d0@-1", "d0").out
+    assert "not tested: there are too few" in shown or "not tested: the smaller side" in shown
+
+
+def test_files_of_other_programs_have_no_blocks(project, dna):
+    assert dna("export", "d0", "d0.json").code == 0
+    found = dna("compare", "d0.json", "d1", "--json").json["significance"]
+    assert found["p"] is None
+    assert "no blocks to deal" in found["why_not"]
+
+
+def test_the_matrix_marks_what_is_chance(project, dna):
+    said = dna("matrix", "--significance", "--json")
+    pairs = {(row["a"], row["b"]): row for row in said.json["pairs"]}
+    assert pairs.keys() == {("d0", "d1"), ("d0", "d2"), ("d1", "d2")}
+    for (a, b), row in pairs.items():
+        assert row["p"] == dna("compare", a, b, "--json").json["significance"]["p"]
+        assert row["p_tail"] <= row["p_bh"] <= row["p_by"]
+        assert row["differs"] == (row["p_by"] <= 0.05)
+    shown = dna("matrix", "--significance")
+    alike = sum(not row["differs"] for row in pairs.values())
+    assert f"{alike} of 3 pairs differ no more than by chance" in shown.err
+    assert shown.out.count("≈") == 2 * alike
+    assert "pairs" not in dna("matrix", "--json").json

@@ -1,0 +1,289 @@
+"""Significance: a slow reference of the re-dealing, laws, and false alarms where nothing differs."""
+
+import itertools
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from dna_pipelines.comparison import Selection, emd_bins, significance, why_untestable
+from dna_pipelines.comparison.multiplicity import exceedance_p
+from dna_pipelines.comparison.redeal import deal, dealt_distances, draw, resampled_distances, units_of
+from dna_pipelines.comparison.significance import _family_wise
+from dna_pipelines.distributions import COARSE_BINS, Layer, Layers
+from dna_pipelines.identity import N_BLOCKS
+
+N_NEURONS, N_TOKENS = 12, 6
+LAYERS = Layers((Layer("a", 8), Layer("b", 4)))
+
+
+def sample(rng, n_images, group_size=1, shift=0.0, n_shifted=0):
+    """Block counts of images whose tokens share an effect of the image and, in groups, one of the group."""
+    n_groups = n_images // group_size
+    factors = rng.normal(size=(n_groups, group_size, 3)) @ np.random.default_rng(1).normal(size=(3, N_NEURONS))
+    effects = (factors + rng.normal(size=factors.shape)) * (0.3 if group_size > 1 else 1)
+    if group_size > 1:
+        effects = effects + 1.5 * rng.normal(size=(n_groups, 1, N_NEURONS))
+    effects[..., :n_shifted] += shift
+    values = effects[..., None] + 0.5 * rng.normal(size=(*effects.shape, N_TOKENS))
+    bins = np.clip((values + 8) / 16 * COARSE_BINS, 0, COARSE_BINS - 1).astype(int)
+    blocks = rng.integers(0, N_BLOCKS, n_groups)
+    counts = np.zeros((N_NEURONS, N_BLOCKS, COARSE_BINS), np.uint64)
+    np.add.at(counts, (np.arange(N_NEURONS)[None, None, :, None], blocks[:, None, None, None], bins), 1)
+    return counts, (np.bincount(blocks, minlength=N_BLOCKS) * group_size).astype(np.uint64)
+
+
+def judged(a, b, layers=LAYERS, n_resamples=199, seed=1, selection=None):
+    return significance(
+        selection or Selection.everything(layers),
+        lambda name: (a[0][layers.slice_of(name)], b[0][layers.slice_of(name)]),
+        a[1],
+        b[1],
+        n_resamples=n_resamples,
+        seed=seed,
+        n_bins=COARSE_BINS,
+    )
+
+
+def slow_distances(a, b, units, deals):
+    """Deal block by block, add up counts, and move mass from bin to bin."""
+    rows = []
+    for row, scale in zip(deals.to_a, deals.scale, strict=True):
+        sides = [np.zeros((N_NEURONS, COARSE_BINS), np.uint64) for _ in range(2)]
+        for (counts, _), of in ((a, units.of_a), (b, units.of_b)):
+            for block in range(N_BLOCKS):
+                if of[block] >= 0:
+                    sides[0 if row[of[block]] else 1] += counts[:, block]
+        rows.append(scale * emd_bins(*sides))
+    return np.array(rows)
+
+
+@pytest.mark.parametrize(("n_a", "n_b"), [(30, 30), (90, 30), (40, 300), (2000, 50)])
+def test_the_kernel_deals_like_the_slow_reference(n_a, n_b):
+    rng = np.random.default_rng(n_a)
+    a, b = sample(rng, n_a), sample(rng, n_b, shift=1, n_shifted=3)
+    units = units_of(a[1], b[1])
+    deals = deal(units, 20, rng)
+    found = dealt_distances(a[0], b[0], units, deals)
+    np.testing.assert_allclose(found, slow_distances(a, b, units, deals), rtol=1e-5)
+    np.testing.assert_allclose(found[0], emd_bins(a[0].sum(axis=1), b[0].sum(axis=1)), rtol=1e-5)
+
+
+def test_counts_too_large_for_float32_keep_their_precision():
+    rng = np.random.default_rng(0)
+    a, b = sample(rng, 200), sample(rng, 200)
+    huge = [(counts * np.uint64(3_000_000_019), n) for counts, n in (a, b)]
+    units = units_of(a[1], b[1])
+    deals = deal(units, 30, rng)
+    np.testing.assert_allclose(
+        dealt_distances(huge[0][0], huge[1][0], units, deals), dealt_distances(a[0], b[0], units, deals), rtol=1e-5
+    )
+
+
+def test_neurons_with_fewer_values_in_some_blocks_are_normalised_by_their_own():
+    rng = np.random.default_rng(3)
+    a, b = sample(rng, 60), sample(rng, 60)
+    # NaN is not counted: one neuron lacks two thirds of its values in half of the blocks, another all of a side.
+    a[0][0, ::2] //= np.uint64(3)
+    a[0][1] = 0
+    units = units_of(a[1], b[1])
+    deals = deal(units, 10, rng)
+    found = dealt_distances(a[0], b[0], units, deals)
+    assert np.isnan(found[0, 1])
+    kept = np.arange(N_NEURONS) != 1
+    np.testing.assert_allclose(found[:, kept], slow_distances(a, b, units, deals)[:, kept], rtol=1e-5)
+    verdict = judged(a, b)
+    assert np.isnan(verdict.neuron_p[1])
+    assert verdict.n_tested == N_NEURONS - 1
+
+
+@settings(max_examples=50)
+@given(data=st.data(), n_a=st.integers(1, 3000), n_b=st.integers(1, 3000))
+def test_units_hold_every_image_and_are_about_equal(data, n_a, n_b):
+    rng = np.random.default_rng(data.draw(st.integers(0, 2**32)))
+    sides = [np.bincount(rng.integers(0, N_BLOCKS, n), minlength=N_BLOCKS).astype(np.uint64) for n in (n_a, n_b)]
+    units = units_of(*sides)
+    assert (units.n_images_a, units.n_images_b) == (n_a, n_b)
+    assert (units.n_images > 0).all()
+    for n_images, of in zip(sides, (units.of_a, units.of_b), strict=True):
+        assert ((of >= 0) == (n_images > 0)).all()
+    rebuilt = np.zeros(len(units.n_images), np.int64)
+    for n_images, of in zip(sides, (units.of_a, units.of_b), strict=True):
+        np.add.at(rebuilt, of[of >= 0], n_images[of >= 0].astype(np.int64))
+    np.testing.assert_array_equal(rebuilt, units.n_images)
+
+
+def test_each_side_gets_about_as_many_images_as_it_had():
+    rng = np.random.default_rng(5)
+    for n_a, n_b in ((160, 160), (160, 40), (40, 640), (2000, 160)):
+        units = units_of(sample(rng, n_a)[1], sample(rng, n_b)[1])
+        deals = deal(units, 200, rng)
+        dealt = deals.to_a @ units.n_images
+        assert dealt[0] == n_a
+        assert abs(dealt[1:].mean() - n_a) < 0.05 * min(n_a, n_b)
+        # The scale is that of √(1/n_a + 1/n_b).
+        total = n_a + n_b
+        wanted = np.sqrt((1 / n_a + 1 / n_b) / (1 / dealt + 1 / (total - dealt)))
+        np.testing.assert_allclose(deals.scale, wanted)
+
+
+def test_every_deal_of_a_few_equal_units_gives_the_exact_p():
+    """Four blocks a side: all C(8, 4) = 70 deals can be counted."""
+    rng = np.random.default_rng(11)
+    counts = rng.integers(0, 30, (2, N_NEURONS, N_BLOCKS, COARSE_BINS)).astype(np.uint64)
+    n_images = np.zeros(N_BLOCKS, np.uint64)
+    n_images[:4] = 10
+    counts[:, :, 4:] = 0
+    pool = np.concatenate([counts[0, :, :4], counts[1, :, :4]], axis=1)
+    every = []
+    for first in itertools.combinations(range(8), 4):
+        rest = [unit for unit in range(8) if unit not in first]
+        every.append(emd_bins(pool[:, first].sum(axis=1), pool[:, rest].sum(axis=1)).mean())
+    exact = np.mean(np.array(every) >= every[0] * (1 - 1e-6))
+    verdict = judged((counts[0], n_images), (counts[1], n_images), n_resamples=4000)
+    assert verdict.p == pytest.approx(exact, abs=4 * (exact * (1 - exact) / 4000) ** 0.5 + 1e-3)
+    assert verdict.noise_floor_bins == pytest.approx(np.mean(every), rel=0.02)
+    assert verdict.noise_spread_bins == pytest.approx(np.std(every), rel=0.05)
+
+
+def test_drawing_anew_is_the_first_order_of_the_bootstrap():
+    """Of blocks with equally many values, drawing is linear in the counts, so there the first order is everything."""
+    rng = np.random.default_rng(2)
+    a, b = (rng.multinomial(60, np.full(COARSE_BINS, 1 / COARSE_BINS), (N_NEURONS, N_BLOCKS)) for _ in range(2))
+    n_images = np.full(N_BLOCKS, 5, np.uint64)
+    units = units_of(n_images, n_images, alike=False)
+    drawn = draw(units, 5, rng)
+    found = resampled_distances(a.astype(np.uint64), b.astype(np.uint64), units, drawn)
+    for row, distances in zip(drawn.rows, found, strict=True):
+        times = np.bincount(row, minlength=2 * N_BLOCKS + 2)
+        assert times[2 * N_BLOCKS] == 1
+        sides = [
+            (times[start : start + N_BLOCKS, None] * counts).sum(axis=1).astype(np.uint64)
+            for start, counts in ((0, a), (N_BLOCKS, b))
+        ]
+        np.testing.assert_allclose(distances, emd_bins(*sides), rtol=1e-4, atol=1e-5)
+
+
+def false_alarms(n_trials, n_a, n_b, group_size=1, seed=0):
+    """The shares of trials without a difference in which the mean and any neuron are called significant."""
+    rng, said = np.random.default_rng(seed), []
+    for _ in range(n_trials):
+        a, b = sample(rng, n_a, group_size), sample(rng, n_b, group_size)
+        units = units_of(a[1], b[1])
+        dealt = dealt_distances(a[0], b[0], units, deal(units, 99, rng))
+        said.append((exceedance_p(dealt.mean(axis=1)), np.nanmin(_family_wise(dealt))))
+    return (np.array(said) <= 0.05 + 1e-9).mean(axis=0)
+
+
+SIZES = [(160, 160, 1), (160, 40, 1), (640, 160, 1), (160, 160, 8)]
+
+
+@pytest.mark.parametrize(("n_a", "n_b", "group_size"), SIZES)
+def test_where_nothing_differs_alarms_are_rare(n_a, n_b, group_size):
+    # 100 trials at 5 %: more than 13 % happens once in 2,000 times; dealing without regard to sizes gives 90 %.
+    assert (false_alarms(100, n_a, n_b, group_size) <= 0.13).all()
+
+
+@pytest.mark.campaign
+@pytest.mark.parametrize(("n_a", "n_b", "group_size"), [*SIZES, (40, 40, 1), (2000, 40, 1), (2000, 160, 1)])
+def test_where_nothing_differs_the_level_is_kept(n_a, n_b, group_size):
+    assert (false_alarms(3000, n_a, n_b, group_size, seed=1) < 0.065).all()
+
+
+def test_dealing_images_of_groups_one_by_one_is_wrong():
+    """What makes groups necessary: the same images in blocks of their own, as if nothing bound them together."""
+    rng, alarms = np.random.default_rng(4), 0
+    for _ in range(8):
+        sides = []
+        for _side in range(2):
+            parts = [sample(rng, 8, group_size=8) for _ in range(8)]
+            # Every group is spread over all blocks.
+            spread = [np.roll(counts, 1, axis=1) for counts, _ in parts]
+            total = sum(spread).sum(axis=1).astype(int)
+            counts = np.zeros((N_NEURONS, N_BLOCKS, COARSE_BINS), np.uint64)
+            for d in range(N_NEURONS):
+                tokens = np.repeat(np.arange(COARSE_BINS), total[d])
+                rng.shuffle(tokens)
+                np.add.at(counts[d], (np.arange(len(tokens)) % N_BLOCKS, tokens), 1)
+            sides.append((counts, np.ones(N_BLOCKS, np.uint64)))
+        alarms += judged(*sides, n_resamples=99).p <= 0.05
+    assert alarms >= 6
+
+
+def test_a_change_of_some_neurons_is_found_and_named():
+    rng = np.random.default_rng(6)
+    a, b = sample(rng, 160), sample(rng, 160, shift=2.5, n_shifted=3)
+    verdict = judged(a, b, n_resamples=999)
+    assert verdict.p < 0.01
+    assert set(np.flatnonzero(verdict.neuron_p <= 0.05)) == {0, 1, 2}
+    assert verdict.n_changed == 3
+    p = {layer.layer: layer.p for layer in verdict.layers}
+    assert p["a"] < 0.01 < 0.05 < p["b"]
+    assert 0 < verdict.low_bins < verdict.debiased_bins < verdict.high_bins
+    assert verdict.debiased_bins == pytest.approx(verdict.emd_bins - verdict.noise_floor_bins)
+    assert verdict.extrapolated
+    assert verdict.p_tail < verdict.p
+
+
+def test_only_the_selection_is_tested():
+    rng = np.random.default_rng(7)
+    a, b = sample(rng, 160), sample(rng, 160, shift=3.0, n_shifted=3)
+    of_b = judged(a, b, selection=Selection.of(LAYERS, ["b"]))
+    assert [layer.layer for layer in of_b.layers] == ["b"]
+    assert np.isnan(of_b.neuron_p[:8]).all()
+    assert np.isfinite(of_b.neuron_p[8:]).all()
+    assert of_b.p > 0.05
+    weights = np.zeros(LAYERS.n_neurons)
+    weights[[0, 8]] = 3.0, 1.0
+    weighted = judged(a, b, selection=Selection(LAYERS, weights))
+    distances = emd_bins(a[0].sum(axis=1), b[0].sum(axis=1))
+    assert weighted.emd_bins == pytest.approx((3 * distances[0] + distances[8]) / 4, rel=1e-5)
+
+
+def test_the_same_seed_says_the_same():
+    rng = np.random.default_rng(8)
+    a, b = sample(rng, 60), sample(rng, 60)
+    one, other, third = judged(a, b, seed=5), judged(a, b, seed=5), judged(a, b, seed=6)
+    assert (one.p, one.noise_floor_bins) == (other.p, other.noise_floor_bins)
+    np.testing.assert_array_equal(one.neuron_p, other.neuron_p)
+    assert third.noise_floor_bins != one.noise_floor_bins
+
+
+def test_a_constant_neuron_is_not_tested_and_disturbs_nobody():
+    rng = np.random.default_rng(9)
+    a, b = sample(rng, 60), sample(rng, 60)
+    for counts, _ in (a, b):
+        counts[5, :, 0] = counts[5].sum(axis=1)
+        counts[5, :, 1:] = 0
+    verdict = judged(a, b)
+    assert np.isnan(verdict.neuron_p[5])
+    assert verdict.n_tested == N_NEURONS - 1
+    assert np.isfinite(verdict.p)
+
+
+@pytest.mark.parametrize(
+    ("sizes_a", "sizes_b", "said"),
+    [
+        ([10] * 64, [1] * 5, "fewer than one block of the larger one"),
+        ([5] * 3, [5] * 3, "too few independent units"),
+        ([500, *[10] * 30], [80, *[10] * 20], "too unequal"),
+        ([1], [], "a side has no images"),
+        ([2] * 30, [2] * 20, None),
+        ([30] * 64, [1] * 30, None),
+    ],
+)
+def test_what_cannot_be_tested_is_said(sizes_a, sizes_b, said):
+    sides = [np.pad(np.array(sizes, np.uint64), (0, N_BLOCKS - len(sizes))) for sizes in (sizes_a, sizes_b)]
+    for a, b in (sides, sides[::-1]):
+        why = why_untestable(a, b)
+        assert (why is None) if said is None else (said in why)
+
+
+@pytest.mark.campaign
+def test_the_interval_holds_the_debiased_distance_that_is_to_be_expected():
+    rng = np.random.default_rng(10)
+    verdicts = [judged(sample(rng, 160), sample(rng, 160, shift=0.8, n_shifted=6), n_resamples=99) for _ in range(300)]
+    expected = np.mean([verdict.debiased_bins for verdict in verdicts])
+    inside = np.mean([verdict.low_bins <= expected <= verdict.high_bins for verdict in verdicts])
+    assert inside > 0.9

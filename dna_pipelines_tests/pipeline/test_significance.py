@@ -1,0 +1,193 @@
+"""What is tested against what: versions that share images, slices, groups, and what is kept."""
+
+import shutil
+
+import numpy as np
+import pytest
+
+from dna_pipelines.comparison import Selection
+from dna_pipelines.pipeline.compare import compare_pair
+from dna_pipelines.pipeline.fingerprint import ensure_ranges, fit
+from dna_pipelines.pipeline.ingest import refresh
+from dna_pipelines.pipeline.members import find_members, looks_like_sequences
+from dna_pipelines.pipeline.project import Project
+from dna_pipelines.pipeline.significance import judge_pair
+from dna_pipelines_tests.toy import toy_project, write_image
+
+N_OLD, N_ADDED = 40, 12
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    """`a` of 40 images, to which 12 unlike them are added; `twin` of other images of the first kind."""
+    root = tmp_path_factory.mktemp("made")
+    # Images of one number modulo 15 have one look.
+    first = {f"i{number}x.png": 15 * number for number in range(N_OLD)}
+    twin = {f"t{number}x.png": 15 * number for number in range(1000, 1000 + N_OLD)}
+    project = toy_project(root, {"a": first, "twin": twin}, "shard_size: 16\n", "calibrate_on: [a]")
+    bring_up_to_date(project)
+    for number in range(N_ADDED):
+        write_image(root / "images" / "a", f"new{number}x.png", 15 * number + 14)
+    bring_up_to_date(project)
+    return root
+
+
+@pytest.fixture
+def project(made, tmp_path):
+    return Project(shutil.copytree(made, tmp_path / "project"))
+
+
+def bring_up_to_date(project):
+    for dataset in project.config().datasets:
+        refresh(project, dataset)
+    ensure_ranges(project, project.config().extractors[0])
+    for dataset in project.config().datasets:
+        fit(project, dataset, project.config().extractors[0])
+
+
+def judged(project, a, b, n_resamples=299):
+    comparison, _ = compare_pair(project, a, b)
+    selection = Selection.everything(comparison.a.layers)
+    return judge_pair(project, comparison.a, comparison.b, selection, n_resamples=n_resamples)
+
+
+def test_two_samples_of_one_kind_are_no_more_than_chance(project):
+    found = judged(project, "a@1", "twin")
+    assert (found.n_images_a, found.n_images_b, found.n_shared, found.unit) == (N_OLD, N_OLD, 0, "image")
+    assert found.verdict.p > 0.05
+    assert "no more than chance" in found.in_words
+
+
+def test_of_a_version_that_grew_what_was_added_is_tested(project):
+    there, back = judged(project, "a@1", "a"), judged(project, "a", "a@1")
+    for found in (there, back):
+        assert (found.a, found.b) == ("a without a@1", "a@1")
+        assert (found.n_images_a, found.n_images_b, found.n_shared) == (N_ADDED, N_OLD, N_OLD)
+        assert found.verdict.p < 0.01
+    assert there.verdict.p == back.verdict.p
+    np.testing.assert_array_equal(there.verdict.neuron_p, back.verdict.neuron_p)
+
+
+def test_the_counts_of_what_was_added_are_those_of_the_images_alone(project):
+    """The difference of two DNAs against a dataset that holds the added images and nothing else."""
+    root = project.root
+    for number in range(N_ADDED):
+        write_image(root / "images" / "added", f"{number}x.png", 15 * number + 14)
+    file = project.file.path
+    file.write_text(file.read_text() + "  - name: added\n    uri: images/added\n    shard_size: 16\n")
+    bring_up_to_date(project)
+    by_difference, alone = judged(project, "a@1", "a"), judged(project, "added", "a@1")
+    assert by_difference.verdict.emd_bins == alone.verdict.emd_bins
+    assert by_difference.verdict.p == alone.verdict.p
+
+
+def test_of_a_version_that_shrank_what_was_removed_is_tested(project):
+    for number in range(N_ADDED):
+        (project.root / "images" / "a" / f"new{number}x.png").unlink()
+    bring_up_to_date(project)
+    found = judged(project, "a@2", "a")
+    assert found.a == "a@2 without a"
+    assert found.n_images_a == N_ADDED
+    assert found.verdict.p < 0.01
+
+
+def test_added_and_removed_at_once_takes_the_shards_of_what_was_added(project):
+    (project.root / "images" / "a" / "i0x.png").unlink()
+    bring_up_to_date(project)
+    found = judged(project, "a@1", "a")
+    assert (found.a, found.n_images_a, found.n_shared) == ("a without a@1", N_ADDED, N_OLD - 1)
+    assert found.verdict.p < 0.01
+
+
+def test_shared_images_whose_counts_are_not_known_apart_are_refused(project):
+    file = project.file.path
+    (project.root / "images" / "mixed").mkdir()
+    for number in range(30):
+        write_image(project.root / "images" / "mixed", f"m{number}x.png", 15 * (number + 20))
+    file.write_text(file.read_text() + "  - name: mixed\n    uri: images/mixed\n")
+    bring_up_to_date(project)
+    found = judged(project, "a", "mixed")
+    assert found.verdict is None
+    assert found.n_shared == 20
+    assert "lie in shards together with others" in found.why_not
+
+
+def test_the_same_images_are_not_tested(project):
+    shutil.copytree(project.root / "images" / "twin", project.root / "images" / "copy")
+    file = project.file.path
+    file.write_text(file.read_text() + "  - name: copy\n    uri: images/copy\n")
+    bring_up_to_date(project)
+    found = judged(project, "twin", "copy")
+    assert (found.same, found.verdict, found.in_words) == (True, None, "the same images")
+
+
+def test_a_verdict_is_kept_and_read_back(project, monkeypatch):
+    first = judged(project, "a@1", "twin")
+    monkeypatch.setattr("dna_pipelines.pipeline.significance.significance", lambda *_, **__: pytest.fail("again"))
+    again = judged(Project(project.root), "twin", "a@1")
+    np.testing.assert_array_equal(first.verdict.neuron_p, again.verdict.neuron_p)
+    plain = [{name: value for name, value in vars(one.verdict).items() if name != "neuron_p"} for one in (first, again)]
+    assert plain[0] == plain[1]
+    rows = project.catalog.rows("FROM significance")
+    assert [(row["p"], row["n_resamples"], row["unit"]) for row in rows] == [(first.verdict.p, 299, "image")]
+    neurons = project.catalog.rows("SELECT layer, len(p) AS n FROM neuron_significance")
+    assert sum(row["n"] for row in neurons) == len(first.verdict.neuron_p)
+
+
+def test_another_number_of_deals_is_another_verdict(project):
+    one, other = judged(project, "a@1", "twin"), judged(project, "a@1", "twin", n_resamples=199)
+    assert (one.verdict.n_resamples, other.verdict.n_resamples) == (299, 199)
+    assert len(project.catalog.rows("FROM significance")) == 2
+
+
+def test_groups_are_the_unit_and_doubts_are_told(tmp_path):
+    clips = {f"clip{number // 4}/{number}.png": 15 * number for number in range(80)}
+    frames = {f"clip0_frame_{number:04d}.png": 15 * (500 + number) for number in range(30)}
+    project = toy_project(tmp_path, {"clips": clips, "frames": frames}, "", "calibrate_on: [clips]")
+    file = project.file.path
+    file.write_text(file.read_text().replace("uri: images/clips", "uri: images/clips\n    group_by: folder"))
+    bring_up_to_date(project)
+    found = judged(project, "clips", "frames")
+    assert found.unit == "group, or image without one"
+    assert any("likely sequences without a group" in doubt and "frames" in doubt for doubt in found.doubts)
+    assert any("has groups and frames has none" in doubt for doubt in found.doubts)
+
+
+def test_too_few_groups_are_refused_with_what_it_would_take(tmp_path):
+    datasets = {
+        name: {f"clip{number % 3}/{number}.png": 15 * (number + start) for number in range(30)}
+        for name, start in (("a", 0), ("b", 100))
+    }
+    project = toy_project(tmp_path, datasets, "group_by: folder", "calibrate_on: [a]")
+    bring_up_to_date(project)
+    found = judged(project, "a", "b")
+    assert found.verdict is None
+    assert "it would take at least 4 on each side" in found.why_not
+    assert project.catalog.rows("FROM significance") == []
+
+
+def test_members_know_what_another_lacks(project):
+    new, old = find_members(project, "a"), find_members(project, "a@1")
+    added = new.without(old)
+    assert len(added.items) == N_ADDED
+    assert all("new" in name for name in added.names)
+    assert new.holds(old)
+    assert not old.holds(new)
+    assert old.without(new).items == []
+
+
+@pytest.mark.parametrize(
+    ("names", "wanted"),
+    [
+        ([f"frame_{number:06d}.jpg" for number in range(50)], True),
+        ([f"drive/{clip:04d}/{number:010d}.png" for clip in range(5) for number in range(0, 100, 5)], True),
+        ([f"2021-03-04/cam1_{number}.png" for number in range(50)], True),
+        ([f"{number:012d}.jpg" for number in range(50)], False),
+        ([f"{name}/{number}.png" for name in ("cat", "dog", "horse") for number in range(30)], False),
+        ([f"video_{number}.png" for number in range(0, 50_000, 1000)], False),
+        (["a.png", "b.png", ""], False),
+        ([], False),
+    ],
+)
+def test_sequences_are_known_by_their_names(names, wanted):
+    assert looks_like_sequences(names) == wanted
