@@ -77,6 +77,6 @@ def _show(detail: Detail) -> None:
     facts.append(", ".join(f"{key} {value}" for key, value in detail.preprocessing.items() if key != "rules"))
     for line in facts:
         out.print(f"  {line}", markup=False, soft_wrap=True)
-    called = {layer: f"{names[0]}, …" for layer, names in detail.neuron_names.items()}
-    rows = [(layer, width, *([called.get(layer, "")] if called else [])) for layer, width in detail.each_layer.items()]
-    show_table(None, ("layer", "neurons", *(["called"] if called else [])), rows, ("neurons",))
+    first = {layer: f"{names[0]}, …" for layer, names in detail.neuron_names.items()}
+    rows = [(layer, width, *([first.get(layer, "")] if first else [])) for layer, width in detail.each_layer.items()]
+    show_table(None, ("layer", "neurons", *(["called"] if first else [])), rows, ("neurons",))
