@@ -203,11 +203,7 @@ def _show_views(project: Project, *, json: bool) -> None:
 
 
 def save_picture(path: Path, data: bytes) -> None:
-<<<<<<< HEAD
-    """Write a picture where somebody wants it."""
-=======
     """Write a picture where the user wants it."""
->>>>>>> signif
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(data)

@@ -85,6 +85,14 @@ def test_one_network_is_shown_layer_by_layer(project, dna):
     assert all(text in shown for text in ("blocks.1", "256 neurons", found["weights_sha256"], found["licence"]))
 
 
+def test_neurons_that_have_names_are_shown_with_them_and_missing_weights_as_none(project, dna):
+    found = dna("extractors", "scattering", "--json").json
+    assert (found["weights"], found["weights_sha256"]) == ("none", None)
+    assert found["neuron_names"]["lowpass"] == ["luminance low-pass", "blue-yellow low-pass", "red-green low-pass"]
+    shown = dna("extractors", "scattering").out
+    assert all(text in shown for text in ("weights none", "none needed: no weights", "luminance octave2 vertical, …"))
+
+
 def test_a_place_can_be_shown_before_it_is_in_the_datasets_file(project, dna):
     write_family(project / "net", "convnext")
     found = dna("extractors", "local:net", "--json").json
