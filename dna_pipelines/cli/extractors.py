@@ -82,8 +82,5 @@ def _show(detail: Detail) -> None:
     first = {layer: f"{names[0]}, …" for layer, names in detail.neuron_names.items()}
     rows = [(layer, width, *([first.get(layer, "")] if first else [])) for layer, width in detail.each_layer.items()]
     show_table(None, ("layer", "neurons", *(["called"] if first else [])), rows, ("neurons",))
-<<<<<<< HEAD
     if detail.left_out:
         out.print(f"left out, because they have no map to cut: {', '.join(detail.left_out)}", markup=False)
-=======
->>>>>>> scatter
