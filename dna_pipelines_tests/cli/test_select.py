@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from dna_pipelines.pipeline.compare import compare_pair
 from dna_pipelines.pipeline.project import Project
 from dna_pipelines_tests.cli.conftest import LONG_AGO, invoke, made_once, snapshot, write_image
 from dna_pipelines_tests.toy import toy_project
@@ -212,16 +213,6 @@ def labelled(tmp_path_factory):
     return made_once(tmp_path_factory, "labelled", make)[0]
 
 
-def steered(dna, selection, *pair):
-    """The EMD of a pair of slices under a selection, from what `compare` keeps."""
-    dna("compare", *pair)
-    query = f"SELECT distance FROM steered('{selection}') s JOIN _dna_records a ON a.dna_id = s.dna_a "
-    query += "JOIN _dna_records b ON b.dna_id = s.dna_b WHERE metric = 'emd_bins' "
-    query += "AND list_sort([a.made_for, b.made_for]) = list_sort([" + ", ".join(f"'{one}'" for one in pair) + "])"
-    (row,) = dna("sql", query, "--json").json
-    return row["distance"]
-
-
 def test_learning_responds_to_one_attribute_and_ignores_another(labelled, monkeypatch, dna):
     monkeypatch.chdir(labelled)
     learned = dna("select", "learn", "colour", "--respond-to", "colour=red", "--datasets", "a", "--json")
@@ -235,10 +226,10 @@ def test_learning_responds_to_one_attribute_and_ignores_another(labelled, monkey
     again = dna("select", "learn", "dark", "--ignore", "light", "--datasets", "a", "--json")
     assert "extracted" not in again.err
     pairs = ("a[light=bright]", "a[light=dark]"), ("a[colour=red]", "a[colour=blue]")
+    project = Project(labelled)
     (plain_light, plain_colour), (light, colour), (ignored, kept) = (
-        [dna("compare", *pair, "--json").json["emd_bins"] for pair in pairs],
-        [steered(dna, "colour", *pair) for pair in pairs],
-        [steered(dna, "dark", *pair) for pair in pairs],
+        [compare_pair(project, *pair, selection=name)[1]["emd_bins"] for pair in pairs]
+        for name in (None, "colour", "dark")
     )
     assert roles["target"]["emd_bins_equal"] == pytest.approx(plain_colour)
     assert roles["target"]["emd_bins_steered"] == pytest.approx(colour, rel=1e-5)
