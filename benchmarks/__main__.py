@@ -10,7 +10,20 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks import decode, fold, gpu, matrix, memory, orchestration, races, scale, throughput, unchanged, updates
+from benchmarks import (
+    decode,
+    fold,
+    gpu,
+    matrix,
+    memory,
+    orchestration,
+    races,
+    scale,
+    significance,
+    throughput,
+    unchanged,
+    updates,
+)
 from benchmarks.measure import Row, machine
 from benchmarks.world import World
 
@@ -21,6 +34,7 @@ BENCHMARKS = {
     "throughput": throughput,
     "gpu": gpu,
     "matrix": matrix,
+    "significance": significance,
     "unchanged": unchanged,
     "memory": memory,
     "races": races,
