@@ -18,19 +18,17 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from math import comb
-from typing import Any
 
-import numba
 import numpy as np
 from numpy.typing import NDArray
+
+from dna_pipelines.comparison.redeal_kernels import UNROLLED, add_picked, deviations, residuals, signed
 
 _NEURONS_A_TILE = 128
 """Few enough that one bin of a tile stays in the second-level cache."""
 
-_UNROLLED = 4
-"""Rows that the kernel adds at once; picks are padded to a multiple of it, with a row of zeros."""
-
-F64, U64 = NDArray[np.float64], NDArray[np.uint64]
+F64 = NDArray[np.float64]
+U64 = NDArray[np.uint64]
 
 
 @dataclass(frozen=True, eq=False)
@@ -98,7 +96,7 @@ class Picks:
 
     Attributes:
         rows: (n_sums, n_most) indices.
-        n_rows: (n_sums,) how many of them count, a multiple of `_UNROLLED`.
+        n_rows: (n_sums,) how many of them count, a multiple of `UNROLLED`.
     """
 
     rows: NDArray[np.int32]
@@ -112,7 +110,7 @@ class Picks:
             times: (n_sums, n_rows).
             zeros: the index of a row of zeros.
         """
-        n_rows = -(-times.sum(axis=1) // _UNROLLED) * _UNROLLED
+        n_rows = -(-times.sum(axis=1) // UNROLLED) * UNROLLED
         rows = np.full((len(times), int(n_rows.max())), zeros, np.int32)
         sums, places = np.nonzero(times)
         often = times[sums, places]
@@ -186,10 +184,10 @@ def dealt_distances(counts_a: U64, counts_b: U64, units: Units, deals: Deals) ->
     def task(part: slice, out: F64) -> None:
         # The last bin, where all distributions are 1, has the units' shares of the values instead.
         rows = np.zeros((n_bins, n_rows, part.stop - part.start), np.float32)
-        _residuals(_signed(counts_a[part]), _signed(counts_b[part]), units.of_a, units.of_b, rows)
+        residuals(signed(counts_a[part]), signed(counts_b[part]), units.of_a, units.of_b, rows)
         sums, share = np.zeros((2, *out.shape), np.float32)
-        _add_picked(rows[:-1], picks.rows, picks.n_rows, sums)
-        _add_picked(rows[-1:], picks.rows, picks.n_rows, share)
+        add_picked(rows[:-1], picks.rows, picks.n_rows, sums)
+        add_picked(rows[-1:], picks.rows, picks.n_rows, share)
         # Without values on a side there is no distance; a share that should be 1 may miss it by a rounding error.
         known = (share > 0) & (share < 1 - 1e-6)
         of_one = np.where(known, share, 0.5).astype(np.float64)
@@ -216,9 +214,9 @@ def resampled_distances(counts_a: U64, counts_b: U64, units: Units, drawn: Picks
 
     def task(part: slice, out: F64) -> None:
         rows = np.zeros((n_bins - 1, n_rows, part.stop - part.start), np.float32)
-        _deviations(_signed(counts_a[part]), _signed(counts_b[part]), units.of_a, units.of_b, units.n_a, rows)
+        deviations(signed(counts_a[part]), signed(counts_b[part]), units.of_a, units.of_b, units.n_a, rows)
         sums = np.zeros(out.shape, np.float32)
-        _add_picked(rows, drawn.rows, drawn.n_rows, sums)
+        add_picked(rows, drawn.rows, drawn.n_rows, sums)
         out[:] = sums
 
     return _in_tiles(len(drawn.rows), counts_a.shape[0], task)
@@ -234,84 +232,3 @@ def _in_tiles(n_rows: int, n_neurons: int, task: Callable[[slice, F64], None]) -
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         list(pool.map(lambda part: task(part, out[:, part]), parts))
     return out
-
-
-def _signed(counts: U64) -> NDArray[np.int64]:
-    """Processors convert signed integers to floats several times faster."""
-    return np.ascontiguousarray(counts).view(np.int64)
-
-
-_OPTIONS: Any = {"nogil": True, "cache": True, "error_model": "numpy"}
-
-
-@numba.njit(**_OPTIONS)  # type: ignore[untyped-decorator]
-def _cumulated(counts: Any, of: Any, out: Any) -> None:
-    """Add the cumulative counts of a neuron's blocks to their units."""
-    for block in range(counts.shape[0]):
-        unit = of[block]
-        if unit >= 0:
-            running = 0
-            for k in range(counts.shape[1]):
-                running += counts[block, k]
-                out[unit, k] += np.float64(running)
-
-
-@numba.njit(**_OPTIONS)  # type: ignore[untyped-decorator]
-def _residuals(a: Any, b: Any, of_a: Any, of_b: Any, rows: Any) -> None:
-    """Y_b of each unit as a share of all values, and in the last bin N_b likewise; the last row stays zero."""
-    n_units, last = rows.shape[1] - 1, a.shape[2] - 1
-    units = np.empty((n_units, a.shape[2]))
-    for d in range(a.shape[0]):
-        units[:] = 0.0
-        _cumulated(a[d], of_a, units)
-        _cumulated(b[d], of_b, units)
-        together = np.zeros(a.shape[2])
-        for unit in range(n_units):
-            together += units[unit]
-        total = together[last]
-        for unit in range(n_units):
-            share = units[unit, last] / total
-            for k in range(last):
-                rows[k, unit, d] = units[unit, k] / total - share * (together[k] / total)
-            rows[last, unit, d] = share
-
-
-@numba.njit(**_OPTIONS)  # type: ignore[untyped-decorator]
-def _deviations(a: Any, b: Any, of_a: Any, of_b: Any, n_a: Any, rows: Any) -> None:
-    """Of each unit from its own side, then a row with the difference of the sides; the last row stays zero."""
-    n_units, last = rows.shape[1] - 2, a.shape[2] - 1
-    units = np.empty((n_units, a.shape[2]))
-    for d in range(a.shape[0]):
-        units[:] = 0.0
-        _cumulated(a[d], of_a, units)
-        _cumulated(b[d], of_b, units)
-        side_a, side_b = np.zeros(a.shape[2]), np.zeros(a.shape[2])
-        for unit in range(n_a):
-            side_a += units[unit]
-        for unit in range(n_a, n_units):
-            side_b += units[unit]
-        for k in range(last):
-            f_a, f_b = side_a[k] / side_a[last], side_b[k] / side_b[last]
-            rows[k, n_units, d] = f_a - f_b
-            for unit in range(n_a):
-                rows[k, unit, d] = (units[unit, k] - units[unit, last] * f_a) / side_a[last]
-            for unit in range(n_a, n_units):
-                rows[k, unit, d] = -(units[unit, k] - units[unit, last] * f_b) / side_b[last]
-
-
-# Neurons lie side by side, and the sums of one bin stay in the first-level cache.
-@numba.njit(**_OPTIONS)  # type: ignore[untyped-decorator]
-def _add_picked(rows: Any, picks: Any, n_picked: Any, sums: Any) -> None:
-    """Add |Σ_i rows[k, picks[r, i], d]| over the bins k to sums[r, d]."""
-    total = np.empty(rows.shape[2], np.float32)
-    for k in range(rows.shape[0]):
-        slab = rows[k]
-        for r in range(picks.shape[0]):
-            total[:] = np.float32(0)
-            for i in range(0, n_picked[r], 4):
-                w, x, y, z = slab[picks[r, i]], slab[picks[r, i + 1]], slab[picks[r, i + 2]], slab[picks[r, i + 3]]
-                for d in range(total.shape[0]):
-                    total[d] += (w[d] + x[d]) + (y[d] + z[d])
-            row = sums[r]
-            for d in range(total.shape[0]):
-                row[d] += abs(total[d])

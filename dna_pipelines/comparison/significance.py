@@ -20,7 +20,8 @@ from dna_pipelines.comparison.selection import Selection
 from dna_pipelines.comparison.tails import tail_p
 from dna_pipelines.distributions import COARSE_BINS
 
-F64, U64 = NDArray[np.float64], NDArray[np.uint64]
+F64 = NDArray[np.float64]
+U64 = NDArray[np.uint64]
 
 LEVEL = 0.05
 """What is called more than chance, or changed, has a p-value of at most this."""

@@ -226,6 +226,18 @@ def test_a_change_of_some_neurons_is_found_and_named():
     assert verdict.p_tail < verdict.p
 
 
+def test_shared_images_hide_what_was_added_and_the_added_ones_alone_show_it():
+    """40 images are added to 400, 10 of them strongly shifted: why versions that overlap are not tested as they are."""
+    rng, hidden, shown = np.random.default_rng(12), 0, 0
+    for _ in range(10):
+        old, usual, odd = sample(rng, 400), sample(rng, 30), sample(rng, 10, shift=6.0, n_shifted=N_NEURONS)
+        added = (usual[0] + odd[0], usual[1] + odd[1])
+        new = (old[0] + added[0], old[1] + added[1])
+        hidden += judged(old, new, n_resamples=99).p <= 0.05
+        shown += judged(added, old, n_resamples=99).p <= 0.05
+    assert (hidden, shown) == (0, 10)
+
+
 def test_only_the_selection_is_tested():
     rng = np.random.default_rng(7)
     a, b = sample(rng, 160), sample(rng, 160, shift=3.0, n_shifted=3)
