@@ -37,6 +37,7 @@ class Network:
         prefix_tokens: how many tokens (class, registers) stand before those of patches; probed where None.
         patch_px: the edge of a patch, which helps probing where the network takes images of one size only.
         libraries: installed packages whose versions move last bits, besides torch, Pillow and numpy.
+        ranges: activation ranges that its author measured, for all its layers; None where users measure them.
     """
 
     name: str
@@ -53,6 +54,7 @@ class Network:
     prefix_tokens: int | None = None
     patch_px: int | None = None
     libraries: tuple[str, ...] = ()
+    ranges: ActivationRanges | None = None
 
     @property
     def label(self) -> str:
@@ -88,6 +90,11 @@ class Extractor:
 
     def _tapped(self, names: tuple[str, ...]) -> tuple[str, ...]:
         return tuple(name for name in names if name in self.layers.slices) or (self.layers.names[-1],)
+
+    @property
+    def own_ranges(self) -> ActivationRanges | None:
+        """The ranges that came with the network, for the layers that are tapped; None unless they cover all."""
+        return self.network.ranges.of(self.layers) if self.network.ranges else None
 
     @property
     def parts(self) -> dict[str, Any]:
