@@ -10,12 +10,26 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks import decode, fold, gpu, matrix, memory, orchestration, races, scale, throughput, unchanged, updates
+from benchmarks import (
+    builtin,
+    decode,
+    fold,
+    gpu,
+    matrix,
+    memory,
+    orchestration,
+    races,
+    scale,
+    throughput,
+    unchanged,
+    updates,
+)
 from benchmarks.measure import Row, machine
 from benchmarks.world import World
 
 # The last two change the tree that the others share.
 BENCHMARKS = {
+    "builtin": builtin,
     "decode": decode,
     "fold": fold,
     "throughput": throughput,
