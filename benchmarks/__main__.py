@@ -12,6 +12,7 @@ from rich.table import Table
 
 from benchmarks import (
     attribution,
+    builtin,
     decode,
     duplicates,
     fold,
@@ -33,6 +34,7 @@ from benchmarks.world import World
 
 # The last two change the tree that the others share.
 BENCHMARKS = {
+    "builtin": builtin,
     "decode": decode,
     "fold": fold,
     "throughput": throughput,

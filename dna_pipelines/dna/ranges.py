@@ -44,6 +44,16 @@ class ActivationRanges:
         """The hash of the final edges, and of the maps where there are any."""
         return self.binning.id if self.basis is None else stable_hash([self.binning.id, self.basis.id])
 
+    def of(self, layers: Layers) -> ActivationRanges | None:
+        """The part of some layers; None where one is missing here, or of another width."""
+        known = {layer.name: layer for layer in self.layers}
+        if any(known.get(layer.name) != layer for layer in layers):
+            return None
+        chosen = np.concatenate([np.arange(layer.n_neurons) + self.layers.slices[layer.name].start for layer in layers])
+        binning = Binning(self.binning.lo[chosen], self.binning.hi[chosen], self.binning.n_bins)
+        seen = (self.minimum[chosen], self.maximum[chosen], self.centre[chosen])
+        return ActivationRanges(layers, binning, *seen, self.n_images, self.datasets, self.origin)
+
 
 def calibration_sample(items: Iterable[Item], limit: int) -> list[str]:
     """At most `limit` digests: the smallest ones, which are a uniform and stable sample."""

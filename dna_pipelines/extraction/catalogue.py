@@ -34,13 +34,18 @@ _REFERENCE_HUB = "bramtoula/visual-dna-models"
 
 BUILT_IN = (
     Known(
+        "builtin",
+        "A small residual net that learnt formulas, palettes and damage from drawn images; the default.",
+        10, 688, 96, "Apache-2.0 (no training data but formulas)",
+    ),
+    Known(
         "seeded_cnn",
-        "A small convolutional net with seeded random weights; sees colour, brightness and edges.",
+        "A small convolutional net with seeded random weights, for tests; sees colour, brightness and edges.",
         4, 208, 96, "Apache-2.0 (no training data)",
     ),
     Known(
         "seeded_vit",
-        "A small vision transformer with seeded random weights; for trying out networks of tokens.",
+        "A small vision transformer with seeded random weights, for tests of networks of tokens.",
         4, 256, 64, "Apache-2.0 (no training data)",
     ),
     Known(

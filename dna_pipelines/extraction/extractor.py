@@ -40,6 +40,7 @@ class Network:
         libraries: installed packages whose versions move last bits, besides torch, Pillow and numpy.
         neuron_names: by layer, what its neurons are called, for people; of layers without names, nothing.
             No part of any key.
+        ranges: activation ranges that its author measured, for all its layers; None where users measure them.
     """
 
     name: str
@@ -57,6 +58,7 @@ class Network:
     patch_px: int | None = None
     libraries: tuple[str, ...] = ()
     neuron_names: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    ranges: ActivationRanges | None = None
 
     @property
     def label(self) -> str:
@@ -114,6 +116,11 @@ class Extractor:
 
     def _tapped(self, names: tuple[str, ...]) -> tuple[str, ...]:
         return tuple(name for name in names if name in self.layers.slices) or (self.layers.names[-1],)
+
+    @property
+    def own_ranges(self) -> ActivationRanges | None:
+        """The ranges that came with the network, for the layers that are tapped; None unless they cover all."""
+        return self.network.ranges.of(self.layers) if self.network.ranges else None
 
     @property
     def parts(self) -> dict[str, Any]:

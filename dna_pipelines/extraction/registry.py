@@ -19,6 +19,7 @@ from pathlib import Path
 
 from dna_pipelines.errors import DnaError, ExtractorError, UnknownName
 from dna_pipelines.extraction.blocks import chosen_taps
+from dna_pipelines.extraction.builtin import builtin
 from dna_pipelines.extraction.catalogue import REFERENCE
 from dna_pipelines.extraction.extractor import Extractor, Network
 from dna_pipelines.extraction.hub import Repository
@@ -35,6 +36,7 @@ from dna_pipelines.extraction.transformers_network import transformers_network
 UNKNOWN_LICENCE = "unknown: see its model card"
 
 _FACTORIES: dict[str, Callable[[], Network]] = {
+    "builtin": builtin,
     "seeded_cnn": seeded_cnn,
     "seeded_vit": seeded_vit,
     "scattering": scattering,

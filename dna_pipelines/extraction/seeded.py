@@ -1,8 +1,8 @@
-"""The built-in networks with seeded random weights: small, and without a licence to mind.
+"""The networks with seeded random weights, for tests: small, and there without a training.
 
-Random weights see colour, brightness and edges, little of content. `seeded_cnn` serves as the
-default, `seeded_vit` shows that networks of tokens work. Their weights are files of the package;
-`python -m dna_pipelines.extraction.seeded` writes them anew.
+Random weights see colour, brightness and edges, little of content; the embedded extractor (`builtin`) is what
+datasets are fingerprinted with. `seeded_vit` shows that networks of tokens work. Their weights are files of the
+package; `python -m dna_pipelines.extraction.seeded` writes them anew.
 """
 
 from __future__ import annotations

@@ -119,11 +119,10 @@ def ensure_ranges(
     (extractor, *others), fingerprints = load_all(config), project.lake.fingerprints
     ranges = None if anew else _kept_ranges(project, config, extractor.fingerprint)
     made = ranges is None
+    if ranges is None and not on:
+        ranges = _given_ranges(project, config, extractor, file, anew=anew)
     if ranges is None:
-        if (source := file or config.ranges) and not on:
-            ranges = imported_ranges(project, source, config.name, extractor.layers)
-        else:
-            ranges = _calibrated(project, config, [extractor, *others], tuple(on), progress)
+        ranges = _calibrated(project, config, [extractor, *others], tuple(on), progress)
     # Before they are kept: what is refused must not replace what there is.
     require_configured(project, config, ranges, file if made else None)
     ranges = fingerprints.put_ranges(config.name, extractor.fingerprint, ranges, anew=anew)
@@ -149,6 +148,18 @@ def _kept_ranges(project: Project, config: ExtractorConfig, fingerprint: str) ->
     return None
 
 
+def _given_ranges(
+    project: Project, config: ExtractorConfig, extractor: Extractor, file: str | None = None, *, anew: bool = False
+) -> ActivationRanges | None:
+    """Ranges that need no measuring: those of a file, else those that came with the network.
+
+    The latter are not what somebody wants who names datasets to calibrate on, or asks for ranges anew.
+    """
+    if source := file or config.ranges:
+        return imported_ranges(project, source, config.name, extractor.layers)
+    return None if anew or config.calibrate_on else extractor.own_ranges
+
+
 def _asked_of_calibration(config: ExtractorConfig) -> tuple[object, ...]:
     return config.ranges, set(config.calibrate_on), config.calibration_images
 
@@ -162,8 +173,7 @@ def known_keys(project: Project, config: ExtractorConfig) -> tuple[str, str] | N
         return None
     extractor = load(config)
     ranges = _kept_ranges(project, config, extractor.fingerprint)
-    if ranges is None and config.ranges:
-        ranges = imported_ranges(project, config.ranges, config.name, extractor.layers)
+    ranges = ranges or _given_ranges(project, config, extractor)
     if ranges is None:
         return None
     return extractor.comparability_key(ranges).id, extractor.compute_key(ranges).id

@@ -1,0 +1,276 @@
+"""The embedded extractor against pixels alone, random weights and scattering: unseen formulas, real images, speed."""
+
+from __future__ import annotations
+
+import itertools
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from benchmarks import families, shifts
+from benchmarks.eyes import Eye, emd, open_eyes
+from benchmarks.measure import Row, alternate
+from benchmarks.world import World
+from dna_pipelines.comparison.kernels import cumulative, pairwise_l1
+from dna_pipelines.extraction.builtin import NAME
+from dna_pipelines.extraction.numerics import reproducible
+
+SEEDS = (0, 1, 2)
+N_IMAGES, N_PARTS = 80, 8
+"""Images of a class, and parts they are dealt into: halves are four of them, which makes 35 pairs of halves."""
+
+LEAST_RATIO, LEAST_RIGHT, LEAST_RIGHT_IN_COLOUR = 4.5, 0.95, 0.85
+LEAST_SPEED = 200
+N_OF_A_SET = 8
+N_TILES_EACH = 8
+
+OTHER_WEIGHTS = "DNA_BENCHMARK_BUILTIN"
+"""A folder with other files of the extractor, to look at a training under way."""
+
+
+@dataclass(frozen=True)
+class Told:
+    """How well the classes of one seed are told apart.
+
+    Attributes:
+        ratios: of all pairs: the EMD between two classes, in multiples of that between halves of one.
+        right: share of single images whose nearest class is theirs.
+    """
+
+    ratios: np.ndarray
+    right: float
+
+
+def run(_world: World) -> list[Row]:
+    return [*_formulas(), *_real_images(), *_speed()]
+
+
+def _formulas() -> list[Row]:
+    rows = []
+    for palettes, least in ((False, LEAST_RIGHT), (True, LEAST_RIGHT_IN_COLOUR)):
+        found: dict[str, list[Told]] = {}
+        for seed in SEEDS:
+            images = {name: families.draw(name, N_IMAGES, seed, palettes=palettes) for name in families.FAMILIES}
+            for eye in _eyes(np.concatenate([some[::8] for some in images.values()])):
+                found.setdefault(eye.name, []).append(tell_apart(eye, list(images.values())))
+        what = f"{len(families.FAMILIES)} unseen formulas, {'random palettes' if palettes else 'grey'}"
+        rows += _told_rows(what, found, least, judged=not palettes)
+    return rows
+
+
+def _told_rows(what: str, found: dict[str, list[Told]], least_right: float, *, judged: bool) -> list[Row]:
+    """A row for the ratios and one for single images; over the seeds, the worst."""
+    ratio = {name: min(one.ratios.min() for one in told) for name, told in found.items()}
+    median = {name: min(float(np.median(one.ratios)) for one in told) for name, told in found.items()}
+    right = {name: min(one.right for one in told) for name, told in found.items()}
+    mine, others = NAME, [name for name in found if name != NAME]
+    best = max(ratio[name] for name in others), max(right[name] for name in others)
+    pair = Row(
+        f"{what}: EMD between classes in multiples of halves of one, least pair / median pair",
+        f"{ratio[mine]:.2f} / {median[mine]:.2f}",
+        "; ".join(f"{name} {ratio[name]:.2f} / {median[name]:.2f}" for name in others),
+        f"{ratio[mine] / best[0]:.2f}",
+        f"least >= {LEAST_RATIO}, best of all" if judged else "best of all",
+        ratio[mine] > best[0] and (ratio[mine] >= LEAST_RATIO or not judged),
+        f"worst of {len(SEEDS)} seeds; all: {', '.join(f'{one.ratios.min():.2f}' for one in found[mine])}",
+    )
+    single = Row(
+        f"{what}: single images whose nearest class is theirs",
+        f"{right[mine]:.3f}",
+        "; ".join(f"{name} {right[name]:.3f}" for name in others),
+        f"{right[mine] / best[1]:.2f}",
+        f">= {least_right}, best of all",
+        right[mine] >= least_right and right[mine] > best[1],
+        f"worst of {len(SEEDS)} seeds; all: {', '.join(f'{one.right:.3f}' for one in found[mine])}",
+    )
+    return [pair, single]
+
+
+def tell_apart(eye: Eye, classes: list[np.ndarray]) -> Told:
+    """The classes by their DNAs; a single image is compared with the halves of all classes that it is not in."""
+    parts, singles = [], []
+    for some in classes:
+        # Of one image the counts fit 16 bits; in 64 all images would take gigabytes.
+        each = np.stack([one.astype(np.uint16) for one in eye.each(some)])
+        singles.append(each)
+        parts.append([each[part::N_PARTS].sum(0, dtype=np.uint32) for part in range(N_PARTS)])
+    wholes = cumulated([_sum(some) for some in parts])
+    own = np.array([halves(some) for some in parts])
+    a, b = np.array(list(itertools.combinations(range(len(classes)), 2))).T
+    between, within = pairwise_l1(wholes, wholes, a, b).mean(1), (own[a] + own[b]) / 2
+    # What shows nothing at all cannot tell classes apart either.
+    ratios = np.where(within > 0, between / np.where(within > 0, within, 1), 1.0)
+    n_right = 0
+    for half in (0, 1):
+        # Image i of a class is in part i % N_PARTS, so even parts against odd ones.
+        others = cumulated([_sum(some[1 - half :: 2]) for some in parts])
+        for label, each in enumerate(singles):
+            mine = [one for index, one in enumerate(each) if index % N_PARTS % 2 == half]
+            n_right += sum(nearest(one, others) == label for one in mine)
+    return Told(ratios, n_right / sum(map(len, classes)))
+
+
+def halves(parts: list[np.ndarray]) -> float:
+    """The mean EMD of two halves, over all ways to deal the parts."""
+    whole, distances = set(range(len(parts))), []
+    for some in itertools.combinations(range(1, len(parts)), len(parts) // 2):
+        left, right = ([parts[index] for index in chosen] for chosen in (some, sorted(whole - set(some))))
+        distances.append(emd(_sum(left), _sum(right)))
+    return float(np.mean(distances))
+
+
+def cumulated(dnas: list[np.ndarray]) -> np.ndarray:
+    """(n_dnas, n_neurons, n_bins) cumulative distributions, for who compares them more than once."""
+    return np.stack([cumulative(counts) for counts in dnas])
+
+
+def nearest(one: np.ndarray, classes: np.ndarray) -> int:
+    """The class whose DNA is closest, in the mean EMD of all neurons."""
+    mine = cumulative(one.astype(np.uint64))[None]
+    return int(pairwise_l1(mine, classes, np.zeros(len(classes), int), np.arange(len(classes))).mean(1).argmin())
+
+
+def _sum(parts: list[np.ndarray]) -> np.ndarray:
+    return np.sum(parts, axis=0, dtype=np.uint64)
+
+
+def _eyes(images: np.ndarray) -> list[Eye]:
+    folder = os.environ.get(OTHER_WEIGHTS)
+    return open_eyes(images, Path(folder) if folder else None)
+
+
+def _real_images() -> list[Row]:
+    try:
+        tiles = shifts.tiles(N_TILES_EACH)
+    except ImportError:
+        print("scikit-learn or scikit-image is missing: pip install 'dna_pipelines[demo]'")
+        return []
+    pixels, labels, values = shifts.digits()
+    eyes = _eyes(np.concatenate([tiles[::3], pixels[::20]]))
+    clipped = {eye.name: eye.histogram(np.concatenate([tiles, pixels[::4]])).clipped_share for eye in eyes}
+    rows = _digit_rows(eyes, pixels, labels, values)
+    unchanged = {eye.name: [eye.counts(tiles[part::N_PARTS]) for part in range(N_PARTS)] for eye in eyes}
+    rows += [_shift_row(eyes, unchanged, tiles, shift) for shift in shifts.SHIFTS]
+    share = clipped[NAME]
+    return [*rows, Row("real images: activations outside the ranges", f"{share:.4%}", "", "", "< 0.1%", share < 1e-3)]
+
+
+def _digit_rows(eyes: list[Eye], pixels: np.ndarray, labels: np.ndarray, values: np.ndarray) -> list[Row]:
+    """Digits: sets of images against classes, and whether what is close is what gets confused."""
+    right, rank = {}, {}
+    confused = confusion(values, labels)
+    for eye in eyes:
+        known = cumulated([eye.counts(pixels[labels == digit][0::2]) for digit in range(10)])
+        n_right = n_sets = 0
+        for digit in range(10):
+            others = pixels[labels == digit][1::2]
+            for start in range(0, len(others) - N_OF_A_SET + 1, N_OF_A_SET):
+                n_right += nearest(eye.counts(others[start : start + N_OF_A_SET]), known) == digit
+                n_sets += 1
+        right[eye.name] = n_right / n_sets
+        a, b = np.array(list(itertools.combinations(range(10), 2))).T
+        rank[eye.name] = spearman(-pairwise_l1(known, known, a, b).mean(1), confused[a, b])
+    return [
+        _against(f"digits: sets of {N_OF_A_SET} images whose nearest class is theirs", right, "{:.3f}"),
+        _against("digits: rank correlation of closeness and confusion by logistic regression", rank, "{:+.2f}"),
+    ]
+
+
+def confusion(values: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    """(10, 10) symmetric: the mean probability that a classifier of pixels gives the other of two digits."""
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.model_selection import cross_val_predict
+
+    classifier = LogisticRegression(max_iter=400, C=0.01)
+    given = cross_val_predict(classifier, values / 16, labels, cv=5, method="predict_proba")
+    mean = np.stack([given[labels == digit].mean(0) for digit in range(10)])
+    return mean + mean.T
+
+
+def spearman(a: np.ndarray, b: np.ndarray) -> float:
+    """The correlation of ranks."""
+    ranks = [values.argsort().argsort() for values in (a, b)]
+    return float(np.corrcoef(*ranks)[0, 1])
+
+
+def _against(what: str, values: dict[str, float], written: str) -> Row:
+    """The embedded extractor against the others; it has to be the best."""
+    others = {name: value for name, value in values.items() if name != NAME}
+    theirs = "; ".join(f"{name} {written.format(value)}" for name, value in others.items())
+    mine, best = values[NAME], max(others.values())
+    return Row(what, written.format(mine), theirs, f"{mine / best:.2f}", "best of all", mine > best)
+
+
+def _shift_row(eyes: list[Eye], unchanged: dict[str, list[np.ndarray]], tiles: np.ndarray, shift: str) -> Row:
+    """Tiles against the same tiles changed, step by step; the first step beyond what halves of the tiles differ by."""
+    seen = {eye.name: graded(eye, unchanged[eye.name], tiles, shift) for eye in eyes}
+    strengths, written = shifts.SHIFTS[shift][1:]
+
+    def first(multiples: list[float]) -> int:
+        return next((step for step, value in enumerate(multiples) if value > 1), len(strengths))
+
+    def name_of(step: int) -> str:
+        return written.format(strengths[step]) if step < len(strengths) else "none"
+
+    mine = seen[NAME]
+    others = {name: values for name, values in seen.items() if name != NAME}
+    rising = all(a < b for a, b in itertools.pairwise(mine))
+    return Row(
+        f"photographs, {shift}: first step of {len(strengths)} whose EMD is above that of halves",
+        f"{name_of(first(mine))}",
+        "; ".join(f"{name} {name_of(first(values))}" for name, values in others.items()),
+        "",
+        "grows with every step",
+        rising,
+        f"in multiples of halves: {', '.join(f'{value:.2f}' for value in mine)}"
+        + "".join(f"; {name} {', '.join(f'{value:.2f}' for value in values)}" for name, values in others.items()),
+    )
+
+
+def graded(eye: Eye, unchanged: list[np.ndarray], tiles: np.ndarray, shift: str) -> list[float]:
+    """The EMD of every step, in multiples of that between halves of the unchanged tiles, whose parts are given."""
+    whole, own = _sum(unchanged), halves(unchanged)
+    steps = range(len(shifts.SHIFTS[shift][1]))
+    return [emd(whole, eye.counts(shifts.shifted(tiles, shift, step))) / own for step in steps]
+
+
+def _speed() -> list[Row]:
+    """Images a second on one core, from pixels to counts."""
+    images = families.draw("marble", 64, 9, palettes=True)
+    eyes = {eye.name: eye for eye in _eyes(images)}
+    with reproducible():
+        vit = _vit()
+        rounds = alternate(5, **{name: lambda eye=eye: eye.counts(images) for name, eye in eyes.items()}, vit=vit)
+    speed = {name: len(images) / rounds.median(name) for name in eyes}
+    vit_speed = _VIT_IMAGES / rounds.median("vit")
+    others = "; ".join(f"{name} {value:.0f}" for name, value in speed.items() if name != NAME)
+    return [
+        Row(
+            "images a second on one core, from pixels to counts",
+            f"{speed[NAME]:.0f}",
+            f"ViT-S/16 at 224 px (forward pass alone) {vit_speed:.1f}; {others}",
+            f"{speed[NAME] / vit_speed:.0f}",
+            f">= {LEAST_SPEED}",
+            speed[NAME] >= LEAST_SPEED,
+        )
+    ]
+
+
+_VIT_IMAGES = 4
+
+
+def _vit():
+    """ViT-S/16 with random weights on a few images."""
+    from transformers import ViTConfig, ViTModel
+
+    config = ViTConfig(hidden_size=384, num_hidden_layers=12, num_attention_heads=6, intermediate_size=1536)
+    model, inputs = ViTModel(config).eval(), torch.randn(_VIT_IMAGES, 3, 224, 224)
+
+    def forward() -> object:
+        with torch.inference_mode():
+            return model(inputs)
+
+    return forward
