@@ -48,7 +48,7 @@ def run(world: World) -> list[Row]:
     day = DAY_S / WATCHED_S
     return [
         Row(
-            f"the first run of a dataset of {N_IMAGES:,} images with seeded_cnn, Dagster's own share",
+            f"the first run of a dataset of {N_IMAGES:,} images with builtin, Dagster's own share",
             f"{total_s - ours_s:.2f} s, and {imported_s:.2f} s to import it",
             f"{total_s + imported_s:.1f} s in all",
             f"{share:.1%}",

@@ -100,7 +100,7 @@ def _add(project: Project, name: str, after: int, digests: list[str]) -> None:
     )
     identity = dna_id("k", commit.version_id)
     dna = DnaRecord(
-        dna_id=identity, extractor="seeded_cnn", comparability_key="k", version_id=commit.version_id, n_images=2,
+        dna_id=identity, extractor="builtin", comparability_key="k", version_id=commit.version_id, n_images=2,
         n_neurons=1, shards=(shard.id,), compute_keys=("c",), layers=[], n_dead=0, clipped_share=0.0,
         n_images_extracted=2, extraction_s=0.0, created_at="2026-01-01T00:00:00+00:00",
     )  # fmt: skip

@@ -21,7 +21,7 @@ def run(world: World) -> list[Row]:
     chosen = random.Random(0)
     rows = [
         Row(
-            f"first full run of {N_IMAGES:,} images with seeded_cnn",
+            f"first full run of {N_IMAGES:,} images with builtin",
             f"{N_IMAGES:,} extracted, {ms(first['fit'])}",
             "",
             "100 %",

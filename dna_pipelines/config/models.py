@@ -262,7 +262,7 @@ class WatchConfig(_Strict):
     """The whole file."""
 
     version: Literal[1] = 1
-    extractors: tuple[ExtractorConfig, ...] = Field(default=(ExtractorConfig(name="seeded_cnn"),), min_length=1)
+    extractors: tuple[ExtractorConfig, ...] = Field(default=(ExtractorConfig(name="builtin"),), min_length=1)
     """Those of the file, each followed by its views."""
     datasets: tuple[DatasetConfig, ...] = ()
     scan_every: Interval = 3600.0

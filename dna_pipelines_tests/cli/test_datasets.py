@@ -133,7 +133,7 @@ def test_what_is_removed_and_added_again_costs_nothing(project, dna):
     dna("remove", "d1")
     dna("add", "d1", "d1")
     (report,) = dna("run", "d1", "--json").json["datasets"]
-    assert report["fingerprints"]["seeded_cnn"]["n_images_extracted"] == 0
+    assert report["fingerprints"]["builtin"]["n_images_extracted"] == 0
 
 
 def test_a_list_of_nothing_says_what_to_do(tmp_path, dna):

@@ -10,11 +10,11 @@ from dna_pipelines_tests.golden.make_vdna_files import FILES
 
 
 def states(dna):
-    return {row["dataset"]: row["dna"]["seeded_cnn"] for row in dna("status", "--json").json}
+    return {row["dataset"]: row["dna"]["builtin"] for row in dna("status", "--json").json}
 
 
 def ranges_id(project):
-    return json.loads((project / "data/lake/extractors/seeded_cnn.json").read_text())["ranges_id"]
+    return json.loads((project / "data/lake/extractors/builtin.json").read_text())["ranges_id"]
 
 
 def as_the_reference_writes(path, **changes):
@@ -36,7 +36,7 @@ def test_what_is_exported_is_no_distance_from_where_it_came_from(project, dna, k
     there = {"histogram": {"emd_bins", "emd_range"}, "gaussian": {"nfd"}, "layer-gaussian": {"nfd", "fd"}}[kind]
     assert {metric for metric, value in values.items() if value is not None} == there
     assert all(values[metric] == pytest.approx(0, abs=1e-9) for metric in there)
-    assert found["extractor"] == "seeded_cnn"
+    assert found["extractor"] == "builtin"
 
 
 def test_histograms_are_exported_unless_another_type_is_asked_for(project, dna):
@@ -94,14 +94,14 @@ def test_two_files_need_no_project(tmp_path, dna):
 def test_what_cannot_be_compared_lists_why(project, dna):
     said = dna("compare", "d0", FILES / "a-histogram.json")
     assert said.code == 1
-    assert said.tells("extractor: 'seeded_cnn' against 'golden'")
+    assert said.tells("extractor: 'builtin' against 'golden'")
     assert said.tells("layer stage1: in d0, not in")
     assert said.out == ""
 
 
 def test_a_file_of_the_reference_is_compared_once_its_ranges_are_named(project, dna):
     dna("export", "d0", "d0.json")
-    dna("ranges", "export", "seeded_cnn", "ranges.json")
+    dna("ranges", "export", "builtin", "ranges.json")
     as_the_reference_writes(project / "d0.json")
     refused = dna("compare", "d0", "d0.json")
     assert refused.code == 1
@@ -148,24 +148,24 @@ def test_exporting_twice_takes_force(project, dna):
 
 
 def test_ranges_that_were_exported_are_the_same_when_imported(project, dna):
-    said = dna("ranges", "export", "seeded_cnn", "ranges.json")
+    said = dna("ranges", "export", "builtin", "ranges.json")
     assert said.code == 0
     assert "wrote ranges.json: " in said.out
     facts = json.loads((project / "ranges.json").read_text())
     assert facts.keys() == {"mins_per_neuron", "maxs_per_neuron", "dna_pipelines"}
     before = ranges_id(project)
-    assert dna("ranges", "import", "seeded_cnn", "ranges.json", "--yes").code == 0
+    assert dna("ranges", "import", "builtin", "ranges.json", "--yes").code == 0
     assert ranges_id(project) == before
     assert set(states(dna).values()) == {"current"}
 
 
 def test_other_ranges_make_every_dna_missing(project, dna):
-    dna("ranges", "export", "seeded_cnn", "ranges.json")
+    dna("ranges", "export", "builtin", "ranges.json")
     as_the_reference_writes(project / "ranges.json")
     before = ranges_id(project)
-    said = dna("ranges", "import", "seeded_cnn", "ranges.json", "--yes")
+    said = dna("ranges", "import", "builtin", "ranges.json", "--yes")
     assert said.code == 0
-    assert "took the activation ranges of seeded_cnn from ranges.json (sha256 " in said.out
+    assert "took the activation ranges of builtin from ranges.json (sha256 " in said.out
     assert ranges_id(project) != before
     assert set(states(dna).values()) == {"missing"}
     assert dna("run").code == 0
@@ -176,20 +176,20 @@ def test_other_ranges_make_every_dna_missing(project, dna):
 
 
 def test_importing_asks_first(project, dna):
-    dna("ranges", "export", "seeded_cnn", "ranges.json")
+    dna("ranges", "export", "builtin", "ranges.json")
     before = snapshot(project)
-    said = dna("ranges", "import", "seeded_cnn", "ranges.json", answer="n\n")
+    said = dna("ranges", "import", "builtin", "ranges.json", answer="n\n")
     assert said.code == 1
     assert snapshot(project) == before
 
 
 def test_ranges_of_another_network_are_refused_and_change_nothing(project, dna):
     before = ranges_id(project)
-    said = dna("ranges", "import", "seeded_cnn", FILES / "activation_ranges.json", "--yes")
+    said = dna("ranges", "import", "builtin", FILES / "activation_ranges.json", "--yes")
     assert said.code == 1
-    assert said.tells("is not for seeded_cnn")
-    assert said.tells("layer conv: in the file, not in seeded_cnn")
-    assert said.tells("layer stage1: in seeded_cnn, not in the file")
+    assert said.tells("is not for builtin")
+    assert said.tells("layer conv: in the file, not in builtin")
+    assert said.tells("layer stage1: in builtin, not in the file")
     assert ranges_id(project) == before
     assert set(states(dna).values()) == {"current"}
 
@@ -198,10 +198,10 @@ def test_ranges_of_another_network_are_refused_and_change_nothing(project, dna):
     ("arguments", "said"),
     [
         (["import", "nope", "x.json", "--yes"], "no extractor of this project"),
-        (["import", "seeded_cnn", "x.json", "--yes"], "x.json cannot be read"),
-        (["import", "seeded_cnn", "data/datasets.yaml", "--yes"], "is no JSON file"),
+        (["import", "builtin", "x.json", "--yes"], "x.json cannot be read"),
+        (["import", "builtin", "data/datasets.yaml", "--yes"], "is no JSON file"),
         (["export", "nope", "x.json"], "no extractor of this project"),
-        (["export", "seeded_cnn", "data"], "data is a folder"),
+        (["export", "builtin", "data"], "data is a folder"),
     ],
 )
 def test_wrong_ranges_commands_are_messages(project, dna, arguments, said):
@@ -213,82 +213,82 @@ def test_wrong_ranges_commands_are_messages(project, dna, arguments, said):
 def test_ranges_of_an_extractor_that_was_never_used_cannot_be_exported(tmp_path, dna):
     write_image(tmp_path / "images" / "a.png", 1)
     dna("add", "a", "images")
-    assert dna("ranges", "export", "seeded_cnn", "x.json").tells("was never used here; run `dna run`")
+    assert dna("ranges", "export", "builtin", "x.json").tells("was never used here; run `dna run`")
 
 
 def test_a_project_may_take_its_ranges_from_a_file(project, tmp_path, dna):
-    dna("ranges", "export", "seeded_cnn", tmp_path / "ranges.json")
+    dna("ranges", "export", "builtin", tmp_path / "ranges.json")
     new = tmp_path / "new"
     write_image(new / "images" / "a.png", 1)
     write_image(new / "images" / "b.png", 2)
     (new / "data").mkdir()
     file = new / "data" / "datasets.yaml"
-    file.write_text("extractors: [{name: seeded_cnn, ranges: r.json}]\ndatasets: [{name: a, uri: images}]\n")
+    file.write_text("extractors: [{name: builtin, ranges: r.json}]\ndatasets: [{name: a, uri: images}]\n")
     missing = dna("--root", new, "run")
     assert missing.tells("r.json cannot be read: No such file")
     (new / "r.json").write_bytes((tmp_path / "ranges.json").read_bytes())
     said = dna("--root", new, "run")
     assert said.code == 0
-    assert "fixed the activation ranges of seeded_cnn" in said.out
+    assert "fixed the activation ranges of builtin" in said.out
     assert ranges_id(new) == ranges_id(project)
     # DNAs of two projects with the same ranges can be compared through files.
     dna("--root", new, "export", "a", "a.json")
     assert dna("compare", "d0", "a.json", "--json").json["emd_bins"] > 0
     # Measuring contradicts the datasets file, and so do other ranges.
-    assert dna("--root", new, "calibrate", "seeded_cnn", "--yes").tells("takes the ranges of seeded_cnn from r.json")
+    assert dna("--root", new, "calibrate", "builtin", "--yes").tells("takes the ranges of builtin from r.json")
     as_the_reference_writes(tmp_path / "ranges.json")
-    other = dna("--root", new, "ranges", "import", "seeded_cnn", tmp_path / "ranges.json", "--yes")
-    assert other.tells("takes the ranges of seeded_cnn from r.json, but these are others: name /")
+    other = dna("--root", new, "ranges", "import", "builtin", tmp_path / "ranges.json", "--yes")
+    assert other.tells("takes the ranges of builtin from r.json, but these are others: name /")
     assert other.tells("ranges.json there, or remove `ranges`")
     assert ranges_id(new) == ranges_id(project)
 
 
 def test_ranges_named_later_do_not_replace_frozen_ones_unasked(project, settings, dna):
-    dna("ranges", "export", "seeded_cnn", "r.json")
+    dna("ranges", "export", "builtin", "r.json")
     before = ranges_id(project)
-    settings("datasets:\n", "extractors: [{name: seeded_cnn, ranges: r.json}]\ndatasets:\n")
+    settings("datasets:\n", "extractors: [{name: builtin, ranges: r.json}]\ndatasets:\n")
     assert dna("run").code == 0
     as_the_reference_writes(project / "r.json")
     (project / "r.json").rename(project / "s.json")
     settings("ranges: r.json", "ranges: s.json")
-    assert "`dna ranges import seeded_cnn s.json` replaces them" in dna("doctor").out
+    assert "`dna ranges import builtin s.json` replaces them" in dna("doctor").out
     said = dna("run")
     assert said.code == 1
-    assert said.tells("`dna ranges import seeded_cnn s.json` replaces them")
+    assert said.tells("`dna ranges import builtin s.json` replaces them")
     assert ranges_id(project) == before
-    assert dna("ranges", "import", "seeded_cnn", "s.json", "--yes").code == 0
+    assert dna("ranges", "import", "builtin", "s.json", "--yes").code == 0
     assert ranges_id(project) != before
 
 
 def test_a_file_of_ranges_that_changes_is_noticed(project, settings, dna):
-    dna("ranges", "export", "seeded_cnn", "r.json")
-    settings("datasets:\n", "extractors: [{name: seeded_cnn, ranges: r.json}]\ndatasets:\n")
+    dna("ranges", "export", "builtin", "r.json")
+    settings("datasets:\n", "extractors: [{name: builtin, ranges: r.json}]\ndatasets:\n")
     assert dna("run").code == 0
     as_the_reference_writes(project / "r.json")
     said = dna("run")
     assert said.code == 1
-    assert said.tells("`dna ranges import seeded_cnn r.json` replaces them")
+    assert said.tells("`dna ranges import builtin r.json` replaces them")
 
 
 def test_ranges_come_from_one_place(project, settings, dna):
-    settings("datasets:\n", "extractors: [{name: seeded_cnn, ranges: r.json, calibrate_on: [d0]}]\ndatasets:\n")
+    settings("datasets:\n", "extractors: [{name: builtin, ranges: r.json, calibrate_on: [d0]}]\ndatasets:\n")
     assert dna("status").tells("either from a file (`ranges`) or from datasets")
 
 
 def test_ranges_are_measured_on_the_datasets_one_names(project, dna):
     before = ranges_id(project)
-    said = dna("calibrate", "seeded_cnn", "--on", "d0", "--on", "d1", "--yes")
+    said = dna("calibrate", "builtin", "--on", "d0", "--on", "d1", "--yes")
     assert said.code == 0
     after = ranges_id(project)
     assert after != before
-    dna("ranges", "export", "seeded_cnn", "r.json")
+    dna("ranges", "export", "builtin", "r.json")
     assert json.loads((project / "r.json").read_text())["dna_pipelines"]["datasets"] == ["d0", "d1"]
-    assert dna("calibrate", "seeded_cnn", "--on", "nope", "--yes").tells("there is no dataset 'nope'")
+    assert dna("calibrate", "builtin", "--on", "nope", "--yes").tells("there is no dataset 'nope'")
     assert ranges_id(project) == after
 
 
 def test_ranges_cannot_be_measured_on_what_was_never_scanned(project, dna):
     write_image(project / "d9" / "a.png", 1)
     dna("add", "d9", "d9")
-    said = dna("calibrate", "seeded_cnn", "--on", "d9", "--yes")
+    said = dna("calibrate", "builtin", "--on", "d9", "--yes")
     assert said.tells("d9 was never scanned, so nothing can be calibrated on it; run `dna run` first")

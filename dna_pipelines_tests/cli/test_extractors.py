@@ -26,10 +26,10 @@ def _nothing_fetched_before(tmp_path, monkeypatch):
 def test_extractors_are_listed(project, dna):
     rows = {row["extractor"]: row for row in dna("extractors", "--json").json}
     assert rows.keys() == KNOWN.keys()
-    assert [name for name, row in rows.items() if row["used_here"]] == ["seeded_cnn"]
-    assert rows["seeded_cnn"]["neurons"] == dna("compare", "d0", "d1", "--json").json["n_neurons"]
+    assert [name for name, row in rows.items() if row["used_here"]] == ["builtin"]
+    assert rows["builtin"]["neurons"] == dna("compare", "d0", "d1", "--json").json["n_neurons"]
     shown = dna("extractors").out
-    assert "seeded_cnn (used here)" in shown
+    assert "builtin (used here)" in shown
     assert all(known.licence in shown for known in KNOWN.values())
     assert all(kind in shown for kind in ("hf:ORG/REPO", "timm:", "local:FOLDER", "MODULE:FUNCTION"))
 

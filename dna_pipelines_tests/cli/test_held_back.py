@@ -9,21 +9,21 @@ REASON = "of all activations are outside the calibrated ranges"
 def clipped(project, settings, dna):
     """d0, the brightest, lies outside the ranges, which were measured on d2; nothing was run since."""
     settings("uri: d0\n", "uri: d0\n    checks: {max_clipped: 0.0}\n")
-    assert dna("calibrate", "seeded_cnn", "--on", "d2", "--yes").code == 0
+    assert dna("calibrate", "builtin", "--on", "d2", "--yes").code == 0
     return project
 
 
 def test_a_dna_that_a_check_withholds_is_told_everywhere(clipped, dna):
     first = dna("run")
     assert first.code == 3
-    assert first.tells("d0: held back: seeded_cnn: ")
+    assert first.tells("d0: held back: builtin: ")
     assert first.tells(REASON)
     assert "unexpected" not in first.err
     again = dna("run")
     assert again.code == 3
     assert again.tells(REASON)
     assert "not everything is up to date" in again.out
-    states = {row["dataset"]: row["dna"]["seeded_cnn"] for row in dna("status", "--json").json}
+    states = {row["dataset"]: row["dna"]["builtin"] for row in dna("status", "--json").json}
     assert states == {"d0": "held back", "d1": "current", "d2": "current"}
     assert dna("status").tells(REASON)
     assert dna("export", "d0", "d0.json").tells("d0 is held back")
@@ -46,17 +46,17 @@ def test_a_dataset_without_a_dna_that_is_held_back_is_not_current(project, setti
     dry = dna("run", "--dry-run", "--json")
     assert dry.code == 3
     (found,) = [row for row in dry.json if row["name"] == "d3"]
-    assert found["n_to_extract"] == {"seeded_cnn": 0}
+    assert found["n_to_extract"] == {"builtin": 0}
     assert "held back: 3 of 4 files are unreadable" in found["problem"]
     said = dna("run")
     assert said.code == 3
     assert said.tells("d3: held back: 3 of 4 files are unreadable")
     assert "unexpected" not in said.err
-    states = {row["dataset"]: row["dna"]["seeded_cnn"] for row in dna("status", "--json").json}
+    states = {row["dataset"]: row["dna"]["builtin"] for row in dna("status", "--json").json}
     assert states["d3"] == "held back"
     refused = dna("compare", "d0", "d3")
     assert refused.code == 1
-    assert refused.tells("d3 has no DNA of seeded_cnn: it is held back: 3 of 4")
+    assert refused.tells("d3 has no DNA of builtin: it is held back: 3 of 4")
 
 
 def test_a_dry_run_says_how_long_it_takes_where_that_is_known(project, settings, dna):
@@ -67,8 +67,8 @@ def test_a_dry_run_says_how_long_it_takes_where_that_is_known(project, settings,
 
 
 def test_settings_that_may_have_changed_an_extractor_show_in_the_status(project, settings, dna):
-    settings("datasets:\n", "extractors: [{name: seeded_cnn, precision: fast}]\ndatasets:\n")
-    states = {row["dna"]["seeded_cnn"] for row in dna("status", "--json").json}
+    settings("datasets:\n", "extractors: [{name: builtin, precision: fast}]\ndatasets:\n")
+    states = {row["dna"]["builtin"] for row in dna("status", "--json").json}
     assert states == {"changed"}
 
 
@@ -85,6 +85,6 @@ def test_a_file_is_compared_in_the_extractor_whose_network_it_names(project, set
     assert dna("export", "d1", "d1.json").code == 0
     settings(
         "datasets:\n",
-        "extractors: [{name: other, network: seeded_vit}, {name: mine, network: seeded_cnn}]\ndatasets:\n",
+        "extractors: [{name: other, network: seeded_vit}, {name: mine, network: builtin}]\ndatasets:\n",
     )
     assert dna("compare", "d0", "d1.json").tells("mine was never used here")

@@ -11,7 +11,7 @@ from dna_pipelines_tests.cli.conftest import snapshot
 def test_status_shows_every_dataset(changed, dna):
     rows = {row["dataset"]: row for row in dna("status", "--json").json}
     assert {name: row["n_images"] for name, row in rows.items()} == {"d0": 11, "d1": 10, "d2": 10, "d3": 0}
-    assert {name: row["dna"]["seeded_cnn"] for name, row in rows.items()} == {
+    assert {name: row["dna"]["builtin"] for name, row in rows.items()} == {
         "d0": "current",
         "d1": "current",
         "d2": "current",
@@ -19,7 +19,7 @@ def test_status_shows_every_dataset(changed, dna):
     }
     assert rows["d0"]["commit"] == 2
     shown = dna("status").out
-    assert all(name in shown for name in ("d0", "d1", "d2", "d3", "seeded_cnn"))
+    assert all(name in shown for name in ("d0", "d1", "d2", "d3", "builtin"))
 
 
 def test_status_of_what_was_never_run_says_so(tmp_path, dna):
@@ -75,7 +75,7 @@ def test_a_selection_of_layers_and_neurons_counts_only_those(project, dna):
     layers = {layer["layer"]: layer for layer in dna("compare", "d0", "d1", "--json").json["layers"]}
     first = dna("compare", "d0", "d1", "--layer", "stage1", "--json").json
     assert first["emd_bins"] == pytest.approx(layers["stage1"]["emd_bins"])
-    whole = dna("compare", "d0", "d1", "--neuron", "stage1:0-15", "--json").json
+    whole = dna("compare", "d0", "d1", "--neuron", "stage1:0-23", "--json").json
     assert whole["emd_bins"] == pytest.approx(first["emd_bins"])
     one = dna("compare", "d0", "d1", "--neuron", f"stage1:{layers['stage1']['top_neuron']}", "--json").json
     assert one["emd_bins"] == pytest.approx(layers["stage1"]["top_neuron_emd_bins"])
@@ -86,9 +86,9 @@ def test_a_selection_of_layers_and_neurons_counts_only_those(project, dna):
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        (["--layer", "stage9"], "the layers are: stage1, stage2"),
+        (["--layer", "stage9"], "the layers are: stage1.inner, stage1, stage2.inner"),
         (["--neuron", "stage9:1"], "there is no layer 'stage9'"),
-        (["--neuron", "stage1:16"], "has neurons 0 to 15, not 16"),
+        (["--neuron", "stage1:24"], "has neurons 0 to 23, not 24"),
         (["--neuron", "stage1"], "names no neurons"),
         (["--neuron", "stage1:"], "names no neurons"),
         (["--neuron", "stage1:a-b"], "names no neurons"),
@@ -209,7 +209,7 @@ def test_numbers_that_are_none_become_null(project, dna):
 def test_a_project_may_lie_in_a_folder_of_any_name(project, tmp_path, dna, name):
     shutil.copytree(project, tmp_path / name)
     root = ("--root", tmp_path / name)
-    assert dna(*root, "run", "--json").json["pairs"]["seeded_cnn"]["n_pairs_reused"] == 3
+    assert dna(*root, "run", "--json").json["pairs"]["builtin"]["n_pairs_reused"] == 3
     assert dna(*root, "sql", "SELECT count(*) AS n FROM images", "--json").json == [{"n": 30}]
     assert len(dna(*root, "matrix", "--json").json["datasets"]) == 3
 

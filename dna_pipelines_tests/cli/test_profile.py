@@ -14,7 +14,7 @@ def test_profile_tells_people_what_limits(project, dna):
     before = snapshot(project)
     said = dna("profile", "d1", "--images", "8")
     assert said.code == 0
-    assert "seeded_cnn on cpu, 8 images of d1, 32 x 24 px on average" in said.out
+    assert "builtin on cpu, 8 images of d1, 32 x 24 px on average" in said.out
     assert "bound by" not in said.out
     assert "- 1 batch for 2 lanes: too little" in said.out
     assert "nothing was written" in said.err
@@ -23,7 +23,7 @@ def test_profile_tells_people_what_limits(project, dna):
 
 def test_profile_in_json_is_nothing_but_json(project, dna):
     found = dna("profile", "--images", "8", "--json").json
-    assert (found["dataset"], found["extractor"], found["n_images"]) == ("d0", "seeded_cnn", 8)
+    assert (found["dataset"], found["extractor"], found["n_images"]) == ("d0", "builtin", 8)
     assert [stage["stage"] for stage in found["alone"]][-1] == "write"
     assert found["together"]["n_workers"] == 2
     assert found["advice"]
@@ -45,7 +45,7 @@ def test_a_run_says_what_bounds_it(first_run, project, dna):
     assert times["bound_by"] in {"read", "decode", "forward", "fold", "write"}
     assert sum(times[f"{stage}_s"] for stage in ("decode", "forward", "fold", "write")) > 0
     write_image(project / "d0" / "new.png", 7)
-    assert "seeded_cnn: 1 image at" in dna("run").out
+    assert "builtin: 1 image at" in dna("run").out
 
 
 def test_a_run_that_extracts_nothing_says_nothing_of_speed(project, dna):

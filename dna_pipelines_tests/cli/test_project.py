@@ -113,7 +113,7 @@ def test_an_unknown_extractor_exits_with_1(project, dna):
     for command in (["calibrate", "nope", "--yes"], ["matrix", "--extractor", "nope"]):
         said = dna(*command)
         assert said.code == 1
-        assert "its datasets file has: seeded_cnn" in said.err
+        assert "its datasets file has: builtin" in said.err
 
 
 @pytest.mark.parametrize("command", COMMANDS)
@@ -143,7 +143,7 @@ def test_the_doctor_finds_a_missing_place_and_goes_on(project, dna):
     assert said.code == 1
     (bad,) = [line for line in said.out.splitlines() if line.startswith("BAD")]
     assert "place of d1" in bad
-    assert "extractor seeded_cnn: 4 layers" in said.out
+    assert "extractor builtin: 10 layers" in said.out
 
 
 def test_the_doctor_leaves_no_trace(project, dna):

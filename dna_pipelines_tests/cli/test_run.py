@@ -29,8 +29,8 @@ def test_the_first_run_says_what_it_computed(first_run):
         assert (report["state"], report["n_images"], report["n_quarantined"]) == ("new", 10, 0)
         assert work(report) == (10, 1, 0)
         assert report["why"] == "10 added"
-    assert said.json["pairs"]["seeded_cnn"] == {"n_pairs_computed": 3, "n_pairs_reused": 0, "left_out": []}
-    assert said.json["calibrated"] == ["seeded_cnn"]
+    assert said.json["pairs"]["builtin"] == {"n_pairs_computed": 3, "n_pairs_reused": 0, "left_out": []}
+    assert said.json["calibrated"] == ["builtin"]
 
 
 def test_a_second_run_computes_and_writes_nothing(project, dna):
@@ -42,7 +42,7 @@ def test_a_second_run_computes_and_writes_nothing(project, dna):
     assert {name: work(report) for name, report in by_name(said).items()} == dict.fromkeys(
         ("d0", "d1", "d2"), (0, 0, 1)
     )
-    assert said.json["pairs"]["seeded_cnn"] == {"n_pairs_computed": 0, "n_pairs_reused": 3, "left_out": []}
+    assert said.json["pairs"]["builtin"] == {"n_pairs_computed": 0, "n_pairs_reused": 3, "left_out": []}
     assert snapshot(project) == before
 
 
@@ -91,7 +91,7 @@ def test_a_broken_image_ends_in_the_quarantine(changed, dna):
 def test_a_dataset_without_images_has_no_dna_and_is_no_failure(changed_run):
     said = changed_run[1]
     assert by_name(said)["d3"]["n_images"] == 0
-    assert said.json["pairs"]["seeded_cnn"]["left_out"] == ["d3"]
+    assert said.json["pairs"]["builtin"]["left_out"] == ["d3"]
     assert said.json["problems"] == []
 
 
@@ -132,7 +132,7 @@ def test_a_dry_run_writes_nothing(project, dna):
     before = snapshot(project)
     found = {row["name"]: row for row in dna("run", "--dry-run", "--json").json}
     assert snapshot(project) == before
-    assert {name: (row["state"], row["n_to_extract"]["seeded_cnn"]) for name, row in found.items()} == {
+    assert {name: (row["state"], row["n_to_extract"]["builtin"]) for name, row in found.items()} == {
         "d0": ("changed", 1),
         "d1": ("changed", 9),
         "d2": ("unchanged", 0),
@@ -203,16 +203,16 @@ def test_an_interrupted_command_says_that_it_can_go_on(project, dna, monkeypatch
 
 def test_calibrating_asks_first(project, dna):
     before = snapshot(project)
-    said = dna("calibrate", "seeded_cnn", answer="n\n")
+    said = dna("calibrate", "builtin", answer="n\n")
     assert said.code == 1
     assert snapshot(project) == before
 
 
 def test_calibrating_anew_makes_every_dna_missing_where_the_ranges_moved(changed, dna):
-    assert dna("calibrate", "seeded_cnn", "--yes").code == 1
+    assert dna("calibrate", "builtin", "--yes").code == 1
     (changed / "elsewhere").rename(changed / "d2")
-    said = dna("calibrate", "seeded_cnn", "--yes")
+    said = dna("calibrate", "builtin", "--yes")
     assert said.code == 0
     assert "measured the activation ranges" in said.out
-    states = {row["dataset"]: row["dna"]["seeded_cnn"] for row in dna("status", "--json").json}
+    states = {row["dataset"]: row["dna"]["builtin"] for row in dna("status", "--json").json}
     assert states == {"d0": "missing", "d1": "missing", "d2": "missing", "d3": "empty"}

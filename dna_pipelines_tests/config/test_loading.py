@@ -57,7 +57,7 @@ def test_tags_may_be_a_list(written):
 def test_a_file_without_datasets_is_a_valid_one(written, text):
     config = written(text).load()
     assert config.datasets == ()
-    assert [extractor.name for extractor in config.extractors] == ["seeded_cnn"]
+    assert [extractor.name for extractor in config.extractors] == ["builtin"]
 
 
 @pytest.mark.parametrize("end", ["\r\n", "\n"])

@@ -88,7 +88,7 @@ def is_current(root):
     quiet = not (
         lacking.manifests or lacking.ranges or lacking.distances or lacking.matrix or any(lacking.dnas.values())
     )
-    return quiet and make_plan(project).nothing_to_do and project.lake.distances.drawn("seeded_cnn") is not None
+    return quiet and make_plan(project).nothing_to_do and project.lake.distances.drawn("builtin") is not None
 
 
 def wait_until_current(root, limit_s=LIMIT_S):
@@ -110,20 +110,20 @@ def made(root):
 
 
 def dna_of(*names):
-    return [("seeded_cnn/dna", name) for name in names]
+    return [("builtin/dna", name) for name in names]
 
 
 def manifest_of(*names):
     return [("raw", name) for name in names] + [("manifest", name) for name in names]
 
 
-PAIRS = [("seeded_cnn/distances", None), ("seeded_cnn/matrix", None)]
+PAIRS = [("builtin/distances", None), ("builtin/matrix", None)]
 
 
 def test_every_scenario_unattended(tmp_path):
     root = project_of(tmp_path, ["one", "two", "three"], n_images=12)
     images, file = root / "images", root / "data" / "datasets.yaml"
-    everything = [*manifest_of("one", "two", "three"), ("seeded_cnn/ranges", None), *dna_of("one", "two", "three")]
+    everything = [*manifest_of("one", "two", "three"), ("builtin/ranges", None), *dna_of("one", "two", "three")]
 
     def scenario(change, expected, most=1):
         before = made(root)
@@ -150,9 +150,9 @@ def test_every_scenario_unattended(tmp_path):
         scenario(lambda: os.utime(images / "one" / "new.png"), manifest_of("one"))
         scenario(lambda: (images / "one" / "new.png").rename(images / "one" / "named.png"), manifest_of("one"))
         # The same images under another name: the DNA is there already. The matrix loses one and gains one.
-        scenario(rename_dataset, [*manifest_of("third"), ("seeded_cnn/matrix", None)], most=2)
-        scenario(empty, [*manifest_of("two"), ("seeded_cnn/matrix", None)])
-        assert Project(root).matrix("seeded_cnn").names == ("one", "third")
+        scenario(rename_dataset, [*manifest_of("third"), ("builtin/matrix", None)], most=2)
+        scenario(empty, [*manifest_of("two"), ("builtin/matrix", None)])
+        assert Project(root).matrix("builtin").names == ("one", "third")
 
 
 def test_many_datasets_share_their_processes(tmp_path):
