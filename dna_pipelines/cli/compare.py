@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
 from math import isnan
 from pathlib import Path
 from typing import Annotated, Any
@@ -12,35 +10,12 @@ import typer
 from rich.markup import escape
 
 from dna_pipelines.cli.app import app, project_of
-from dna_pipelines.cli.look import ExtractorName, Json, Picture, save_picture
-from dna_pipelines.cli.terminal import TerminalProgress, note, out, show_json, show_table
+from dna_pipelines.cli.explanations import EXPLANATIONS, Compared, known
+from dna_pipelines.cli.look import ExtractorName, Json, Metric, Picture, SelectionName
+from dna_pipelines.cli.terminal import TerminalProgress, note, out, save, show_json, show_table
 from dna_pipelines.errors import UserError
 from dna_pipelines.pipeline.interruption import interruptible
 from dna_pipelines.pipeline.project import Project
-
-_N_LEADING = 8
-
-
-@dataclass(frozen=True, eq=False)
-class Compared:
-    """A comparison, for those who explain it.
-
-    Attributes:
-        project: where it is.
-        a, b: as they were named.
-        comparison: a `comparison.Comparison`.
-        selection: the neurons that count, a `comparison.Selection`.
-        judgement: whether it is chance, a `pipeline.significance.Judgement`; None where nobody asked.
-        summary: what JSON shows, which explanations may add to.
-    """
-
-    project: Project
-    a: str
-    b: str
-    comparison: Any
-    selection: Any
-    judgement: Any
-    summary: dict[str, Any]
 
 
 @app.command()
@@ -56,6 +31,10 @@ def compare(
     extractor: ExtractorName = None,
     layer: Annotated[list[str] | None, typer.Option(help="Only this layer. Repeatable.")] = None,
     neuron: Annotated[list[str] | None, typer.Option(help="Only LAYER:3,17 or LAYER:0-9. Repeatable.")] = None,
+    selection: SelectionName = None,
+    metric: Annotated[
+        Metric | None, typer.Option(help="Another distance as well; `dna metrics` says what each sees.")
+    ] = None,
     ranges: Annotated[
         Path | None,
         typer.Option(
@@ -78,13 +57,18 @@ def compare(
         raise UserError("an explanation says which layers and neurons differ by more than chance: leave out --no-test")
     project = project_of(context)
     chosen: dict[str, Any] = {"extractor": extractor, "layers": layer or (), "neurons": neuron or (), "ranges": ranges}
-    compared = _compared(project, a, b, chosen, resamples if test else None)
+    compared = _compared(project, a, b, {**chosen, "selection": selection}, resamples if test else None)
+    if metric:
+        from dna_pipelines.comparison import summary_in
+
+        left, right = compared.comparison.a, compared.comparison.b
+        compared.summary["metric"] = summary_in(left, right, str(metric), compared.selection)
     if picture:
         if compared.comparison.n_bins is None:
             raise UserError("the picture shows EMD, which takes histograms on both sides")
         from dna_pipelines.reporting.pictures import profile_picture
 
-        save_picture(picture, profile_picture(a, b, compared.summary["layers"]))
+        save(picture, profile_picture(a, b, compared.summary["layers"]))
     shows = [explanation(compared) for explanation in EXPLANATIONS] if explain else []
     if json:
         show_json(compared.summary)
@@ -98,6 +82,7 @@ def _compared(project: Project, a: str, b: str, chosen: dict[str, Any], n_resamp
     """Compare and test, and say what there is to note of either."""
     from dna_pipelines.comparison import Selection
     from dna_pipelines.pipeline.compare import compare_pair
+    from dna_pipelines.pipeline.selections import find_selection
     from dna_pipelines.pipeline.significance import judge_pair
 
     comparison, summary = interruptible(
@@ -107,7 +92,11 @@ def _compared(project: Project, a: str, b: str, chosen: dict[str, Any], n_resamp
         note(f"{reference}: {n_images:,} images extracted, its DNA is kept from now on")
     for reference, reason in summary["held_back"].items():
         note(f"{reference} is held back, so the matrix leaves it out: {reason}", style="yellow")
-    selection = Selection.of(comparison.a.layers, chosen["layers"], chosen["neurons"])
+    selection = (
+        find_selection(project, chosen["selection"], comparison.a)
+        if chosen["selection"]
+        else Selection.of(comparison.a.layers, chosen["layers"], chosen["neurons"])
+    )
     if n_resamples is None:
         return Compared(project, a, b, comparison, selection, None, summary)
     judgement = interruptible(
@@ -133,23 +122,29 @@ def _show(compared: Compared) -> None:
         out.print("  EMD  – (histograms are not on both sides)")
     else:
         out.print(f"  EMD  {summary['emd_bins']:.4g} bins, {summary['emd_range']:.3%} of the activation range")
-    out.print(f"  NFD  {_known(summary['nfd'])}")
+    out.print(f"  NFD  {known(summary['nfd'])}")
     if summary["fd"] is not None:
-        out.print(f"  FD   {_known(summary['fd'])} (layers with a covariance: {_layers_with_fd(summary)})")
+        out.print(f"  FD   {known(summary['fd'])} (layers with a covariance: {_layers_with_fd(summary)})")
+    other = summary.get("metric")
+    if other:
+        out.print(f"  {other['metric']}  {known(other['value'])} ({other['unit']})", markup=False)
     if judgement:
         _show_chance(judgement)
+    of_other = {row["layer"]: row["value"] for row in other["layers"]} if other else {}
     corrected = {row.layer: row.p for row in judgement.verdict.layers} if judgement and judgement.verdict else {}
     highest = max((row["emd_bins"] for row in summary["layers"] if not isnan(row["emd_bins"])), default=0.0) or 1.0
     rows = [
         (
-            row["layer"], row["n_neurons"], _known(row["emd_bins"]),
-            *([_known(corrected[row["layer"]], 3)] if corrected else []),
-            _known(row["nfd"]), row["top_neuron"], row["top_neuron_emd_bins"],
+            row["layer"], row["n_neurons"], known(row["emd_bins"]),
+            *([known(corrected[row["layer"]], 3)] if corrected else []),
+            known(row["nfd"]), *([known(of_other[row["layer"]])] if other else []),
+            row["top_neuron"], row["top_neuron_emd_bins"],
             "█" * round(16 * row["emd_bins"] / highest) if not isnan(row["emd_bins"]) else "",
         )
         for row in summary["layers"]
     ]  # fmt: skip
-    numbers = ("neurons", "EMD (bins)", *(["p"] if corrected else []), "NFD", "top neuron", "its EMD")
+    more = (["p"] if corrected else [], [other["metric"]] if other else [])
+    numbers = ("neurons", "EMD (bins)", *more[0], "NFD", *more[1], "top neuron", "its EMD")
     show_table("layer by layer", ("layer", *numbers, ""), rows, numbers)
 
 
@@ -177,64 +172,5 @@ def _show_chance(judgement: Any) -> None:
     )
 
 
-def _known(value: float, digits: int = 4) -> str:
-    return "–" if isnan(value) else f"{value:.{digits}g}"
-
-
 def _layers_with_fd(summary: dict[str, Any]) -> str:
     return ", ".join(row["layer"] for row in summary["layers"] if row["fd"] is not None)
-
-
-# Explanations
-
-
-Explanation = Callable[[Compared], Callable[[], None]]
-"""Adds what it finds to the summary, and returns what shows it to people."""
-
-
-def _leading_layers(compared: Compared) -> Callable[[], None]:
-    """The layers that stand out most from chance, corrected for all layers."""
-    verdict = compared.judgement.verdict
-    layers = sorted(verdict.layers, key=lambda row: (row.p, row.noise_floor_bins - row.emd_bins)) if verdict else []
-    found = [
-        {"layer": row.layer, "p": row.p, "debiased_bins": row.emd_bins - row.noise_floor_bins}
-        for row in layers[:_N_LEADING]
-    ]
-    compared.summary.setdefault("explanations", {})["layers"] = found
-    rows = [(row["layer"], _known(row["debiased_bins"]), _known(row["p"], 3)) for row in found]
-    return lambda: _table("layers that lead (p is corrected for all layers)", ("layer", "debiased EMD", "p"), rows)
-
-
-def _leading_neurons(compared: Compared) -> Callable[[], None]:
-    """The neurons that changed most, corrected for all neurons."""
-    import numpy as np
-
-    verdict, layers = compared.judgement.verdict, compared.comparison.a.layers
-    found = []
-    if verdict:
-        distances = np.nan_to_num(compared.comparison.emd_bins, nan=0.0)
-        tested = np.flatnonzero(np.isfinite(verdict.neuron_p))
-        order = tested[np.lexsort((-distances[tested], verdict.neuron_p[tested]))][:_N_LEADING]
-        labels = layers.labels()
-        found = [
-            {
-                "layer": labels[place],
-                "neuron": int(place - layers.slice_of(labels[place]).start),
-                "emd_bins": float(distances[place]),
-                "p": float(verdict.neuron_p[place]),
-            }
-            for place in order
-        ]
-    compared.summary.setdefault("explanations", {})["neurons"] = found
-    rows = [(row["layer"], row["neuron"], _known(row["emd_bins"]), _known(row["p"], 3)) for row in found]
-    columns = ("layer", "neuron", "EMD (bins)", "p")
-    return lambda: _table("neurons that lead (p is corrected for all neurons)", columns, rows)
-
-
-def _table(title: str, columns: tuple[str, ...], rows: list[tuple[Any, ...]]) -> None:
-    if rows:
-        show_table(title, columns, rows, columns[1:])
-
-
-EXPLANATIONS: list[Explanation] = [_leading_layers, _leading_neurons]
-"""What --explain says, in order. One more explanation is one more function here."""

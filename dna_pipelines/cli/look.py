@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from dna_pipelines.cli.app import app, project_of
-from dna_pipelines.cli.terminal import TerminalProgress, note, out, show_json, show_table, size_text
+from dna_pipelines.cli.terminal import TerminalProgress, note, out, save, show_json, show_table, size_text
 from dna_pipelines.config import DatasetConfig
 from dna_pipelines.errors import UserError
 from dna_pipelines.pipeline.interruption import interruptible
@@ -22,6 +22,9 @@ ExtractorName = Annotated[
     str | None, typer.Option("--extractor", help="One of the datasets file; its first by default.", show_default=False)
 ]
 Picture = Annotated[Path | None, typer.Option(help="Save a picture (PNG) here.", show_default=False)]
+SelectionName = Annotated[
+    str | None, typer.Option(help="NAME or NAME@2: over its neurons, see `dna select`.", show_default=False)
+]
 Metric = StrEnum("Metric", {name: name for name in METRICS})  # type: ignore[misc]
 
 
@@ -78,9 +81,7 @@ def matrix(
     context: typer.Context,
     extractor: ExtractorName = None,
     metric: Annotated[Metric, typer.Option(help="What to show.")] = Metric.emd_bins,  # type: ignore[attr-defined]
-    selection: Annotated[
-        str | None, typer.Option(help="NAME or NAME@2: over its neurons, see `dna select`.", show_default=False)
-    ] = None,
+    selection: SelectionName = None,
     significance: Annotated[
         bool, typer.Option("--significance", help="Test every pair, and mark those that differ no more than by chance.")
     ] = False,
@@ -98,11 +99,11 @@ def matrix(
         found = interruptible(
             lambda steps: steered_matrix(project, name, str(metric), selection, steps), TerminalProgress(), note
         )
-    judged = _judged(project, found.extractor) if significance else []
+    judged = _judged(project, found.extractor, selection) if significance else []
     if picture:
         from dna_pipelines.reporting.pictures import matrix_picture
 
-        save_picture(picture, matrix_picture(found))
+        save(picture, matrix_picture(found))
     if json:
         show_json({**found.to_json(), **({"pairs": [one.to_json() for one in judged]} if significance else {})})
         return
@@ -123,11 +124,13 @@ def matrix(
     show_table(found.title, ("", "dataset", *short), rows, ("", *short))
 
 
-def _judged(project: Project, extractor: str) -> list[Any]:
+def _judged(project: Project, extractor: str, selection: str | None) -> list[Any]:
     """Every pair tested; what the marks mean is said."""
     from dna_pipelines.pipeline.significance_matrix import judge_all
 
-    judged = interruptible(lambda steps: judge_all(project, extractor, progress=steps), TerminalProgress(), note)
+    judged = interruptible(
+        lambda steps: judge_all(project, extractor, selection=selection, progress=steps), TerminalProgress(), note
+    )
     alike = sum(one.differs is False for one in judged)
     unknown = [one for one in judged if one.differs is None]
     note(
@@ -200,13 +203,3 @@ def _show_views(project: Project, *, json: bool) -> None:
         out.print(f"[bold]{view}[/]  {comment}", soft_wrap=True)
         out.print(f"  {', '.join(columns)}", markup=False, soft_wrap=True)
     note(f'the same views in a duckdb shell: duckdb -readonly "{project.catalog.database}"')
-
-
-def save_picture(path: Path, data: bytes) -> None:
-    """Write a picture where the user wants it."""
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(data)
-    except OSError as error:
-        raise UserError(f"{path} cannot be written: {error.strerror}") from error
-    note(f"saved {path}")

@@ -8,8 +8,8 @@ from typing import Annotated
 import typer
 
 from dna_pipelines.cli.app import app, project_of
-from dna_pipelines.cli.look import ExtractorName, Json, Metric, Picture, save_picture
-from dna_pipelines.cli.terminal import TerminalProgress, note, out, show_json, show_table
+from dna_pipelines.cli.look import ExtractorName, Json, Metric, Picture, SelectionName
+from dna_pipelines.cli.terminal import TerminalProgress, note, out, save, show_json, show_table
 from dna_pipelines.pipeline.interruption import interruptible
 from dna_pipelines.pipeline.progress import Progress
 from dna_pipelines.reporting import Matrix
@@ -22,9 +22,7 @@ def map_(
     context: typer.Context,
     extractor: ExtractorName = None,
     metric: Annotated[Metric, typer.Option(help="Which distances.")] = Metric.emd_bins,  # type: ignore[attr-defined]
-    selection: Annotated[
-        str | None, typer.Option(help="NAME or NAME@2: over its neurons, see `dna select`.", show_default=False)
-    ] = None,
+    selection: SelectionName = None,
     clusters: Annotated[
         int | None, typer.Option(help="How many; by default what separates best.", show_default=False)
     ] = None,
@@ -52,7 +50,7 @@ def map_(
     if picture:
         from dna_pipelines.reporting.map import map_picture
 
-        save_picture(picture, map_picture(found.matrix, found.plane, found.clusters, found.joins))
+        save(picture, map_picture(found.matrix, found.plane, found.clusters, found.joins))
     if json:
         show_json(found.to_json())
         return

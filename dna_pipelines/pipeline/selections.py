@@ -119,6 +119,12 @@ def find_selection(project: Project, reference: str, dna: Comparable) -> Selecti
     return _fitting(project, record, dna.layers, key, dna.label)
 
 
+def extractor_selection(project: Project, reference: str, extractor: str) -> Selection:
+    """A kept selection, for the DNAs of an extractor as they are measured now; raises as `find_selection` does."""
+    layers, key = extractor_layers(project, extractor), used_extractor(project, extractor).comparability_key
+    return _fitting(project, find_record(project, reference), layers, key, extractor)
+
+
 def steered_matrix(
     project: Project, extractor: str, metric: str, reference: str, progress: Progress | None = None
 ) -> Matrix:
@@ -133,13 +139,12 @@ def steered_matrix(
         raise UserError(f"FD is of whole layers, so there is none of a selection; there are: {others}")
     record, store = find_record(project, reference), project.lake.fingerprints
     current = current_dnas(project, extractor)
-    layers, key = extractor_layers(project, extractor), used_extractor(project, extractor).comparability_key
-    chosen = _fitting(project, record, layers, key, extractor)
+    chosen = extractor_selection(project, reference, extractor)
     ids = sorted(set(current.values()))
     pairs = {(a, b) for place, a in enumerate(ids) for b in ids[place + 1 :]}
     lacking = sorted(pairs - project.lake.distances.steered_pairs(record.weights_id, ids)) if pairs else []
     if lacking:
-        places = {name: place for place, name in enumerate(layers.names)}
+        places = {name: place for place, name in enumerate(chosen.layers.names)}
 
         def measures(identity: str, layer: str) -> LayerMeasures:
             return LayerMeasures(*store.dna_layer(identity, places[layer]))

@@ -11,10 +11,10 @@ import numpy as np
 from dna_pipelines.comparison import Selection
 from dna_pipelines.comparison.multiplicity import benjamini_hochberg, benjamini_yekutieli
 from dna_pipelines.comparison.significance import LEVEL
-from dna_pipelines.distributions import Layers
 from dna_pipelines.pipeline.members import find_members
 from dna_pipelines.pipeline.progress import Progress, Silent
 from dna_pipelines.pipeline.project import Project
+from dna_pipelines.pipeline.selections import extractor_layers, extractor_selection
 from dna_pipelines.pipeline.significance import N_RESAMPLES, Judgement, judge_members
 from dna_pipelines.pipeline.versions import current_dnas, used_extractor
 
@@ -61,28 +61,34 @@ class PairJudgement:
 
 
 def judge_all(
-    project: Project, extractor: str, *, n_resamples: int = N_RESAMPLES, progress: Progress | None = None
+    project: Project,
+    extractor: str,
+    *,
+    selection: str | None = None,
+    n_resamples: int = N_RESAMPLES,
+    progress: Progress | None = None,
 ) -> list[PairJudgement]:
     """Test every pair of current DNAs; verdicts that are kept are not made again.
 
     Args:
         project: where they are.
         extractor: one of the project's.
+        selection: the name of a kept one; by default every neuron.
         n_resamples: how often blocks are dealt anew, for each pair.
         progress: shows the pairs that are done.
     """
     key, names = used_extractor(project, extractor).comparability_key, list(current_dnas(project, extractor))
     members = {name: find_members(project, name) for name in names}
     pairs, judgements = list(combinations(names, 2)), []
-    everything = Selection.everything(_layers(project, key))
+    chosen = (
+        extractor_selection(project, selection, extractor)
+        if selection
+        else Selection.everything(extractor_layers(project, extractor))
+    )
     with (progress or Silent()).task(f"testing pairs of {extractor}", len(pairs)) as advance:
         for a, b in pairs:
-            judgements.append(judge_members(project, members[a], members[b], key, everything, n_resamples=n_resamples))
+            judgements.append(judge_members(project, members[a], members[b], key, chosen, n_resamples=n_resamples))
             advance(1)
     p = np.array([one.verdict.p_tail if one.verdict else np.nan for one in judgements])
     corrected = zip(pairs, judgements, benjamini_hochberg(p), benjamini_yekutieli(p), strict=True)
     return [PairJudgement(a, b, one, float(bh), float(by)) for (a, b), one, bh, by in corrected]
-
-
-def _layers(project: Project, key: str) -> Layers:
-    return Layers.from_key(project.lake.fingerprints.key(key).parts["layers"])
