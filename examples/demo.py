@@ -16,7 +16,7 @@ import numpy as np
 import skimage
 import sklearn.datasets
 from numpy.typing import NDArray
-from PIL import Image
+from PIL import Image, ImageFilter
 
 ROOT = Path(__file__).resolve().parent.parent / "demo"
 TILE_PX = 96
@@ -38,6 +38,8 @@ def main() -> None:
         shutil.rmtree(ROOT)
     say("Real images: 1,797 handwritten digits, and photographs cut into tiles")
     names = write_digits() + write_photographs()
+    (ROOT / "data").mkdir()
+    (ROOT / "data" / "datasets.yaml").write_text(DATASETS, encoding="utf-8")
     for name in names:
         dna("add", name, str(ROOT / "images" / name), "--tag", f"kind={name.partition('-')[0]}", show=False)
     print(f"  {len(names)} datasets in {ROOT.name}/data/datasets.yaml")
@@ -52,17 +54,31 @@ def main() -> None:
     change_images()
     dna("run")
 
-    say("What did that do to coffee?")
-    dna("compare", "photo-coffee@-1", "photo-coffee", "--picture", str(ROOT / "coffee.png"))
+    say("What did that do to coffee? Is it more than chance, and which images did it?")
+    dna("compare", "photo-coffee", "photo-coffee@-1", "--explain", "--picture", str(ROOT / "coffee.png"))
+    dna("images", "photo-coffee", "photo-coffee@-1", "--top", "5", "--picture", str(ROOT / "images.png"))
+
+    say("What if somebody blurs the photographs of a flower? The second network has names for what it sees")
+    blur_images()
+    dna("run")
+    dna("compare", "photo-flower@-1", "photo-flower", "--extractor", "scattering", "--explain")
 
     say("Everything is a table: which two datasets of different kinds are closest?")
     dna("sql", " ".join(CLOSEST.split()))
     dna("sql", "SELECT dataset, path, reason, detail FROM quarantine")
 
-    print(f"\nDone in {time.monotonic() - started:.0f} s. The heat map is demo/matrix.png; to look around:")
+    print(f"\nDone in {time.monotonic() - started:.0f} s. Pictures: demo/matrix.png, demo/images.png, demo/coffee.png. To look around:")
     print("  make ui                                   Dagster's page for this project")
     print("  .venv/bin/dna --root demo status          (and compare, matrix, sql, scan, doctor: --help says more)")
 
+
+DATASETS = """\
+version: 1
+extractors:
+  - name: builtin
+  - name: scattering
+datasets: []
+"""
 
 CLOSEST = """
 SELECT a.dataset AS a, b.dataset AS b, round(m.emd_bins, 2) AS emd_bins
@@ -103,6 +119,12 @@ def change_images() -> None:
     for tile in sorted((images / "digit-3").iterdir())[:20]:
         tile.rename(tile.with_name(f"renamed-{tile.name}"))
     (images / "digit-7" / "broken.png").write_bytes(b"\x89PNG, but no picture")
+
+
+def blur_images() -> None:
+    """Soften every image of one dataset."""
+    for tile in (ROOT / "images" / "photo-flower").iterdir():
+        Image.open(tile).filter(ImageFilter.GaussianBlur(2)).save(tile)
 
 
 def save(pixels: NDArray[np.uint8], dataset: str, name: str) -> None:

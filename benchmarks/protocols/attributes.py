@@ -257,7 +257,7 @@ def run(options: list[str]) -> None:
             collected[key].append(values)
         print(f"  repeat {seed + 1} of {chosen.repeats} done", flush=True)
     table = _table(chosen, {key: np.array(values) for key, values in collected.items()})
-    (chosen.into or HERE / f"attributes_{chosen.extractor}.md").write_text(table, encoding="utf-8")
+    (chosen.into or HERE / f"RESULTS-attributes-{chosen.extractor}.md").write_text(table, encoding="utf-8")
     print(table)
 
 

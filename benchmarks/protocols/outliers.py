@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import argparse
 
 import numpy as np
+from rich.console import Console
+from rich.table import Table
 
 from benchmarks.pictures import CORRUPTIONS, Measured, blobs, corrupted, crops, digits, measure, png, ranges_of
 from dna_pipelines.comparison import emd_bins
@@ -16,9 +18,12 @@ FAMILIES = ("coffee", "blobs")
 FOREIGN = ("chelsea", "flower", "gravel", "digits", "blobs")
 
 
-def run(extractor: str) -> tuple[Sequence[str], list[Sequence[str]]]:
+def run(options: list[str]) -> None:
     """AUROC and the false positives at 95 % true positives; intervals of 95 % from resampled test images."""
-    rows = []
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.protocols outliers", description=__doc__)
+    parser.add_argument("--extractor", default="builtin", help="a network by name")
+    extractor = parser.parse_args(options).extractor
+    table = Table("family", "score", "AUROC", "FPR95", "AUROC by what is outside", title=f"outliers, {extractor}")
     for family in FAMILIES:
         reference, usual, others = _measured(extractor, family)
         inside = _scores(usual, reference)
@@ -26,8 +31,8 @@ def run(extractor: str) -> tuple[Sequence[str], list[Sequence[str]]]:
         for score, normal in inside.items():
             aurocs, rates = _resampled(normal, [found[score] for found in outside.values()])
             by_kind = ", ".join(f"{kind} {_auroc(normal, found[score]):.2f}" for kind, found in outside.items())
-            rows.append((family, score, _interval(aurocs), _interval(rates), by_kind))
-    return ("family", "score", "AUROC", "FPR95", "AUROC by what is outside"), rows
+            table.add_row(family, score, _interval(aurocs), _interval(rates), by_kind)
+    Console(width=160).print(table, highlight=False)
 
 
 def _measured(name: str, family: str) -> tuple[Measured, Measured, dict[str, Measured]]:
