@@ -86,24 +86,24 @@ def _leading_neurons(compared: Compared) -> Callable[[], None]:
     import numpy as np
 
     verdict, layers = compared.judgement.verdict, compared.comparison.a.layers
-    found = []
+    found, names = [], compared.names
     if verdict:
         distances = np.nan_to_num(compared.comparison.emd_bins, nan=0.0)
         tested = np.flatnonzero(np.isfinite(verdict.neuron_p))
         order = tested[np.lexsort((-distances[tested], verdict.neuron_p[tested]))][:_N_LEADING]
         labels = layers.labels()
-        found = [
-            {
-                "layer": labels[place],
-                "neuron": int(place - layers.slice_of(labels[place]).start),
-                "emd_bins": float(distances[place]),
-                "p": float(verdict.neuron_p[place]),
-            }
-            for place in order
-        ]
+        for place in order.tolist():
+            layer = labels[place]
+            neuron = place - layers.slice_of(layer).start
+            name = names[layer][neuron] if layer in names else ""
+            facts = {"emd_bins": float(distances[place]), "p": float(verdict.neuron_p[place])}
+            found.append({"layer": layer, "neuron": neuron, "name": name, **facts})
     compared.summary.setdefault("explanations", {})["neurons"] = found
-    rows = [(row["layer"], row["neuron"], known(row["emd_bins"]), known(row["p"], 3)) for row in found]
-    columns = ("layer", "neuron", "EMD (bins)", "p")
+    rows = [
+        (row["layer"], *([row["name"]] if names else []), row["neuron"], known(row["emd_bins"]), known(row["p"], 3))
+        for row in found
+    ]
+    columns = ("layer", *(["called"] if names else []), "neuron", "EMD (bins)", "p")
     return lambda: _table("neurons that lead (p is corrected for all neurons)", columns, rows)
 
 
@@ -136,7 +136,7 @@ def _images(compared: Compared) -> Callable[[], None]:
 
 def _table(title: str, columns: tuple[str, ...], rows: list[tuple[Any, ...]]) -> None:
     if rows:
-        show_table(title, columns, rows, columns[1:])
+        show_table(title, columns, rows, [name for name in columns if name not in ("layer", "called")])
 
 
 EXPLANATIONS: list[Explanation] = [_words, _leading_layers, _leading_neurons, _images]

@@ -46,6 +46,35 @@ def test_explanations_name_layers_and_neurons(project, dna):
     shown = dna("compare", "d0", "d2", "--explain").out
     assert "neurons that lead" in shown
     assert str(found["neurons"][0]["neuron"]) in shown
+    # The images are those of the first dataset, and each is named to people too.
+    carriers = [row["path"] for row in found["images"]["images"]]
+    assert 0 < len(carriers) <= 5
+    assert all(path in shown for path in carriers)
+    # Neurons without names say nothing in words.
+    assert found["words"] == []
+
+
+def test_where_nothing_is_tested_nothing_is_explained(project, dna):
+    found = dna("compare", "d0", "d0", "--explain", "--json").json["explanations"]
+    assert found == {"words": [], "layers": [], "neurons": [], "images": None}
+
+
+def test_a_kept_selection_is_compared_and_tested(project, dna):
+    assert dna("select", "save", "mine", "--layer", "stage2").code == 0
+    kept, named = (
+        dna("compare", "d0", "d2", *of, "--json").json for of in (("--selection", "mine"), ("--layer", "stage2"))
+    )
+    assert kept["emd_bins"] == named["emd_bins"]
+    assert kept["significance"] == named["significance"]
+    assert dna("compare", "d0", "d2", "--selection", "mine", "--layer", "stage1").tells("either a selection, or layers")
+    assert dna("matrix", "--selection", "mine", "--significance").code == 0
+
+
+def test_another_distance_has_a_line_and_a_column(project, dna):
+    found = dna("compare", "d0", "d2", "--metric", "ks", "--json").json["metric"]
+    shown = dna("compare", "d0", "d2", "--metric", "ks").out
+    assert f"ks  {found['value']:.4g}" in shown
+    assert all(f"{row['value']:.4g}" in shown for row in found["layers"])
 
 
 def test_the_same_images_are_not_tested(project, dna):

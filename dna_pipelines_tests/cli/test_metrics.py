@@ -23,10 +23,10 @@ def test_every_metric_says_what_it_sees_and_what_not(dna):
 @pytest.mark.parametrize("name", ["ks", "energy", "js", "hellinger", "psi"])
 def test_a_matrix_of_any_metric_is_that_of_its_pairs(project, dna, name):
     here = Project(project)
-    found = here.matrix("seeded_cnn", name)
+    found = here.matrix("builtin", name)
     assert found.names == ("d0", "d1", "d2")
     assert (np.diag(found.values) == 0).all()
-    dnas = [find_dna(here, one, "seeded_cnn") for one in found.names]
+    dnas = [find_dna(here, one, "builtin") for one in found.names]
     everything = Selection.everything(dnas[0].layers)
     for i, j in ((0, 1), (0, 2), (1, 2)):
         expected = summary_in(dnas[i], dnas[j], name, everything)["value"]

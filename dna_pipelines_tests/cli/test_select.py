@@ -27,7 +27,7 @@ def emds(dna, *options):
 
 
 def test_a_selection_by_hand_is_what_the_options_of_compare_are(project, dna):
-    assert "mine@1: 34 of 208 neurons" in save(dna, "--layer", "stage2", "--neuron", "stage1:0,3").out
+    assert "mine@1: 34 of 688 neurons" in save(dna, "--layer", "stage2", "--neuron", "stage1:0,3").out
     steered = emds(dna, "--selection", "mine")
     chosen = dna("compare", "d0", "d1", "--layer", "stage2", "--neuron", "stage1:0,3", "--json").json
     assert steered[0][1] == pytest.approx(chosen["emd_bins"], rel=1e-9)
@@ -55,7 +55,7 @@ def test_weights_come_from_a_table(project, dna):
     [
         ("layer,neuron\nstage1,0\n", "no column weight"),
         ("layer,neuron,weight\nstage9,0,1\n", "there is no layer 'stage9'"),
-        ("layer,neuron,weight\nstage1,16,1\n", "row 1: layer 'stage1' has neurons 0 to 15, not 16"),
+        ("layer,neuron,weight\nstage1,24,1\n", "row 1: layer 'stage1' has neurons 0 to 23, not 24"),
         ("layer,neuron,weight\nstage1,0,-1\n", "a weight is at least 0"),
         ("layer,neuron,weight\nstage1,0,nan\n", "a weight is at least 0"),
         ("layer,neuron,weight\nstage1,0,1\nstage1,x,1\n", "row 2: neuron is a whole number"),
@@ -136,7 +136,8 @@ def test_sql_weighs_neurons_as_the_command_does(project, dna):
 
 def test_inspect_shows_every_layer_and_agrees_with_sql(project, dna):
     found = dna("inspect", "d0", "--json").json
-    assert [layer["layer"] for layer in found["layers"]] == ["stage1", "stage2", "stage3", "stage4"]
+    stages = [f"stage{stage}" for stage in range(1, 6)]
+    assert [layer["layer"] for layer in found["layers"]] == [name for one in stages for name in (f"{one}.inner", one)]
     assert (found["n_images"], found["reference"]) == (10, "d0")
     last = found["layers"][-1]
     assert 1 <= last["participation_ratio"] <= last["effective_rank"] <= 9
@@ -144,7 +145,8 @@ def test_inspect_shows_every_layer_and_agrees_with_sql(project, dna):
         "SELECT layer, t.n_dead, n_silent, zero_share, t.clipped_share FROM layer_traits t JOIN dnas d USING (dna_id) "
         "WHERE d.dataset = 'd0' ORDER BY layer"
     )
-    for row, layer in zip(dna("sql", query, "--json").json, found["layers"], strict=True):
+    by_name = sorted(found["layers"], key=lambda layer: layer["layer"])
+    for row, layer in zip(dna("sql", query, "--json").json, by_name, strict=True):
         assert row == {name: pytest.approx(layer[name]) if name != "layer" else layer[name] for name in row}
     said = dna("inspect", "d0")
     assert "stage4" in said.out
@@ -239,7 +241,7 @@ def test_learning_responds_to_one_attribute_and_ignores_another(labelled, tmp_pa
     ratio = dna(
         "select",
         "learn",
-        "ten",
+        "few",
         "--respond-to",
         "light=dark",
         "--datasets",
@@ -250,8 +252,8 @@ def test_learning_responds_to_one_attribute_and_ignores_another(labelled, tmp_pa
         "0.05",
     )
     assert ratio.code == 0
-    shown = dna("select", "show", "ten", "--json").json
-    assert shown["n_chosen"] == pytest.approx(10, abs=1)
+    shown = dna("select", "show", "few", "--json").json
+    assert shown["n_chosen"] == pytest.approx(0.05 * 688, abs=2)
     assert {weight for weights in shown["weights"].values() for weight in weights} == {0, 1}
     assert "light=dark" in dna("select", "list").out
     refused = dna("select", "learn", "x", "--ignore", "light", "--datasets", "a", "--against", "number")

@@ -210,7 +210,9 @@ def test_every_neuron_has_a_name_of_its_own_that_can_be_read_back(extractor):
 
 def test_chosen_layers_keep_their_names():
     network = with_layers(scattering(), ("order1.*",))
-    chosen = Extractor(network, Taps(network.module, network.taps), probe_layers(network).layers, (1,) * 4)
+    probed = probe_layers(network)
+    taps = Taps(network.module, network.taps)
+    chosen = Extractor(network, taps, probed.layers, probed.axes, probed.positions)
     assert list(chosen.neuron_names) == chosen.layers.names == [f"order1.octave{octave}" for octave in range(4)]
 
 

@@ -113,9 +113,8 @@ def killed_then_run_again(template, undisturbed, folder, seed):
     assert contents(root) == expected
 
 
-@pytest.mark.parametrize("seed", range(2))
-def test_a_killed_run_is_made_good_by_the_next(template, undisturbed, tmp_path, seed):
-    killed_then_run_again(template, undisturbed, tmp_path, seed)
+def test_a_killed_run_is_made_good_by_the_next(template, undisturbed, tmp_path):
+    killed_then_run_again(template, undisturbed, tmp_path, seed=0)
 
 
 @pytest.mark.campaign
