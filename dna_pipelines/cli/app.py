@@ -13,6 +13,9 @@ from dna_pipelines.cli.terminal import note
 from dna_pipelines.errors import DnaError
 from dna_pipelines.pipeline.project import Project
 
+DATASETS, COMPARE, NETWORKS, TOOLS = "Datasets", "Compare and explain", "Networks", "Around it"
+"""Under which heading of the help a command stands."""
+
 OK, FAILED, USAGE, INCOMPLETE, INTERRUPTED = 0, 1, 2, 3, 130
 
 _EPILOG = (

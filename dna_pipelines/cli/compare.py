@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 from rich.markup import escape
 
-from dna_pipelines.cli.app import app, project_of
+from dna_pipelines.cli.app import COMPARE, app, project_of
 from dna_pipelines.cli.explanations import EXPLANATIONS, Compared, known
 from dna_pipelines.cli.look import ExtractorName, Json, Metric, Picture, SelectionName
 from dna_pipelines.cli.terminal import TerminalProgress, note, out, save, show_json, show_table
@@ -18,7 +18,7 @@ from dna_pipelines.pipeline.interruption import interruptible
 from dna_pipelines.pipeline.project import Project
 
 
-@app.command()
+@app.command(rich_help_panel=COMPARE)
 def compare(
     context: typer.Context,
     a: Annotated[

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from dna_pipelines.cli.app import INCOMPLETE, app, project_of
+from dna_pipelines.cli.app import DATASETS, INCOMPLETE, app, project_of
 from dna_pipelines.cli.terminal import TerminalProgress, note, out, show_json, show_table
 from dna_pipelines.errors import ConfigError, SourceError, UserError
 
@@ -16,7 +16,7 @@ _SHOWN = 10
 _CHANGES = ("added", "removed", "changed", "renamed", "described")
 
 
-@app.command()
+@app.command(rich_help_panel=DATASETS)
 def add(
     context: typer.Context,
     name: Annotated[str, typer.Argument(help="What to call it: letters, digits, '.', '_' and '-'.")],
@@ -60,14 +60,14 @@ def add(
         note("no file there is taken for an image; see --glob and --kind", style="yellow")
 
 
-@app.command()
+@app.command(rich_help_panel=DATASETS)
 def remove(context: typer.Context, name: Annotated[str, typer.Argument(help="The dataset.")]) -> None:
     """Stop watching a dataset. Its fingerprints stay in the lake, its images are never touched."""
     project_of(context).file.remove(name)
     out.print(f"removed {name} from the datasets file; its fingerprints stay in the lake", soft_wrap=True)
 
 
-@app.command("list")
+@app.command("list", rich_help_panel=DATASETS)
 def list_datasets(
     context: typer.Context,
     json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
@@ -94,7 +94,7 @@ def list_datasets(
     show_table(None, ("dataset", "images", "place", "tags", "grouped by"), cells, ("images",))
 
 
-@app.command()
+@app.command(rich_help_panel=DATASETS)
 def scan(
     context: typer.Context,
     names: Annotated[list[str] | None, typer.Argument(help="Datasets; all where none is named.")] = None,

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from dna_pipelines.cli.app import FAILED, app, project_of
+from dna_pipelines.cli.app import COMPARE, FAILED, app, project_of
 from dna_pipelines.cli.look import ExtractorName, Json
 from dna_pipelines.cli.terminal import TerminalProgress, note, out, save, show_json, show_table
 from dna_pipelines.errors import NothingToCompare, UserError
@@ -17,7 +17,7 @@ from dna_pipelines.pipeline.progress import counted
 from dna_pipelines.pipeline.versions import current_dnas
 
 
-@app.command()
+@app.command(rich_help_panel=COMPARE)
 def duplicates(
     context: typer.Context,
     names: Annotated[

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from dna_pipelines.cli.app import app, project_of
+from dna_pipelines.cli.app import NETWORKS, app, project_of
 from dna_pipelines.cli.look import ExtractorName
 from dna_pipelines.cli.terminal import TerminalProgress, note, out
 from dna_pipelines.interchange import TYPES, read_ranges
@@ -22,10 +22,10 @@ Extractor = Annotated[str, typer.Argument(help="One of the extractors of the dat
 ranges_app = typer.Typer(
     name="ranges", help="Take an extractor's activation ranges from a file, or write them.", no_args_is_help=True
 )
-app.add_typer(ranges_app)
+app.add_typer(ranges_app, rich_help_panel=NETWORKS)
 
 
-@app.command()
+@app.command(rich_help_panel=NETWORKS)
 def export(
     context: typer.Context,
     reference: Annotated[

@@ -8,14 +8,14 @@ from typing import Annotated
 import typer
 from rich.text import Text
 
-from dna_pipelines.cli.app import app, project_of
+from dna_pipelines.cli.app import NETWORKS, app, project_of
 from dna_pipelines.cli.look import Json
 from dna_pipelines.cli.terminal import out, show_json, show_table
 from dna_pipelines.pipeline.networks import KINDS, Detail, Listed, describe_network, list_networks
 from dna_pipelines.pipeline.progress import counted
 
 
-@app.command()
+@app.command(rich_help_panel=NETWORKS)
 def extractors(
     context: typer.Context,
     name: Annotated[

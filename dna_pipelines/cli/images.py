@@ -8,7 +8,7 @@ from typing import Annotated, Any, TypeVar
 
 import typer
 
-from dna_pipelines.cli.app import app, project_of
+from dna_pipelines.cli.app import COMPARE, app, project_of
 from dna_pipelines.cli.look import ExtractorName, Json
 from dna_pipelines.cli.terminal import TerminalProgress, note, out, save, show_json, show_table
 from dna_pipelines.errors import UserError
@@ -23,7 +23,7 @@ from dna_pipelines.pipeline.sides import Sides
 T = TypeVar("T")
 
 
-@app.command()
+@app.command(rich_help_panel=COMPARE)
 def images(
     context: typer.Context,
     places: Annotated[

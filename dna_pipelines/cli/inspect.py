@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.markup import escape
 
-from dna_pipelines.cli.app import app, project_of
+from dna_pipelines.cli.app import COMPARE, app, project_of
 from dna_pipelines.cli.look import ExtractorName, Json
 from dna_pipelines.cli.terminal import TerminalProgress, note, out, show_json, show_table
 from dna_pipelines.pipeline.interruption import interruptible
@@ -22,7 +22,7 @@ _NUMBERS = (
 )  # fmt: skip
 
 
-@app.command()
+@app.command(rich_help_panel=COMPARE)
 def inspect(
     context: typer.Context,
     name: Annotated[

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
-from dna_pipelines.cli.app import app, project_of
+from dna_pipelines.cli.app import COMPARE, DATASETS, app, project_of
 from dna_pipelines.cli.terminal import TerminalProgress, note, out, save, show_json, show_table, size_text
 from dna_pipelines.config import DatasetConfig
 from dna_pipelines.errors import UserError
@@ -28,7 +28,7 @@ SelectionName = Annotated[
 Metric = StrEnum("Metric", {name: name for name in METRICS})  # type: ignore[misc]
 
 
-@app.command()
+@app.command(rich_help_panel=DATASETS)
 def status(context: typer.Context, json: Json = False) -> None:
     """Show what the last run left, without looking at the datasets' places."""
     project = project_of(context)
@@ -76,7 +76,7 @@ def _dataset_status(project: Project, dataset: DatasetConfig) -> dict[str, Any]:
     }
 
 
-@app.command()
+@app.command(rich_help_panel=COMPARE)
 def matrix(
     context: typer.Context,
     extractor: ExtractorName = None,
@@ -155,7 +155,7 @@ def _number(value: float) -> str:
     return "?" if isnan(value) else f"{value:.3g}"
 
 
-@app.command()
+@app.command(rich_help_panel=COMPARE)
 def sql(
     context: typer.Context,
     query: Annotated[str | None, typer.Argument(help="A DuckDB statement; without one, the views are listed.")] = None,

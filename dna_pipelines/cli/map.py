@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from dna_pipelines.cli.app import app, project_of
+from dna_pipelines.cli.app import COMPARE, app, project_of
 from dna_pipelines.cli.look import ExtractorName, Json, Metric, Picture, SelectionName
 from dna_pipelines.cli.terminal import TerminalProgress, note, out, save, show_json, show_table
 from dna_pipelines.pipeline.interruption import interruptible
@@ -17,7 +17,7 @@ from dna_pipelines.reporting import Matrix
 _MISLEADS = 0.2
 
 
-@app.command("map")
+@app.command("map", rich_help_panel=COMPARE)
 def map_(
     context: typer.Context,
     extractor: ExtractorName = None,

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from rich.text import Text
 
-from dna_pipelines.cli.app import app
+from dna_pipelines.cli.app import COMPARE, app
 from dna_pipelines.cli.look import Json
 from dna_pipelines.cli.terminal import out, show_json
 
 
-@app.command()
+@app.command(rich_help_panel=COMPARE)
 def metrics(json: Json = False) -> None:
     """List the distances there are: what each takes, what it sees, and what it cannot see."""
     from dna_pipelines.comparison.metrics import METRICS, Metric

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from dna_pipelines.cli.app import app, project_of
+from dna_pipelines.cli.app import NETWORKS, app, project_of
 from dna_pipelines.cli.look import ExtractorName, Json
 from dna_pipelines.cli.terminal import TerminalProgress, note, out, show_json, show_table
 from dna_pipelines.errors import ConfigError
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from dna_pipelines.pipeline.profile import Profile
 
 
-@app.command()
+@app.command(rich_help_panel=NETWORKS)
 def profile(
     context: typer.Context,
     dataset: Annotated[

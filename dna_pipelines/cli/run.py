@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 from rich.text import Text
 
-from dna_pipelines.cli.app import FAILED, INCOMPLETE, app, project_of
+from dna_pipelines.cli.app import DATASETS, FAILED, INCOMPLETE, NETWORKS, app, project_of
 from dna_pipelines.cli.terminal import TerminalProgress, note, out, show_json, show_table
 from dna_pipelines.errors import ConfigError
 from dna_pipelines.manifests.diff import in_words
@@ -17,7 +17,7 @@ from dna_pipelines.pipeline.plan import Estimate, estimate, make_plan
 from dna_pipelines.pipeline.report import DatasetReport, RunReport, begin_report, nothing_done
 
 
-@app.command()
+@app.command(rich_help_panel=DATASETS)
 def run(
     context: typer.Context,
     names: Annotated[list[str] | None, typer.Argument(help="Datasets; all where none is named.")] = None,
@@ -57,7 +57,7 @@ def run(
         raise typer.Exit(INCOMPLETE)
 
 
-@app.command()
+@app.command(rich_help_panel=NETWORKS)
 def calibrate(
     context: typer.Context,
     extractor: Annotated[str, typer.Argument(help="One of the extractors of the datasets file.")],

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import numpy as np
 import typer
 
-from dna_pipelines.cli.app import app, project_of
+from dna_pipelines.cli.app import COMPARE, app, project_of
 from dna_pipelines.cli.look import ExtractorName, Json
 from dna_pipelines.cli.terminal import TerminalProgress, note, out, show_json, show_table
 from dna_pipelines.distributions import Layers
@@ -22,7 +22,7 @@ select_app = typer.Typer(
     help="Choose the neurons that distances are taken over, by hand or by what they respond to.",
     no_args_is_help=True,
 )
-app.add_typer(select_app)
+app.add_typer(select_app, rich_help_panel=COMPARE)
 
 Method = StrEnum("Method", {"squares": "squares", "ratio": "ratio"})
 SelectionName = Annotated[str, typer.Argument(metavar="NAME", help="Of the selection.")]

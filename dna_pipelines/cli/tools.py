@@ -10,13 +10,13 @@ from typing import Annotated
 
 import typer
 
-from dna_pipelines.cli.app import FAILED, app, project_of
+from dna_pipelines.cli.app import FAILED, TOOLS, app, project_of
 from dna_pipelines.cli.terminal import note, out
 from dna_pipelines.errors import UserError
 from dna_pipelines.pipeline.progress import counted
 
 
-@app.command()
+@app.command(rich_help_panel=TOOLS)
 def doctor(context: typer.Context) -> None:
     """Check the installation, the datasets file, every place and the lake."""
     from dna_pipelines.pipeline.doctor import examine
@@ -31,7 +31,7 @@ def doctor(context: typer.Context) -> None:
         raise typer.Exit(FAILED)
 
 
-@app.command()
+@app.command(rich_help_panel=TOOLS)
 def ui(
     context: typer.Context,
     port: Annotated[int, typer.Option(help="Where the web page is served.")] = 3000,
@@ -55,7 +55,7 @@ def ui(
     raise typer.Exit(subprocess.run(command, env=environment, check=False).returncode)  # noqa: S603 (our own command)
 
 
-@app.command()
+@app.command(rich_help_panel=TOOLS)
 def replay(context: typer.Context) -> None:
     """Tell Dagster what the lake has, after its database was lost or replaced. Nothing is computed."""
     from dna_pipelines.orchestration.instance import open_instance
