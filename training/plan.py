@@ -24,7 +24,7 @@ class Plan:
         size, large: edge of the views in px before, and then; small ones cost less.
     """
 
-    n_steps: int = 3000
+    n_steps: int = 6500
     batch: int = 64
     n_classes: int = 192
     n_fields: int = 60
