@@ -38,10 +38,11 @@ def main() -> None:
         shutil.rmtree(ROOT)
     say("Real images: 1,797 handwritten digits, and photographs cut into tiles")
     names = write_digits() + write_photographs()
+    entries = [
+        f"  - {{name: {name}, uri: images/{name}, tags: {{kind: {name.partition('-')[0]}}}}}\n" for name in names
+    ]
     (ROOT / "data").mkdir()
-    (ROOT / "data" / "datasets.yaml").write_text(DATASETS, encoding="utf-8")
-    for name in names:
-        dna("add", name, str(ROOT / "images" / name), "--tag", f"kind={name.partition('-')[0]}", show=False)
+    (ROOT / "data" / "datasets.yaml").write_text(DATASETS + "".join(entries), encoding="utf-8")
     print(f"  {len(names)} datasets in {ROOT.name}/data/datasets.yaml")
 
     say("The first run: everything is new")
@@ -63,7 +64,6 @@ def main() -> None:
 
     say("Everything is a table: which two datasets of different kinds are closest?")
     dna("sql", " ".join(CLOSEST.split()))
-    dna("sql", "SELECT dataset, path, reason, detail FROM quarantine")
 
     print(f"\nDone in {time.monotonic() - started:.0f} s. Pictures: demo/matrix.png, demo/images.png, demo/coffee.png.")
     print("To look around:")
@@ -76,7 +76,7 @@ version: 1
 extractors:
   - name: builtin
   - name: scattering
-datasets: []
+datasets:
 """
 
 CLOSEST = """
@@ -129,16 +129,12 @@ def save(pixels: NDArray[np.uint8], dataset: str, name: str) -> None:
     Image.fromarray(pixels).save(path)
 
 
-def dna(*arguments: str, show: bool = True) -> None:
+def dna(*arguments: str) -> None:
     """Run the `dna` command, as a user would."""
-    if show:
-        print(
-            f"$ dna {' '.join(argument if ' ' not in argument else repr(argument) for argument in arguments)}",
-            flush=True,
-        )
+    shown = (argument if " " not in argument else repr(argument) for argument in arguments)
+    print(f"$ dna {' '.join(shown)}", flush=True)
     command = [str(Path(sys.executable).with_name("dna")), "--root", str(ROOT), *arguments]
-    ROOT.mkdir(exist_ok=True)
-    subprocess.run(command, check=True, stdout=None if show else subprocess.DEVNULL)
+    subprocess.run(command, check=True)
 
 
 def say(text: str) -> None:
