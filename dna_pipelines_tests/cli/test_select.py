@@ -150,7 +150,7 @@ def test_inspect_shows_every_layer_and_agrees_with_sql(project, dna):
         assert row == {name: pytest.approx(layer[name]) if name != "layer" else layer[name] for name in row}
     said = dna("inspect", "d0")
     assert "stage4" in said.out
-    assert said.tells("stage4: 10 images for 96 neurons, so the rank is at most 9")
+    assert said.tells("stage5: 10 images for 128 neurons, so the rank is at most 9")
 
 
 def test_inspect_of_two_tells_what_neurons_became(changed, dna):

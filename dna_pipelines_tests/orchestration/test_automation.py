@@ -22,6 +22,7 @@ from dna_pipelines.orchestration.scanning import decide, scan_job
 from dna_pipelines.orchestration.workbench import Workbench
 from dna_pipelines.pipeline.export import export_ranges
 from dna_pipelines.pipeline.ingest import refresh
+from dna_pipelines.pipeline.project import Project
 from dna_pipelines.pipeline.versions import current_dnas
 from dna_pipelines.pipeline.watch import needs, scan
 from dna_pipelines_tests.orchestration.daemon import Daemon, open_instance
@@ -30,17 +31,24 @@ from dna_pipelines_tests.toy import toy_project, write_image
 ALL_OF = [("toy/distances", None), ("toy/matrix", None)]
 
 
-@pytest.fixture
-def daemon(tmp_path):
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    """A project of three datasets that is up to date."""
     datasets = {
         name: {f"{n}.png": n for n in range(start, start + 5)}
         for name, start in (("one", 0), ("two", 20), ("three", 40))
     }
-    project = toy_project(tmp_path, datasets)
+    project = toy_project(tmp_path_factory.mktemp("made"), datasets)
     with open_instance(project) as instance:
-        daemon = Daemon(project, instance)
-        daemon.news()
-        yield daemon
+        Daemon(project, instance).news()
+    return project.root
+
+
+@pytest.fixture
+def daemon(made, tmp_path):
+    project = Project(shutil.copytree(made, tmp_path / "project"))
+    with open_instance(project) as instance:
+        yield Daemon(project, instance)
 
 
 def place(daemon, name):

@@ -68,6 +68,7 @@ def test_under_a_new_name_nothing_is_computed(project):
     assert current == [{"extractor": "renamed", "dataset": name} for name in ("one", "two")]
 
 
+@pytest.mark.campaign
 def test_two_names_of_one_network_have_a_matrix_each(project):
     rewrite(project, "datasets:", "  - {name: again, network: toy, batch_size: 4}\ndatasets:")
     run(project)

@@ -15,7 +15,7 @@ def nothing_is_lost_and_little_runs_twice(root, seed):
     assert outcome.n_idle <= len(NAMES)
 
 
-@pytest.mark.parametrize("seed", range(2))
+@pytest.mark.parametrize("seed", range(1))
 def test_races(tmp_path, seed):
     nothing_is_lost_and_little_runs_twice(tmp_path, seed)
 
