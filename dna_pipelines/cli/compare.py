@@ -80,9 +80,8 @@ def compare(
 
 def _compared(project: Project, a: str, b: str, chosen: dict[str, Any], n_resamples: int | None) -> Compared:
     """Compare and test, and say what there is to note of either."""
-    from dna_pipelines.comparison import Selection
     from dna_pipelines.pipeline.compare import compare_pair
-    from dna_pipelines.pipeline.selections import find_selection
+    from dna_pipelines.pipeline.selections import chosen_selection
     from dna_pipelines.pipeline.significance import judge_pair
 
     comparison, summary = interruptible(
@@ -92,11 +91,8 @@ def _compared(project: Project, a: str, b: str, chosen: dict[str, Any], n_resamp
         note(f"{reference}: {n_images:,} images extracted, its DNA is kept from now on")
     for reference, reason in summary["held_back"].items():
         note(f"{reference} is held back, so the matrix leaves it out: {reason}", style="yellow")
-    selection = (
-        find_selection(project, chosen["selection"], comparison.a)
-        if chosen["selection"]
-        else Selection.of(comparison.a.layers, chosen["layers"], chosen["neurons"])
-    )
+    named = (chosen["layers"], chosen["neurons"], chosen["selection"])
+    selection = chosen_selection(project, comparison.a, *named)
     if n_resamples is None:
         return Compared(project, a, b, comparison, selection, None, summary)
     judgement = interruptible(

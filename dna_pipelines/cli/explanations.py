@@ -37,6 +37,12 @@ class Compared:
     summary: dict[str, Any]
 
     @property
+    def more_than_chance(self) -> bool:
+        """Whether it was tested, and is more than chance."""
+        verdict = self.judgement.verdict
+        return verdict is not None and bool(verdict.p <= LEVEL)
+
+    @property
     def names(self) -> dict[str, tuple[str, ...]]:
         """What its neurons are called, by layer; empty where they have no names."""
         names: dict[str, tuple[str, ...]] = self.project.lake.fingerprints.names(self.comparison.a.key.id)
@@ -56,9 +62,7 @@ def _words(compared: Compared) -> Callable[[], None]:
     """What changed, in words, where the neurons have names; chance is not put into words."""
     from dna_pipelines.reporting.words import explain
 
-    verdict = compared.judgement.verdict
-    significant = verdict is not None and verdict.p <= LEVEL
-    found = explain(compared.comparison, compared.names) if significant else []
+    found = explain(compared.comparison, compared.names) if compared.more_than_chance else []
     compared.summary.setdefault("explanations", {})["words"] = found
 
     def show() -> None:
@@ -110,12 +114,11 @@ def _leading_neurons(compared: Compared) -> Callable[[], None]:
 def _images(compared: Compared) -> Callable[[], None]:
     """The images of `a` that carry the difference, by what is kept of each; `dna images` looks closer."""
     from dna_pipelines.cli.images import show_attribution
-    from dna_pipelines.dna import Dna
     from dna_pipelines.pipeline.attribution import attribute
 
-    verdict, explanations = compared.judgement.verdict, compared.summary.setdefault("explanations", {})
+    explanations = compared.summary.setdefault("explanations", {})
     explanations["images"] = None
-    if verdict is None or verdict.p > LEVEL or not isinstance(compared.comparison.b, Dna):
+    if not compared.more_than_chance:
         return lambda: None
     try:
         found = attribute(

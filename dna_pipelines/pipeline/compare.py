@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from dna_pipelines.comparison import Comparison, LayerMeasures, Selection, compare, layer_distances
+from dna_pipelines.comparison import Comparison, LayerMeasures, compare, layer_distances
 from dna_pipelines.distributions import Layers
 from dna_pipelines.dna import Dna, dna_id
 from dna_pipelines.errors import NothingToCompare, UserError
@@ -15,7 +15,7 @@ from dna_pipelines.pipeline.files import extractor_of, read_files
 from dna_pipelines.pipeline.progress import Progress, Silent
 from dna_pipelines.pipeline.project import Project
 from dna_pipelines.pipeline.reference import Reference
-from dna_pipelines.pipeline.selections import find_selection
+from dna_pipelines.pipeline.selections import chosen_selection
 from dna_pipelines.pipeline.slices import find_slice, fit_slice
 from dna_pipelines.pipeline.versions import find_commit, used_extractor, wanted_pairs, withheld
 
@@ -92,8 +92,7 @@ def compare_pair(
     extracted = {reference: n_images for reference, n_images in ((a, new_a), (b, new_b)) if n_images is not None}
     comparison = compare(left, right)
     project.lake.distances.put_neurons(comparison)
-    chosen = find_selection(project, selection, left) if selection else Selection.of(left.layers, layers, neurons)
-    summary = comparison.summary(chosen)
+    summary = comparison.summary(chosen_selection(project, left, layers, neurons, selection))
     return comparison, {"extractor": name, "n_images_extracted": extracted, "held_back": held_back, **summary}
 
 

@@ -119,6 +119,13 @@ def find_selection(project: Project, reference: str, dna: Comparable) -> Selecti
     return _fitting(project, record, dna.layers, key, dna.label)
 
 
+def chosen_selection(
+    project: Project, dna: Comparable, layers: Sequence[str], neurons: Sequence[str], kept: str | None
+) -> Selection:
+    """What somebody chose of a DNA's neurons: a kept selection by name, or layers and neurons; else every one."""
+    return find_selection(project, kept, dna) if kept else Selection.of(dna.layers, layers, neurons)
+
+
 def extractor_selection(project: Project, reference: str, extractor: str) -> Selection:
     """A kept selection, for the DNAs of an extractor as they are measured now; raises as `find_selection` does."""
     layers, key = extractor_layers(project, extractor), used_extractor(project, extractor).comparability_key

@@ -134,8 +134,8 @@ def judge_members(
         "unit": units.pop() if len(units) == 1 else "group, or image without one",
         "doubts": tuple(doubts(first.members, second.members)),
     }
-    n_in_blocks = first.blocks(0).n_images, second.blocks(0).n_images
-    if why := why_untestable(*n_in_blocks):
+    in_blocks = {side.dna_id: side.blocks(0).n_images for side in sides}
+    if why := why_untestable(in_blocks[first.dna_id], in_blocks[second.dna_id]):
         return Judgement(None, why, **facts)
     # Whoever asks in whatever order gets the same answer.
     one, other = sorted(sides, key=lambda side: side.dna_id)
@@ -152,8 +152,8 @@ def judge_members(
         verdict = significance(
             selection,
             lambda name: (one.blocks(places[name]).counts, other.blocks(places[name]).counts),
-            one.blocks(0).n_images,
-            other.blocks(0).n_images,
+            in_blocks[one.dna_id],
+            in_blocks[other.dna_id],
             n_resamples=n_resamples,
             seed=int(stable_hash(["significance", METHOD, one.dna_id, other.dna_id]), 16),
             n_bins=N_BINS,
