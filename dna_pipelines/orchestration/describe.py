@@ -17,6 +17,7 @@ from dna_pipelines.pipeline.ingest import Ingested
 from dna_pipelines.pipeline.overview import growth, last_changes
 from dna_pipelines.pipeline.project import Project
 from dna_pipelines.reporting import Matrix
+from dna_pipelines.storage import Catalog
 from dna_pipelines.storage.distances import LAYER_SCHEMA
 from dna_pipelines.storage.manifest_table import SCHEMA as MANIFEST_SCHEMA
 
@@ -82,7 +83,7 @@ def describe_dna(project: Project, fitted: Any) -> Metadata:
     return {
         **work,
         "dagster/row_count": record.n_neurons,
-        "dagster/column_schema": _view(project, "dna"),
+        "dagster/column_schema": _view("dna"),
         **dna_lineage(fitted.extractor),
         "dna_id": record.dna_id,
         "comparability_key": record.comparability_key,
@@ -125,7 +126,7 @@ def describe_matrix(project: Project, matrix: Matrix) -> Metadata:
     header = ("dataset", "dataset", matrix.metric)
     return {
         "dagster/row_count": len(matrix.names) ** 2,
-        "dagster/column_schema": _view(project, "matrix"),
+        "dagster/column_schema": _view("matrix"),
         **matrix_lineage(matrix.extractor),
         "n_datasets": len(matrix.names),
         "heat_map": _picture("matrix", picture),
@@ -150,10 +151,9 @@ def columns(schema: pa.Schema) -> dg.TableSchema:
     return dg.TableSchema([dg.TableColumn(field.name, str(field.type)) for field in schema])
 
 
-def _view(project: Project, name: str) -> dg.TableSchema:
+def _view(name: str) -> dg.TableSchema:
     """The columns of a view as DuckDB knows them."""
-    found = project.catalog.rows(f"DESCRIBE {name}")
-    return dg.TableSchema([dg.TableColumn(row["column_name"], row["column_type"]) for row in found])
+    return dg.TableSchema([dg.TableColumn(column, kind) for column, kind in Catalog.columns(name)])
 
 
 def plain(metadata: Mapping[str, dg.MetadataValue]) -> Metadata:

@@ -1,6 +1,9 @@
 """The project's Dagster instance, kept in `data/dagster/`."""
 
+import os
 import shutil
+import sqlite3
+import threading
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -9,8 +12,13 @@ from pathlib import Path
 
 import dagster as dg
 from dagster._core.instance.ref import InstanceRef
+from sqlalchemy import event
+from sqlalchemy.engine import Engine
 
 from dna_pipelines.pipeline.project import Project
+
+_MOST_HELD = 8
+"""Databases that are held open: those of the instance, and of the runs under way."""
 
 _NOT_CAPTURED = {"module": "dagster._core.storage.noop_compute_log_manager", "class": "NoOpComputeLogManager"}
 
@@ -28,7 +36,7 @@ def prepare_home(project: Project) -> Path:
     draft.mkdir(parents=True)
     with as_file(files("dna_pipelines.orchestration").joinpath("dagster.yaml")) as template:
         shutil.copyfile(template, draft / "dagster.yaml")
-    with dg.DagsterInstance.from_config(str(draft)):
+    with _held_open(draft), dg.DagsterInstance.from_config(str(draft)):
         pass
     try:
         draft.rename(home)
@@ -44,5 +52,47 @@ def prepare_home(project: Project) -> Path:
 def open_instance(project: Project) -> Iterator[dg.DagsterInstance]:
     """The instance, for runs inside this process: what steps print is not captured but shown."""
     ref = InstanceRef.from_dir(str(prepare_home(project)), overrides={"compute_logs": _NOT_CAPTURED})
-    with dg.DagsterInstance.from_ref(ref) as instance:
+    with _held_open(project.dagster_home), dg.DagsterInstance.from_ref(ref) as instance:
         yield instance
+
+
+@contextmanager
+def _held_open(home: Path) -> Iterator[None]:
+    """Spare Dagster's databases most waiting for the disk, which is most of what a small run takes.
+
+    Dagster opens and closes a database for every event, and whoever closes a database last has to carry its log
+    over and wait for the disk. So one connection to each stays open. With a write-ahead log and `synchronous=NORMAL`
+    they stay consistent through a power cut; the last events may be lost, and the lake has what they said
+    (https://www.sqlite.org/pragma.html#pragma_synchronous).
+    """
+    held: dict[str, sqlite3.Connection] = {}
+    lock, inside = threading.Lock(), f"{home}{os.sep}"
+
+    def unhurried(connection: sqlite3.Connection, _record: object) -> None:
+        path = connection.execute("PRAGMA database_list").fetchone()[2]
+        if not path.startswith(inside):
+            return
+        connection.execute("PRAGMA synchronous=NORMAL")
+        with lock:
+            # The one used last goes to the end.
+            held[path] = held.pop(path, None) or _holder(path)
+            while len(held) > _MOST_HELD:
+                held.pop(next(iter(held))).close()
+
+    event.listen(Engine, "connect", unhurried)
+    try:
+        yield
+    finally:
+        event.remove(Engine, "connect", unhurried)
+        for holder in held.values():
+            holder.close()
+
+
+def _holder(path: str) -> sqlite3.Connection:
+    connection = sqlite3.connect(path, check_same_thread=False)
+    connection.execute("PRAGMA synchronous=NORMAL")
+    # Here, because tables that are made before Dagster says so wait for the disk one by one.
+    connection.execute("PRAGMA journal_mode=WAL")
+    # It holds the database once it has read something.
+    connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
+    return connection

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from contextlib import suppress
+from functools import cache
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -142,6 +143,13 @@ class Catalog:
             "WHERE v.schema_name = 'main' AND NOT v.internal AND v.comment IS NOT NULL GROUP BY view_name ORDER BY ALL"
         )
         return [(row["view_name"], row["comment"], row["columns"]) for row in found]
+
+    @staticmethod
+    @cache
+    def columns(view: str) -> tuple[tuple[str, str], ...]:
+        """Names and types of the columns of a view, which are the same in every lake."""
+        nowhere = Catalog(Layout(Path("/nonexistent")))
+        return tuple((row["column_name"], row["column_type"]) for row in nowhere.rows(f"DESCRIBE {view}"))
 
     def rows(self, sql: str, parameters: list[Any] | None = None) -> list[dict[str, Any]]:
         """The result of a statement of ours as dictionaries."""

@@ -1,0 +1,72 @@
+"""The instance of runs in this process: its databases wait for the disk little, and nobody else's do."""
+
+import sqlite3
+from pathlib import Path
+
+import dagster as dg
+import psutil
+import pytest
+from sqlalchemy import create_engine, text
+
+from dna_pipelines.orchestration import instance as under_test
+from dna_pipelines.orchestration.instance import open_instance
+from dna_pipelines.pipeline.project import Project
+
+NORMAL, FULL = 1, 2
+KEY = dg.AssetKey("something")
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Project:
+    return Project(tmp_path)
+
+
+def synchronous(database: Path) -> int:
+    with create_engine(f"sqlite:///{database}").connect() as connection:
+        return connection.execute(text("PRAGMA synchronous")).scalar_one()
+
+
+def held_below(folder: Path) -> set[str]:
+    return {file.path for file in psutil.Process().open_files() if Path(file.path).is_relative_to(folder)}
+
+
+def materialize(instance: dg.DagsterInstance, times: int) -> None:
+    @dg.asset(key=KEY)
+    def something() -> None:
+        pass
+
+    for _ in range(times):
+        assert dg.materialize([something], instance=instance).success
+
+
+def test_databases_wait_less_for_the_disk_while_it_is_open_and_those_of_others_as_before(
+    project: Project, tmp_path: Path
+) -> None:
+    other = tmp_path / "other.db"
+    with open_instance(project):
+        mine = project.dagster_home / "history" / "runs.db"
+        assert synchronous(mine) == NORMAL
+        assert synchronous(other) == FULL
+        with sqlite3.connect(mine) as connection:
+            assert connection.execute("PRAGMA journal_mode").fetchone() == ("wal",)
+    assert synchronous(mine) == FULL
+
+
+def test_events_are_there_for_whoever_opens_it_next(project: Project) -> None:
+    with open_instance(project) as instance:
+        materialize(instance, 3)
+    with dg.DagsterInstance.from_config(str(project.dagster_home)) as plain:
+        assert len(plain.fetch_materializations(KEY, limit=10).records) == 3
+        assert all(run.is_success for run in plain.get_runs())
+
+
+def test_no_more_files_stay_open_than_said_and_none_in_the_end(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(under_test, "_MOST_HELD", 3)
+    with open_instance(project) as instance:
+        materialize(instance, 6)
+        databases = {path for path in held_below(project.dagster_home) if path.endswith(".db")}
+        assert 0 < len(databases) <= 3
+    assert held_below(project.dagster_home) == set()
+    assert not list(project.dagster_home.rglob("*-wal"))
