@@ -15,6 +15,8 @@ class Known:
     """A network with a name of its own.
 
     Attributes:
+        licence: of the weights, as the README or LICENSE of the repository that released them says
+            (sail-sg/mugs, facebookresearch/dino, openai/CLIP, mseitzer/pytorch-fid, pytorch/vision, the package vdna).
         published: where its weights come from; None where they are part of the package, or there are none.
         has_weights: whether there are any.
     """
@@ -89,7 +91,7 @@ REFERENCE = (
     Known(
         "clip_im_vit_b16",
         "The image tower of CLIP ViT-B/16, trained on pairs of images and texts.",
-        13, 9_984, 224, "MIT",
+        13, 9_984, 224, "MIT (timm's copy of the weights: Apache-2.0)",
         Published("clip_im_vit_b16", "timm/vit_base_patch16_clip_224.openai", hub_file="open_clip_model.safetensors"),
     ),
     Known(

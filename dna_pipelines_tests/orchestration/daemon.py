@@ -10,6 +10,9 @@ from dna_pipelines.orchestration.partitions import sync_partitions
 from dna_pipelines.orchestration.scanning import raw_event
 from dna_pipelines.pipeline.watch import scan
 
+ALL_OF = [("toy/distances", None), ("toy/matrix", None)]
+"""What follows any change of a DNA."""
+
 
 class Daemon:
     """Evaluates the automation conditions of a project and runs what they ask for."""
@@ -30,6 +33,10 @@ class Daemon:
             except ConfigError:
                 pass
         return self._definitions
+
+    def place(self, name):
+        """Where the images of a dataset are."""
+        return self.project.root / "images" / name
 
     def scan(self):
         """What the scan schedule does."""
@@ -84,4 +91,4 @@ class Daemon:
         return self.until_idle()
 
 
-__all__ = ["Daemon", "open_instance"]
+__all__ = ["ALL_OF", "Daemon", "open_instance"]

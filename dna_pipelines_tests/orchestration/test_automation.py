@@ -1,58 +1,20 @@
 """Kept current: the scenarios, one by one."""
 
-import errno
 import json
 import os
-import shutil
-import socket
-import time
 
 import dagster as dg
-import pytest
-from dagster._core.events.log import EventLogEntry
-from dagster._core.storage.tags import GRPC_INFO_TAG
 
 from dna_pipelines.errors import LakeError
-from dna_pipelines.orchestration import leftovers
 from dna_pipelines.orchestration.automation import FEW
 from dna_pipelines.orchestration.keys import MANIFEST, key_of
-from dna_pipelines.orchestration.registry_sensor import registry_sensor
-from dna_pipelines.orchestration.replay import replay
-from dna_pipelines.orchestration.scanning import decide, scan_job
-from dna_pipelines.orchestration.workbench import Workbench
+from dna_pipelines.orchestration.scanning import decide
 from dna_pipelines.pipeline.export import export_ranges
 from dna_pipelines.pipeline.ingest import refresh
-from dna_pipelines.pipeline.project import Project
 from dna_pipelines.pipeline.versions import current_dnas
 from dna_pipelines.pipeline.watch import needs, scan
-from dna_pipelines_tests.orchestration.daemon import Daemon, open_instance
+from dna_pipelines_tests.orchestration.daemon import ALL_OF, Daemon, open_instance
 from dna_pipelines_tests.toy import toy_project, write_image
-
-ALL_OF = [("toy/distances", None), ("toy/matrix", None)]
-
-
-@pytest.fixture(scope="module")
-def made(tmp_path_factory):
-    """A project of three datasets that is up to date."""
-    datasets = {
-        name: {f"{n}.png": n for n in range(start, start + 5)}
-        for name, start in (("one", 0), ("two", 20), ("three", 40))
-    }
-    project = toy_project(tmp_path_factory.mktemp("made"), datasets)
-    with open_instance(project) as instance:
-        Daemon(project, instance).news()
-    return project.root
-
-
-@pytest.fixture
-def daemon(made, tmp_path):
-    project = Project(shutil.copytree(made, tmp_path / "project"))
-    with open_instance(project) as instance:
-        yield Daemon(project, instance)
-
-
-def place(daemon, name):
-    return daemon.project.root / "images" / name
 
 
 def test_from_nothing_everything_is_made_once(tmp_path):
@@ -75,40 +37,40 @@ def test_an_unchanged_rescan_runs_nothing(daemon):
 
 
 def test_a_change_that_nobody_has_looked_at_yet_is_news_once(daemon):
-    write_image(place(daemon, "one"), "new.png", 99)
+    write_image(daemon.place("one"), "new.png", 99)
     dataset = daemon.project.file.dataset("one")
     assert scan(daemon.project, dataset) is not None
     assert scan(daemon.project, dataset) is None
-    write_image(place(daemon, "one"), "newer.png", 98)
+    write_image(daemon.place("one"), "newer.png", 98)
     assert scan(daemon.project, dataset) is not None
     assert daemon.until_idle() == [("manifest", "one"), ("toy/dna", "one"), *ALL_OF]
     # What was seen before, then gone, and is there again is news again.
-    (place(daemon, "one") / "newer.png").unlink()
+    (daemon.place("one") / "newer.png").unlink()
     assert scan(daemon.project, dataset) is not None
     refresh(daemon.project, dataset)
-    write_image(place(daemon, "one"), "newer.png", 98)
+    write_image(daemon.place("one"), "newer.png", 98)
     assert scan(daemon.project, dataset) is not None
 
 
 def test_one_changed_dataset_is_brought_through_and_no_other(daemon):
-    write_image(place(daemon, "one"), "new.png", 99)
+    write_image(daemon.place("one"), "new.png", 99)
     assert daemon.news() == [("manifest", "one"), ("toy/dna", "one"), *ALL_OF]
 
 
 def test_the_same_bytes_touched_reach_the_manifest_only(daemon):
-    os.utime(place(daemon, "one") / "1.png", (5, 5))
+    os.utime(daemon.place("one") / "1.png", (5, 5))
     assert daemon.news() == [("manifest", "one")]
     assert daemon.news() == []
 
 
 def test_a_renamed_file_reaches_the_manifest_only(daemon):
-    (place(daemon, "one") / "1.png").rename(place(daemon, "one") / "x.png")
+    (daemon.place("one") / "1.png").rename(daemon.place("one") / "x.png")
     assert daemon.news() == [("manifest", "one")]
 
 
 def test_an_added_dataset(daemon):
-    write_image(place(daemon, "four"), "a.png", 77)
-    write_image(place(daemon, "four"), "b.png", 78)
+    write_image(daemon.place("four"), "a.png", 77)
+    write_image(daemon.place("four"), "b.png", 78)
     daemon.project.file.add({"name": "four", "uri": "images/four"})
     assert daemon.news() == [("manifest", "four"), ("toy/dna", "four"), *ALL_OF]
 
@@ -129,9 +91,9 @@ def test_a_renamed_dataset_has_the_dna_it_had(daemon):
 
 
 def test_an_emptied_dataset_is_left_out_and_holds_back_no_other(daemon):
-    for file in place(daemon, "one").iterdir():
+    for file in daemon.place("one").iterdir():
         file.unlink()
-    write_image(place(daemon, "two"), "new.png", 99)
+    write_image(daemon.place("two"), "new.png", 99)
     ran = daemon.news()
     assert ("toy/dna", "one") not in ran
     assert ("toy/dna", "two") in ran
@@ -140,12 +102,12 @@ def test_an_emptied_dataset_is_left_out_and_holds_back_no_other(daemon):
 
 
 def test_a_parent_that_changes_twice_while_the_child_runs_gets_one_follow_up(daemon):
-    write_image(place(daemon, "one"), "new.png", 99)
+    write_image(daemon.place("one"), "new.png", 99)
     daemon.scan()
     [(key, partition)] = daemon.tick()
     # While the manifest is being made, two more changes are seen.
     for number in (100, 101):
-        write_image(place(daemon, "one"), f"{number}.png", number)
+        write_image(daemon.place("one"), f"{number}.png", number)
         scan(daemon.project, daemon.project.file.dataset("one"))
     daemon.run(key, partition)
     # The run looked after all of them, so nothing needs to follow.
@@ -159,14 +121,14 @@ def test_a_change_seen_after_the_run_looked_is_not_lost(daemon, monkeypatch):
     original = Versions.add
 
     def add(self, *arguments, **named):
-        if not named["changes"]["renamed"] and len(list(place(daemon, "one").iterdir())) == 6:
+        if not named["changes"]["renamed"] and len(list(daemon.place("one").iterdir())) == 6:
             # After the run looked and before it commits.
-            write_image(place(daemon, "one"), "late.png", 101)
+            write_image(daemon.place("one"), "late.png", 101)
             scan(daemon.project, daemon.project.file.dataset("one"))
         return original(self, *arguments, **named)
 
     monkeypatch.setattr(Versions, "add", add)
-    write_image(place(daemon, "one"), "new.png", 99)
+    write_image(daemon.place("one"), "new.png", 99)
     ran = daemon.news()
     assert ran.count(("manifest", "one")) == 2
     assert ran.count(("toy/dna", "one")) == 1
@@ -205,7 +167,7 @@ def test_a_failed_partition_is_tried_again_with_new_input_and_not_for_ever(daemo
         return original(*arguments)
 
     monkeypatch.setattr(fingerprint, "fit", fit)
-    write_image(place(daemon, "one"), "new.png", 99)
+    write_image(daemon.place("one"), "new.png", 99)
     ran = daemon.news()
     assert ran.count(("toy/dna", "one")) == 1
     assert daemon.news() == []
@@ -215,7 +177,7 @@ def test_a_failed_partition_is_tried_again_with_new_input_and_not_for_ever(daemo
     assert not notes.may_try("toy/dna", "one", attempt.input_id, attempt.at + 59)
     assert notes.may_try("toy/dna", "one", attempt.input_id, attempt.at + 61)
     broken[0] = False
-    write_image(place(daemon, "one"), "newer.png", 100)
+    write_image(daemon.place("one"), "newer.png", 100)
     assert daemon.news() == [("manifest", "one"), ("toy/dna", "one"), *ALL_OF]
     assert daemon.project.lake.attempts.last("toy/dna", "one") is None
 
@@ -266,7 +228,7 @@ def test_the_matrix_waits_for_distances_that_are_not_tried_yet(daemon, monkeypat
 
     with monkeypatch.context() as patched:
         patched.setattr(compare, "update_pairs", broken)
-        write_image(place(daemon, "one"), "new.png", 99)
+        write_image(daemon.place("one"), "new.png", 99)
         # In Dagster both are one run, in which the matrix is skipped.
         patched.setattr(daemon, "run", lambda key, name, run=daemon.run: key.path[-1] != "matrix" and run(key, name))
         assert daemon.news()[-2:] == ALL_OF
@@ -306,87 +268,15 @@ def test_few_changed_datasets_are_runs_of_their_own_and_many_are_one_backfill(tm
         assert {first, *daemon.tick()} >= {(MANIFEST, "d1"), (MANIFEST, "d2")}
 
 
-def test_one_bad_dataset_withholds_its_own_dna_only(daemon):
-    for number in range(3):
-        (place(daemon, "one") / f"bad{number}.png").write_bytes(b"no image")
-    write_image(place(daemon, "one"), "new.png", 98)
-    write_image(place(daemon, "two"), "new.png", 99)
-    ran = daemon.news()
-    assert ("manifest", "one") in ran
-    assert ("toy/dna", "one") not in ran
-    assert ("toy/dna", "two") in ran
-    assert daemon.project.matrix("toy").names == ("two", "three")
-    assert daemon.news() == []
-    for number in range(3):
-        (place(daemon, "one") / f"bad{number}.png").unlink()
-    assert ("toy/dna", "one") in daemon.news()
-
-
-def test_a_vanished_place_is_a_failed_scan_and_the_others_go_on(daemon):
-    place(daemon, "one").rename(place(daemon, "gone"))
-    write_image(place(daemon, "two"), "new.png", 99)
-    config = {"ops": {"look_at_places": {"config": {"datasets": ["one", "two", "three"]}}}}
-    result = scan_job.execute_in_process(
-        run_config=config,
-        instance=daemon.instance,
-        resources={"workbench": Workbench(daemon.project)},
-        raise_on_error=False,
-    )
-    # A place that cannot be reached was looked at too, and is not asked for again until it is due.
-    assert set(daemon.project.lake.versions.scanned()) == {"one", "two", "three"}
-    [failure] = [event.step_failure_data for event in result.all_events if event.is_step_failure]
-    assert failure.user_failure_data.description.startswith("one: ")
-    assert "does not exist" in failure.user_failure_data.description
-    assert daemon.until_idle() == [("manifest", "two"), ("toy/dna", "two"), *ALL_OF]
-
-
-def test_an_error_in_the_datasets_file_stops_nothing_that_runs(daemon):
-    write_image(place(daemon, "one"), "new.png", 99)
-    daemon.scan()
-    good = daemon.project.file.path.read_text()
-    asked = daemon.tick()
-    assert [(key.to_user_string(), partition) for key, partition in asked] == [("manifest", "one")]
-    daemon.project.file.path.write_text(good + "nonsense: 1\n")
-    assert not daemon.run(*asked[0])
-    assert daemon.tick() == []
-    daemon.project.file.path.write_text(good)
-    assert daemon.until_idle() == [("manifest", "one"), ("toy/dna", "one"), *ALL_OF]
-
-
-def test_a_full_disk_is_said_stops_nothing_for_good_and_is_no_failed_try(daemon, monkeypatch):
-    write_image(place(daemon, "one"), "new.png", 99)
-    daemon.scan()
-    asked = daemon.tick()
-    with monkeypatch.context() as patched:
-        patched.setattr(os, "fsync", full)
-        assert daemon.tick() == []
-        assert not daemon.run(*asked[0])
-        with dg.build_sensor_context(instance=daemon.instance) as context:
-            said = registry_sensor(context, workbench=Workbench(daemon.project)).skip_reason.skip_message
-        assert "cannot be written: No space left on device" in said
-    assert daemon.until_idle() == [("manifest", "one"), ("toy/dna", "one"), *ALL_OF]
-
-
-def full(_handle):
-    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-
-
-def test_a_lost_dagster_database_costs_nothing(daemon, tmp_path):
-    daemon.instance.dispose()
-    shutil.rmtree(daemon.project.dagster_home)
-    with open_instance(daemon.project) as fresh:
-        assert Daemon(daemon.project, fresh).news() == []
-
-
 def test_what_another_process_did_meanwhile_is_seen(daemon):
-    write_image(place(daemon, "one"), "new.png", 99)
+    write_image(daemon.place("one"), "new.png", 99)
     daemon.scan()
     refresh(daemon.project, daemon.project.file.dataset("one"))
     assert daemon.until_idle() == [("toy/dna", "one"), *ALL_OF]
 
 
 def test_needs_names_what_is_lacking(daemon):
-    write_image(place(daemon, "one"), "new.png", 99)
+    write_image(daemon.place("one"), "new.png", 99)
     assert needs(daemon.project).manifests == {}
     daemon.scan()
     found = needs(daemon.project)
@@ -406,81 +296,3 @@ def test_who_is_due():
     assert json.loads(json.dumps(asked)) == asked
     # It did not come; and that of b was made.
     assert decide(10_010.0, {**scanned, "b": 10_001.0, "d": 10_001.0}, asked, intervals)[0] == ["e"]
-
-
-def test_runs_whose_process_is_gone_are_reaped_and_what_they_did_is_asked_for_again(daemon):
-    instance = daemon.instance
-    write_image(place(daemon, "one"), "new.png", 99)
-    daemon.scan()
-    [(key, partition)] = daemon.tick()
-    job = daemon.definitions().resolve_implicit_global_asset_job_def().get_subset(asset_selection={key})
-
-    def started(tags):
-        run = instance.create_run_for_job(
-            job, tags={"dagster/partition": partition, **tags}, asset_selection=frozenset({key})
-        )
-        instance.report_engine_event("launched", run)
-        instance.handle_new_event(_event(run, dg.DagsterEventType.RUN_START))
-        return run.run_id
-
-    gone = started({leftovers.PROCESS: f"{leftovers.platform.node()}/999999/1"})
-    elsewhere = started({leftovers.PROCESS: "another-host/1/1"})
-    here = started({leftovers.PROCESS: leftovers._name(os.getpid())})
-    silent = started({})
-    assert daemon.tick() == []  # they are under way, as far as anyone knows
-    assert leftovers.reap(instance) == [gone]
-    assert leftovers.reap(instance, now=time.time() + 1000) == [silent]
-    for run_id in (elsewhere, here):
-        assert instance.get_run_by_id(run_id).status == dg.DagsterRunStatus.STARTED
-        instance.report_run_failed(instance.get_run_by_id(run_id))
-    assert daemon.until_idle() == [("manifest", "one"), ("toy/dna", "one"), *ALL_OF]
-
-
-def test_runs_that_no_server_will_start_any_more_are_reaped(daemon, tmp_path):
-    instance, here = daemon.instance, leftovers.platform.node()
-    alive, dead = (socket.socket(socket.AF_UNIX) for _ in range(2))
-    for server, name in ((alive, "alive"), (dead, "dead")):
-        server.bind(str(tmp_path / name))
-        server.listen()
-    dead.close()
-
-    def starting(host, socket_name, *, started=False):
-        told = {GRPC_INFO_TAG: json.dumps({"socket": str(tmp_path / socket_name)})} if socket_name else {}
-        places = {"ops": {"look_at_places": {"config": {"datasets": []}}}}
-        run = instance.create_run_for_job(scan_job, run_config=places, tags={leftovers.HOST: host, **told})
-        instance.handle_new_event(_event(run, dg.DagsterEventType.PIPELINE_STARTING))
-        if started:
-            instance.handle_new_event(_event(run, dg.DagsterEventType.RUN_START))
-        return run.run_id
-
-    with alive:
-        killed, gone = starting(here, "dead"), starting(here, "removed")
-        # It began, and was killed before it could name its process.
-        unnamed = starting(here, "dead", started=True)
-        handed_over, elsewhere, not_yet = (
-            starting(here, "alive"),
-            starting("another-host", "dead"),
-            starting(here, None),
-        )
-        assert set(leftovers.reap(instance)) == {killed, gone, unnamed}
-        assert leftovers.reap(instance, now=time.time() + 60) == [not_yet]
-    for run_id in (handed_over, elsewhere):
-        assert instance.get_run_by_id(run_id).status == dg.DagsterRunStatus.STARTING
-
-
-def _event(run, kind):
-    event = dg.DagsterEvent(event_type_value=kind.value, job_name=run.job_name)
-    return EventLogEntry(
-        error_info=None, level="debug", user_message="", run_id=run.run_id, timestamp=time.time(), dagster_event=event
-    )
-
-
-def test_replaying_the_lake_tells_a_fresh_database_everything_once(daemon):
-    daemon.instance.dispose()
-    shutil.rmtree(daemon.project.dagster_home)
-    with open_instance(daemon.project) as fresh:
-        # Three datasets with raw, manifest and DNA, and the ranges.
-        assert replay(fresh, daemon.project) == 10
-        assert replay(fresh, daemon.project) == 0
-        assert fresh.get_materialized_partitions(dg.AssetKey(["toy", "dna"])) == {"one", "two", "three"}
-        assert Daemon(daemon.project, fresh).news() == []

@@ -1,0 +1,77 @@
+"""When something is wrong: it is said, nothing is lost, and the rest goes on."""
+
+import errno
+import os
+
+import dagster as dg
+
+from dna_pipelines.orchestration.registry_sensor import registry_sensor
+from dna_pipelines.orchestration.scanning import scan_job
+from dna_pipelines.orchestration.workbench import Workbench
+from dna_pipelines_tests.orchestration.daemon import ALL_OF
+from dna_pipelines_tests.toy import write_image
+
+
+def test_one_bad_dataset_withholds_its_own_dna_only(daemon):
+    for number in range(3):
+        (daemon.place("one") / f"bad{number}.png").write_bytes(b"no image")
+    write_image(daemon.place("one"), "new.png", 98)
+    write_image(daemon.place("two"), "new.png", 99)
+    ran = daemon.news()
+    assert ("manifest", "one") in ran
+    assert ("toy/dna", "one") not in ran
+    assert ("toy/dna", "two") in ran
+    assert daemon.project.matrix("toy").names == ("two", "three")
+    assert daemon.news() == []
+    for number in range(3):
+        (daemon.place("one") / f"bad{number}.png").unlink()
+    assert ("toy/dna", "one") in daemon.news()
+
+
+def test_a_vanished_place_is_a_failed_scan_and_the_others_go_on(daemon):
+    daemon.place("one").rename(daemon.place("gone"))
+    write_image(daemon.place("two"), "new.png", 99)
+    config = {"ops": {"look_at_places": {"config": {"datasets": ["one", "two", "three"]}}}}
+    result = scan_job.execute_in_process(
+        run_config=config,
+        instance=daemon.instance,
+        resources={"workbench": Workbench(daemon.project)},
+        raise_on_error=False,
+    )
+    # A place that cannot be reached was looked at too, and is not asked for again until it is due.
+    assert set(daemon.project.lake.versions.scanned()) == {"one", "two", "three"}
+    [failure] = [event.step_failure_data for event in result.all_events if event.is_step_failure]
+    assert failure.user_failure_data.description.startswith("one: ")
+    assert "does not exist" in failure.user_failure_data.description
+    assert daemon.until_idle() == [("manifest", "two"), ("toy/dna", "two"), *ALL_OF]
+
+
+def test_an_error_in_the_datasets_file_stops_nothing_that_runs(daemon):
+    write_image(daemon.place("one"), "new.png", 99)
+    daemon.scan()
+    good = daemon.project.file.path.read_text()
+    asked = daemon.tick()
+    assert [(key.to_user_string(), partition) for key, partition in asked] == [("manifest", "one")]
+    daemon.project.file.path.write_text(good + "nonsense: 1\n")
+    assert not daemon.run(*asked[0])
+    assert daemon.tick() == []
+    daemon.project.file.path.write_text(good)
+    assert daemon.until_idle() == [("manifest", "one"), ("toy/dna", "one"), *ALL_OF]
+
+
+def test_a_full_disk_is_said_stops_nothing_for_good_and_is_no_failed_try(daemon, monkeypatch):
+    write_image(daemon.place("one"), "new.png", 99)
+    daemon.scan()
+    asked = daemon.tick()
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "fsync", full)
+        assert daemon.tick() == []
+        assert not daemon.run(*asked[0])
+        with dg.build_sensor_context(instance=daemon.instance) as context:
+            said = registry_sensor(context, workbench=Workbench(daemon.project)).skip_reason.skip_message
+        assert "cannot be written: No space left on device" in said
+    assert daemon.until_idle() == [("manifest", "one"), ("toy/dna", "one"), *ALL_OF]
+
+
+def full(_handle):
+    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
