@@ -13,6 +13,19 @@ from dna_pipelines.storage.attempts import ALL
 KIND = "kind"
 """The metadata entry of a failure that names the error's class."""
 
+FAILED, WHAT = "failed", "what"
+"""The entry of a batch's failure: by dataset, the kind of its failure and what it says."""
+
+
+def kind_of(failure: dg.Failure) -> str:
+    """The class of the error behind a failure; empty where it is none of this package's."""
+    return str(failure.metadata[KIND].value) if KIND in failure.metadata else ""
+
+
+def unexpected(error: object, run_id: str) -> str:
+    """What people are told of a failure that is a defect."""
+    return f"{str(error).strip()} (unexpected; `dna ui` shows the stack trace of run {run_id})"
+
 
 @contextmanager
 def attempt(

@@ -2,19 +2,22 @@
 
 import time
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import dagster as dg
+from dagster._core.storage.tags import ASSET_PARTITION_RANGE_END_TAG, ASSET_PARTITION_RANGE_START_TAG
 
 from dna_pipelines.errors import Interrupted, SourceChanged, UserError
 from dna_pipelines.extraction.stages import StageTimes
 from dna_pipelines.manifests import ManifestDiff
-from dna_pipelines.orchestration.attempts import KIND
+from dna_pipelines.orchestration.attempts import FAILED, KIND, WHAT, unexpected
 from dna_pipelines.orchestration.build import build_assets
 from dna_pipelines.orchestration.describe import Metadata, plain
 from dna_pipelines.orchestration.instance import open_instance
 from dna_pipelines.orchestration.keys import MANIFEST, key_of, op_name
 from dna_pipelines.orchestration.leftovers import reap
-from dna_pipelines.orchestration.partitions import sync_partitions
+from dna_pipelines.orchestration.partitions import DATASETS, sync_partitions
+from dna_pipelines.orchestration.per_dataset import MOST_OF_A_RUN
 from dna_pipelines.orchestration.scanning import raw_event
 from dna_pipelines.orchestration.workbench import Workbench
 from dna_pipelines.pipeline.plan import DatasetPlan, Plan, held_back, missing_dnas
@@ -59,7 +62,7 @@ def calibrate_anew(
 
 
 class HeadlessRun:
-    """Runs of this process, one for each dataset and phase, recorded in the project's instance."""
+    """Runs of this process, one for each phase and batch of datasets, recorded in the project's instance."""
 
     def __init__(self, project: Project, instance: dg.DagsterInstance, report: RunReport, progress: Progress) -> None:
         self._project = project
@@ -74,14 +77,10 @@ class HeadlessRun:
         reap(self._instance)
         sync_partitions(self._instance, self._project)
         reports = {report.dataset: report for report in self._report.datasets}
-        for item in plan.datasets:
-            if item.state in ("new", "changed"):
-                self._ingest(item, reports[item.name])
+        self._ingest([item for item in plan.datasets if item.state in ("new", "changed")], reports)
         ready = [name for name in self._extractors if self._ensure_ranges(name, plan)]
-        for report in self._report.datasets:
-            # An unchanged one with a problem is held back, in some extractors at least.
-            if not report.problem or report.state == "unchanged":
-                self._fit(report, ready)
+        # An unchanged one with a problem is held back, in some extractors at least.
+        self._fit([each for each in reports.values() if not each.problem or each.state == "unchanged"], ready)
         for name in ready:
             self._compare(name)
 
@@ -89,18 +88,21 @@ class HeadlessRun:
         """Make the activation ranges of an extractor anew: measured on some datasets, or from a file."""
         asked = {"anew": True, "on": list(on), "file": file}
         key = key_of(extractor, "ranges")
-        self._note(self._materialize([key], config={"ops": {op_name(key): {"config": asked}}})[1])
+        self._note(self._materialize([key], {"ops": {op_name(key): {"config": asked}}})[1])
 
-    def _ingest(self, item: DatasetPlan, report: DatasetReport) -> None:
-        if item.seen:
-            scan = item.seen.scan
-            self._instance.report_runless_asset_event(raw_event(item.name, scan.raw_version, len(scan.entries)))
-        found, report.problem = self._materialize([MANIFEST], item.name)
-        if facts := found.get(MANIFEST):
-            report.n_images, report.n_quarantined = facts["n_images"], facts["n_quarantined"]
-            report.n_shards = facts["n_shards"]
-            for what in ManifestDiff().counts():
-                report.changes[what] = report.changes.get(what, 0) + facts[f"n_new_{what}"]
+    def _ingest(self, items: Sequence[DatasetPlan], reports: Mapping[str, DatasetReport]) -> None:
+        for item in items:
+            if item.seen:
+                scan = item.seen.scan
+                self._instance.report_runless_asset_event(raw_event(item.name, scan.raw_version, len(scan.entries)))
+        for name, (found, problem) in self._materialize_each([MANIFEST], [item.name for item in items]).items():
+            report = reports[name]
+            report.problem = problem
+            if facts := found.get(MANIFEST):
+                report.n_images, report.n_quarantined = facts["n_images"], facts["n_quarantined"]
+                report.n_shards = facts["n_shards"]
+                for what in ManifestDiff().counts():
+                    report.changes[what] = report.changes.get(what, 0) + facts[f"n_new_{what}"]
 
     def _ensure_ranges(self, extractor: str, plan: Plan) -> bool:
         if not any(item.config.name == extractor and item.to_load for item in plan.extractors):
@@ -113,33 +115,30 @@ class HeadlessRun:
             self._report.calibrated.append(extractor)
         return bool(found)
 
-    def _fit(self, report: DatasetReport, extractors: Sequence[str]) -> None:
-        for attempt in (1, 2):
-            report.problem = held_back(self._project, report.dataset)
-            missing = [name for name in missing_dnas(self._project, report.dataset) if name in extractors]
-            keys = {key_of(name, "dna"): name for name in missing}
-            if not keys:
-                break
-            found, problem = self._materialize(list(keys), report.dataset)
-            report.problem = problem or held_back(self._project, report.dataset)
-            for key, facts in found.items():
-                report.fingerprints[keys[key]] = FingerprintReport(
-                    n_images_extracted=facts["n_images_extracted"],
-                    n_images_reused=facts["n_images"] - facts["n_images_extracted"],
-                    n_partials_computed=facts["n_partials_computed"],
-                    n_partials_merged=facts["n_partials_merged"],
-                    n_partials_reused=facts["n_partials_reused"],
-                    duration_s=facts["duration_s"],
-                    stages=StageTimes(**facts["stages"]) if "stages" in facts else None,
-                )
-            if attempt == 2 or not (report.problem or "").startswith(SourceChanged.__name__):
-                break
-            # Images changed between the scan and the extraction: look once more.
-            self._ingest(DatasetPlan(self._project.file.dataset(report.dataset), "changed"), report)
-        for name in extractors:
+    def _fit(self, reports: Sequence[DatasetReport], extractors: Sequence[str]) -> None:
+        self._fit_once(reports, extractors)
+        stale = {each.dataset: each for each in reports if (each.problem or "").startswith(SourceChanged.__name__)}
+        # Images changed between the scan and the extraction: look once more.
+        self._ingest([DatasetPlan(self._project.file.dataset(name), "changed") for name in stale], stale)
+        self._fit_once([report for report in stale.values() if not report.problem], extractors)
+        for report in reports:
             whole = FingerprintReport(n_images_reused=report.n_images, n_partials_reused=report.n_shards)
             if not report.problem:
-                report.fingerprints.setdefault(name, whole)
+                report.fingerprints = dict.fromkeys(extractors, whole) | report.fingerprints
+
+    def _fit_once(self, reports: Sequence[DatasetReport], extractors: Sequence[str]) -> None:
+        lacking: dict[tuple[str, ...], dict[str, DatasetReport]] = {}
+        for report in reports:
+            report.problem = held_back(self._project, report.dataset)
+            missing = [name for name in missing_dnas(self._project, report.dataset) if name in extractors]
+            if missing:
+                lacking.setdefault(tuple(missing), {})[report.dataset] = report
+        for missing, some in lacking.items():
+            keys = {key_of(name, "dna"): name for name in missing}
+            for dataset, (found, problem) in self._materialize_each(list(keys), list(some)).items():
+                some[dataset].problem = problem or held_back(self._project, dataset)
+                for key, facts in found.items():
+                    some[dataset].fingerprints[keys[key]] = _fingerprint_report(facts)
 
     def _compare(self, extractor: str) -> None:
         distances = key_of(extractor, "distances")
@@ -151,49 +150,118 @@ class HeadlessRun:
             self._report.pairs[extractor] = pairs
 
     def _materialize(
-        self, keys: Sequence[dg.AssetKey], partition: str | None = None, config: Mapping[str, object] | None = None
+        self, keys: Sequence[dg.AssetKey], config: Mapping[str, object] | None = None
     ) -> tuple[dict[dg.AssetKey, Metadata], str | None]:
         """The metadata of what was materialized, and what went wrong."""
-        result = dg.materialize(
+        result = self._run(keys, config=config)
+        return self._found(result).get(None, {}), _problem(result)
+
+    def _materialize_each(
+        self, keys: Sequence[dg.AssetKey], datasets: Sequence[str]
+    ) -> dict[str, tuple[dict[dg.AssetKey, Metadata], str | None]]:
+        """The same of every dataset; a run takes many, because it costs as much as the work of a small one."""
+        done = {}
+        for batch in contiguous(self._instance.get_dynamic_partitions(DATASETS.name or ""), datasets):
+            if len(batch) == 1:
+                result = self._run(keys, partition_key=batch[0])
+            else:
+                tags = {ASSET_PARTITION_RANGE_START_TAG: batch[0], ASSET_PARTITION_RANGE_END_TAG: batch[-1]}
+                result = self._run(keys, tags=tags)
+            found = self._found(result)
+            done |= {name: (found.get(name, {}), _problem(result, name)) for name in batch}
+        return done
+
+    def _found(self, result: dg.ExecuteInProcessResult) -> dict[str | None, dict[dg.AssetKey, Metadata]]:
+        """By partition and asset, the metadata of what was materialized.
+
+        The result itself lacks what a step that failed in the end had made before.
+        """
+        found: dict[str | None, dict[dg.AssetKey, Metadata]] = {}
+        for entry in self._instance.all_logs(result.run_id, of_type=dg.DagsterEventType.ASSET_MATERIALIZATION):
+            event = entry.get_dagster_event()
+            if event.asset_key:
+                metadata = plain(event.step_materialization_data.materialization.metadata)
+                found.setdefault(event.partition, {})[event.asset_key] = metadata
+        return found
+
+    def _run(
+        self, keys: Sequence[dg.AssetKey], *, config: Mapping[str, object] | None = None, **which: Any
+    ) -> dg.ExecuteInProcessResult:
+        return dg.materialize(
             self._assets,
             run_config={**_QUIET, **(config or {})},
             instance=self._instance,
             resources=self._resources,
-            partition_key=partition,
             raise_on_error=False,
             selection=dg.AssetSelection.assets(*keys),
+            **which,
         )
-        found = {
-            event.asset_key: plain(event.materialization.metadata)
-            for event in result.get_asset_materialization_events()
-            if event.asset_key
-        }
-        return found, None if result.success else _problem(result)
 
     def _note(self, problem: str | None) -> None:
         if problem:
             self._report.problems.append(problem)
 
 
-def _problem(result: dg.ExecuteInProcessResult) -> str | None:
-    """The first failure, in the words of the error where it is one of ours; None if checks alone failed.
+def contiguous(partitions: Sequence[str], wanted: Sequence[str]) -> list[list[str]]:
+    """Runs of partitions that follow each other, none longer than a batch: what Dagster can ask of one run.
 
-    What those withhold is asked of the lake, see `held_back`.
+    Args:
+        partitions: all there are, in Dagster's order.
+        wanted: some of them.
     """
-    only_checks = False
+    batches: list[list[str]] = []
+    place, last = {name: index for index, name in enumerate(partitions)}, -2
+    for name in sorted(wanted, key=place.__getitem__):
+        if place[name] == last + 1 and len(batches[-1]) < MOST_OF_A_RUN:
+            batches[-1].append(name)
+        else:
+            batches.append([name])
+        last = place[name]
+    return batches
+
+
+def _fingerprint_report(facts: Metadata) -> FingerprintReport:
+    return FingerprintReport(
+        n_images_extracted=facts["n_images_extracted"],
+        n_images_reused=facts["n_images"] - facts["n_images_extracted"],
+        n_partials_computed=facts["n_partials_computed"],
+        n_partials_merged=facts["n_partials_merged"],
+        n_partials_reused=facts["n_partials_reused"],
+        duration_s=facts["duration_s"],
+        stages=StageTimes(**facts["stages"]) if "stages" in facts else None,
+    )
+
+
+def _problem(result: dg.ExecuteInProcessResult, partition: str | None = None) -> str | None:
+    """The first failure (of one dataset), in the words of the error where it is one of ours.
+
+    None if all went well or checks alone failed: what those withhold is asked of the lake, see `held_back`.
+
+    Raises:
+        Interrupted: when that is what happened.
+    """
+    if result.success:
+        return None
+    explained = False
     for event in result.all_events:
-        if event.is_step_failure:
-            failure = event.step_failure_data
-            if failure.user_failure_data and failure.user_failure_data.description:
-                kind = failure.user_failure_data.metadata[KIND].value
-                if kind == Interrupted.__name__:
-                    raise Interrupted(failure.user_failure_data.description)
-                prefix = f"{kind}: " if kind == SourceChanged.__name__ else ""
-                return prefix + failure.user_failure_data.description
-            if failure.error and failure.error.cls_name == _CHECK_FAILED:
-                only_checks = True
-                continue
-            if failure.error:
-                cause = failure.error.cause or failure.error
-                return f"{cause.message.strip()} (unexpected; `dna ui` shows the stack trace of run {result.run_id})"
-    return None if only_checks else f"run {result.run_id} failed; `dna ui` shows why"
+        if not event.is_step_failure:
+            continue
+        failure = event.step_failure_data
+        if failure.user_failure_data and failure.user_failure_data.description:
+            facts = plain(failure.user_failure_data.metadata)
+            if facts.get(KIND) == Interrupted.__name__:
+                raise Interrupted(failure.user_failure_data.description)
+            if FAILED not in facts:
+                return _said(facts.get(KIND, ""), failure.user_failure_data.description)
+            explained = True
+            if one := facts[FAILED].get(partition):
+                return _said(one[KIND], one[WHAT])
+        elif failure.error and failure.error.cls_name == _CHECK_FAILED:
+            explained = True
+        elif failure.error:
+            return unexpected((failure.error.cause or failure.error).message, result.run_id)
+    return None if explained else f"run {result.run_id} failed; `dna ui` shows why"
+
+
+def _said(kind: str, what: str) -> str:
+    return f"{kind}: {what}" if kind == SourceChanged.__name__ else what

@@ -7,15 +7,20 @@ from typing import Any
 
 import dagster as dg
 
+from dna_pipelines.errors import Interrupted
+from dna_pipelines.orchestration.attempts import FAILED, KIND, WHAT, kind_of, unexpected
 from dna_pipelines.orchestration.checks import CheckKind, check_evaluations, check_results, check_specs
 from dna_pipelines.orchestration.describe import Metadata
 from dna_pipelines.orchestration.keys import op_name
 from dna_pipelines.orchestration.partitions import DATASETS
+from dna_pipelines.orchestration.provenance import input_tags
 from dna_pipelines.orchestration.workbench import Workbench
 from dna_pipelines.pipeline.checks import Check, blocked
 
-BATCH = dg.BackfillPolicy.multi_run(max_partitions_per_run=20)
-"""Starting a process and importing torch takes seconds, so many datasets at once share a run."""
+MOST_OF_A_RUN = 20
+"""Datasets that share a run: a process of its own, which imports torch, takes seconds, and one here a third of one."""
+
+BATCH = dg.BackfillPolicy.multi_run(max_partitions_per_run=MOST_OF_A_RUN)
 
 
 @dataclass(frozen=True)
@@ -75,26 +80,32 @@ def _make_all(context: dg.AssetExecutionContext, workbench: Workbench, make: Mak
 
     One result of Dagster's would give all of them the same data version.
     """
-    key, problems = context.asset_key, []
+    key, failed, blocked_ones = context.asset_key, {}, []
     code_version = context.assets_def.code_versions_by_key.get(key)
     for name in names:
+        # What comes while it is made is not what it was made from.
+        read = input_tags(context, name)
         try:
             done = make(context, workbench, name)
         except dg.Failure as failure:
-            problems.append(f"{name}: {failure.description}")
+            kind = kind_of(failure)
+            if kind == Interrupted.__name__:
+                raise
+            failed[name] = {KIND: kind, WHAT: failure.description}
             continue
         except Exception as error:
             context.log.exception(name)
-            problems.append(f"{name}: {type(error).__name__}: {error}")
+            failed[name] = {KIND: type(error).__name__, WHAT: unexpected(error, context.run.run_id)}
             continue
-        tags = {"dagster/data_version": done.data_version, "dagster/code_version": code_version or ""}
+        tags = {"dagster/data_version": done.data_version, "dagster/code_version": code_version or "", **read}
         context.log_event(dg.AssetMaterialization(key, partition=name, metadata=done.metadata, tags=tags))
         for evaluation in check_evaluations(key, name, done.checks):
             context.log_event(evaluation)
         if withheld := blocked(list(done.checks)):
-            problems.append(f"{name}: {withheld}")
-    if problems:
-        raise dg.Failure("\n".join(problems), metadata={"n_failed": len(problems), "n_datasets": len(names)})
+            blocked_ones.append(f"{name}: {withheld}")
+    if failed or blocked_ones:
+        said = [*(f"{name}: {one[WHAT]}" for name, one in failed.items()), *blocked_ones]
+        raise dg.Failure("\n".join(said), metadata={"n_datasets": len(names), FAILED: dg.MetadataValue.json(failed)})
 
 
 def _without_pool(spec: dict[str, Any]) -> dict[str, Any]:

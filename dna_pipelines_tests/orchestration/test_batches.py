@@ -1,0 +1,118 @@
+"""Many datasets in one run of Dagster: each is told of as if it had a run of its own."""
+
+from itertools import pairwise
+
+import dagster as dg
+import pytest
+from dagster._core.definitions.data_version import CachingStaleStatusResolver, StaleStatus
+from dagster._core.loader import LoadingContextForTest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from dna_pipelines.errors import Interrupted, LakeError
+from dna_pipelines.orchestration.build import build_defs
+from dna_pipelines.orchestration.headless import bring_up_to_date, contiguous
+from dna_pipelines.orchestration.instance import open_instance
+from dna_pipelines.orchestration.keys import MANIFEST, key_of
+from dna_pipelines.orchestration.per_dataset import MOST_OF_A_RUN
+from dna_pipelines.pipeline import fingerprint
+from dna_pipelines.pipeline.plan import make_plan
+from dna_pipelines.pipeline.progress import Silent
+from dna_pipelines.pipeline.report import begin_report
+from dna_pipelines_tests.toy import toy_project, write_image
+
+NAMES = ("one", "two", "three")
+DNA = key_of("toy", "dna")
+
+
+@pytest.fixture
+def project(tmp_path):
+    return toy_project(
+        tmp_path, {name: {f"{n}.png": n for n in range(20 * i, 20 * i + 4)} for i, name in enumerate(NAMES)}
+    )
+
+
+def run(project):
+    plan = make_plan(project)
+    report = begin_report(plan)
+    bring_up_to_date(project, plan, report, Silent())
+    return {dataset.dataset: dataset for dataset in report.datasets}
+
+
+def states_of_runs(project):
+    with open_instance(project) as instance:
+        return [run.status.value for run in instance.get_runs()]
+
+
+def failing(monkeypatch, errors):
+    original = fingerprint.fit
+
+    def fit(project, dataset, *arguments):
+        if dataset.name in errors:
+            raise errors[dataset.name]
+        return original(project, dataset, *arguments)
+
+    monkeypatch.setattr(fingerprint, "fit", fit)
+
+
+@given(st.integers(0, 70), st.data())
+def test_batches_are_all_that_is_wanted_in_contiguous_pieces(n_partitions, data):
+    partitions = [f"dataset-{place}" for place in range(n_partitions)]
+    wanted = data.draw(st.lists(st.sampled_from(partitions), unique=True)) if partitions else []
+    batches = contiguous(partitions, wanted)
+    assert sorted(name for batch in batches for name in batch) == sorted(wanted)
+    for batch in batches:
+        start = partitions.index(batch[0])
+        assert batch == partitions[start : start + len(batch)]
+        assert len(batch) <= MOST_OF_A_RUN
+    for before, after in pairwise(batches):
+        # No two could have been one.
+        apart = partitions.index(after[0]) > partitions.index(before[-1]) + 1
+        assert apart or len(before) == MOST_OF_A_RUN
+
+
+def test_a_first_run_takes_one_run_for_each_step_not_for_each_dataset(project):
+    report = run(project)
+    assert {name: one.n_images_extracted for name, one in report.items()} == dict.fromkeys(NAMES, 4)
+    # Manifests, ranges, DNAs, distances with the matrix.
+    assert states_of_runs(project) == ["SUCCESS"] * 4
+
+
+def test_dagster_calls_nothing_of_a_batch_out_of_date_and_after_a_change_only_what_it_reaches(project):
+    run(project)
+
+    def fresh():
+        with open_instance(project) as instance:
+            graph = build_defs(project).resolve_asset_graph()
+            resolver = CachingStaleStatusResolver(instance, graph, LoadingContextForTest(instance))
+            return {name: resolver.get_status(DNA, name) is StaleStatus.FRESH for name in NAMES}
+
+    assert fresh() == dict.fromkeys(NAMES, True)
+    write_image(project.root / "images" / "two", "new.png", 99)
+    with open_instance(project) as instance:
+        commit = project.lake.versions.latest("two").version_id
+        event = dg.AssetMaterialization(MANIFEST, partition="two", tags={"dagster/data_version": f"not {commit}"})
+        instance.report_runless_asset_event(event)
+    assert fresh() == {"one": True, "two": False, "three": True}
+
+
+def test_one_that_fails_is_told_of_alone_and_the_others_are_done(project, monkeypatch):
+    failing(monkeypatch, {"one": LakeError("the disk is gone"), "two": RuntimeError("a defect")})
+    report = run(project)
+    assert report["one"].problem == "the disk is gone"
+    assert report["two"].problem.startswith("a defect (unexpected; `dna ui` shows the stack trace of run ")
+    assert report["three"].problem is None
+    assert report["three"].n_images_extracted == 4
+    # What was made is compared, and the run of DNAs says that it was not all.
+    assert sorted(states_of_runs(project)) == ["FAILURE", "SUCCESS", "SUCCESS", "SUCCESS"]
+
+
+def test_an_interruption_ends_the_batch_and_keeps_what_was_done(project, monkeypatch):
+    failing(monkeypatch, {"two": Interrupted("stopped"), "three": AssertionError("this one has no turn")})
+    with pytest.raises(Interrupted, match="stopped"):
+        run(project)
+    with open_instance(project) as instance:
+        assert instance.get_materialized_partitions(DNA) == {"one"}
+    monkeypatch.undo()
+    report = run(project)
+    assert {name: one.n_images_extracted for name, one in report.items()} == {"one": 0, "two": 4, "three": 4}
