@@ -17,7 +17,7 @@ from dna_pipelines.orchestration.keys import MANIFEST, RAW
 
 def input_tags(context: dg.AssetExecutionContext, dataset: str) -> dict[str, str]:
     """Of each asset that the step reads, the last event of the dataset (of the whole, where it has no partitions)."""
-    tags = {}
+    tags: dict[str, str] = {}
     for key in sorted(context.assets_def.asset_deps[context.asset_key]):
         partition = dataset if key in (RAW, MANIFEST) else None
         record = context.instance.get_latest_data_version_record(key, partition_key=partition)
