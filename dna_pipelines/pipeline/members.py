@@ -29,7 +29,7 @@ class Members:
         label: what people called it.
         commit: of the version it is, or is cut from.
         items: its images; copies are several.
-        names: their paths, in the same order; fewer are known of what was put together.
+        names: their paths, in the same order.
     """
 
     label: str
@@ -63,16 +63,25 @@ class Members:
         """Whether all images of another are here, in the same groups."""
         return Counter(other.items) <= Counter(self.items)
 
-    def without(self, other: Members) -> Members:
-        """The images that another does not have, whatever their groups there."""
-        left, kept = other.digests.copy(), []
+    def lacking(self, other: Members) -> list[int]:
+        """The places of the images that another does not have, whatever their groups there."""
+        left, places = other.digests.copy(), []
         for place, item in enumerate(self.items):
             if left[item.digest] > 0:
                 left[item.digest] -= 1
             else:
-                kept.append(place)
-        items, names = [self.items[place] for place in kept], [self.names[place] for place in kept]
-        return Members(f"{self.label} without {other.label}", self.commit, items, names)
+                places.append(place)
+        return places
+
+    def take(self, places: Iterable[int], label: str) -> Members:
+        """Some of the images, in the order asked for."""
+        chosen = list(places)
+        items, names = [self.items[place] for place in chosen], [self.names[place] for place in chosen]
+        return Members(label, self.commit, items, names)
+
+    def without(self, other: Members) -> Members:
+        """The images that another does not have."""
+        return self.take(self.lacking(other), f"{self.label} without {other.label}")
 
 
 def find_members(project: Project, reference: str) -> Members:
@@ -85,9 +94,7 @@ def find_members(project: Project, reference: str) -> Members:
     named = Reference.parse(reference)
     if named.where:
         found = find_slice(project, named)
-        wanted = set(found.items)
-        names = [row.name for row in found.manifest.readable if row.item in wanted]
-        return Members(reference, found.commit, found.items, names)
+        return Members(reference, found.commit, found.items, [row.name for row in found.rows])
     commit = find_commit(project, named)
     items, names = project.lake.versions.members(commit)
     if not items:

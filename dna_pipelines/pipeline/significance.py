@@ -6,8 +6,6 @@ one has more is tested against the other, because the shared ones would hide it.
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import Any, NamedTuple
 
@@ -16,9 +14,10 @@ from numpy.typing import NDArray
 
 from dna_pipelines.comparison import Selection, Significance, significance, why_untestable
 from dna_pipelines.comparison.significance import LEVEL, METHOD
-from dna_pipelines.distributions import N_BINS, Blocks
+from dna_pipelines.distributions import N_BINS
 from dna_pipelines.dna import Comparable, Dna, dna_id
 from dna_pipelines.identity import stable_hash
+from dna_pipelines.pipeline.counts import Counts, counts_of, counts_of_rest
 from dna_pipelines.pipeline.members import Members, doubts, find_members
 from dna_pipelines.pipeline.progress import Progress, Silent
 from dna_pipelines.pipeline.project import Project
@@ -134,7 +133,7 @@ def judge_members(
         "unit": units.pop() if len(units) == 1 else "group, or image without one",
         "doubts": tuple(doubts(first.members, second.members)),
     }
-    in_blocks = {side.dna_id: side.blocks(0).n_images for side in sides}
+    in_blocks = {side.dna_id: side.counts.blocks(0).n_images for side in sides}
     if why := why_untestable(in_blocks[first.dna_id], in_blocks[second.dna_id]):
         return Judgement(None, why, **facts)
     # Whoever asks in whatever order gets the same answer.
@@ -151,7 +150,7 @@ def judge_members(
     with (progress or Silent()).task("dealing blocks anew", n_neurons) as advance:
         verdict = significance(
             selection,
-            lambda name: (one.blocks(places[name]).counts, other.blocks(places[name]).counts),
+            lambda name: (one.counts.blocks(places[name]).counts, other.counts.blocks(places[name]).counts),
             in_blocks[one.dna_id],
             in_blocks[other.dna_id],
             n_resamples=n_resamples,
@@ -164,11 +163,11 @@ def judge_members(
 
 
 class _Side(NamedTuple):
-    """What is dealt of one side: its images, the id their DNA has or would have, and its blocks by layer."""
+    """What is dealt of one side: its images, the id their DNA has or would have, and its counts."""
 
     members: Members
     dna_id: str
-    blocks: Callable[[int], Blocks]
+    counts: Counts
 
 
 def _no_blocks(left: Comparable, right: Comparable) -> str | None:
@@ -178,72 +177,19 @@ def _no_blocks(left: Comparable, right: Comparable) -> str | None:
 
 def _whole(project: Project, members: Members, key: str) -> _Side:
     identity = dna_id(key, members.id)
-    return _Side(members, identity, lambda layer: project.lake.fingerprints.dna_blocks(identity, layer))
+    return _Side(members, identity, counts_of(project, identity))
 
 
 def _sides(project: Project, a: Members, b: Members, key: str) -> tuple[_Side, _Side] | str:
     """What can be tested of two sides that share images; or why nothing can."""
-    for small, large in ((a, b), (b, a)):
-        if large.holds(small) and _measured_alike(project, small, large, key):
-            rest, part = large.without(small), _whole(project, small, key)
-            blocks = _less(_whole(project, large, key).blocks, part.blocks)
-            return _Side(rest, dna_id(key, rest.id), blocks), part
     older, newer = (b, a) if a.commit.dataset == b.commit.dataset and a.commit.seq > b.commit.seq else (a, b)
-    if not (added := newer.without(older)).items:
+    if not (rest := newer.without(older)).items:
         older, newer = newer, older
-        added = newer.without(older)
-    found = _from_shards(project, added, key)
-    if isinstance(found, str):
-        return found
-    return _Side(added, dna_id(key, added.id), found), _whole(project, older, key)
-
-
-def _measured_alike(project: Project, small: Members, large: Members, key: str) -> bool:
-    """Whether two DNAs are sums of partials of one and the same compute key, so that their difference is exact."""
-    records = [project.lake.fingerprints.dna_record(dna_id(key, side.id)) for side in (small, large)]
-    return len({compute for record in records if record for compute in record.compute_keys}) == 1
-
-
-def _less(large: Callable[[int], Blocks], small: Callable[[int], Blocks]) -> Callable[[int], Blocks]:
-    """DNAs are sums, so what the larger one has more is a difference, count for count."""
-
-    def blocks(layer: int) -> Blocks:
-        whole, part = large(layer), small(layer)
-        return Blocks(whole.counts - part.counts, whole.n_images - part.n_images)
-
-    return blocks
-
-
-def _from_shards(project: Project, added: Members, key: str) -> Callable[[int], Blocks] | str:
-    """The blocks of images that fill whole shards of their dataset, now or earlier; or why they do not."""
-    left, places, seen = Counter(added.items), [], set[str]()
-    store, versions = project.lake.fingerprints, project.lake.versions
-    of_version = store.dna_record(dna_id(key, added.commit.version_id))
-    compute = of_version.compute_keys[0] if of_version else ""
-    for commit in reversed(versions.history(added.commit.dataset)):
-        if commit.seq > added.commit.seq or not left or seen.issuperset(record.shard_id for record in commit.shards):
-            continue
-        for shard in versions.manifest(commit).shards:
-            held = Counter(shard.items)
-            if shard.id not in seen and held <= left and (place := store.find_partial(key, compute, shard.id)):
-                left -= held
-                places.append((place, shard.id))
-            seen.add(shard.id)
-    if left:
-        return (
-            f"both sides share images, and {sum(left.values()):,} of the {len(added.items):,} that are in "
-            f"{added.label} lie in shards together with others, so that their counts are not known apart; "
-            "compare parts that do not overlap"
-        )
-
-    def blocks(layer: int) -> Blocks:
-        place, shard = places[0]
-        total = store.partial_blocks(place, shard, layer)
-        for place, shard in places[1:]:
-            total = total.merge(store.partial_blocks(place, shard, layer))
-        return total
-
-    return blocks
+        rest = newer.without(older)
+    counts = counts_of_rest(project, rest, newer, older, key)
+    if isinstance(counts, str):
+        return counts
+    return _Side(rest, dna_id(key, rest.id), counts), _whole(project, older, key)
 
 
 def _selection_id(selection: Selection) -> str:

@@ -36,7 +36,12 @@ class Slice:
     reference: Reference
     commit: Commit
     manifest: Manifest
-    items: tuple[Item, ...]
+    rows: tuple[ImageRow, ...]
+
+    @cached_property
+    def items(self) -> tuple[Item, ...]:
+        """What the images are to the dataset; copies are several."""
+        return tuple(row.item for row in self.rows)
 
     @cached_property
     def id(self) -> str:
@@ -60,10 +65,10 @@ def find_slice(project: Project, reference: Reference) -> Slice:
             there = ", ".join(sorted(columns)) or "none (add `metadata` to the dataset)"
             name = condition.column
             raise UnknownName(f"the images of {reference.whole} have no column '{name}'; they have: {there}")
-    items = tuple(row.item for row, values in told if all(one.holds(values) for one in reference.where))
-    if not items:
+    rows = tuple(row for row, values in told if all(one.holds(values) for one in reference.where))
+    if not rows:
         raise NothingToCompare(_nobody(reference, [values for _, values in told]))
-    return Slice(reference, commit, manifest, items)
+    return Slice(reference, commit, manifest, rows)
 
 
 def values_of(project: Project, reference: Reference) -> dict[str, Counter[str]]:
@@ -74,12 +79,9 @@ def values_of(project: Project, reference: Reference) -> dict[str, Counter[str]]
         NothingToCompare: when no image matches.
     """
     found: dict[str, Counter[str]] = defaultdict(Counter)
-    one = find_slice(project, reference)
-    wanted = set(one.items)
-    for row in one.manifest.readable:
-        if row.item in wanted:
-            for column, value in _told(row).items():
-                found[column][value] += 1
+    for row in find_slice(project, reference).rows:
+        for column, value in _told(row).items():
+            found[column][value] += 1
     return dict(found)
 
 
