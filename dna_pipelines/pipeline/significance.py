@@ -21,6 +21,7 @@ from dna_pipelines.pipeline.counts import Counts, counts_of, counts_of_rest
 from dna_pipelines.pipeline.members import Members, doubts, find_members
 from dna_pipelines.pipeline.progress import Progress, Silent
 from dna_pipelines.pipeline.project import Project
+from dna_pipelines.storage.selections import weights_id
 from dna_pipelines.storage.verdicts import Question
 
 N_RESAMPLES = 1000
@@ -141,7 +142,7 @@ def judge_members(
     question = Question(
         one.dna_id, other.dna_id, one.members.label, other.members.label,
         len(one.members.items), len(other.members.items),
-        _selection_id(selection), METHOD, n_resamples, facts["unit"],
+        weights_id(selection.layers, selection.weights), METHOD, n_resamples, facts["unit"],
     )  # fmt: skip
     if kept := project.lake.verdicts.get(question, selection.layers):
         return Judgement(kept, None, **facts)
@@ -190,7 +191,3 @@ def _sides(project: Project, a: Members, b: Members, key: str) -> tuple[_Side, _
     if isinstance(counts, str):
         return counts
     return _Side(rest, dna_id(key, rest.id), counts), _whole(project, older, key)
-
-
-def _selection_id(selection: Selection) -> str:
-    return stable_hash([selection.layers.key(), selection.weights.astype("<f8").tobytes().hex()])
