@@ -9,8 +9,11 @@ from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
 
+import numpy as np
+from numpy.typing import NDArray
+
 from dna_pipelines.errors import NothingToCompare
-from dna_pipelines.identity import Item, multiset_id
+from dna_pipelines.identity import N_BLOCKS, Item, block_of, lot_of, multiset_id
 from dna_pipelines.pipeline.project import Project
 from dna_pipelines.pipeline.reference import Reference
 from dna_pipelines.pipeline.slices import find_slice
@@ -51,6 +54,17 @@ class Members:
     def groups(self) -> set[str]:
         """The groups there are."""
         return {item.group for item in self.items if item.group is not None}
+
+    @cached_property
+    def in_blocks(self) -> NDArray[np.uint64]:
+        """(N_BLOCKS,) images in each statistical block: those that the blocks of their DNA have."""
+        blocks = np.fromiter(map(block_of, self.items), np.int64, len(self.items))
+        return np.bincount(blocks, minlength=N_BLOCKS).astype(np.uint64)
+
+    @cached_property
+    def lots(self) -> NDArray[np.float64]:
+        """(n_images,) see `lot_of`."""
+        return np.fromiter(map(lot_of, self.items), np.float64, len(self.items))
 
     @property
     def unit(self) -> str:
