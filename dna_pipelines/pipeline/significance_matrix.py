@@ -56,6 +56,7 @@ class PairJudgement:
             "p_tail": verdict.p_tail if verdict else None,
             "p_bh": self.p_bh,
             "p_by": self.p_by,
+            "n_sampled_of": self.judgement.n_sampled_of,
             "why_not": self.judgement.why_not,
         }
 
