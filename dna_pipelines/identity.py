@@ -57,8 +57,20 @@ def block_of(item: Item) -> int:
 
     Images of one group fall into one block together, because they are not independent.
     """
+    return _unit_hash(item)[0] % N_BLOCKS
+
+
+def lot_of(item: Item) -> float:
+    """A number in [0, 1) that images of one group share, uniform over units and independent of their blocks.
+
+    The units with the smallest lots are a uniform sample of a dataset, and a part of every larger such sample.
+    """
+    return int.from_bytes(_unit_hash(item)[1:7]) / 2.0**48
+
+
+def _unit_hash(item: Item) -> bytes:
     unit = f"g\t{item.group}" if item.group is not None else f"i\t{item.digest}"
-    return hashlib.sha256(unit.encode("utf-8", "surrogateescape")).digest()[0] % N_BLOCKS
+    return hashlib.sha256(unit.encode("utf-8", "surrogateescape")).digest()
 
 
 @dataclass(frozen=True)

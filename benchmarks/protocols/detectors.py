@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from dna_pipelines.comparison.multiplicity import exceedance_p
-from dna_pipelines.comparison.redeal import deal, dealt_distances, units_of
+from dna_pipelines.comparison.redeal import Deals, deal, dealt_distances, units_of
 from dna_pipelines.comparison.significance import LEVEL, _family_wise, why_untestable
 
 N_RESAMPLES = 199
@@ -14,11 +14,28 @@ N_BOOTSTRAP = 100
 
 def ours(a, b, rng):
     """Whether the mean distance is more than chance, and whether any neuron's is; None where we refuse to say."""
-    (counts_a, n_a, _), (counts_b, n_b, _) = a, b
-    if why_untestable(n_a, n_b):
+    if why_untestable(a[1], b[1]):
         return None
-    units = units_of(n_a, n_b)
-    dealt = dealt_distances(counts_a, counts_b, units, deal(units, N_RESAMPLES, rng))
+    units = units_of(a[1], b[1])
+    return _decided(a, b, units, deal(units, N_RESAMPLES, rng))
+
+
+def blocks_as_they_are(a, b, rng):
+    """The same with blocks of the smaller side not put together."""
+    units = units_of(a[1], b[1], alike=False)
+    return _decided(a, b, units, deal(units, N_RESAMPLES, rng))
+
+
+def same_number(a, b, rng):
+    """The same where each side gets as many blocks as it had, whatever their size."""
+    units = units_of(a[1], b[1], alike=False)
+    lies = np.arange(len(units.n_images)) < units.n_a
+    dealt = rng.permuted(np.tile(lies, (N_RESAMPLES, 1)), axis=1)
+    return _decided(a, b, units, Deals(np.concatenate([lies[None], dealt]), np.ones(1 + N_RESAMPLES), 0.0))
+
+
+def _decided(a, b, units, deals):
+    dealt = dealt_distances(a[0], b[0], units, deals)
     # 10 of 200 is 5 %, and binary fractions must not decide it.
     level = LEVEL + 1e-9
     return exceedance_p(dealt.mean(axis=1)) <= level, bool((_family_wise(dealt) <= level).any())

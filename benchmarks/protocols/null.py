@@ -9,8 +9,10 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.measure import machine
-from benchmarks.protocols.detectors import evidently_mmd, ks_means, ks_tokens, ours
+from benchmarks.protocols.detectors import blocks_as_they_are, evidently_mmd, ks_means, ks_tokens, ours, same_number
 from benchmarks.protocols.populations import N_NEURONS, N_TOKENS, Population
+from dna_pipelines.identity import N_BLOCKS
+from dna_pipelines.pipeline.samples import share_of
 
 RESULTS = Path(__file__).with_name("RESULTS-null.md")
 N_TRIALS, N_PEER_TRIALS, N_MMD_TRIALS = 4000, 1000, 100
@@ -18,7 +20,8 @@ HIGHEST = 0.065
 INTRODUCTION = """Written by `python -m benchmarks.protocols null`. Both samples of a trial are drawn from one
 population, so every alarm is false; the nominal rate is 5 %."""
 REMARKS = """KS on tokens sees the 50 coarse bins, which makes it a little too mild. Evidently's rule is written after
-its defaults: the statistic is above the 5th percentile of bootstrap samples of the reference."""
+its defaults: the statistic is above the 5th percentile of bootstrap samples of the reference. Of the larger side of
+8,000 images and more, ours gets the sample that `dna compare` takes; the others get all of it."""
 SETTINGS = [
     # images of one side and of the other, images in a group, heavy tails
     (40, 40, 1, False),
@@ -33,6 +36,9 @@ SETTINGS = [
     (640, 40, 1, True),
     (160, 160, 10, False),
     (640, 160, 10, False),
+    (8000, 40, 1, False),
+    (8000, 40, 10, False),
+    (8000, 40, 1, True),
 ]
 COLUMNS = (
     "images",
@@ -52,17 +58,26 @@ def run(options):
     parser.add_argument("--trials", type=int, default=N_TRIALS, help="of each setting")
     parser.add_argument("--seed", type=int, default=0, help="for other trials than those of the results")
     parser.add_argument("--no-peers", action="store_true", help="ours alone")
+    parser.add_argument("--only", help="settings with these images, such as '8,000 and 40'")
+    parser.add_argument("--rules", action="store_true", help="ours beside what it would be without one of its rules")
     chosen = parser.parse_args(options)
     started, rows = time.monotonic(), []
     for number, setting in enumerate(SETTINGS):
+        if chosen.only not in (None, f"{setting[0]:,} and {setting[1]:,}"):
+            continue
+        if chosen.rules:
+            print(_without_rules(setting, chosen.trials, chosen.seed + number), flush=True)
+            continue
         row, _ = measured(setting, chosen.trials, chosen.seed + number, peers=not chosen.no_peers)
         rows.append(row)
         print(" | ".join(row), f"({(time.monotonic() - started) / 60:.1f} minutes)", flush=True)
-    if (chosen.trials, chosen.seed, chosen.no_peers) == (N_TRIALS, 0, False):
+    if chosen.rules:
+        return
+    if (chosen.trials, chosen.seed, chosen.no_peers, chosen.only) == (N_TRIALS, 0, False, None):
         RESULTS.write_text(_markdown(rows, N_TRIALS, (time.monotonic() - started) / 60), encoding="utf-8")
         print(f"written to benchmarks/protocols/{RESULTS.name}")
     else:
-        print(f"{RESULTS.name} is left as it is, because it wants {N_TRIALS:,} trials of its own seed, with peers")
+        print(f"{RESULTS.name} is left as it is, because it wants {N_TRIALS:,} trials of everything, with peers")
 
 
 def measured(setting, n_trials, seed, *, peers=True):
@@ -71,11 +86,13 @@ def measured(setting, n_trials, seed, *, peers=True):
     population = Population.made(rng, group_size=group_size, heavy=heavy)
     said = {name: [] for name in ("mean", "any", "tokens", "means", "mmd")}
     for trial in range(n_trials):
-        a, b = population.sample(rng, n_a), population.sample(rng, n_b)
+        a, b = population.sample(rng, _n_tested(rng, n_a, n_b, group_size)), population.sample(rng, n_b)
         verdict = ours(a, b, rng)
         if verdict is not None:
             said["mean"].append(verdict[0])
             said["any"].append(verdict[1])
+        if peers and trial < N_PEER_TRIALS and len(a[2]) < n_a:
+            a = population.sample(rng, n_a)
         if peers and trial < N_PEER_TRIALS:
             said["tokens"].append(ks_tokens(a, b, rng))
             said["means"].append(ks_means(a, b, rng))
@@ -89,6 +106,31 @@ def measured(setting, n_trials, seed, *, peers=True):
     note = ("met" if met else "**missed**") + (f"; {refused:,} refused" if refused else "")
     words = "skewed, heavy tails" if heavy else "normal"
     return [f"{n_a:,} and {n_b:,}", str(group_size) if group_size > 1 else "–", words, *shown, note], met
+
+
+def _n_tested(rng, n_a, n_b, group_size):
+    """Images of the larger side that are dealt: all of them, or of a far larger one those of a sample."""
+    if n_b >= n_a / N_BLOCKS:
+        return n_a
+    return rng.binomial(n_a // group_size, share_of(n_a, n_b)) * group_size
+
+
+def _without_rules(setting, n_trials, seed):
+    n_a, n_b, group_size, heavy = setting
+    rng = np.random.default_rng(seed)
+    population = Population.made(rng, group_size=group_size, heavy=heavy)
+    rules = {"as it is": ours, "blocks not put together": blocks_as_they_are, "same number of blocks": same_number}
+    said = {name: [] for name in rules}
+    for _ in range(n_trials):
+        a, b = population.sample(rng, _n_tested(rng, n_a, n_b, group_size)), population.sample(rng, n_b)
+        for name, rule in rules.items():
+            if (verdict := rule(a, b, rng)) is not None:
+                said[name].append(verdict)
+    found = []
+    for name, verdicts in said.items():
+        mean, any_neuron = ([verdict[place] for verdict in verdicts] for place in (0, 1))
+        found.append(f"{name} {_share(mean, interval(mean))}, any neuron {_share(any_neuron, interval(any_neuron))}")
+    return f"{n_a:,} and {n_b:,}{f' in groups of {group_size}' if group_size > 1 else ''}: " + "; ".join(found)
 
 
 def interval(said):

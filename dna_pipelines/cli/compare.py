@@ -97,12 +97,20 @@ def _compared(project: Project, a: str, b: str, chosen: dict[str, Any], n_resamp
         return Compared(project, a, b, comparison, selection, None, summary)
     judgement = interruptible(
         lambda steps: judge_pair(
-            project, comparison.a, comparison.b, selection, n_resamples=n_resamples, progress=steps
+            project,
+            comparison.a,
+            comparison.b,
+            selection,
+            extractor=summary["extractor"],
+            n_resamples=n_resamples,
+            progress=steps,
         ),
         TerminalProgress(),
         note,
     )
     summary["significance"] = judgement.to_json()
+    if judgement.n_images_extracted:
+        note(f"{judgement.n_images_extracted:,} images extracted for a sample, whose DNA is kept from now on")
     for doubt in judgement.doubts:
         note(doubt, style="yellow")
     return Compared(project, a, b, comparison, selection, judgement, summary)
@@ -150,11 +158,13 @@ def _show_chance(judgement: Any) -> None:
     if verdict is None:
         out.print(f"  chance: {judgement.in_words}", markup=False, soft_wrap=True)
         return
-    if judgement.n_shared:
+    reasons = [f"{judgement.n_shared:,} images are on both sides"] if judgement.n_shared else []
+    if judgement.n_sampled_of:
+        reasons.append(f"a block of {judgement.n_sampled_of:,} images has more than the smaller side")
+    if reasons:
         tested = f"{judgement.a} ({judgement.n_images_a:,}) against {judgement.b} ({judgement.n_images_b:,})"
         out.print(
-            f"  {judgement.n_shared:,} images are on both sides, so this was tested: {tested}, "
-            f"EMD {verdict.emd_bins:.4g} bins",
+            f"  {' and '.join(reasons)}, so this was tested: {tested}, EMD {verdict.emd_bins:.4g} bins",
             markup=False,
             soft_wrap=True,
         )

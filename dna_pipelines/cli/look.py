@@ -131,6 +131,8 @@ def _judged(project: Project, extractor: str, selection: str | None) -> list[Any
     judged = interruptible(
         lambda steps: judge_all(project, extractor, selection=selection, progress=steps), TerminalProgress(), note
     )
+    if n_extracted := sum(one.judgement.n_images_extracted for one in judged):
+        note(f"{n_extracted:,} images extracted for samples of far larger datasets, whose DNAs are kept from now on")
     alike = sum(one.differs is False for one in judged)
     unknown = [one for one in judged if one.differs is None]
     note(

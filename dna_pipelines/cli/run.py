@@ -51,7 +51,7 @@ def run(
         show_json(report.to_json())
     else:
         _show_report(report)
-    if report.problems or len(report.failed) == len(report.datasets):
+    if report.problems or all(one.problem and not one.is_held_back for one in report.datasets):
         raise typer.Exit(FAILED)
     if report.failed:
         raise typer.Exit(INCOMPLETE)

@@ -28,16 +28,32 @@ err = Console(stderr=True, highlight=False)
 class TerminalProgress:
     """Progress bars on standard error; nothing where that is no terminal."""
 
+    def __init__(self) -> None:
+        self._bars: Progress | None = None
+
     @contextmanager
     def task(self, description: str, total: int) -> Iterator[Advance]:
         """A bar for the time of a `with` block."""
         if total == 0 or not err.is_terminal:
             yield lambda _steps: None
             return
+        if self._bars:
+            # Work within work: one more line of what is there.
+            bars = self._bars
+            bar = bars.add_task(description, total=total)
+            try:
+                yield lambda steps: bars.advance(bar, steps)
+            finally:
+                bars.remove_task(bar)
+            return
         columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), _Speed(), TimeRemainingColumn())
         with Progress(*columns, console=err, transient=True) as bars:
+            self._bars = bars
             bar = bars.add_task(description, total=total)
-            yield lambda steps: bars.advance(bar, steps)
+            try:
+                yield lambda steps: bars.advance(bar, steps)
+            finally:
+                self._bars = None
 
 
 class _Speed(ProgressColumn):

@@ -14,7 +14,13 @@ from dna_pipelines.comparison.pairs import (
     steered_distances,
 )
 from dna_pipelines.comparison.selection import Selection
-from dna_pipelines.comparison.significance import LayerSignificance, Significance, significance, why_untestable
+from dna_pipelines.comparison.significance import (
+    LayerSignificance,
+    Significance,
+    significance,
+    too_coarse,
+    why_untestable,
+)
 
 __all__ = [
     "Comparison",
@@ -35,5 +41,6 @@ __all__ = [
     "significance",
     "steered_distances",
     "summary_in",
+    "too_coarse",
     "why_untestable",
 ]

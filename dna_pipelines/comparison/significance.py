@@ -100,6 +100,18 @@ class Significance:
         return int((self.neuron_p <= LEVEL).sum())
 
 
+def too_coarse(n_images_a: U64, n_images_b: U64) -> bool:
+    """Whether the smaller side is clearly smaller than one block of the larger one, as `why_untestable` then says."""
+    small, typical = _small_and_typical(n_images_a, n_images_b)
+    return bool(small.sum() < typical * (1 - _MOST_OFF))
+
+
+def _small_and_typical(n_images_a: U64, n_images_b: U64) -> tuple[U64, float]:
+    """The smaller side, and the images in a block of the larger one that has any."""
+    small, large = sorted((n_images_a, n_images_b), key=lambda side: int(side.sum()))
+    return small, float(large.sum() / max(np.count_nonzero(large), 1))
+
+
 def why_untestable(n_images_a: U64, n_images_b: U64) -> str | None:
     """Why two sides cannot be tested, and what it would take; None if they can.
 
@@ -110,13 +122,12 @@ def why_untestable(n_images_a: U64, n_images_b: U64) -> str | None:
     if not (units.n_images_a and units.n_images_b):
         return "a side has no images"
     sides = [np.asarray(side, np.int64) for side in (n_images_a, n_images_b)]
-    large, small = sorted(sides, key=lambda side: int(side.sum()), reverse=True)
-    typical, n_small = float(large.sum() / np.count_nonzero(large)), int(small.sum())
-    if n_small < typical * (1 - _MOST_OFF):
+    small, typical = _small_and_typical(n_images_a, n_images_b)
+    n_small = int(small.sum())
+    if too_coarse(n_images_a, n_images_b):
         return (
             f"the smaller side has {n_small:,} images, fewer than one block of the larger one ({typical:,.0f}); it "
-            f"would take about {int(np.ceil(typical)):,}, or a part of the larger side with at most "
-            f"{n_small * np.count_nonzero(large):,}"
+            f"would take about {int(np.ceil(typical)):,}, or finer blocks"
         )
     deals = deal(units, 200, np.random.default_rng(0))
     if deals.n_ways < _FEWEST_WAYS:

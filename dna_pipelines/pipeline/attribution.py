@@ -214,7 +214,7 @@ class _Detail:
         rows = found.sides.rows_a
         ready = ready_as(project, found.sides.extractor, rows.record.comparability_key)
         self._found, self._digests = found, rows.features.digests
-        self._reader = ImageReader(project, rows.dataset, rows.rows)
+        self._reader = ImageReader(project, rows.commit.dataset, rows.rows)
         self._partials = partial(partials_of, project, ready)
 
     def carriers(self, known: Sequence[Carrier], progress: Progress | None) -> dict[int, Carrier]:

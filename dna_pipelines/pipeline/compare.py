@@ -107,11 +107,8 @@ def find_dna(project: Project, reference: str, extractor: str, progress: Progres
 
 
 def why_held_back(project: Project, reference: str, extractor: str) -> str | None:
-    """Why the matrix would not use the DNA of a dataset or version; None if it would, and for slices."""
-    named = Reference.parse(reference)
-    if named.where:
-        return None
-    commit = find_commit(project, named)
+    """Why the matrix would not use the DNA of a dataset or version, or what a slice is cut from; None if it would."""
+    commit = find_commit(project, reference)
     dataset = next((one for one in project.config().datasets if one.name == commit.dataset), None)
     return withheld(project, dataset, commit, extractor) if dataset else None
 

@@ -15,12 +15,13 @@ from dna_pipelines.dna import dna_id
 from dna_pipelines.errors import LakeError
 from dna_pipelines.manifests import ImageRow
 from dna_pipelines.pipeline.compare import find_dna
+from dna_pipelines.pipeline.members import Members
 from dna_pipelines.pipeline.progress import Progress
 from dna_pipelines.pipeline.project import Project
 from dna_pipelines.pipeline.reference import Reference
 from dna_pipelines.pipeline.slices import find_slice, fit_slice
 from dna_pipelines.pipeline.versions import find_commit, used_extractor
-from dna_pipelines.storage import DnaRecord
+from dna_pipelines.storage import Commit, DnaRecord
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,7 +30,7 @@ class ImageRows:
 
     Attributes:
         label: what they were asked for by.
-        dataset: the dataset that they are from.
+        commit: of the version they are, or are cut from.
         record: of the DNA.
         rows: of the manifest.
         shards: the shard of each.
@@ -37,7 +38,7 @@ class ImageRows:
     """
 
     label: str
-    dataset: str
+    commit: Commit
     record: DnaRecord
     rows: tuple[ImageRow, ...]
     shards: tuple[str, ...]
@@ -59,6 +60,11 @@ class ImageRows:
         return replace(self, rows=rows, shards=tuple(self.shards[place] for place in chosen), features=features)
 
     @cached_property
+    def members(self) -> Members:
+        """Which images they are."""
+        return Members(self.label, self.commit, [row.item for row in self.rows], [row.name for row in self.rows])
+
+    @cached_property
     def columns(self) -> list[str]:
         """The columns of their metadata."""
         return sorted({name for row in self.rows for name in row.metadata or {}})
@@ -74,19 +80,6 @@ class ImageRows:
             "shard": self.shards[place],
         }
 
-    def others_than(self, other: ImageRows) -> list[int]:
-        """The places of the images that are not also in another set; of equal ones, as many as it has go."""
-        left: dict[object, int] = defaultdict(int)
-        for row in other.rows:
-            left[row.item] += 1
-        places = []
-        for place, row in enumerate(self.rows):
-            if left[row.item]:
-                left[row.item] -= 1
-            else:
-                places.append(place)
-        return places
-
 
 def image_rows(project: Project, reference: str, extractor: str, progress: Progress | None = None) -> ImageRows:
     """The images of a dataset, version or slice. The DNA of a slice is made if it is missing.
@@ -99,9 +92,8 @@ def image_rows(project: Project, reference: str, extractor: str, progress: Progr
     store, named = project.lake.fingerprints, Reference.parse(reference)
     if named.where:
         found = find_slice(project, named)
+        commit, told = found.commit, list(found.rows)
         record = fit_slice(project, found, extractor, progress)[0]
-        wanted = set(found.items)
-        told = [row for row in found.manifest.readable if row.item in wanted]
     else:
         commit = find_commit(project, named)
         known = store.dna_record(dna_id(used_extractor(project, extractor).comparability_key, commit.version_id))
@@ -118,7 +110,7 @@ def image_rows(project: Project, reference: str, extractor: str, progress: Progr
         parts.append(features)
         rows += [by_digest[digest].popleft() for digest in features.digests]
         shards += [shard] * len(features.digests)
-    return ImageRows(reference, named.dataset, record, tuple(rows), tuple(shards), _joined(parts))
+    return ImageRows(reference, commit, record, tuple(rows), tuple(shards), _joined(parts))
 
 
 def partial_place(project: Project, record: DnaRecord, shard: str) -> str:

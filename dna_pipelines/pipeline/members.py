@@ -9,8 +9,11 @@ from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
 
+import numpy as np
+from numpy.typing import NDArray
+
 from dna_pipelines.errors import NothingToCompare
-from dna_pipelines.identity import Item, multiset_id
+from dna_pipelines.identity import N_BLOCKS, Item, block_of, lot_of, multiset_id
 from dna_pipelines.pipeline.project import Project
 from dna_pipelines.pipeline.reference import Reference
 from dna_pipelines.pipeline.slices import find_slice
@@ -29,7 +32,7 @@ class Members:
         label: what people called it.
         commit: of the version it is, or is cut from.
         items: its images; copies are several.
-        names: their paths, in the same order; fewer are known of what was put together.
+        names: their paths, in the same order.
     """
 
     label: str
@@ -52,6 +55,17 @@ class Members:
         """The groups there are."""
         return {item.group for item in self.items if item.group is not None}
 
+    @cached_property
+    def in_blocks(self) -> NDArray[np.uint64]:
+        """(N_BLOCKS,) images in each statistical block: those that the blocks of their DNA have."""
+        blocks = np.fromiter(map(block_of, self.items), np.int64, len(self.items))
+        return np.bincount(blocks, minlength=N_BLOCKS).astype(np.uint64)
+
+    @cached_property
+    def lots(self) -> NDArray[np.float64]:
+        """(n_images,) see `lot_of`."""
+        return np.fromiter(map(lot_of, self.items), np.float64, len(self.items))
+
     @property
     def unit(self) -> str:
         """What is taken for independent."""
@@ -63,16 +77,25 @@ class Members:
         """Whether all images of another are here, in the same groups."""
         return Counter(other.items) <= Counter(self.items)
 
-    def without(self, other: Members) -> Members:
-        """The images that another does not have, whatever their groups there."""
-        left, kept = other.digests.copy(), []
+    def lacking(self, other: Members) -> list[int]:
+        """The places of the images that another does not have, whatever their groups there."""
+        left, places = other.digests.copy(), []
         for place, item in enumerate(self.items):
             if left[item.digest] > 0:
                 left[item.digest] -= 1
             else:
-                kept.append(place)
-        items, names = [self.items[place] for place in kept], [self.names[place] for place in kept]
-        return Members(f"{self.label} without {other.label}", self.commit, items, names)
+                places.append(place)
+        return places
+
+    def take(self, places: Iterable[int], label: str) -> Members:
+        """Some of the images, in the order asked for."""
+        chosen = list(places)
+        items, names = [self.items[place] for place in chosen], [self.names[place] for place in chosen]
+        return Members(label, self.commit, items, names)
+
+    def without(self, other: Members) -> Members:
+        """The images that another does not have."""
+        return self.take(self.lacking(other), f"{self.label} without {other.label}")
 
 
 def find_members(project: Project, reference: str) -> Members:
@@ -85,9 +108,7 @@ def find_members(project: Project, reference: str) -> Members:
     named = Reference.parse(reference)
     if named.where:
         found = find_slice(project, named)
-        wanted = set(found.items)
-        names = [row.name for row in found.manifest.readable if row.item in wanted]
-        return Members(reference, found.commit, found.items, names)
+        return Members(reference, found.commit, found.items, [row.name for row in found.rows])
     commit = find_commit(project, named)
     items, names = project.lake.versions.members(commit)
     if not items:

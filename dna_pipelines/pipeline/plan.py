@@ -18,6 +18,9 @@ from dna_pipelines.pipeline.versions import wanted_pairs, withheld
 from dna_pipelines.storage import Commit
 
 State = Literal["new", "changed", "unchanged", "failed"]
+HELD_BACK = "held back: "
+"""How the problem of a dataset begins that a check withholds."""
+
 DnaState = Literal["current", "missing", "empty", "changed", "held back"]
 """Of a DNA; `changed`: the extractor may have."""
 
@@ -140,7 +143,7 @@ def estimate(project: Project, plan: Plan, progress: Progress | None = None) -> 
             manifest, changes = project.lake.versions.manifest(latest), {}
         n_images, n_quarantined = len(manifest.readable), len(manifest.quarantined)
         withheld_now = blocked([check_readable(item.dataset, n_images, n_quarantined)])
-        problem = f"held back: {withheld_now}" if withheld_now else item.problem
+        problem = f"{HELD_BACK}{withheld_now}" if withheld_now else item.problem
         to_extract: dict[str, int] = {}
         seconds: float | None = 0.0
         for name, key in keys.items():
@@ -204,7 +207,7 @@ def held_back(project: Project, dataset: str) -> str | None:
     # What withholds a manifest is the same for all.
     reasons = dict.fromkeys(withheld(project, config, commit, name) for name in names)
     said = "; ".join(reason for reason in reasons if reason)
-    return f"held back: {said}" if said else None
+    return f"{HELD_BACK}{said}" if said else None
 
 
 def dna_state(project: Project, dataset: DatasetConfig, extractor: ExtractorConfig) -> DnaState:

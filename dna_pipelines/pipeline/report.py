@@ -7,7 +7,7 @@ from typing import Any
 
 from dna_pipelines.extraction.stages import StageTimes
 from dna_pipelines.manifests.diff import in_words
-from dna_pipelines.pipeline.plan import Plan, State
+from dna_pipelines.pipeline.plan import HELD_BACK, Plan, State
 
 
 @dataclass
@@ -36,6 +36,11 @@ class DatasetReport:
     changes: dict[str, int] = field(default_factory=dict)
     fingerprints: dict[str, FingerprintReport] = field(default_factory=dict)
     problem: str | None = None
+
+    @property
+    def is_held_back(self) -> bool:
+        """Whether a check withholds it, which is no failure of the run."""
+        return bool(self.problem and self.problem.startswith(HELD_BACK))
 
     @property
     def n_images_extracted(self) -> int:

@@ -66,7 +66,7 @@ def typical(rows: ImageRows, n_images: int) -> list[int]:
 def _tiles(
     project: Project, rows: ImageRows, places: Sequence[int], notes: Sequence[tuple[str, ...]] | None = None
 ) -> list[Tile]:
-    reader = ImageReader(project, rows.dataset, rows.rows)
+    reader = ImageReader(project, rows.commit.dataset, rows.rows)
     tiles = []
     for number, place in enumerate(places):
         captions = (rows.rows[place].name, *(notes[number] if notes else ()))

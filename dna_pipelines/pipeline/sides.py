@@ -9,9 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dna_pipelines.distributions import Layers
-from dna_pipelines.dna import sum_partials
 from dna_pipelines.errors import NothingToCompare
-from dna_pipelines.pipeline.image_rows import ImageRows, image_rows, partial_place
+from dna_pipelines.pipeline.counts import counts_of, counts_of_rest
+from dna_pipelines.pipeline.image_rows import ImageRows, image_rows
 from dna_pipelines.pipeline.progress import Progress
 from dna_pipelines.pipeline.project import Project
 from dna_pipelines.pipeline.reference import Reference
@@ -80,25 +80,22 @@ def find_sides(
         NothingToCompare: when a side has no DNA, or A has no image that B has not.
     """
     rows_a, rows_b = (image_rows(project, name, extractor, progress) for name in (a, b))
-    store = project.lake.fingerprints
-    (histogram_a, _, found_a), (histogram_b, _, found_b) = (
-        store.dna_sums(rows.record.dna_id) for rows in (rows_a, rows_b)
-    )
+    counts_a, counts_b = (counts_of(project, rows.record.dna_id) for rows in (rows_a, rows_b))
     everything = Sides(
         extractor,
         Layers.from_key(rows_a.record.layers),
         rows_a,
         rows_b,
-        histogram_a.counts,
-        histogram_b.counts,
-        found_a.counts,
-        found_b.counts,
+        counts_a.histogram(),
+        counts_b.histogram(),
+        counts_a.blocks().counts,
+        counts_b.blocks().counts,
         len(rows_a),
     )
     left, right = Reference.parse(a), Reference.parse(b)
     if whole or (left.dataset, left.where) != (right.dataset, right.where):
         return everything
-    places = rows_a.others_than(rows_b)
+    places = rows_a.members.lacking(rows_b.members)
     if not places:
         raise NothingToCompare(
             f"{a} has no image that {b} has not, so there is none that could have made a difference; "
@@ -109,28 +106,19 @@ def find_sides(
 
 def _only(project: Project, whole: Sides, places: list[int]) -> Sides:
     """The same, with those images of A alone: chance among the others would hide what they carry."""
-    rows = whole.rows_a.take(places)
     if len(places) == len(whole.rows_a):
         return whole
-    if len(whole.rows_a) - len(places) == len(whole.rows_b):
-        # B is a part of A, and counts are exact.
-        counts, blocks = whole.counts_a - whole.counts_b, whole.blocks_a - whole.blocks_b
-        return replace(whole, rows_a=rows, counts_a=counts, blocks_a=blocks, n_counted=len(rows), of_versions=True)
-    new = set(rows.shards)
-    if sum(shard in new for shard in whole.rows_a.shards) == len(places):
-        # They lie in shards of their own, as added images do until small shards are joined.
-        store, record = project.lake.fingerprints, whole.rows_a.record
-        parts = (
-            store.partial_sums(partial_place(project, record, shard), shard) for shard in record.shards if shard in new
-        )
-        histogram, _, found = sum_partials(parts, *whole.counts_a.shape)
-        return replace(
-            whole,
-            rows_a=rows,
-            counts_a=histogram.counts,
-            blocks_a=found.counts,
-            n_counted=len(rows),
-            of_versions=True,
-        )
-    # Shards hold both: the whole of A is held against B, and its images that B has not are ranked.
-    return replace(whole, rows_a=rows, of_versions=True)
+    rows = whole.rows_a.take(places)
+    large, small, key = whole.rows_a.members, whole.rows_b.members, whole.rows_a.record.comparability_key
+    counts = counts_of_rest(project, rows.members, large, small, key)
+    if isinstance(counts, str):
+        # Shards hold both: the whole of A is held against B, and its images that B has not are ranked.
+        return replace(whole, rows_a=rows, of_versions=True)
+    return replace(
+        whole,
+        rows_a=rows,
+        counts_a=counts.histogram(),
+        blocks_a=counts.blocks().counts,
+        n_counted=len(rows),
+        of_versions=True,
+    )

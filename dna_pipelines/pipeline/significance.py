@@ -1,33 +1,33 @@
-"""Whether a distance is more than chance: what is tested against what, and the verdict, kept.
+"""Whether a distance is more than chance: the verdict on what is tested against what, kept.
 
-No image is read and no network runs: the blocks of DNAs are all it takes. Where two sides share images, what the
-one has more is tested against the other, because the shared ones would hide it.
+The blocks of DNAs are all it takes. Images are read only where one side is smaller than a block of the other: then a
+sample of that one is measured, once.
 """
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Callable
 from dataclasses import asdict, dataclass
-from typing import Any, NamedTuple
+from functools import partial
+from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from dna_pipelines.comparison import Selection, Significance, significance, why_untestable
+from dna_pipelines.comparison import Selection, Significance, significance
 from dna_pipelines.comparison.significance import LEVEL, METHOD
-from dna_pipelines.distributions import N_BINS, Blocks
-from dna_pipelines.dna import Comparable, Dna, dna_id
+from dna_pipelines.distributions import N_BINS
+from dna_pipelines.dna import Comparable, Dna
+from dna_pipelines.errors import UserError
 from dna_pipelines.identity import stable_hash
-from dna_pipelines.pipeline.members import Members, doubts, find_members
+from dna_pipelines.pipeline.members import Members, find_members
 from dna_pipelines.pipeline.progress import Progress, Silent
 from dna_pipelines.pipeline.project import Project
+from dna_pipelines.pipeline.samples import fit_sample
+from dna_pipelines.pipeline.tested import Side, find_tested
+from dna_pipelines.storage.selections import weights_id
 from dna_pipelines.storage.verdicts import Question
 
 N_RESAMPLES = 1000
 """How often blocks are dealt anew, unless somebody asks for more."""
-
-U64 = NDArray[np.uint64]
 
 
 @dataclass(frozen=True)
@@ -38,8 +38,10 @@ class Judgement:
         verdict: None where it could not be tested.
         why_not: None where it could.
         same: both sides are the same images, so that there is nothing to test.
-        a, b: what was tested, which differs from what was asked where the sides share images.
+        a, b: what was tested, which differs from what was asked where the sides share images, or where one is a sample.
         n_shared: images that both sides have.
+        n_sampled_of: images of the larger side where a sample of them was tested; 0 where all were.
+        n_images_extracted: for that sample, now; 0 where it was measured before.
         unit: what is taken for independent.
         doubts: why it may not be.
     """
@@ -52,6 +54,8 @@ class Judgement:
     n_images_a: int = 0
     n_images_b: int = 0
     n_shared: int = 0
+    n_sampled_of: int = 0
+    n_images_extracted: int = 0
     unit: str = ""
     doubts: tuple[str, ...] = ()
 
@@ -88,6 +92,7 @@ def judge_pair(
     right: Comparable,
     selection: Selection,
     *,
+    extractor: str,
     n_resamples: int = N_RESAMPLES,
     progress: Progress | None = None,
 ) -> Judgement:
@@ -97,13 +102,16 @@ def judge_pair(
         project: where they are.
         left, right: see `compare_pair`.
         selection: of their neurons.
+        extractor: that measures a sample of a far larger side, if there is none yet.
         n_resamples: how often blocks are dealt anew.
-        progress: shows the neurons that are done.
+        progress: shows the images of a sample being extracted, and the neurons that are done.
     """
-    if why := _no_blocks(left, right):
+    files = [side.label for side in (left, right) if not isinstance(side, Dna)]
+    if files:
+        why = f"{files[0]} is a file of another program, which has no blocks to deal"
         return Judgement(None, why, a=left.label, b=right.label)
     a, b = (find_members(project, side.label) for side in (left, right))
-    return judge_members(project, a, b, left.key.id, selection, n_resamples=n_resamples, progress=progress)
+    return judge_members(project, a, b, left.key.id, selection, extractor, n_resamples, progress)
 
 
 def judge_members(
@@ -112,139 +120,60 @@ def judge_members(
     b: Members,
     key: str,
     selection: Selection,
-    *,
+    extractor: str,
     n_resamples: int = N_RESAMPLES,
     progress: Progress | None = None,
 ) -> Judgement:
     """Test two sets of images that have DNAs of a comparability key; see `judge_pair`."""
     if a.digests == b.digests:
         return Judgement(None, None, same=True, a=a.label, b=b.label, n_shared=len(a.items))
-    n_shared = sum((a.digests & b.digests).values())
-    sides = _sides(project, a, b, key) if n_shared else (_whole(project, a, key), _whole(project, b, key))
-    if isinstance(sides, str):
-        return Judgement(None, sides, a=a.label, b=b.label, n_shared=n_shared)
-    first, second = sides
-    units = {first.members.unit, second.members.unit}
-    facts: dict[str, Any] = {
-        "a": first.members.label,
-        "b": second.members.label,
-        "n_images_a": len(first.members.items),
-        "n_images_b": len(second.members.items),
-        "n_shared": n_shared,
-        "unit": units.pop() if len(units) == 1 else "group, or image without one",
-        "doubts": tuple(doubts(first.members, second.members)),
-    }
-    in_blocks = {side.dna_id: side.blocks(0).n_images for side in sides}
-    if why := why_untestable(in_blocks[first.dna_id], in_blocks[second.dna_id]):
-        return Judgement(None, why, **facts)
+    tested = find_tested(project, a, b, key)
+    if isinstance(tested, str):
+        return Judgement(None, tested, a=a.label, b=b.label, n_shared=sum((a.digests & b.digests).values()))
+    told = partial(
+        Judgement,
+        a=tested.a.members.label,
+        b=tested.b.members.label,
+        n_images_a=len(tested.a.members.items),
+        n_images_b=len(tested.b.members.items),
+        n_shared=tested.n_shared,
+        n_sampled_of=tested.n_sampled_of,
+        unit=tested.unit,
+        doubts=tested.doubts,
+    )
+    if tested.why_not:
+        return told(None, tested.why_not)
     # Whoever asks in whatever order gets the same answer.
-    one, other = sorted(sides, key=lambda side: side.dna_id)
+    one, other = sorted((tested.a, tested.b), key=lambda side: side.dna_id)
     question = Question(
         one.dna_id, other.dna_id, one.members.label, other.members.label,
         len(one.members.items), len(other.members.items),
-        _selection_id(selection), METHOD, n_resamples, facts["unit"],
+        weights_id(selection.layers, selection.weights), METHOD, n_resamples, tested.unit,
     )  # fmt: skip
     if kept := project.lake.verdicts.get(question, selection.layers):
-        return Judgement(kept, None, **facts)
+        return told(kept, None)
+    n_extracted = 0
+    if tested.sample:
+        try:
+            n_extracted = fit_sample(project, tested.sample, key, extractor, progress)
+        except UserError as error:
+            return told(None, f"{tested.coarse}, those of {tested.sample.label}, which cannot be measured: {error}")
+    verdict = _dealt(one, other, selection, n_resamples, progress)
+    project.lake.verdicts.put(question, verdict, selection.layers)
+    return told(verdict, None, n_images_extracted=n_extracted)
+
+
+def _dealt(one: Side, other: Side, selection: Selection, n_resamples: int, progress: Progress | None) -> Significance:
     places = {name: place for place, name in enumerate(selection.layers.names)}
     n_neurons = int((selection.weights > 0).sum())
     with (progress or Silent()).task("dealing blocks anew", n_neurons) as advance:
-        verdict = significance(
+        return significance(
             selection,
-            lambda name: (one.blocks(places[name]).counts, other.blocks(places[name]).counts),
-            in_blocks[one.dna_id],
-            in_blocks[other.dna_id],
+            lambda name: (one.counts.blocks(places[name]).counts, other.counts.blocks(places[name]).counts),
+            one.members.in_blocks,
+            other.members.in_blocks,
             n_resamples=n_resamples,
             seed=int(stable_hash(["significance", METHOD, one.dna_id, other.dna_id]), 16),
             n_bins=N_BINS,
             on_neurons=advance,
         )
-    project.lake.verdicts.put(question, verdict, selection.layers)
-    return Judgement(verdict, None, **facts)
-
-
-class _Side(NamedTuple):
-    """What is dealt of one side: its images, the id their DNA has or would have, and its blocks by layer."""
-
-    members: Members
-    dna_id: str
-    blocks: Callable[[int], Blocks]
-
-
-def _no_blocks(left: Comparable, right: Comparable) -> str | None:
-    files = [side.label for side in (left, right) if not isinstance(side, Dna)]
-    return f"{files[0]} is a file of another program, which has no blocks to deal" if files else None
-
-
-def _whole(project: Project, members: Members, key: str) -> _Side:
-    identity = dna_id(key, members.id)
-    return _Side(members, identity, lambda layer: project.lake.fingerprints.dna_blocks(identity, layer))
-
-
-def _sides(project: Project, a: Members, b: Members, key: str) -> tuple[_Side, _Side] | str:
-    """What can be tested of two sides that share images; or why nothing can."""
-    for small, large in ((a, b), (b, a)):
-        if large.holds(small) and _measured_alike(project, small, large, key):
-            rest, part = large.without(small), _whole(project, small, key)
-            blocks = _less(_whole(project, large, key).blocks, part.blocks)
-            return _Side(rest, dna_id(key, rest.id), blocks), part
-    older, newer = (b, a) if a.commit.dataset == b.commit.dataset and a.commit.seq > b.commit.seq else (a, b)
-    if not (added := newer.without(older)).items:
-        older, newer = newer, older
-        added = newer.without(older)
-    found = _from_shards(project, added, key)
-    if isinstance(found, str):
-        return found
-    return _Side(added, dna_id(key, added.id), found), _whole(project, older, key)
-
-
-def _measured_alike(project: Project, small: Members, large: Members, key: str) -> bool:
-    """Whether two DNAs are sums of partials of one and the same compute key, so that their difference is exact."""
-    records = [project.lake.fingerprints.dna_record(dna_id(key, side.id)) for side in (small, large)]
-    return len({compute for record in records if record for compute in record.compute_keys}) == 1
-
-
-def _less(large: Callable[[int], Blocks], small: Callable[[int], Blocks]) -> Callable[[int], Blocks]:
-    """DNAs are sums, so what the larger one has more is a difference, count for count."""
-
-    def blocks(layer: int) -> Blocks:
-        whole, part = large(layer), small(layer)
-        return Blocks(whole.counts - part.counts, whole.n_images - part.n_images)
-
-    return blocks
-
-
-def _from_shards(project: Project, added: Members, key: str) -> Callable[[int], Blocks] | str:
-    """The blocks of images that fill whole shards of their dataset, now or earlier; or why they do not."""
-    left, places, seen = Counter(added.items), [], set[str]()
-    store, versions = project.lake.fingerprints, project.lake.versions
-    of_version = store.dna_record(dna_id(key, added.commit.version_id))
-    compute = of_version.compute_keys[0] if of_version else ""
-    for commit in reversed(versions.history(added.commit.dataset)):
-        if commit.seq > added.commit.seq or not left or seen.issuperset(record.shard_id for record in commit.shards):
-            continue
-        for shard in versions.manifest(commit).shards:
-            held = Counter(shard.items)
-            if shard.id not in seen and held <= left and (place := store.find_partial(key, compute, shard.id)):
-                left -= held
-                places.append((place, shard.id))
-            seen.add(shard.id)
-    if left:
-        return (
-            f"both sides share images, and {sum(left.values()):,} of the {len(added.items):,} that are in "
-            f"{added.label} lie in shards together with others, so that their counts are not known apart; "
-            "compare parts that do not overlap"
-        )
-
-    def blocks(layer: int) -> Blocks:
-        place, shard = places[0]
-        total = store.partial_blocks(place, shard, layer)
-        for place, shard in places[1:]:
-            total = total.merge(store.partial_blocks(place, shard, layer))
-        return total
-
-    return blocks
-
-
-def _selection_id(selection: Selection) -> str:
-    return stable_hash([selection.layers.key(), selection.weights.astype("<f8").tobytes().hex()])

@@ -56,6 +56,7 @@ class PairJudgement:
             "p_tail": verdict.p_tail if verdict else None,
             "p_bh": self.p_bh,
             "p_by": self.p_by,
+            "n_sampled_of": self.judgement.n_sampled_of,
             "why_not": self.judgement.why_not,
         }
 
@@ -75,7 +76,7 @@ def judge_all(
         extractor: one of the project's.
         selection: the name of a kept one; by default every neuron.
         n_resamples: how often blocks are dealt anew, for each pair.
-        progress: shows the pairs that are done.
+        progress: shows the pairs that are done, and the images of samples being extracted.
     """
     key, names = used_extractor(project, extractor).comparability_key, list(current_dnas(project, extractor))
     members = {name: find_members(project, name) for name in names}
@@ -87,7 +88,8 @@ def judge_all(
     )
     with (progress or Silent()).task(f"testing pairs of {extractor}", len(pairs)) as advance:
         for a, b in pairs:
-            judgements.append(judge_members(project, members[a], members[b], key, chosen, n_resamples=n_resamples))
+            pair = members[a], members[b]
+            judgements.append(judge_members(project, *pair, key, chosen, extractor, n_resamples, progress))
             advance(1)
     p = np.array([one.verdict.p_tail if one.verdict else np.nan for one in judgements])
     corrected = zip(pairs, judgements, benjamini_hochberg(p), benjamini_yekutieli(p), strict=True)

@@ -31,12 +31,23 @@ _SHOWN = 8
 
 @dataclass(frozen=True)
 class Slice:
-    """Some images of a version."""
+    """Some images of a version.
 
-    reference: Reference
+    Attributes:
+        label: what messages and the record of its DNA call it.
+        commit, manifest: of the version.
+        rows: its images.
+    """
+
+    label: str
     commit: Commit
     manifest: Manifest
-    items: tuple[Item, ...]
+    rows: tuple[ImageRow, ...]
+
+    @cached_property
+    def items(self) -> tuple[Item, ...]:
+        """What the images are to the dataset; copies are several."""
+        return tuple(row.item for row in self.rows)
 
     @cached_property
     def id(self) -> str:
@@ -60,10 +71,10 @@ def find_slice(project: Project, reference: Reference) -> Slice:
             there = ", ".join(sorted(columns)) or "none (add `metadata` to the dataset)"
             name = condition.column
             raise UnknownName(f"the images of {reference.whole} have no column '{name}'; they have: {there}")
-    items = tuple(row.item for row, values in told if all(one.holds(values) for one in reference.where))
-    if not items:
+    rows = tuple(row for row, values in told if all(one.holds(values) for one in reference.where))
+    if not rows:
         raise NothingToCompare(_nobody(reference, [values for _, values in told]))
-    return Slice(reference, commit, manifest, items)
+    return Slice(str(reference), commit, manifest, rows)
 
 
 def values_of(project: Project, reference: Reference) -> dict[str, Counter[str]]:
@@ -74,17 +85,14 @@ def values_of(project: Project, reference: Reference) -> dict[str, Counter[str]]
         NothingToCompare: when no image matches.
     """
     found: dict[str, Counter[str]] = defaultdict(Counter)
-    one = find_slice(project, reference)
-    wanted = set(one.items)
-    for row in one.manifest.readable:
-        if row.item in wanted:
-            for column, value in _told(row).items():
-                found[column][value] += 1
+    for row in find_slice(project, reference).rows:
+        for column, value in _told(row).items():
+            found[column][value] += 1
     return dict(found)
 
 
 def fit_slice(
-    project: Project, found: Slice, extractor: str, progress: Progress | None = None
+    project: Project, found: Slice, extractor: str, progress: Progress | None = None, *, shard_size: int | None = None
 ) -> tuple[DnaRecord, int | None]:
     """The DNA of a slice, extracting what is missing. If it is there, no image is touched.
 
@@ -93,18 +101,21 @@ def fit_slice(
         found: see `find_slice`.
         extractor: one of the project's that was used.
         progress: shows the images being extracted.
+        shard_size: most images in a new shard; by default that of the dataset.
 
     Returns:
         The DNA's record, and how many images were extracted for it; None if it was there.
 
     Raises:
         NothingToCompare: when images have to be extracted and are no longer there.
+        Incomparable: when they have to be, and the extractor is no longer what it was when it was used last.
     """
     key = used_extractor(project, extractor).comparability_key
     if record := project.lake.fingerprints.dna_record(dna_id(key, found.id)):
         return record, None
     # Only what extracts needs torch.
-    from dna_pipelines.pipeline.fingerprint import calibrated, reader
+    from dna_pipelines.pipeline.fingerprint import reader
+    from dna_pipelines.pipeline.remeasure import ready_as
     from dna_pipelines.pipeline.version_dna import Version, measure
 
     dataset = _dataset(project, found)
@@ -116,19 +127,19 @@ def fit_slice(
         # Images that were renamed since are found under their new names.
         manifests.append(project.lake.versions.manifest(latest))
     version = Version(
-        str(found.reference),
+        found.label,
         found.id,
         len(found.items),
         lambda: (
-            slice_shards(found.items, found.manifest.shards, dataset.shard_size),
+            slice_shards(found.items, found.manifest.shards, shard_size or dataset.shard_size),
             reader(project, dataset, *manifests),
         ),
     )
     try:
-        measured = measure(project, calibrated(project, project.extractor_config(extractor)), version, progress)
+        measured = measure(project, ready_as(project, extractor, key), version, progress)
     except SourceChanged as error:
         raise NothingToCompare(
-            f"{found.reference} has images that lie in no shard of their own yet, and cannot be read any more: {error}"
+            f"{found.label} has images that lie in no shard of their own yet, and cannot be read any more: {error}"
         ) from error
     return measured.record, measured.n_images_extracted
 
@@ -138,7 +149,7 @@ def _dataset(project: Project, found: Slice) -> DatasetConfig:
     if any(dataset.name == name for dataset in project.config().datasets):
         return project.file.dataset(name)
     raise NothingToCompare(
-        f"{found.reference} has no DNA yet, and {name} is no longer in the datasets file, which says how it is read"
+        f"{found.label} has no DNA yet, and {name} is no longer in the datasets file, which says how it is read"
     )
 
 

@@ -215,12 +215,16 @@ class Fingerprints:
         path = partial(self._layout.dna, dna_id=dna_id)
         return read_histogram(path("histogram"), layer), read_moments(path("moments"), path("covariance"), layer)
 
+    def dna_histogram(self, dna_id: str) -> Histogram:
+        """The histogram of a DNA."""
+        return read_histogram(self._layout.dna("histogram", dna_id))
+
     def dna_blocks(self, dna_id: str, layer: int | None = None) -> Blocks:
         """The block counts of a DNA, of all layers or of one."""
         return read_blocks(self._layout.dna("blocks", dna_id), layer)
 
-    def partial_blocks(self, compute_key: str, shard_id: str, layer: int) -> Blocks:
-        """The block counts of a partial, of one layer."""
+    def partial_blocks(self, compute_key: str, shard_id: str, layer: int | None = None) -> Blocks:
+        """The block counts of a partial, of all layers or of one."""
         return read_blocks(self._layout.partial(compute_key, "blocks", shard_id), layer)
 
     def dna_sums(self, dna_id: str) -> Sums:

@@ -62,14 +62,14 @@ class Selections:
             weights: (n_neurons,).
             extractor, comparability_key, how: see `SelectionRecord`.
         """
-        weights_id = _id(layers, weights)
-        write_new(self._layout.selection_weights(weights_id), _table(weights_id, layers, weights))
+        identity = weights_id(layers, weights)
+        write_new(self._layout.selection_weights(identity), _table(identity, layers, weights))
         return self._commit(
             name,
             extractor=extractor,
             comparability_key=comparability_key,
             layers=layers.key(),
-            weights_id=weights_id,
+            weights_id=identity,
             n_chosen=int((weights > 0).sum()),
             how=dict(how),
         )
@@ -91,7 +91,7 @@ class Selections:
             raise LakeError(f"{error}. Weights are not made again by runs: make the selection anew") from error
         lists = dict(zip(table["layer"].to_pylist(), table["weights"].to_pylist(), strict=True))
         weights = np.asarray([weight for name in layers.names for weight in lists.get(name, [])], np.float64)
-        if _id(layers, weights) != record.weights_id:
+        if weights_id(layers, weights) != record.weights_id:
             raise LakeError(f"{path} does not hold what its name says; make the selection {record.name} anew")
         return weights
 
@@ -103,17 +103,18 @@ class Selections:
                 return record
 
 
-def _id(layers: Layers, weights: NDArray[np.float64]) -> str:
+def weights_id(layers: Layers, weights: NDArray[np.float64]) -> str:
+    """What names weights over the neurons of layers, wherever something was measured under them."""
     hasher = hashlib.sha256(repr(layers.key()).encode())
     hasher.update(np.ascontiguousarray(weights, "<f8").tobytes())
     return hasher.hexdigest()[:ID_LENGTH]
 
 
-def _table(weights_id: str, layers: Layers, weights: NDArray[np.float64]) -> bytes:
+def _table(identity: str, layers: Layers, weights: NDArray[np.float64]) -> bytes:
     """One row per layer, as neuron distances are kept, so that SQL multiplies list by list."""
     table = pa.table(
         {
-            "weights_id": [weights_id] * len(layers),
+            "weights_id": [identity] * len(layers),
             "layer": layers.names,
             "weights": pa.array([weights[part] for part in layers.slices.values()], pa.list_(pa.float64())),
         }

@@ -33,7 +33,7 @@ class Question:
         dna_a, dna_b: ids, the smaller first. One may be of images that have no DNA of their own, such as those
             that were added to a version.
         label_a, label_b: what people called them.
-        selection_id: of the neurons and their weights.
+        selection_id: of the neurons and their weights, see `weights_id`.
         method: see `comparison.significance.METHOD`.
         unit: what is taken for independent.
     """

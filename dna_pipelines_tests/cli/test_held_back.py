@@ -23,6 +23,7 @@ def test_a_dna_that_a_check_withholds_is_told_everywhere(clipped, dna):
     assert again.code == 3
     assert again.tells(REASON)
     assert "not everything is up to date" in again.out
+    assert dna("run", "d0").code == 3
     states = {row["dataset"]: row["dna"]["builtin"] for row in dna("status", "--json").json}
     assert states == {"d0": "held back", "d1": "current", "d2": "current"}
     assert dna("status").tells(REASON)

@@ -11,7 +11,9 @@ from dna_pipelines.pipeline.fingerprint import ensure_ranges, fit
 from dna_pipelines.pipeline.ingest import refresh
 from dna_pipelines.pipeline.members import find_members, looks_like_sequences
 from dna_pipelines.pipeline.project import Project
+from dna_pipelines.pipeline.selections import find_selection, save_selection
 from dna_pipelines.pipeline.significance import judge_pair
+from dna_pipelines.pipeline.significance_matrix import judge_all
 from dna_pipelines_tests.toy import toy_project, write_image
 
 N_OLD, N_ADDED = 40, 12
@@ -48,7 +50,7 @@ def bring_up_to_date(project):
 def judged(project, a, b, n_resamples=299):
     comparison, _ = compare_pair(project, a, b)
     selection = Selection.everything(comparison.a.layers)
-    return judge_pair(project, comparison.a, comparison.b, selection, n_resamples=n_resamples)
+    return judge_pair(project, comparison.a, comparison.b, selection, extractor="toy", n_resamples=n_resamples)
 
 
 def test_two_samples_of_one_kind_are_no_more_than_chance(project):
@@ -138,6 +140,23 @@ def test_another_number_of_deals_is_another_verdict(project):
     one, other = judged(project, "a@1", "twin"), judged(project, "a@1", "twin", n_resamples=199)
     assert (one.verdict.n_resamples, other.verdict.n_resamples) == (299, 199)
     assert len(project.catalog.rows("FROM significance")) == 2
+
+
+def test_a_second_matrix_reads_no_blocks(project, monkeypatch):
+    first = judge_all(project, "toy", n_resamples=199)
+    monkeypatch.setattr("dna_pipelines.storage.fingerprints.read_blocks", lambda *_: pytest.fail("read"))
+    again = judge_all(Project(project.root), "toy", n_resamples=199)
+    assert [one.judgement.verdict.p for one in again] == [one.judgement.verdict.p for one in first]
+
+
+def test_sql_says_which_selection_a_verdict_is_of(project):
+    save_selection(project, "mine", layers=["2"])
+    comparison, _ = compare_pair(project, "a@1", "twin")
+    for chosen in (find_selection(project, "mine", comparison.a), Selection.everything(comparison.a.layers)):
+        judge_pair(project, comparison.a, comparison.b, chosen, extractor="toy", n_resamples=199)
+    rows = project.catalog.rows("""SELECT s.selection, s.version, v.n_tested
+        FROM significance v LEFT JOIN selections s ON s.weights_id = v.selection_id ORDER BY n_tested""")
+    assert [tuple(row.values()) for row in rows] == [("mine", 1, 5), (None, None, 9)]
 
 
 def test_groups_are_the_unit_and_doubts_are_told(tmp_path):

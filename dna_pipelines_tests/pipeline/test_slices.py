@@ -156,6 +156,15 @@ def test_no_image_is_touched_once_the_dna_is_there(project):
     assert find_dna(project, "a[camera=front]", "toy").id == first.id
 
 
+def test_a_slice_of_what_is_held_back_says_so(project):
+    for number in range(10):
+        (place(project) / f"broken{number}.png").write_bytes(b"no image")
+    refresh(project, project.config().datasets[0])
+    _, summary = compare_pair(project, "a[weather=rain]", "rain")
+    assert list(summary["held_back"]) == ["a[weather=rain]"]
+    assert "10 of 40 files are unreadable" in summary["held_back"]["a[weather=rain]"]
+
+
 def test_an_unknown_column_is_an_error_that_lists_those_there_are(project):
     with pytest.raises(UnknownName, match="no column 'wether'; they have: camera, weather"):
         sliced(project, "a[wether=rain]")

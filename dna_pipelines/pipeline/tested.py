@@ -1,0 +1,98 @@
+"""What a test deals: the images of both sides, less those that they share, and of a far larger side a sample."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from dna_pipelines.comparison import too_coarse, why_untestable
+from dna_pipelines.dna import dna_id
+from dna_pipelines.pipeline.counts import Counts, counts_of, counts_of_rest
+from dna_pipelines.pipeline.members import Members, doubts
+from dna_pipelines.pipeline.project import Project
+from dna_pipelines.pipeline.samples import sample_of
+
+
+@dataclass(frozen=True)
+class Side:
+    """One side: its images, the id their DNA has or would have, and its counts."""
+
+    members: Members
+    dna_id: str
+    counts: Counts
+
+
+@dataclass(frozen=True)
+class Tested:
+    """Both sides of a test.
+
+    Attributes:
+        a, b: what is dealt, in the order in which it was asked for; where images are shared, what the one has more
+            and the other.
+        n_shared: images that both have.
+        unit: what is taken for independent.
+        doubts: why it may not be.
+        why_not: why it cannot be tested; None if it can.
+        sample: the side that is a sample, which may not be measured yet; None where both are whole.
+        n_sampled_of: images that it is of; 0 where both are whole.
+        coarse: why it took a sample.
+    """
+
+    a: Side
+    b: Side
+    n_shared: int
+    unit: str
+    doubts: tuple[str, ...]
+    why_not: str | None
+    sample: Members | None = None
+    n_sampled_of: int = 0
+    coarse: str | None = None
+
+
+def find_tested(project: Project, a: Members, b: Members, key: str) -> Tested | str:
+    """What can be tested of two sets of images that have DNAs of a comparability key; or why nothing can.
+
+    Nothing is measured or read: a sample is only chosen.
+    """
+    n_shared = sum((a.digests & b.digests).values())
+    sides = _apart(project, a, b, key) if n_shared else (_whole(project, a, key), _whole(project, b, key))
+    if isinstance(sides, str):
+        return sides
+    first, second = sides
+    units = {first.members.unit, second.members.unit}
+    unit = units.pop() if len(units) == 1 else "group, or image without one"
+    # A sample of frames in sequence would not look like one.
+    doubted = tuple(doubts(first.members, second.members))
+    found = Tested(first, second, n_shared, unit, doubted, _why_not(first.members, second.members))
+    return _finer(project, found, key) if too_coarse(first.members.in_blocks, second.members.in_blocks) else found
+
+
+def _whole(project: Project, members: Members, key: str) -> Side:
+    identity = dna_id(key, members.id)
+    return Side(members, identity, counts_of(project, identity))
+
+
+def _apart(project: Project, a: Members, b: Members, key: str) -> tuple[Side, Side] | str:
+    """What the one side has more, and the other: the shared images would hide the difference."""
+    older, newer = (b, a) if a.commit.dataset == b.commit.dataset and a.commit.seq > b.commit.seq else (a, b)
+    if not (rest := newer.without(older)).items:
+        older, newer = newer, older
+        rest = newer.without(older)
+    counts = counts_of_rest(project, rest, newer, older, key)
+    if isinstance(counts, str):
+        return counts
+    return Side(rest, dna_id(key, rest.id), counts), _whole(project, older, key)
+
+
+def _finer(project: Project, found: Tested, key: str) -> Tested:
+    """The same with a sample of the larger side, whose blocks are finer."""
+    small, large = sorted((found.a.members, found.b.members), key=lambda side: len(side.items))
+    sample = sample_of(large, len(small.items))
+    if why := _why_not(sample, small):
+        return replace(found, why_not=f"{found.why_not}; a sample of it does not do either: {why}")
+    side, n_images = _whole(project, sample, key), len(large.items)
+    a, b = (side if one.members is large else one for one in (found.a, found.b))
+    return replace(found, a=a, b=b, why_not=None, sample=sample, n_sampled_of=n_images, coarse=found.why_not)
+
+
+def _why_not(a: Members, b: Members) -> str | None:
+    return why_untestable(a.in_blocks, b.in_blocks)
