@@ -39,6 +39,7 @@ RULES = {
     "mean": "EMD, mean of all neurons, by its re-dealt null",
     "layer": "EMD, the layer that is farthest out",
     "neuron": "EMD, the neuron that is farthest out",
+    "moments": "largest difference of a neuron's means, in standard errors (moments that a DNA keeps)",
     "KS": "largest Kolmogorov-Smirnov distance of image means (Bonferroni)",
     "MMD": "MMD of image means, Gaussian kernel",
     "FD": "FD of image means",
@@ -102,6 +103,7 @@ class Reference:
             "mean": float(_standard(means[:, None])[0]),
             "layer": float(_standard(by_layer).max()),
             "neuron": float(_standard(dealt).max()),
+            "moments": self._moments(batch),
             "KS": self._ks(batch),
             "MMD": unbiased(self._kernel, own, between),
             "FD": frechet(*features),
@@ -120,6 +122,12 @@ class Reference:
 
     def _scaled(self, places: np.ndarray) -> np.ndarray:
         return ((self._seen.means[places] - self._middle) / self._spread)[:, self._features].astype(float)
+
+    def _moments(self, batch: np.ndarray) -> float:
+        """Welch's t of every neuron, the largest."""
+        means = self._seen.means[batch]
+        error = self._spread**2 / N_REFERENCE + means.var(axis=0) / len(batch)
+        return float((np.abs(means.mean(axis=0) - self._middle) / np.sqrt(error + 1e-24)).max())
 
     def _ks(self, batch: np.ndarray) -> float:
         """The largest of all neurons: with equal sizes, that of the smallest p."""

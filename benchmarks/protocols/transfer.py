@@ -24,9 +24,10 @@ from dna_pipelines.config import View
 from dna_pipelines.extraction.view_layers import layers_of_view
 
 HERE = Path(__file__).parent
-N_REPEATS, N_SOURCE, N_TARGET = 5, 600, 250
+N_REPEATS, N_SOURCE, N_TARGET = 5, 400, 200
 """Of each variant, images that sources and targets are drawn from."""
-SMALLEST, TARGET_SIZE = 80, 150
+SMALLEST, TARGET_SIZE = 1 / 8, 150
+"""Sources have from this share of those images to all of them, targets so many."""
 VIEW = View.parse("spatial4")
 
 
@@ -80,8 +81,7 @@ def _samples(n_repeats: int, n_source: int, n_target: int, rng: np.random.Genera
     """(n_repeats, 2, n_images) of 0 and 1: a source of a size of its own, and a target."""
     times = np.zeros((n_repeats, 2, n_source + n_target), np.float32)
     for source, target in times:
-        size = int(SMALLEST * (n_source / SMALLEST) ** rng.random()) if n_source > SMALLEST else n_source
-        source[rng.permutation(n_source)[:size]] = 1
+        source[rng.permutation(n_source)[: int(n_source * SMALLEST ** rng.random())]] = 1
         target[n_source + rng.permutation(n_target)[:TARGET_SIZE]] = 1
     return times
 
@@ -141,9 +141,9 @@ def _markdown(extractor: str, figures, accuracies: np.ndarray, sizes: tuple[int,
     n_repeats = len(accuracies)
     intro = (
         f"Written by `python -m benchmarks.protocols transfer --extractor {extractor} --repeats {n_repeats}`: "
-        f"{len(VARIANTS)} variants of {sum(sizes)} digits; sources of {SMALLEST} to {sizes[0]} images, targets of "
-        f"{min(TARGET_SIZE, sizes[1])} other digits. Means of {n_repeats} repeats (samples and sizes drawn anew), "
-        "± half of the 95 % interval; EMD is on the 50 coarse bins."
+        f"{len(VARIANTS)} variants of {sum(sizes)} digits; sources of {SMALLEST * sizes[0]:.0f} to {sizes[0]} images, "
+        f"targets of {min(TARGET_SIZE, sizes[1])} other digits. Means of {n_repeats} repeats (samples and sizes drawn "
+        "anew), ± half of the 95 % interval; EMD is on the 50 coarse bins."
     )
     scale = (
         f"Accuracy on a variant's own other images is {own:.3f}, from another variant "
