@@ -16,10 +16,11 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.measure import machine
-from benchmarks.protocols.feature_distances import frechet, squares, unbiased
+from benchmarks.protocols.feature_distances import bell, squares, unbiased
 from benchmarks.protocols.seen import Seen, Sight
 from benchmarks.protocols.textures import wilson
 from benchmarks.shifts import PX, SHIFTS, photographs, shifted
+from dna_pipelines.comparison import fd
 from dna_pipelines.comparison.multiplicity import exceedance_p
 from dna_pipelines.comparison.redeal import deal, dealt_distances, units_of
 from dna_pipelines.identity import N_BLOCKS
@@ -84,6 +85,7 @@ class Reference:
         self._counts, self._n = self._blocks(self._own, rng)
         means = self._seen.means[self._own]
         self._middle, self._spread = means.mean(axis=0), means.std(axis=0) + 1e-12
+        self._bell = bell(means[:, self._features])
         self._z = self._scaled(self._own)
         within = squares(self._z, self._z)
         self._width = np.median(within[np.triu_indices(len(within), 1)])
@@ -98,7 +100,6 @@ class Reference:
         by_layer = np.stack([dealt[:, part].mean(axis=1) for part in self._layers], axis=1)
         z = self._scaled(batch)
         own, between = (np.exp(-squares(z, other) / self._width) for other in (z, self._z))
-        features = (self._seen.means[places][:, self._features] for places in (self._own, batch))
         return {
             "mean": float(_standard(means[:, None])[0]),
             "layer": float(_standard(by_layer).max()),
@@ -106,7 +107,7 @@ class Reference:
             "moments": self._moments(batch),
             "KS": self._ks(batch),
             "MMD": unbiased(self._kernel, own, between),
-            "FD": frechet(*features),
+            "FD": fd(self._bell, bell(self._seen.means[batch][:, self._features])),
             "p": -exceedance_p(means),
         }
 

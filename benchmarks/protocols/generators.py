@@ -19,11 +19,11 @@ import numpy as np
 from benchmarks.measure import machine
 from benchmarks.pictures import levels, png, saved
 from benchmarks.protocols.agreement import T95, auroc, kendall, mean_interval
-from benchmarks.protocols.feature_distances import frechet, kid, prdc, squares
+from benchmarks.protocols.feature_distances import bell, kid, prdc, squares
 from benchmarks.protocols.ladders import SOURCES, Real, gaussian, halves, ladders, pixels
 from benchmarks.protocols.seen import Seen, Sight
 from benchmarks.protocols.textures import wilson
-from dna_pipelines.comparison import emd_bins
+from dna_pipelines.comparison import emd_bins, fd
 from dna_pipelines.identity import digest_of
 from dna_pipelines.imaging import decode
 from dna_pipelines.pipeline.duplicates import MOST_BITS, MOST_DISTANCE, duplicates_of
@@ -41,6 +41,7 @@ def distances(sight: Sight, real: Seen, fakes: list[Seen]) -> dict[str, list[flo
     whole, features = real.counts.sum(axis=0, dtype=np.uint64), real.means[:, sight.features]
     mean, spread = real.means.mean(axis=0, dtype=float), real.means.std(axis=0, ddof=1, dtype=float)
     found: dict[str, list[float]] = {method: [] for method in METHODS}
+    known = bell(features)
     for fake in fakes:
         emd = emd_bins(fake.counts.sum(axis=0, dtype=np.uint64), whole)
         own = fake.means[:, sight.features]
@@ -50,7 +51,7 @@ def distances(sight: Sight, real: Seen, fakes: list[Seen]) -> dict[str, list[flo
             "EMD, features": emd[sight.features].mean(),
             "NFD": nfd.mean(),
             "NFD, features": nfd[sight.features].mean(),
-            "FD": frechet(features, own),
+            "FD": fd(known, bell(own)),
             "KID": kid(features, own),
             **{name: -value for name, value in prdc(features, own).items()},
         }

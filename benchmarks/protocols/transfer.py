@@ -17,9 +17,9 @@ import numpy as np
 from benchmarks.measure import machine
 from benchmarks.protocols.agreement import T95, mean_interval, spearman
 from benchmarks.protocols.digit_variants import VARIANTS, inputs, varied
-from benchmarks.protocols.feature_distances import frechet, mmd
+from benchmarks.protocols.feature_distances import bell, mmd
 from benchmarks.protocols.seen import Seen, Sight
-from dna_pipelines.comparison import emd_bins
+from dna_pipelines.comparison import emd_bins, fd
 from dna_pipelines.config import View
 from dna_pipelines.extraction.view_layers import layers_of_view
 
@@ -105,18 +105,18 @@ def _distances(
     n, layers = len(VARIANTS), sight.extractor.layers
     sums = {name: seen[name].summed(drawn[name]) for name in VARIANTS}
     found: dict[str, np.ndarray] = {}
+    means = {name: [seen[name].means[some][:, sight.features] for some in drawn[name]] for name in VARIANTS}
+    bells = {name: [bell(one) for one in means[name]] for name in VARIANTS}
     for i, source in enumerate(VARIANTS):
-        from_source = seen[source].means[drawn[source][0]][:, sight.features]
         for j, target in enumerate(VARIANTS):
-            from_target = seen[target].means[drawn[target][1]][:, sight.features]
             emd = emd_bins(sums[source][0], sums[target][1])
             in_cells = emd_bins(cells[source][0].astype(np.uint64), cells[target][1].astype(np.uint64))
             values = {
                 "EMD, all neurons": emd.mean(),
                 **{f"EMD, {name}": emd[part].mean() for name, part in layers.slices.items()},
                 f"EMD, view {VIEW.name} ({n_cells:,} cells)": in_cells.mean(),
-                "FD": frechet(from_source, from_target),
-                "MMD": mmd(from_source, from_target),
+                "FD": fd(bells[source][0], bells[target][1]),
+                "MMD": mmd(means[source][0], means[target][1]),
                 "size of the source": -drawn[source][0].sum(),
             }
             for method, value in values.items():

@@ -10,7 +10,8 @@ from hypothesis.extra import numpy as hnp
 from scipy import stats
 
 from benchmarks.protocols.agreement import auroc, kendall, mean_interval, spearman
-from benchmarks.protocols.feature_distances import frechet, kid, mmd, prdc
+from benchmarks.protocols.feature_distances import bell, kid, mmd, prdc
+from dna_pipelines.comparison import fd
 
 SEED = np.random.default_rng(2)
 REAL, FAKE = SEED.normal(size=(13, 3)), SEED.normal(0.4, 1.3, size=(9, 3))
@@ -49,7 +50,7 @@ def test_unbiased_distances_of_one_population_are_zero_on_average():
 
 
 def test_fd_of_a_moved_sample_is_the_squared_way():
-    assert frechet(REAL, REAL + np.array([3, 0, 4])) == pytest.approx(25)
+    assert fd(bell(REAL), bell(REAL + np.array([3, 0, 4]))) == pytest.approx(25)
 
 
 def slow_prdc(real, fake, k):
