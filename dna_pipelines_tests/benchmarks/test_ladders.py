@@ -9,7 +9,7 @@ from scipy import stats
 
 from benchmarks.protocols.digit_variants import EDGE_PX, VARIANTS, inputs, varied
 from benchmarks.protocols.drift import KINDS, MIX, N_STEPS, Population, Reference
-from benchmarks.protocols.ladders import Real, digits, gaussian, halves, ladders, mixture, principal
+from benchmarks.protocols.ladders import SOURCES, Real, digits, gaussian, halves, ladders, mixture, principal
 from benchmarks.protocols.seen import Seen
 
 TRAIN, HELD_OUT = halves(digits(), np.random.default_rng(0))
@@ -49,11 +49,13 @@ def test_a_gaussian_has_the_spread_of_the_images():
     assert drawn.std(axis=0) == pytest.approx(flat(TRAIN.images).std(axis=0), rel=0.08, abs=1)
 
 
-def test_more_gaussians_make_held_out_images_likelier():
+@pytest.mark.parametrize("source", SOURCES)
+def test_more_gaussians_make_held_out_images_likelier(source):
+    train, held_out = halves(SOURCES[source](), np.random.default_rng(0))
     likely = []
     for n in (1, 2, 4, 8, 16, 32):
-        fitted, mean, axes = mixture(TRAIN, n, 0)
-        likely.append(fitted.score((flat(HELD_OUT.images) - mean) @ axes.T))
+        fitted, mean, axes = mixture(train, n, 0)
+        likely.append(fitted.score((flat(held_out.images) - mean) @ axes.T))
     assert rises(likely)
 
 
