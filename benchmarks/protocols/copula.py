@@ -23,28 +23,33 @@ from dna_pipelines.dna.basis import main_components, random_directions
 from dna_pipelines.extraction.registry import load_extractor
 from dna_pipelines.extraction.views import mapped
 
-RESULTS = Path(__file__).with_name("RESULTS-copula.md")
+HERE = Path(__file__).parent
 N_POOL, N_CALIBRATION, N_SIDE, N_DEALS, N_TRIALS = 3000, 256, 100, 99, 200
-LAYERS = (2, 3)
-"""Of seeded_cnn: its last two, 64 neurons of 144 positions and 96 of 36."""
+N_LAYERS = 2
+"""The last ones of the network."""
 METHODS = ("neurons", "projected", "whitened", "MMD")
 
 
 class Eyes:
-    """The network's own neurons and its linear views, with everything fixed on calibration images."""
+    """The network's own neurons and its linear views, with everything fixed on calibration images.
 
-    def __init__(self, calibration: list[np.ndarray]) -> None:
+    Args:
+        names: of the layers.
+        calibration: of each layer, (n_images, n_neurons, n_positions).
+    """
+
+    def __init__(self, names: tuple[str, ...], calibration: list[np.ndarray]) -> None:
         self._maps: dict[str, list[tuple[torch.Tensor, torch.Tensor]]] = {"neurons": []}
         for kind in ("projected", "whitened"):
             n = View.parse(kind).n
             self._maps[kind] = []
-            for place, values in zip(LAYERS, calibration, strict=True):
+            for name, values in zip(names, calibration, strict=True):
                 rows = values.transpose(0, 2, 1).reshape(-1, values.shape[1])
                 if kind == "whitened":
                     w, b = main_components(n, Covariance.of(rows.astype(float)))
                 else:
                     layers = Layers((Layer("x", rows.shape[1]),))
-                    w, b = random_directions(f"stage{place + 1}", n, Moments.of(rows.astype(float), layers))
+                    w, b = random_directions(name, n, Moments.of(rows.astype(float), layers))
                 self._maps[kind].append((torch.tensor(w).float(), torch.tensor(b).float()[:, None]))
         self._binnings = {kind: [self._binning(v) for v in self.see(kind, calibration)] for kind in self._maps}
 
@@ -94,42 +99,52 @@ def mmd(features: np.ndarray, signs: np.ndarray) -> np.ndarray:
 
 def run(options: list[str]) -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.protocols copula", description=__doc__)
+    parser.add_argument("--extractor", default="builtin", help="a network by name")
     parser.add_argument("--trials", type=int, default=N_TRIALS, help="with the shuffle, and as many without")
-    n_trials = parser.parse_args(options).trials
+    chosen = parser.parse_args(options)
+    n_trials = chosen.trials
     started, rng = time.monotonic(), np.random.default_rng(20_230_621)
     torch.set_num_threads(1)
-    extractor = load_extractor("seeded_cnn")
+    extractor = load_extractor(chosen.extractor)
     calibration = _layers(extractor, N_CALIBRATION, seed=1)
-    eyes, pool = Eyes(calibration), _layers(extractor, N_POOL, seed=2)
+    names = extractor.layers.names[-N_LAYERS:]
+    eyes, pool = Eyes(names, calibration), _layers(extractor, N_POOL, seed=2)
     known = {kind: eyes.cumulative(kind, pool) for kind in METHODS[:3]}
     pooled = np.concatenate([values.mean(axis=2) for values in pool], axis=1)
     print(f"{N_POOL} images after {time.monotonic() - started:.0f} s", flush=True)
     hits = {(method, shuffled): 0 for method in METHODS for shuffled in (False, True)}
     for trial in range(n_trials):
-        chosen, signs = rng.choice(N_POOL, 2 * N_SIDE, replace=False), deals(rng)
-        first = chosen[:N_SIDE]
+        drawn, signs = rng.choice(N_POOL, 2 * N_SIDE, replace=False), deals(rng)
+        first = drawn[:N_SIDE]
         layers = [_shuffled(values, first, rng) for values in pool]
         for method in METHODS:
             if method == "MMD":
-                plain, means = pooled[chosen], np.concatenate([values.mean(axis=2) for values in layers], axis=1)
+                plain, means = pooled[drawn], np.concatenate([values.mean(axis=2) for values in layers], axis=1)
                 statistics = mmd(plain, signs), mmd(np.concatenate([pooled[first], means]), signs)
             else:
                 changed = np.concatenate([known[method][first], eyes.cumulative(method, layers)])
-                statistics = mean_emd(known[method][chosen], signs), mean_emd(changed, signs)
+                statistics = mean_emd(known[method][drawn], signs), mean_emd(changed, signs)
             for shuffled, found in zip((False, True), statistics, strict=True):
                 hits[method, shuffled] += rejects(found)
         if trial % 20 == 19:
             print(f"{trial + 1} trials after {time.monotonic() - started:.0f} s: {hits}", flush=True)
-    table = _markdown(hits, n_trials)
+    table = _markdown(hits, n_trials, chosen.extractor, {name: _n_outputs(eyes, name, pool) for name in METHODS[:3]})
     print(table)
     if n_trials >= N_TRIALS:
-        RESULTS.write_text(table, encoding="utf-8")
-        print(f"written to benchmarks/protocols/{RESULTS.name}")
+        results = HERE / f"RESULTS-copula-{chosen.extractor}.md"
+        results.write_text(table, encoding="utf-8")
+        print(f"written to benchmarks/protocols/{results.name}")
 
 
 def _layers(extractor, n_images: int, seed: int) -> list[np.ndarray]:
-    batches = list(activations(extractor, Family(), n_images, seed))
-    return [np.concatenate([found[place] for found in batches])[:n_images] for place in LAYERS]
+    places = range(len(extractor.layers))[-N_LAYERS:]
+    # The other layers are let go at once: those before them are large.
+    batches = [[found[p] for p in places] for found in activations(extractor, Family(), n_images, seed)]
+    return [np.concatenate(values)[:n_images] for values in zip(*batches, strict=True)]
+
+
+def _n_outputs(eyes: Eyes, kind: str, pool: list[np.ndarray]) -> str:
+    return " + ".join(str(values.shape[1]) for values in eyes.see(kind, [values[:1] for values in pool]))
 
 
 def _shuffled(values: np.ndarray, without: np.ndarray, rng: np.random.Generator) -> np.ndarray:
@@ -141,20 +156,20 @@ def _shuffled(values: np.ndarray, without: np.ndarray, rng: np.random.Generator)
     return np.ascontiguousarray(values[chosen.T, np.arange(n_neurons)])
 
 
-def _markdown(hits: dict[tuple[str, bool], int], n_trials: int) -> str:
+def _markdown(hits: dict[tuple[str, bool], int], n_trials: int, name: str, n_outputs: dict[str, str]) -> str:
     said = {
-        "neurons": "mean EMD of the network's own 160 neurons",
-        "projected": "mean EMD of the view `projected` (2 x 64 directions)",
-        "whitened": "mean EMD of the view `whitened` (2 x 64 components)",
+        "neurons": f"mean EMD of the network's own {n_outputs['neurons']} neurons",
+        "projected": f"mean EMD of the view `projected` ({n_outputs['projected']} directions)",
+        "whitened": f"mean EMD of the view `whitened` ({n_outputs['whitened']} components)",
         "MMD": "MMD of image means, Gaussian kernel",
     }
     intro = (
-        f"Written by `python -m benchmarks.protocols copula`: {N_SIDE} against {N_SIDE} images of one family of "
-        f"textures, `seeded_cnn`, {N_DEALS} deals of whole images, {n_trials} trials each, from {N_POOL:,} images. "
-        "Shares of trials that a test at 5 % calls a difference, with 95 % confidence intervals."
+        f"Written by `python -m benchmarks.protocols copula --extractor {name}`: {N_SIDE} against {N_SIDE} images of "
+        f"one family of textures, the last {N_LAYERS} layers, {N_DEALS} deals of whole images, {n_trials} trials each, "
+        f"of {N_POOL:,} images. Shares of trials that a test at 5 % calls a difference, with 95 % confidence intervals."
     )
     lines = [
-        "# P3: a change of dependence alone",
+        f"# P3: a change of dependence alone, {name}",
         "",
         intro,
         "",

@@ -19,14 +19,15 @@ from benchmarks.measure import machine
 from benchmarks.protocols.textures import Family, activations, counts_of_images
 from dna_pipelines.comparison import emd_bins, fd
 from dna_pipelines.distributions import Binning, Covariance
+from dna_pipelines.extraction.extractor import Extractor
 from dna_pipelines.extraction.registry import load_extractor
 
-RESULTS = Path(__file__).with_name("RESULTS-stability.md")
+HERE = Path(__file__).parent
 N_MAX, N_REPEATS, N_DIRECTIONS = 768, 8, 64
 SIZES = (8, 12, 16, 24, 32, 48, 64, 96, 128, 192, 256, 384)
 METHODS = {
-    "emd": "mean EMD of all 208 neurons (50 bins)",
-    "emd_last": "mean EMD of the last layer's 96 neurons (50 bins)",
+    "emd": "mean EMD of all neurons (50 bins)",
+    "emd_last": "mean EMD of the last layer's neurons (50 bins)",
     "sliced": "sliced W1 of the last layer's image means, 64 directions",
     "fd": "FD of the last layer's image means",
 }
@@ -44,12 +45,14 @@ def families() -> list[Family]:
 
 def run(options: list[str]) -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.protocols stability", description=__doc__)
+    parser.add_argument("--extractor", default="builtin", help="a network by name")
     parser.add_argument("--images", type=int, default=N_MAX, help="of each family; fewer only print")
     parser.add_argument("--repeats", type=int, default=N_REPEATS, help="random orders; fewer only print")
     chosen = parser.parse_args(options)
     started, n_max = time.monotonic(), chosen.images
     torch.set_num_threads(1)
-    counts, pooled = measured(n_max)
+    extractor = load_extractor(chosen.extractor)
+    counts, pooled = measured(extractor, n_max)
     print(f"{len(counts)} families of {n_max} images after {time.monotonic() - started:.0f} s", flush=True)
     sizes = [n for n in SIZES if n < n_max]
     rng, agreement = np.random.default_rng(11), {method: [] for method in METHODS}
@@ -62,16 +65,17 @@ def run(options: list[str]) -> None:
         for method in METHODS:
             agreement[method].append([mean_spearman(matrix[method], many[method]) for matrix in few])
         print(f"order {repeat + 1} after {time.monotonic() - started:.0f} s", flush=True)
-    table = _markdown({method: np.array(values) for method, values in agreement.items()}, sizes, n_max)
+    table = _markdown({method: np.array(values) for method, values in agreement.items()}, sizes, n_max, extractor)
     print(table)
     if n_max >= N_MAX and chosen.repeats >= N_REPEATS:
-        RESULTS.write_text(table, encoding="utf-8")
-        print(f"written to benchmarks/protocols/{RESULTS.name}")
+        results = HERE / f"RESULTS-stability-{chosen.extractor}.md"
+        results.write_text(table, encoding="utf-8")
+        print(f"written to benchmarks/protocols/{results.name}")
 
 
-def measured(n_images: int) -> tuple[list[np.ndarray], list[np.ndarray]]:
+def measured(extractor: Extractor, n_images: int) -> tuple[list[np.ndarray], list[np.ndarray]]:
     """Of each family: coarse counts (n_images, n_neurons, bins), and image means of the last layer."""
-    extractor, all_counts, all_pooled = load_extractor("seeded_cnn"), [], []
+    all_counts, all_pooled = [], []
     layers, parts = extractor.layers, list(extractor.layers.slices.values())
     # Ranges are fixed on some images of every family, as they would be on all datasets.
     low, high = np.full(layers.n_neurons, np.inf, np.float32), np.full(layers.n_neurons, -np.inf, np.float32)
@@ -129,18 +133,20 @@ def smallest(mean: np.ndarray, sizes: list[int]) -> int | None:
     return sizes[first] if first < len(sizes) else None
 
 
-def _markdown(agreement: dict[str, np.ndarray], sizes: list[int], n_max: int) -> str:
+def _markdown(agreement: dict[str, np.ndarray], sizes: list[int], n_max: int, extractor: Extractor) -> str:
     n_repeats = len(agreement["emd"])
     rng = np.random.default_rng(3)
     reached = {method: smallest(values.mean(axis=0), sizes) for method, values in agreement.items()}
+    name, layers = extractor.network.name, list(extractor.layers)
     intro = (
-        f"Written by `python -m benchmarks.protocols stability`: 11 families of textures, `seeded_cnn`, {n_repeats} "
-        "random orders; each family in turn ranks the other ten. Mean Spearman correlation with the ranking at "
+        f"Written by `python -m benchmarks.protocols stability --extractor {name}`: 11 families of textures, "
+        f"{extractor.layers.n_neurons} neurons, {layers[-1].n_neurons} of them in the last layer, {n_repeats} random "
+        "orders; each family in turn ranks the other ten. Mean Spearman correlation with the ranking at "
         f"n = {n_max}, and the smallest n from which on it stays above 0.95, with the 95 % interval of a bootstrap "
         "over the orders."
     )
     lines = [
-        "# P4: how many images a ranking takes",
+        f"# P4: how many images a ranking takes, {name}",
         "",
         intro,
         "",
