@@ -133,8 +133,8 @@ class HeadlessRun:
             missing = [name for name in missing_dnas(self._project, report.dataset) if name in extractors]
             if missing:
                 lacking.setdefault(tuple(missing), {})[report.dataset] = report
-        for missing, some in lacking.items():
-            keys = {key_of(name, "dna"): name for name in missing}
+        for names, some in lacking.items():
+            keys = {key_of(name, "dna"): name for name in names}
             for dataset, (found, problem) in self._materialize_each(list(keys), list(some)).items():
                 some[dataset].problem = problem or held_back(self._project, dataset)
                 for key, facts in found.items():
@@ -160,7 +160,7 @@ class HeadlessRun:
         self, keys: Sequence[dg.AssetKey], datasets: Sequence[str]
     ) -> dict[str, tuple[dict[dg.AssetKey, Metadata], str | None]]:
         """The same of every dataset; a run takes many, because it costs as much as the work of a small one."""
-        done = {}
+        done: dict[str, tuple[dict[dg.AssetKey, Metadata], str | None]] = {}
         for batch in contiguous(self._instance.get_dynamic_partitions(DATASETS.name or ""), datasets):
             if len(batch) == 1:
                 result = self._run(keys, partition_key=batch[0])

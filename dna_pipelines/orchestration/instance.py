@@ -75,7 +75,7 @@ def _held_open(home: Path) -> Iterator[None]:
         connection.execute("PRAGMA synchronous=NORMAL")
         with lock:
             # The one used last goes to the end.
-            held[path] = held.pop(path, None) or _holder(path)
+            held[path] = held.pop(path) if path in held else _holder(path)
             while len(held) > _MOST_HELD:
                 held.pop(next(iter(held))).close()
 
