@@ -12,13 +12,13 @@ N_RESAMPLES = 199
 N_BOOTSTRAP = 100
 
 
-def ours(a, b, rng):
+def ours(a, b, rng, n_resamples=N_RESAMPLES):
     """Whether the mean distance is more than chance, and whether any neuron's is; None where we refuse to say."""
     (counts_a, n_a, _), (counts_b, n_b, _) = a, b
     if why_untestable(n_a, n_b):
         return None
     units = units_of(n_a, n_b)
-    dealt = dealt_distances(counts_a, counts_b, units, deal(units, N_RESAMPLES, rng))
+    dealt = dealt_distances(counts_a, counts_b, units, deal(units, n_resamples, rng))
     # 10 of 200 is 5 %, and binary fractions must not decide it.
     level = LEVEL + 1e-9
     return exceedance_p(dealt.mean(axis=1)) <= level, bool((_family_wise(dealt) <= level).any())
