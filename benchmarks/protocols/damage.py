@@ -31,7 +31,7 @@ WORDS = {**{name: SHIFTS[name][2] for name in CHANGES if name in SHIFTS}, "occlu
 """How a strength is written."""
 
 LADDERS: dict[str, tuple[float, ...]] = {
-    "blur": (0.2, 0.3, 0.4, 0.5, 0.6, 0.7),
+    "blur": (0.3, 0.4, 0.5, 0.6, 0.7, 0.8),
     "noise": (1, 2, 3, 4, 5, 6),
     "brightness": (2, 4, 6, 8, 10, 12),
     "contrast": (0.97, 0.94, 0.91, 0.88, 0.85, 0.82),

@@ -7,11 +7,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import numba
 import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.eyes import Eye
-from benchmarks.protocols.populations import in_blocks
 from benchmarks.protocols.viewed import Viewed
 from dna_pipelines.distributions import Binning
 from dna_pipelines.extraction.registry import find_network
@@ -38,9 +38,10 @@ class Pool:
     def sample(self, view: str, rows: NDArray[np.integer]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Of some images: block counts (n_neurons, N_BLOCKS, COARSE_BINS), images in each block, and their means."""
         blocks, counts = self.blocks[rows], self.counts[view]
-        each = counts.reshape(len(counts), 1, *counts.shape[1:])
-        n_in_blocks = np.bincount(blocks, minlength=N_BLOCKS).astype(np.uint64)
-        return in_blocks(each, rows, blocks), n_in_blocks, self.pooled[rows]
+        summed = np.zeros((N_BLOCKS, counts[0].size), np.uint32)
+        _add(counts.reshape(len(counts), -1), rows, blocks, summed)
+        of_neurons = summed.reshape(N_BLOCKS, *counts.shape[1:]).transpose(1, 0, 2).astype(np.uint64, order="C")
+        return of_neurons, np.bincount(blocks, minlength=N_BLOCKS).astype(np.uint64), self.pooled[rows]
 
 
 class Looker:
@@ -101,6 +102,14 @@ class Looker:
         # A network may say its layers in any order.
         batches = [sorted(batch, key=lambda one: one[0].start) for batch in self._eye.batches(images)]
         return [np.concatenate([values for _, values in parts]) for parts in zip(*batches, strict=True)]
+
+
+@numba.njit(cache=True)
+def _add(counts, rows, blocks, summed):
+    for at in range(len(rows)):
+        image, block = counts[rows[at]], summed[blocks[at]]
+        for k in range(len(image)):
+            block[k] += image[k]
 
 
 def _exchanged(values: np.ndarray, rng: np.random.Generator) -> np.ndarray:

@@ -62,9 +62,9 @@ class Population:
         """Block counts (n_neurons, N_BLOCKS, COARSE_BINS), images in each block, and the means of the images."""
         groups = rng.integers(0, len(self.counts), n_images // self.group_size)
         blocks = rng.integers(0, N_BLOCKS, len(groups))
-        counts = in_blocks(self.counts, groups, blocks)
-        nin_blocks = np.bincount(blocks, minlength=N_BLOCKS) * self.group_size
-        return counts, nin_blocks.astype(np.uint64), self.means[groups].reshape(-1, N_NEURONS)
+        counts = _in_blocks(self.counts, groups, blocks)
+        n_in_blocks = np.bincount(blocks, minlength=N_BLOCKS) * self.group_size
+        return counts, n_in_blocks.astype(np.uint64), self.means[groups].reshape(-1, N_NEURONS)
 
 
 @numba.njit(cache=True)
@@ -80,7 +80,7 @@ def _counted(places):
 
 
 @numba.njit(cache=True)
-def in_blocks(counts, groups, blocks):
+def _in_blocks(counts, groups, blocks):
     size, n_neurons = counts.shape[1:3]
     out = np.zeros((n_neurons, N_BLOCKS, COARSE_BINS), np.uint64)
     for at in range(len(groups)):

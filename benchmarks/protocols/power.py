@@ -28,8 +28,8 @@ from benchmarks.protocols.viewed import NEURONS, WHITENED
 from benchmarks.shifts import photographs, tiles
 
 HERE = Path(__file__).parent
-N_POOL, N_TRIALS, N_DEALS, N_DIRECTIONS = 2048, 200, 99, 64
-SIZES = ((100, 100), (40, 400))
+N_POOL, N_TRIALS, N_DEALS, N_DIRECTIONS = 1024, 200, 99, 64
+SIZES = ("100x100", "40x400")
 NOTHING, OTHERS, DEPENDENCE = "nothing", "other images", "dependence"
 STRENGTHS = {
     "builtin": {
@@ -83,6 +83,7 @@ def run(options: list[str]) -> None:
     parser.add_argument("--extractor", default="builtin", choices=STRENGTHS)
     parser.add_argument("--images", type=int, default=N_POOL, help="in a pool")
     parser.add_argument("--trials", type=int, default=N_TRIALS, help="of each shift and size")
+    parser.add_argument("--sizes", nargs="+", default=SIZES, help="images of the changed side and of the other")
     parser.add_argument("--shifts", nargs="+", help="NAME or NAME=STRENGTH, instead of all; prints only")
     parser.add_argument("--seed", type=int, default=0, help="of the pool; another one prints only")
     parser.add_argument("--cache", type=Path, help="a folder for what was measured")
@@ -117,7 +118,7 @@ def measured(chosen: argparse.Namespace) -> Iterator[tuple[Shift, int, int, np.n
         changed = clean
         if shift.name != NOTHING:
             changed = looker.look(shift.changed(images, rng), exchanged=shift.name == DEPENDENCE)
-        for n_a, n_b in SIZES:
+        for n_a, n_b in sizes(chosen):
             said = [trial(changed, clean, *drawn(len(images), n_a, n_b, rng), rng) for _ in range(chosen.trials)]
             print(f"{shift}: {time.monotonic() - started:.0f} s", flush=True)
             yield shift, n_a, n_b, np.array(said)
@@ -130,6 +131,12 @@ def shifts(chosen: argparse.Namespace) -> list[Shift]:
         asked = [text.partition("=") for text in chosen.shifts]
         return [Shift(name, float(strength or known.get(name, 0))) for name, _, strength in asked]
     return [Shift(NOTHING), *(Shift(name, strength) for name, strength in known.items()), Shift(DEPENDENCE)]
+
+
+def sizes(chosen: argparse.Namespace) -> list[tuple[int, int]]:
+    """Images of either side."""
+    pairs = [text.split("x") for text in chosen.sizes]
+    return [(int(n_a), int(n_b)) for n_a, n_b in pairs]
 
 
 def drawn(n_images: int, n_a: int, n_b: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
@@ -181,6 +188,8 @@ def _cell(hits: np.ndarray) -> str:
 
 def _markdown(chosen: argparse.Namespace, rows: list[tuple[Shift, int, int, np.ndarray]]) -> str:
     command = f"--extractor {chosen.extractor} --images {chosen.images} --trials {chosen.trials}"
+    if tuple(chosen.sizes) != SIZES:
+        command += f" --sizes {' '.join(chosen.sizes)}"
     lines = [
         f"# P2: power, {chosen.extractor}",
         "",
@@ -197,7 +206,7 @@ def _markdown(chosen: argparse.Namespace, rows: list[tuple[Shift, int, int, np.n
         *(f"- {fact}" for fact in machine()),
         "",
     ]
-    for n_a, n_b in SIZES:
+    for n_a, n_b in sizes(chosen):
         lines += [f"## {n_a} against {n_b} images", ""]
         lines += ["| changed | " + " | ".join(RULES.values()) + " | best of ours − best peer | |"]
         lines.append("|---" * (len(RULES) + 3) + "|")

@@ -81,16 +81,15 @@ def fd(features: np.ndarray, weights: np.ndarray) -> np.ndarray:
     inner products of one side with the other, so no matrix is larger than the samples are.
     """
     inner = features @ features.T
-    found = np.empty(len(weights))
-    for row, w in enumerate(weights):
-        a, b = np.flatnonzero(w > 0), np.flatnonzero(w < 0)
-        if len(a) > len(b):
-            a, b = b, a
-        p, q = np.abs(w[a]), np.abs(w[b])
-        across = inner[np.ix_(a, b)]
-        spread = sum(v @ inner[s, s] - v @ inner[np.ix_(s, s)] @ v for s, v in ((a, p), (b, q)))
-        centred = across - p @ across - (across @ q)[:, None] + p @ across @ q
-        centred *= np.sqrt(p)[:, None] * np.sqrt(q)
-        together = np.sqrt(np.maximum(np.linalg.eigvalsh(centred @ centred.T), 0)).sum()
-        found[row] = w @ inner @ w + spread - 2 * together
+    sides = np.maximum(weights, 0), np.maximum(-weights, 0)
+    mean_distances = ((weights @ inner) * weights).sum(axis=1)
+    traces = sum(side @ np.diag(inner) - ((side @ inner) * side).sum(axis=1) for side in sides)
+    found = mean_distances + traces
+    for row in range(len(weights)):
+        # The one with fewer features first, for a smaller matrix.
+        (a, p), (b, q) = sorted(((np.flatnonzero(side[row]), side[row]) for side in sides), key=lambda one: len(one[0]))
+        p, q, across = p[a], q[b], inner[np.ix_(a, b)]
+        of_b, of_a = across @ q, p @ across
+        centred = (across - of_a - of_b[:, None] + p @ of_b) * np.sqrt(p)[:, None] * np.sqrt(q)
+        found[row] -= 2 * np.sqrt(np.maximum(np.linalg.eigvalsh(centred @ centred.T), 0)).sum()
     return found
