@@ -33,10 +33,10 @@ SIZES = ("100x100", "40x400")
 NOTHING, OTHERS, DEPENDENCE = "nothing", "other images", "dependence"
 STRENGTHS = {
     "builtin": {
-        "noise": 4, "blur": 0.5, "brightness": 12, "contrast": 0.85, "JPEG": 85, "occlusion": 16, OTHERS: 0.1,
+        "noise": 3.5, "blur": 0.6, "brightness": 30, "contrast": 0.87, "JPEG": 65, "occlusion": 15, OTHERS: 0.1,
     },
     "scattering": {
-        "noise": 1.5, "blur": 0.3, "brightness": 12, "contrast": 0.9, "JPEG": 92, "occlusion": 16, OTHERS: 0.1,
+        "noise": 1.2, "blur": 0.5, "brightness": 24, "contrast": 0.8, "JPEG": 95, "occlusion": 16, OTHERS: 0.1,
     },
 }  # fmt: skip
 RULES = {

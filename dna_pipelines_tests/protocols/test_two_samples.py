@@ -3,9 +3,10 @@
 import numpy as np
 import pytest
 from scipy.linalg import sqrtm
-from scipy.stats import spearmanr, wasserstein_distance
+from scipy.stats import ks_2samp, spearmanr, wasserstein_distance
 
 from benchmarks.protocols.corruptions import growing, mean_emd, spearman
+from benchmarks.protocols.detectors import ks_statistics
 from benchmarks.protocols.two_samples import (
     deals,
     fd,
@@ -64,6 +65,13 @@ def test_sliced_is_the_mean_of_distances_along_directions(sides):
     np.testing.assert_allclose(np.linalg.norm(directions, axis=1), 1)
     expected = [np.mean([wasserstein_distance(a @ along, b @ along) for along in directions]) for a, b in pairs]
     np.testing.assert_allclose(sliced(features, weights, directions), expected, rtol=1e-9)
+
+
+def test_kolmogorov_and_smirnov_are_those_of_scipy_with_and_without_equal_values():
+    rng = np.random.default_rng(7)
+    values = np.concatenate([rng.normal(size=(20, 2)), rng.integers(0, 3, (20, 2)), np.zeros((20, 1))], axis=1)
+    expected = [ks_2samp(column[:8], column[8:]).statistic for column in values.T]
+    np.testing.assert_allclose(ks_statistics(values, 8), expected, atol=1e-12)
 
 
 def test_a_feature_that_was_drawn_twice_counts_twice(sides):
