@@ -43,7 +43,7 @@ class Eye:
 
     def each(self, images: np.ndarray) -> Iterator[np.ndarray]:
         """The counts of every single image, (n_neurons, n_bins)."""
-        for batch in self._batches(images):
+        for batch in self.batches(images):
             for row in range(len(batch[0][1])):
                 fold = Fold(self.binning, np.zeros(1, int))
                 for part, values in batch:
@@ -58,7 +58,7 @@ class Eye:
     def histogram(self, images: np.ndarray):
         fold = Fold(self.binning, np.zeros(len(images), int))
         start = 0
-        for batch in self._batches(images):
+        for batch in self.batches(images):
             n = len(batch[0][1])
             for part, values in batch:
                 fold.add(part, values, slice(start, start + n), np.empty((n, values.shape[1])))
@@ -68,13 +68,13 @@ class Eye:
     def _calibrated(self, images: np.ndarray) -> Binning:
         n_neurons = self.extractor.layers.n_neurons
         low, high = np.full(n_neurons, np.inf, np.float32), np.full(n_neurons, -np.inf, np.float32)
-        for batch in self._batches(images):
+        for batch in self.batches(images):
             for part, values in batch:
                 low[part] = np.minimum(low[part], values.min((0, 2)))
                 high[part] = np.maximum(high[part], values.max((0, 2)))
         return Binning.from_observed(low, high, self.extractor.layers)
 
-    def _batches(self, images: np.ndarray) -> Iterator[list[tuple[slice, np.ndarray]]]:
+    def batches(self, images: np.ndarray) -> Iterator[list[tuple[slice, np.ndarray]]]:
         """By batch, the place of every layer and its activations, (n, n_neurons, n_positions)."""
         prepare, parts = self.extractor.network.preprocessing, list(self.extractor.layers.slices.values())
         with reproducible():

@@ -12,6 +12,7 @@ from collections import defaultdict
 from dataclasses import dataclass
 from pathlib import Path
 
+import numba
 import numpy as np
 import torch
 
@@ -80,10 +81,19 @@ class Eyes:
     def counts(self, view: str, values: np.ndarray) -> np.ndarray:
         """Histograms of each picture, (n_images, n_neurons, N_BINS); what is out of range goes to the edges."""
         low, scale = self._edges[view]
-        n_images, n_neurons, _ = values.shape
-        bins = ((values - low[:, None]) * scale[:, None]).clip(0, N_BINS - 1).astype(np.int32)
-        bins += (np.arange(n_images * n_neurons, dtype=np.int32) * N_BINS).reshape(n_images, n_neurons, 1)
-        return np.bincount(bins.ravel(), minlength=n_images * n_neurons * N_BINS).reshape(n_images, n_neurons, N_BINS)
+        out = np.zeros((*values.shape[:2], N_BINS), np.uint16)
+        _count(values, low, scale, out)
+        return out
+
+
+@numba.njit(cache=True)
+def _count(values, low, scale, out):
+    for i in range(values.shape[0]):
+        for d in range(values.shape[1]):
+            histogram = out[i, d]
+            for value in values[i, d]:
+                place = (value - low[d]) * scale[d]
+                histogram[int(min(max(place, 0), N_BINS - 1))] += 1
 
 
 def _edges(tokens: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -168,7 +178,8 @@ class Sample:
                 for which in (0, 1)
             ]
         )
-        summed = groups.astype(np.float64) @ counts.reshape(len(counts), -1)
+        # Counts of a batch are far below 2^24, where float32 is exact.
+        summed = groups.astype(np.float32) @ counts.reshape(len(counts), -1).astype(np.float32)
         self.counts[view] = self.counts[view] + summed.reshape(N, 2, 2, 2, *counts.shape[1:])
 
 
@@ -244,7 +255,7 @@ TARGETS = {"selectivity": 1.4, "ignore ratio": 0.5}
 
 def run(options: list[str]) -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.protocols attributes", description=__doc__)
-    parser.add_argument("--extractor", default="seeded_cnn", help="a network by name")
+    parser.add_argument("--extractor", default="builtin", help="a network by name")
     parser.add_argument("--images", type=int, default=2000, help="of each sample")
     parser.add_argument("--repeats", type=int, default=5, choices=T95)
     parser.add_argument("--into", type=Path, help="the table; by default beside this module")

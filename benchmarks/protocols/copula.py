@@ -16,12 +16,10 @@ import numpy as np
 import torch
 
 from benchmarks.measure import machine
-from benchmarks.protocols.textures import Family, activations, counts_of_images, wilson
-from dna_pipelines.config import View
-from dna_pipelines.distributions import Binning, Covariance, Layer, Layers, Moments
-from dna_pipelines.dna.basis import main_components, random_directions
+from benchmarks.protocols.textures import Family, activations, wilson
+from benchmarks.protocols.two_samples import deals, mmd, rejects, standardised
+from benchmarks.protocols.viewed import Viewed
 from dna_pipelines.extraction.registry import load_extractor
-from dna_pipelines.extraction.views import mapped
 
 HERE = Path(__file__).parent
 N_POOL, N_CALIBRATION, N_SIDE, N_DEALS, N_TRIALS = 3000, 256, 100, 99, 200
@@ -30,71 +28,9 @@ N_LAYERS = 2
 METHODS = ("neurons", "projected", "whitened", "MMD")
 
 
-class Eyes:
-    """The network's own neurons and its linear views, with everything fixed on calibration images.
-
-    Args:
-        names: of the layers.
-        calibration: of each layer, (n_images, n_neurons, n_positions).
-    """
-
-    def __init__(self, names: tuple[str, ...], calibration: list[np.ndarray]) -> None:
-        self._maps: dict[str, list[tuple[torch.Tensor, torch.Tensor]]] = {"neurons": []}
-        for kind in ("projected", "whitened"):
-            n = View.parse(kind).n
-            self._maps[kind] = []
-            for name, values in zip(names, calibration, strict=True):
-                rows = values.transpose(0, 2, 1).reshape(-1, values.shape[1])
-                if kind == "whitened":
-                    w, b = main_components(n, Covariance.of(rows.astype(float)))
-                else:
-                    layers = Layers((Layer("x", rows.shape[1]),))
-                    w, b = random_directions(name, n, Moments.of(rows.astype(float), layers))
-                self._maps[kind].append((torch.tensor(w).float(), torch.tensor(b).float()[:, None]))
-        self._binnings = {kind: [self._binning(v) for v in self.see(kind, calibration)] for kind in self._maps}
-
-    def see(self, kind: str, layers: list[np.ndarray]) -> list[np.ndarray]:
-        if kind == "neurons":
-            return layers
-        return [mapped(torch.from_numpy(v), *one).numpy() for v, one in zip(layers, self._maps[kind], strict=True)]
-
-    def cumulative(self, kind: str, layers: list[np.ndarray]) -> np.ndarray:
-        """(n_images, n_all_neurons * bins): each image's cumulative distribution, neuron by neuron."""
-        found = []
-        for values, binning in zip(self.see(kind, layers), self._binnings[kind], strict=True):
-            counts, _ = counts_of_images(binning, values)
-            found.append((counts.cumsum(axis=2, dtype=np.float32) / values.shape[2]).reshape(len(values), -1))
-        return np.concatenate(found, axis=1)
-
-    @staticmethod
-    def _binning(values: np.ndarray) -> Binning:
-        low, high = values.min(axis=(0, 2)), values.max(axis=(0, 2))
-        return Binning.from_observed(low, high, Layers((Layer("x", len(low)),)))
-
-
-def deals(rng: np.random.Generator) -> np.ndarray:
-    """(1 + N_DEALS, 2 * N_SIDE) of +1 and -1: the true sides, and images dealt anew."""
-    sides = np.repeat([1.0, -1.0], N_SIDE).astype(np.float32)
-    return np.stack([sides, *(rng.permutation(sides) for _ in range(N_DEALS))])
-
-
-def rejects(statistics: np.ndarray) -> bool:
-    """At 5 %: p = (k + 1) / (B + 1), k deals being at least as far apart as the true sides."""
-    return (1 + int((statistics[1:] >= statistics[0]).sum())) / (1 + N_DEALS) <= 0.05
-
-
 def mean_emd(cumulative: np.ndarray, signs: np.ndarray) -> np.ndarray:
     """Mean over neurons of the EMD of both sides, for each deal (to a factor)."""
-    return np.abs(signs @ cumulative).mean(axis=1)
-
-
-def mmd(features: np.ndarray, signs: np.ndarray) -> np.ndarray:
-    """Squared MMD with a Gaussian kernel as wide as the median distance, for each deal (to a factor)."""
-    z = (features - features.mean(axis=0)) / (features.std(axis=0) + 1e-12)
-    squares = (z**2).sum(axis=1)
-    distances = np.maximum(squares[:, None] + squares - 2 * z @ z.T, 0)
-    kernel = np.exp(-distances / np.median(distances[np.triu_indices(len(z), 1)]))
-    return np.einsum("di,ij,dj->d", signs, kernel, signs, optimize=True)
+    return np.abs(signs.astype(np.float32) @ cumulative).mean(axis=1)
 
 
 def run(options: list[str]) -> None:
@@ -108,19 +44,20 @@ def run(options: list[str]) -> None:
     extractor = load_extractor(chosen.extractor)
     calibration = _layers(extractor, N_CALIBRATION, seed=1)
     names = extractor.layers.names[-N_LAYERS:]
-    eyes, pool = Eyes(names, calibration), _layers(extractor, N_POOL, seed=2)
+    eyes, pool = Viewed(names, calibration), _layers(extractor, N_POOL, seed=2)
     known = {kind: eyes.cumulative(kind, pool) for kind in METHODS[:3]}
     pooled = np.concatenate([values.mean(axis=2) for values in pool], axis=1)
     print(f"{N_POOL} images after {time.monotonic() - started:.0f} s", flush=True)
     hits = {(method, shuffled): 0 for method in METHODS for shuffled in (False, True)}
     for trial in range(n_trials):
-        drawn, signs = rng.choice(N_POOL, 2 * N_SIDE, replace=False), deals(rng)
+        drawn, signs = rng.choice(N_POOL, 2 * N_SIDE, replace=False), deals(N_SIDE, N_SIDE, N_DEALS, rng)
         first = drawn[:N_SIDE]
         layers = [_shuffled(values, first, rng) for values in pool]
         for method in METHODS:
             if method == "MMD":
                 plain, means = pooled[drawn], np.concatenate([values.mean(axis=2) for values in layers], axis=1)
-                statistics = mmd(plain, signs), mmd(np.concatenate([pooled[first], means]), signs)
+                changed = np.concatenate([pooled[first], means])
+                statistics = mmd(standardised(plain), signs), mmd(standardised(changed), signs)
             else:
                 changed = np.concatenate([known[method][first], eyes.cumulative(method, layers)])
                 statistics = mean_emd(known[method][drawn], signs), mean_emd(changed, signs)
@@ -143,7 +80,7 @@ def _layers(extractor, n_images: int, seed: int) -> list[np.ndarray]:
     return [np.concatenate(values)[:n_images] for values in zip(*batches, strict=True)]
 
 
-def _n_outputs(eyes: Eyes, kind: str, pool: list[np.ndarray]) -> str:
+def _n_outputs(eyes: Viewed, kind: str, pool: list[np.ndarray]) -> str:
     return " + ".join(str(values.shape[1]) for values in eyes.see(kind, [values[:1] for values in pool]))
 
 

@@ -12,12 +12,12 @@ N_RESAMPLES = 199
 N_BOOTSTRAP = 100
 
 
-def ours(a, b, rng):
+def ours(a, b, rng, n_resamples=N_RESAMPLES):
     """Whether the mean distance is more than chance, and whether any neuron's is; None where we refuse to say."""
     if why_untestable(a[1], b[1]):
         return None
     units = units_of(a[1], b[1])
-    return _decided(a, b, units, deal(units, N_RESAMPLES, rng))
+    return _decided(a, b, units, deal(units, n_resamples, rng))
 
 
 def blocks_as_they_are(a, b, rng):
@@ -55,8 +55,18 @@ def ks_means(a, b, _rng):
     """The same on the means of images."""
     values = np.concatenate([a[2], b[2]])
     n_a, n_b = len(a[2]), len(b[2])
-    steps = np.concatenate([np.full(n_a, 1 / n_a), np.full(n_b, -1 / n_b)])
-    return _ks_rejects(np.abs(steps[values.argsort(axis=0)].cumsum(axis=0)).max(axis=0), n_a, n_b)
+    return _ks_rejects(ks_statistics(values, n_a), n_a, n_b)
+
+
+def ks_statistics(values, n_a):
+    """Of every column, between its first n_a values and the others."""
+    n_b, order = len(values) - n_a, values.argsort(axis=0)
+    steps = np.concatenate([np.full(n_a, 1 / n_a), np.full(n_b, -1 / n_b)])[order].cumsum(axis=0)
+    ordered = np.take_along_axis(values, order, axis=0)
+    # Among equal values (of neurons that are mostly off, say) there is no order: only where they end counts.
+    ends = np.ones(values.shape, bool)
+    ends[:-1] = ordered[1:] != ordered[:-1]
+    return np.abs(np.where(ends, steps, 0)).max(axis=0)
 
 
 def _ks_rejects(distances, n_a, n_b):

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import argparse
+from pathlib import Path
 
 import numpy as np
-from rich.console import Console
-from rich.table import Table
 
+from benchmarks.measure import machine
 from benchmarks.pictures import CORRUPTIONS, Measured, blobs, corrupted, crops, digits, measure, png, ranges_of
+from benchmarks.protocols.agreement import auroc
 from dna_pipelines.comparison import emd_bins
 from dna_pipelines.comparison.scores import mahalanobis, nearest, rarity, surprise
 from dna_pipelines.extraction.registry import load_extractor
@@ -16,23 +17,53 @@ from dna_pipelines.extraction.registry import load_extractor
 N_REFERENCE, N_TEST, N_RESAMPLED = 300, 60, 1000
 FAMILIES = ("coffee", "blobs")
 FOREIGN = ("chelsea", "flower", "gravel", "digits", "blobs")
+KINDS = (*CORRUPTIONS, *FOREIGN)
+HERE = Path(__file__).parent
 
 
 def run(options: list[str]) -> None:
     """AUROC and the false positives at 95 % true positives; intervals of 95 % from resampled test images."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.protocols outliers", description=__doc__)
     parser.add_argument("--extractor", default="builtin", help="a network by name")
-    extractor = parser.parse_args(options).extractor
-    table = Table("family", "score", "AUROC", "FPR95", "AUROC by what is outside", title=f"outliers, {extractor}")
-    for family in FAMILIES:
-        reference, usual, others = _measured(extractor, family)
-        inside = _scores(usual, reference)
-        outside = {kind: _scores(images, reference) for kind, images in others.items()}
-        for score, normal in inside.items():
-            aurocs, rates = _resampled(normal, [found[score] for found in outside.values()])
-            by_kind = ", ".join(f"{kind} {_auroc(normal, found[score]):.2f}" for kind, found in outside.items())
-            table.add_row(family, score, _interval(aurocs), _interval(rates), by_kind)
-    Console(width=160).print(table, highlight=False)
+    parser.add_argument("--into", type=Path, help="the table; by default beside this module")
+    chosen = parser.parse_args(options)
+    table = _markdown(chosen.extractor, {family: _rows(chosen.extractor, family) for family in FAMILIES})
+    print(table)
+    (chosen.into or HERE / f"RESULTS-outliers-{chosen.extractor}.md").write_text(table, encoding="utf-8")
+
+
+def _rows(extractor: str, family: str) -> list[list[str]]:
+    """Of each score: its name, both figures, and the AUROC of each kind."""
+    reference, usual, others = _measured(extractor, family)
+    inside = _scores(usual, reference)
+    outside = {kind: _scores(images, reference) for kind, images in others.items()}
+    rows = []
+    for score, normal in inside.items():
+        aurocs, rates = _resampled(normal, [found[score] for found in outside.values()])
+        by_kind = {kind: f"{auroc(normal, found[score]):.2f}" for kind, found in outside.items()}
+        rows.append([score, _interval(aurocs), _interval(rates), *(by_kind.get(kind, "–") for kind in KINDS)])
+    return rows
+
+
+def _markdown(extractor: str, rows: dict[str, list[list[str]]]) -> str:
+    lines = [
+        f"# P8: single images that do not belong, {extractor}",
+        "",
+        f"Written by `python -m benchmarks.protocols outliers --extractor {extractor}`: {N_REFERENCE} images of a",
+        f"family are the reference, {N_TEST} new ones are to be told from {N_TEST} of each other kind. Means over the",
+        "kinds, with 95 % intervals from resampled test images; then the AUROC of each kind.",
+        "",
+    ]
+    for family, found in rows.items():
+        lines += [
+            f"## {family}",
+            "",
+            f"| score | AUROC | FPR95 | {' | '.join(KINDS)} |",
+            "|---" * (3 + len(KINDS)) + "|",
+        ]
+        lines += ["| " + " | ".join(row) + " |" for row in found]
+        lines.append("")
+    return "\n".join([*lines, *(f"- {fact}" for fact in machine()), ""])
 
 
 def _measured(name: str, family: str) -> tuple[Measured, Measured, dict[str, Measured]]:
@@ -73,13 +104,6 @@ def _scores(images: Measured, reference: Measured) -> dict[str, np.ndarray]:
     }
 
 
-def _auroc(inside: np.ndarray, outside: np.ndarray) -> float:
-    """The share of pairs in which the one outside scores higher; ties count half."""
-    ordered = np.sort(inside)
-    below, not_above = (np.searchsorted(ordered, outside, side=side) for side in ("left", "right"))
-    return float((below + not_above).mean() / (2 * len(ordered)))
-
-
 def _fpr95(inside: np.ndarray, outside: np.ndarray) -> float:
     """The share of images inside that score as high as the threshold that 95 % of those outside reach."""
     return float((inside >= np.quantile(outside, 0.05)).mean())
@@ -90,7 +114,7 @@ def _resampled(inside: np.ndarray, outside: list[np.ndarray]) -> tuple[np.ndarra
     rng, aurocs, rates = np.random.default_rng(0), [], []
     for turn in range(N_RESAMPLED + 1):
         drawn = [one if turn == 0 else rng.choice(one, len(one)) for one in (inside, *outside)]
-        aurocs.append(np.mean([_auroc(drawn[0], one) for one in drawn[1:]]))
+        aurocs.append(np.mean([auroc(drawn[0], one) for one in drawn[1:]]))
         rates.append(np.mean([_fpr95(drawn[0], one) for one in drawn[1:]]))
     return np.array(aurocs), np.array(rates)
 

@@ -92,7 +92,7 @@ class Sight(Eye):
 
     def _ordered(self, images: Images) -> Iterator[list[np.ndarray]]:
         """By batch, the activations of every layer in the order of layers, which need not be that of the network."""
-        for batch in self._batches(images):
+        for batch in self.batches(images):
             yield [values for _, values in sorted(batch, key=lambda layer: layer[0].start)]
 
     def _one(self, batch: list[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:

@@ -83,9 +83,15 @@ def counts_of_images(binning: Binning, values: np.ndarray) -> tuple[np.ndarray, 
     return counts, pooled
 
 
-def wilson(n_hits: int, n_trials: int) -> str:
-    """A share with its 95 % confidence interval (Wilson, 1927)."""
+def wilson_interval(n_hits: int, n_trials: int) -> tuple[float, float]:
+    """The 95 % confidence interval of a share (Wilson, 1927)."""
     share, z = n_hits / n_trials, 1.96
     centre = (share + z**2 / (2 * n_trials)) / (1 + z**2 / n_trials)
     half = z / (1 + z**2 / n_trials) * (share * (1 - share) / n_trials + z**2 / (4 * n_trials**2)) ** 0.5
-    return f"{share:.1%} ({max(centre - half, 0):.1%} to {min(centre + half, 1):.1%})"
+    return max(centre - half, 0), min(centre + half, 1)
+
+
+def wilson(n_hits: int, n_trials: int) -> str:
+    """A share with its 95 % confidence interval."""
+    low, high = wilson_interval(n_hits, n_trials)
+    return f"{n_hits / n_trials:.1%} ({low:.1%} to {high:.1%})"
