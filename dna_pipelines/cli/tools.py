@@ -50,7 +50,9 @@ def ui(
         reap(instance)
         sync_partitions(instance, project)
     note(f"http://{host}:{port} shows {project.root}; Ctrl-C ends it")
-    environment = {**os.environ, "DAGSTER_HOME": str(home), "DNA_ROOT": str(project.root)}
+    # `dagster dev` is superseded by `dg dev`, which wants a project of its own kind around it.
+    quiet = {"PYTHONWARNINGS": "ignore:Function `dev_command` is superseded"}
+    environment = {**quiet, **os.environ, "DAGSTER_HOME": str(home), "DNA_ROOT": str(project.root)}
     command = [sys.executable, "-m", "dagster", "dev", "-m", "dna_pipelines.definitions", "-h", host, "-p", str(port)]
     raise typer.Exit(subprocess.run(command, env=environment, check=False).returncode)  # noqa: S603 (our own command)
 
