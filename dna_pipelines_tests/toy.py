@@ -11,6 +11,8 @@ from torch import nn
 from dna_pipelines.extraction.extractor import Network
 from dna_pipelines.extraction.registry import register
 from dna_pipelines.imaging import Preprocessing
+from dna_pipelines.pipeline.fingerprint import ensure_ranges, fit
+from dna_pipelines.pipeline.ingest import refresh
 from dna_pipelines.pipeline.project import Project
 
 
@@ -61,3 +63,13 @@ def toy_project(root: Path, datasets: dict[str, dict[str, int]], settings: str =
     (root / "data").mkdir(exist_ok=True)
     (root / "data" / "datasets.yaml").write_text("\n".join(lines) + "\n")
     return Project(root)
+
+
+def bring_up_to_date(project: Project) -> None:
+    """Manifests, ranges and DNAs of the first extractor, without Dagster and without distances."""
+    extractor, datasets = project.config().extractors[0], project.config().datasets
+    for dataset in datasets:
+        refresh(project, dataset)
+    ensure_ranges(project, extractor)
+    for dataset in datasets:
+        fit(project, dataset, extractor)

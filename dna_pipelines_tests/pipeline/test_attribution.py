@@ -13,13 +13,11 @@ from dna_pipelines.errors import NothingToCompare, UnknownName, UserError
 from dna_pipelines.pipeline.attribution import attribute, pooled_shares
 from dna_pipelines.pipeline.carrying_parts import carrying_parts
 from dna_pipelines.pipeline.compare import compare_pair, find_dna
-from dna_pipelines.pipeline.fingerprint import ensure_ranges, fit
-from dna_pipelines.pipeline.ingest import refresh
 from dna_pipelines.pipeline.outside import fit_outside
 from dna_pipelines.pipeline.project import Project
 from dna_pipelines.pipeline.sides import find_sides
 from dna_pipelines_tests.cli.conftest import invoke
-from dna_pipelines_tests.toy import toy_project, write_image
+from dna_pipelines_tests.toy import bring_up_to_date, toy_project, write_image
 
 N_IMAGES, PLANTED = 40, (3, 11, 24, 38)
 NIGHT = {f"{number:03d}.png" for number in PLANTED}
@@ -30,14 +28,6 @@ def odd_image(number):
     buffer = io.BytesIO()
     Image.new("RGB", (6, 6), (255, 255 - number, 0)).save(buffer, "png")
     return buffer.getvalue()
-
-
-def bring_up_to_date(project):
-    for dataset in project.config().datasets:
-        refresh(project, dataset)
-    ensure_ranges(project, project.config().extractors[0])
-    for dataset in project.config().datasets:
-        fit(project, dataset, project.config().extractors[0])
 
 
 @pytest.fixture(scope="module")

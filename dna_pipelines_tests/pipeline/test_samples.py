@@ -10,13 +10,11 @@ import pytest
 from dna_pipelines.comparison import Selection
 from dna_pipelines.identity import N_BLOCKS, Item
 from dna_pipelines.pipeline.compare import compare_pair
-from dna_pipelines.pipeline.fingerprint import ensure_ranges, fit
-from dna_pipelines.pipeline.ingest import refresh
 from dna_pipelines.pipeline.members import Members, find_members
 from dna_pipelines.pipeline.project import Project
 from dna_pipelines.pipeline.samples import sample_of
 from dna_pipelines.pipeline.significance import judge_pair
-from dna_pipelines_tests.toy import toy_project, write_image
+from dna_pipelines_tests.toy import bring_up_to_date, toy_project, write_image
 
 N_LARGE, N_DAY = 700, 6
 
@@ -38,14 +36,6 @@ def made(tmp_path_factory):
 @pytest.fixture
 def project(made, tmp_path):
     return Project(shutil.copytree(made, tmp_path / "project"))
-
-
-def bring_up_to_date(project):
-    for dataset in project.config().datasets:
-        refresh(project, dataset)
-    ensure_ranges(project, project.config().extractors[0])
-    for dataset in project.config().datasets:
-        fit(project, dataset, project.config().extractors[0])
 
 
 def judged(project, a, b):

@@ -7,14 +7,12 @@ import pytest
 
 from dna_pipelines.comparison import Selection
 from dna_pipelines.pipeline.compare import compare_pair
-from dna_pipelines.pipeline.fingerprint import ensure_ranges, fit
-from dna_pipelines.pipeline.ingest import refresh
 from dna_pipelines.pipeline.members import find_members, looks_like_sequences
 from dna_pipelines.pipeline.project import Project
 from dna_pipelines.pipeline.selections import find_selection, save_selection
 from dna_pipelines.pipeline.significance import judge_pair
 from dna_pipelines.pipeline.significance_matrix import judge_all
-from dna_pipelines_tests.toy import toy_project, write_image
+from dna_pipelines_tests.toy import bring_up_to_date, toy_project, write_image
 
 N_OLD, N_ADDED = 40, 12
 
@@ -37,14 +35,6 @@ def made(tmp_path_factory):
 @pytest.fixture
 def project(made, tmp_path):
     return Project(shutil.copytree(made, tmp_path / "project"))
-
-
-def bring_up_to_date(project):
-    for dataset in project.config().datasets:
-        refresh(project, dataset)
-    ensure_ranges(project, project.config().extractors[0])
-    for dataset in project.config().datasets:
-        fit(project, dataset, project.config().extractors[0])
 
 
 def judged(project, a, b, n_resamples=299):

@@ -7,13 +7,12 @@ import pytest
 
 from dna_pipelines.errors import NothingToCompare, UnknownName
 from dna_pipelines.pipeline.compare import compare_pair, find_dna
-from dna_pipelines.pipeline.fingerprint import ensure_ranges, fit
 from dna_pipelines.pipeline.ingest import refresh
 from dna_pipelines.pipeline.project import Project
 from dna_pipelines.pipeline.reference import Reference
 from dna_pipelines.pipeline.slices import find_slice, fit_slice
 from dna_pipelines_tests.cli.conftest import invoke
-from dna_pipelines_tests.toy import toy_project, write_image
+from dna_pipelines_tests.toy import bring_up_to_date, toy_project, write_image
 
 N_IMAGES = 30
 WEATHER = {number: ("rain" if number < 10 else "sun" if number < 25 else None) for number in range(N_IMAGES)}
@@ -45,14 +44,6 @@ def project(made, tmp_path):
 def write_table(project, weather, camera):
     lines = [f'{number:03d}.png,{weather[number] or ""},"{camera[number]}"\n' for number in weather]
     (project.root / "table.csv").write_text("path,weather,camera\n" + "".join(lines))
-
-
-def bring_up_to_date(project):
-    for dataset in project.config().datasets:
-        refresh(project, dataset)
-    ensure_ranges(project, project.config().extractors[0])
-    for dataset in project.config().datasets:
-        fit(project, dataset, project.config().extractors[0])
 
 
 def sliced(project, text):
