@@ -16,6 +16,7 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.measure import machine
+from benchmarks.protocols.detectors import ks_statistics
 from benchmarks.protocols.feature_distances import bell, squares, unbiased
 from benchmarks.protocols.seen import Seen, Sight
 from benchmarks.protocols.textures import wilson
@@ -133,12 +134,7 @@ class Reference:
     def _ks(self, batch: np.ndarray) -> float:
         """The largest of all neurons: with equal sizes, that of the smallest p."""
         values = np.concatenate([self._seen.means[self._own], self._seen.means[batch]])
-        steps = np.repeat([1 / N_REFERENCE, -1 / len(batch)], [N_REFERENCE, len(batch)])
-        order = values.argsort(axis=0, kind="stable")
-        ordered = np.take_along_axis(values, order, axis=0)
-        # The population is finite: a value that both sides have is one step of both.
-        last = np.concatenate([ordered[1:] != ordered[:-1], np.ones((1, values.shape[1]), bool)])
-        return float(np.abs(np.where(last, steps[order].cumsum(axis=0), 0)).max())
+        return float(ks_statistics(values, N_REFERENCE).max())
 
 
 def _standard(dealt: np.ndarray) -> np.ndarray:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from benchmarks.protocols.feature_distances import squares
 from dna_pipelines.comparison.multiplicity import exceedance_p
 from dna_pipelines.comparison.significance import LEVEL
 
@@ -29,15 +30,9 @@ def standardised(features: np.ndarray, like: np.ndarray | None = None) -> np.nda
     return (features - like.mean(axis=0)) / (like.std(axis=0) + 1e-12)
 
 
-def squared_distances(features: np.ndarray) -> np.ndarray:
-    """Of every two rows."""
-    squares = (features**2).sum(axis=1)
-    return np.maximum(squares[:, None] + squares - 2 * features @ features.T, 0)
-
-
 def median_width(features: np.ndarray) -> float:
     """The median squared distance of two of the features: the usual choice for a Gaussian kernel."""
-    return float(np.median(squared_distances(features)[np.triu_indices(len(features), 1)]))
+    return float(np.median(squares(features, features)[np.triu_indices(len(features), 1)]))
 
 
 def mmd(features: np.ndarray, weights: np.ndarray, width: float | None = None) -> np.ndarray:
@@ -48,7 +43,7 @@ def mmd(features: np.ndarray, weights: np.ndarray, width: float | None = None) -
         weights: (n_rows, n).
         width: of the kernel, squared; by default the median of these features.
     """
-    kernel = np.exp(-squared_distances(features) / (width or median_width(features)))
+    kernel = np.exp(-squares(features, features) / (width or median_width(features)))
     return ((weights @ kernel) * weights).sum(axis=1)
 
 

@@ -75,9 +75,9 @@ class Counts:
         return total
 
 
-def counts_of(project: Project, dna_id: str) -> Counts:
-    """Of the images of a DNA."""
-    return Counts(project.lake.fingerprints, (Stored(dna_id),))
+def counts_of(project: Project, identity: str) -> Counts:
+    """Of the images of the DNA of that id."""
+    return Counts(project.lake.fingerprints, (Stored(identity),))
 
 
 def counts_of_rest(project: Project, rest: Members, large: Members, small: Members, key: str) -> Counts | str:
