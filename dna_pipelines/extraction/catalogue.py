@@ -107,7 +107,7 @@ REFERENCE = (
     Known(
         "vgg16",
         "VGG-16, trained on ImageNet's labels.",
-        13, 4_224, 224, "BSD-3-Clause",
+        13, 4_224, 224, "BSD-3-Clause (torchvision; what it was trained on may have terms of its own)",
         Published("vgg16", url="https://download.pytorch.org/models/vgg16-397923af.pth"),
     ),
     Known(

@@ -13,7 +13,8 @@ import torch
 from numpy.typing import NDArray
 
 from dna_pipelines.distributions import Binning, ImageFeatures, Moments
-from dna_pipelines.distributions.fold import Fold, compile_kernels
+from dna_pipelines.distributions.fold import Fold
+from dna_pipelines.distributions.fold_kernels import compile_kernels
 from dna_pipelines.dna import ActivationRanges, Partial
 from dna_pipelines.extraction.device_fold import DeviceFold
 from dna_pipelines.extraction.extractor import Extractor

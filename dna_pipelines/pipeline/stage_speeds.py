@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from dna_pipelines.distributions.fold import compile_kernels
+from dna_pipelines.distributions.fold_kernels import compile_kernels
 from dna_pipelines.dna import ActivationRanges, Partial
 from dna_pipelines.errors import Unreadable
 from dna_pipelines.extraction.extractor import Extractor
