@@ -121,3 +121,16 @@ def parquet_bytes():
         return buffer.getvalue()
 
     return written
+
+
+@pytest.fixture
+def archive(tmp_path, tar_bytes):
+    """Write an archive of members in order, and return its path."""
+
+    def write(members, compression="", name=None):
+        path = tmp_path / (name or f"images.tar{'.' if compression else ''}{compression}")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(tar_bytes(members, compression))
+        return path
+
+    return write
