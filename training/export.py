@@ -13,7 +13,7 @@ import torch
 from PIL import Image
 from safetensors.torch import save_file
 
-from dna_pipelines.extraction.builtin import NAME, network_of, write_ranges
+from dna_pipelines.extraction.builtin import MEASURED, NAME, network_of, write_ranges
 from dna_pipelines.extraction.calibration import calibrate
 from dna_pipelines.extraction.catalogue import KNOWN
 from dna_pipelines.extraction.probe import probe
@@ -64,7 +64,7 @@ def export(
     weights, ranges, card = (into / f"{NAME}{suffix}" for suffix in (".safetensors", ".ranges.safetensors", ".json"))
     save_file({key: value.contiguous() for key, value in body.state_dict().items()}, weights)
     images = calibration_images(plan, folder, threads, n_images)
-    extractor = probe(network_of(body, digest_of_files([weights])))
+    extractor = probe(network_of(body, digest_of_files([weights]), taps=MEASURED))
     write_ranges(ranges, calibrate(extractor, list(images), ("formulas",), images.__getitem__, workers=1))
     card.write_text(
         json.dumps(_card(plan, step, spent_s, weights, ranges, n_images), indent=2) + "\n", encoding="utf-8"

@@ -13,6 +13,9 @@ from torch.nn import functional as F  # noqa: N812
 WIDTHS = (24, 32, 64, 96, 128)
 """Channels of the stages; every one but the first halves the height and the width."""
 
+CELL_PX = 16
+"""What an averaged activation covers: squares of so many pixels of the image."""
+
 
 class FormulaNet(nn.Module):
     """A strided stem and five residual stages of one block each: 0.5 M weights."""
@@ -22,7 +25,7 @@ class FormulaNet(nn.Module):
         self.stem = nn.Conv2d(3, widths[0], 3, stride=2, padding=1)
         previous = widths[0]
         for index, width in enumerate(widths, start=1):
-            self.add_module(f"stage{index}", Stage(previous, width, halve=index > 1))
+            self.add_module(f"stage{index}", Stage(previous, width, halve=index > 1, cell=CELL_PX >> index))
             previous = width
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
@@ -40,18 +43,25 @@ class FormulaNet(nn.Module):
 
 
 class Stage(nn.Module):
-    """Two 3 x 3 convolutions beside a shortcut; `inner` and the stage itself are what can be tapped."""
+    """Two 3 x 3 convolutions beside a shortcut.
 
-    def __init__(self, width_in: int, width: int, *, halve: bool) -> None:
+    What can be tapped: `inner` between the convolutions, `mean`, which is `inner` over squares of `cell`
+    positions, and the stage itself.
+    """
+
+    def __init__(self, width_in: int, width: int, *, halve: bool, cell: int) -> None:
         super().__init__()
         self.halve = halve
         self.first = nn.Conv2d(width_in, width, 3, stride=2 if halve else 1, padding=1)
         self.inner = nn.ReLU()
+        self.mean = nn.AvgPool2d(cell) if cell else nn.Identity()
         self.second = nn.Conv2d(width, width, 3, padding=1)
         self.shortcut = nn.Conv2d(width_in, width, 1) if width_in != width else nn.Identity()
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """(n, width_in, h, w) to (n, width, h, w), or half the height and width."""
-        y = self.second(self.inner(self.first(x)))
+        inner = self.inner(self.first(x))
+        self.mean(inner)
+        y = self.second(inner)
         # Averaging first: a strided 1 x 1 convolution would look at a quarter of the pixels.
         return torch.relu(y + self.shortcut(F.avg_pool2d(x, 2, ceil_mode=True) if self.halve else x))
