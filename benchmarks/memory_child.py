@@ -17,7 +17,7 @@ def main(root: str, dataset: str, step: str) -> None:
         ingest.refresh(project, config)
     elif step == "fit":
         fitted = fingerprint.fit(project, config, extractor)
-        if fitted.n_images_extracted != fitted.commit.n_images:
+        if fitted.work.n_images_extracted != fitted.commit.n_images:
             raise RuntimeError("some partials were there already, so this is not what was to be measured")
     else:
         fingerprint.load(extractor)

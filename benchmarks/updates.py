@@ -55,19 +55,18 @@ def _step(world: World, what: str, *, at_most: float | None = None, one_shard: b
     scan_s, _ = timed(lambda: ingest.refresh(project, dataset))
     fingerprint.ensure_ranges(project, extractor)
     fit_s, fitted = timed(lambda: fingerprint.fit(project, dataset, extractor))
-    share = fitted.n_images_extracted / N_IMAGES
+    work = fitted.work
+    share = work.n_images_extracted / N_IMAGES
     target, met = "", None
     if at_most is not None:
         target, met = f"<= {at_most:.0%} of the images", share <= at_most
     if one_shard:
         target = "at most its own shard"
-        met = fitted.n_computed <= 1 and fitted.n_images_extracted <= dataset.shard_size
-    facts = (
-        f"partials: {fitted.n_computed} computed, {fitted.n_merged} merged, {fitted.n_reused} reused; scan {ms(scan_s)}"
-    )
+        met = work.n_computed <= 1 and work.n_images_extracted <= dataset.shard_size
+    facts = f"partials: {work.n_computed} computed, {work.n_merged} merged, {work.n_reused} reused; scan {ms(scan_s)}"
     return Row(
         what,
-        f"{fitted.n_images_extracted:,} extracted, {ms(fit_s)}",
+        f"{work.n_images_extracted:,} extracted, {ms(fit_s)}",
         f"{N_IMAGES:,} extracted, {ms(first['fit'])} (first full run)",
         f"{share:.2%} of the images, {fit_s / first['fit']:.1%} of the time",
         target,

@@ -14,6 +14,7 @@ from dna_pipelines.errors import ConfigError
 from dna_pipelines.manifests.diff import in_words
 from dna_pipelines.pipeline.interruption import interruptible
 from dna_pipelines.pipeline.plan import Estimate, estimate, make_plan
+from dna_pipelines.pipeline.problem import problem_json
 from dna_pipelines.pipeline.report import DatasetReport, RunReport, begin_report, nothing_done
 
 
@@ -120,7 +121,7 @@ def _row(report: DatasetReport) -> list[object]:
 
 def _show_estimates(found: list[Estimate], *, json: bool) -> None:
     if json:
-        show_json([vars(item) for item in found])
+        show_json([vars(item) | problem_json(item.problem) for item in found])
         return
     rows = []
     for item in found:

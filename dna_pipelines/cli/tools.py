@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
 from importlib.util import find_spec
 from typing import Annotated
 
@@ -37,24 +34,17 @@ def ui(
     port: Annotated[int, typer.Option(help="Where the web page is served.")] = 3000,
     host: Annotated[str, typer.Option(help="The address it is served on.")] = "127.0.0.1",
 ) -> None:
-    """Open Dagster's web page for this project, with the daemon; Ctrl-C ends both."""
+    """Open Dagster's web page for this project, with the daemon; Ctrl-C, SIGTERM or SIGHUP ends both."""
     if find_spec("dagster_webserver") is None:
         raise UserError("the web page needs an extra: pip install 'dna_pipelines[ui]'")
-    from dna_pipelines.orchestration.instance import open_instance, prepare_home
-    from dna_pipelines.orchestration.leftovers import reap
-    from dna_pipelines.orchestration.partitions import sync_partitions
+    from dna_pipelines.orchestration.service import serve
 
     project = project_of(context)
-    home = prepare_home(project)
-    with open_instance(project) as instance:
-        reap(instance)
-        sync_partitions(instance, project)
     note(f"http://{host}:{port} shows {project.root}; Ctrl-C ends it")
-    # `dagster dev` is superseded by `dg dev`, which wants a project of its own kind around it.
-    quiet = {"PYTHONWARNINGS": "ignore:Function `dev_command` is superseded"}
-    environment = {**quiet, **os.environ, "DAGSTER_HOME": str(home), "DNA_ROOT": str(project.root)}
-    command = [sys.executable, "-m", "dagster", "dev", "-m", "dna_pipelines.definitions", "-h", host, "-p", str(port)]
-    raise typer.Exit(subprocess.run(command, env=environment, check=False).returncode)  # noqa: S603 (our own command)
+    asked = serve(project, host, port)
+    if asked is None:
+        note("Dagster ended by itself; what it said is above", style="red")
+    raise typer.Exit(FAILED if asked is None else 128 + asked)
 
 
 @app.command(rich_help_panel=TOOLS)

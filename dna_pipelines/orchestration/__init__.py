@@ -4,9 +4,17 @@ Belongs here: reading what is asked for, calling the pipeline, reporting what ca
 deciding or computing anything.
 """
 
+import gc
 import warnings
 
-from dagster import BetaWarning, PreviewWarning
+# What an import makes stays, and looking for garbage in it would be a quarter of the time that Dagster takes.
+_was_enabled = gc.isenabled()
+gc.disable()
+try:
+    from dagster import BetaWarning, PreviewWarning
+finally:
+    if _was_enabled:
+        gc.enable()
 
 # Checks per partition and conditions of our own are not declared stable yet. They are used knowingly (the
 # tests hold what they do), so nobody needs to be told at every start.

@@ -66,22 +66,23 @@ def describe_ranges(ranges: ActivationRanges, *, measured: bool) -> Metadata:
 
 def describe_dna(project: Project, fitted: Any) -> Metadata:
     """What the DNA is, and what fitting it took."""
-    work = {
+    work = fitted.work
+    facts = {
         "n_images": fitted.commit.n_images,
-        "n_images_extracted": fitted.n_images_extracted,
-        "n_partials_computed": fitted.n_computed,
-        "n_partials_merged": fitted.n_merged,
-        "n_partials_reused": fitted.n_reused,
+        "n_images_extracted": work.n_images_extracted,
+        "n_partials_computed": work.n_computed,
+        "n_partials_merged": work.n_merged,
+        "n_partials_reused": work.n_reused,
         "duration_s": round(fitted.duration_s, 3),
         "version_id": fitted.commit.version_id,
-        **(_describe_stages(fitted.stages) if fitted.stages else {}),
+        **(_describe_stages(work.stages) if work.stages else {}),
     }
     record, store = fitted.record, project.lake.fingerprints
     if record is None:
-        return {**work, "note": "the dataset has no readable image, so there is no DNA"}
+        return {**facts, "note": "the dataset has no readable image, so there is no DNA"}
     file = store.dna_file(record.dna_id)
     return {
-        **work,
+        **facts,
         "dagster/row_count": record.n_neurons,
         "dagster/column_schema": _view("dna"),
         **dna_lineage(fitted.extractor),

@@ -21,6 +21,7 @@ from dna_pipelines.orchestration.per_dataset import MOST_OF_A_RUN
 from dna_pipelines.orchestration.scanning import raw_event
 from dna_pipelines.orchestration.workbench import Workbench
 from dna_pipelines.pipeline.plan import DatasetPlan, Plan, held_back, missing_dnas
+from dna_pipelines.pipeline.problem import Problem
 from dna_pipelines.pipeline.progress import Progress
 from dna_pipelines.pipeline.project import Project
 from dna_pipelines.pipeline.report import DatasetReport, FingerprintReport, PairsReport, RunReport
@@ -117,7 +118,7 @@ class HeadlessRun:
 
     def _fit(self, reports: Sequence[DatasetReport], extractors: Sequence[str]) -> None:
         self._fit_once(reports, extractors)
-        stale = {each.dataset: each for each in reports if (each.problem or "").startswith(SourceChanged.__name__)}
+        stale = {each.dataset: each for each in reports if each.problem and each.problem.kind == "source changed"}
         # Images changed between the scan and the extraction: look once more.
         self._ingest([DatasetPlan(self._project.file.dataset(name), "changed") for name in stale], stale)
         self._fit_once([report for report in stale.values() if not report.problem], extractors)
@@ -151,16 +152,16 @@ class HeadlessRun:
 
     def _materialize(
         self, keys: Sequence[dg.AssetKey], config: Mapping[str, object] | None = None
-    ) -> tuple[dict[dg.AssetKey, Metadata], str | None]:
+    ) -> tuple[dict[dg.AssetKey, Metadata], Problem | None]:
         """The metadata of what was materialized, and what went wrong."""
         result = self._run(keys, config=config)
         return self._found(result).get(None, {}), _problem(result)
 
     def _materialize_each(
         self, keys: Sequence[dg.AssetKey], datasets: Sequence[str]
-    ) -> dict[str, tuple[dict[dg.AssetKey, Metadata], str | None]]:
+    ) -> dict[str, tuple[dict[dg.AssetKey, Metadata], Problem | None]]:
         """The same of every dataset; a run takes many, because it costs as much as the work of a small one."""
-        done: dict[str, tuple[dict[dg.AssetKey, Metadata], str | None]] = {}
+        done: dict[str, tuple[dict[dg.AssetKey, Metadata], Problem | None]] = {}
         for batch in contiguous(self._instance.get_dynamic_partitions(DATASETS.name or ""), datasets):
             if len(batch) == 1:
                 result = self._run(keys, partition_key=batch[0])
@@ -197,9 +198,9 @@ class HeadlessRun:
             **which,
         )
 
-    def _note(self, problem: str | None) -> None:
+    def _note(self, problem: Problem | None) -> None:
         if problem:
-            self._report.problems.append(problem)
+            self._report.problems.append(str(problem))
 
 
 def contiguous(partitions: Sequence[str], wanted: Sequence[str]) -> list[list[str]]:
@@ -232,7 +233,7 @@ def _fingerprint_report(facts: Metadata) -> FingerprintReport:
     )
 
 
-def _problem(result: dg.ExecuteInProcessResult, partition: str | None = None) -> str | None:
+def _problem(result: dg.ExecuteInProcessResult, partition: str | None = None) -> Problem | None:
     """The first failure (of one dataset), in the words of the error where it is one of ours.
 
     None if all went well or checks alone failed: what those withhold is asked of the lake, see `held_back`.
@@ -252,16 +253,17 @@ def _problem(result: dg.ExecuteInProcessResult, partition: str | None = None) ->
             if facts.get(KIND) == Interrupted.__name__:
                 raise Interrupted(failure.user_failure_data.description)
             if FAILED not in facts:
-                return _said(facts.get(KIND, ""), failure.user_failure_data.description)
+                return _told(facts.get(KIND, ""), failure.user_failure_data.description)
             explained = True
             if one := facts[FAILED].get(partition):
-                return _said(one[KIND], one[WHAT])
+                return _told(one[KIND], one[WHAT])
         elif failure.error and failure.error.cls_name == _CHECK_FAILED:
             explained = True
         elif failure.error:
-            return unexpected((failure.error.cause or failure.error).message, result.run_id)
-    return None if explained else f"run {result.run_id} failed; `dna ui` shows why"
+            return Problem(unexpected((failure.error.cause or failure.error).message, result.run_id))
+    return None if explained else Problem(f"run {result.run_id} failed; `dna ui` shows why")
 
 
-def _said(kind: str, what: str) -> str:
-    return f"{kind}: {what}" if kind == SourceChanged.__name__ else what
+def _told(error: str, what: str) -> Problem:
+    """What a step says that failed with one of our errors, by the class of that."""
+    return Problem(what, "source changed" if error == SourceChanged.__name__ else "failed")

@@ -7,10 +7,12 @@ import threading
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 from importlib.resources import as_file, files
 from pathlib import Path
 
 import dagster as dg
+from alembic.script import ScriptDirectory
 from dagster._core.instance.ref import InstanceRef
 from sqlalchemy import event
 from sqlalchemy.engine import Engine
@@ -19,6 +21,11 @@ from dna_pipelines.pipeline.project import Project
 
 _MOST_HELD = 8
 """Databases that are held open: those of the instance, and of the runs under way."""
+
+# Dagster reads all its migrations whenever it opens or makes a database, which every run does: a third of the processor
+# time that it takes in a small run. They are files of its installation, and it has one configuration for each of its
+# storages.
+ScriptDirectory.from_config = cache(ScriptDirectory.from_config)  # type: ignore[method-assign]
 
 _NOT_CAPTURED = {"module": "dagster._core.storage.noop_compute_log_manager", "class": "NoOpComputeLogManager"}
 

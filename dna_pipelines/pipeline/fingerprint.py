@@ -22,7 +22,6 @@ from dna_pipelines.extraction.calibration import calibrate
 from dna_pipelines.extraction.devices import devices_of
 from dna_pipelines.extraction.extractor import Extractor
 from dna_pipelines.extraction.registry import load_extractor
-from dna_pipelines.extraction.stages import StageTimes
 from dna_pipelines.extraction.stamp import extractor_stamp
 from dna_pipelines.extraction.stream import ReadImage
 from dna_pipelines.extraction.views import view_of
@@ -32,7 +31,7 @@ from dna_pipelines.pipeline.checks import blocked, check_manifest
 from dna_pipelines.pipeline.files import imported_ranges, require_configured
 from dna_pipelines.pipeline.progress import Progress, Silent
 from dna_pipelines.pipeline.project import Project
-from dna_pipelines.pipeline.version_dna import Calibrated, Version, measure
+from dna_pipelines.pipeline.version_dna import Calibrated, Version, Work, measure
 from dna_pipelines.storage import Commit, DnaRecord
 from dna_pipelines.storage.records import ExtractorRecord
 from dna_pipelines.storage.versions import now
@@ -43,21 +42,15 @@ _LOOK_BACK = 8
 
 @dataclass(frozen=True)
 class Fitted:
-    """What fitting one DNA took, see `Measured`. `record` is None for an empty dataset."""
+    """What fitting one DNA came to. `record` is None for an empty dataset."""
 
     dataset: str
     extractor: str
     commit: Commit
     record: DnaRecord | None
     comparability_key: str
-    n_computed: int = 0
-    n_merged: int = 0
-    n_reused: int = 0
-    n_images_extracted: int = 0
+    work: Work
     duration_s: float = 0.0
-    was_current: bool = False
-    stages: StageTimes | None = None
-    """Where the time of the extraction went; None where nothing was extracted."""
 
 
 def load(config: ExtractorConfig) -> Extractor:
@@ -235,7 +228,7 @@ def fit(project: Project, dataset: DatasetConfig, config: ExtractorConfig, progr
     ready = calibrated(project, config)
     key = ready.extractors[0].comparability_key(ready.ranges)
     if commit.n_images == 0:
-        return Fitted(dataset.name, config.name, commit, None, key.id)
+        return Fitted(dataset.name, config.name, commit, None, key.id, Work())
     if withheld := blocked(check_manifest(dataset, commit)):
         raise CheckFailed(f"{dataset.name} is held back: {withheld}")
 
@@ -248,12 +241,9 @@ def fit(project: Project, dataset: DatasetConfig, config: ExtractorConfig, progr
             yield versions.commit(commit.dataset, seq).version_id
 
     version = Version(dataset.name, commit.version_id, commit.n_images, cut, earlier)
-    done = measure(project, ready, version, progress)
-    work = (done.n_computed, done.n_merged, done.n_reused, done.n_images_extracted)
-    duration_s = 0.0 if done.was_current else time.monotonic() - started
-    return Fitted(
-        dataset.name, config.name, commit, done.record, key.id, *work, duration_s, done.was_current, done.stages
-    )
+    record, work = measure(project, ready, version, progress)
+    duration_s = 0.0 if work.was_current else time.monotonic() - started
+    return Fitted(dataset.name, config.name, commit, record, key.id, work, duration_s)
 
 
 def reader(project: Project, dataset: DatasetConfig, *manifests: Manifest) -> ReadImage:

@@ -12,14 +12,13 @@ from dna_pipelines.extraction.stamp import extractor_stamp
 from dna_pipelines.manifests import Manifest
 from dna_pipelines.pipeline.checks import blocked, check_manifest, check_readable
 from dna_pipelines.pipeline.ingest import Look, draft, look
+from dna_pipelines.pipeline.problem import Problem
 from dna_pipelines.pipeline.progress import Progress, Silent
 from dna_pipelines.pipeline.project import Project
 from dna_pipelines.pipeline.versions import wanted_pairs, withheld
 from dna_pipelines.storage import Commit
 
 State = Literal["new", "changed", "unchanged", "failed"]
-HELD_BACK = "held back: "
-"""How the problem of a dataset begins that a check withholds."""
 
 DnaState = Literal["current", "missing", "empty", "changed", "held back"]
 """Of a DNA; `changed`: the extractor may have."""
@@ -32,7 +31,7 @@ class DatasetPlan:
     dataset: DatasetConfig
     state: State
     seen: Look | None = None
-    problem: str | None = None
+    problem: Problem | None = None
     extractors: tuple[str, ...] = ()
     """Extractors whose DNA of the committed version is missing."""
 
@@ -119,7 +118,7 @@ class Estimate:
     """By extractor."""
     extraction_s: float | None = None
     """From the speed of earlier extractions here; None before the first."""
-    problem: str | None = None
+    problem: Problem | None = None
 
 
 def estimate(project: Project, plan: Plan, progress: Progress | None = None) -> list[Estimate]:
@@ -136,14 +135,14 @@ def estimate(project: Project, plan: Plan, progress: Progress | None = None) -> 
             try:
                 manifest, diff = draft(project, item.seen, progress)
             except UserError as error:
-                found.append(Estimate(item.name, "failed", problem=str(error)))
+                found.append(Estimate(item.name, "failed", problem=Problem(str(error))))
                 continue
             changes = diff.counts()
         else:
             manifest, changes = project.lake.versions.manifest(latest), {}
         n_images, n_quarantined = len(manifest.readable), len(manifest.quarantined)
         withheld_now = blocked([check_readable(item.dataset, n_images, n_quarantined)])
-        problem = f"{HELD_BACK}{withheld_now}" if withheld_now else item.problem
+        problem = Problem(withheld_now, "held back") if withheld_now else item.problem
         to_extract: dict[str, int] = {}
         seconds: float | None = 0.0
         for name, key in keys.items():
@@ -198,7 +197,7 @@ def missing_dnas(project: Project, dataset: str) -> tuple[str, ...]:
     return _missing_dnas(project, project.file.dataset(dataset), project.lake.versions.latest(dataset), keys)
 
 
-def held_back(project: Project, dataset: str) -> str | None:
+def held_back(project: Project, dataset: str) -> Problem | None:
     """Why the last commit of a dataset gets no DNA, or one that nothing uses; None if nothing withholds it."""
     commit, config = project.lake.versions.latest(dataset), project.file.dataset(dataset)
     if commit is None:
@@ -207,7 +206,7 @@ def held_back(project: Project, dataset: str) -> str | None:
     # What withholds a manifest is the same for all.
     reasons = dict.fromkeys(withheld(project, config, commit, name) for name in names)
     said = "; ".join(reason for reason in reasons if reason)
-    return f"{HELD_BACK}{said}" if said else None
+    return Problem(said, "held back") if said else None
 
 
 def dna_state(project: Project, dataset: DatasetConfig, extractor: ExtractorConfig) -> DnaState:
@@ -229,7 +228,7 @@ def _plan_dataset(project: Project, dataset: DatasetConfig, keys: dict[str, str]
     try:
         seen = look(project, dataset)
     except UserError as error:
-        return DatasetPlan(dataset, "failed", problem=str(error))
+        return DatasetPlan(dataset, "failed", problem=Problem(str(error)))
     state: State = "unchanged" if seen.is_current else "new" if seen.latest is None else "changed"
     problem = held_back(project, dataset.name) if seen.is_current else None
     return DatasetPlan(dataset, state, seen, problem, _missing_dnas(project, dataset, seen.latest, keys))

@@ -7,7 +7,8 @@ from typing import Any
 
 from dna_pipelines.extraction.stages import StageTimes
 from dna_pipelines.manifests.diff import in_words
-from dna_pipelines.pipeline.plan import HELD_BACK, Plan, State
+from dna_pipelines.pipeline.plan import Plan, State
+from dna_pipelines.pipeline.problem import Problem, problem_json
 
 
 @dataclass
@@ -35,12 +36,12 @@ class DatasetReport:
     n_shards: int = 0
     changes: dict[str, int] = field(default_factory=dict)
     fingerprints: dict[str, FingerprintReport] = field(default_factory=dict)
-    problem: str | None = None
+    problem: Problem | None = None
 
     @property
     def is_held_back(self) -> bool:
         """Whether a check withholds it, which is no failure of the run."""
-        return bool(self.problem and self.problem.startswith(HELD_BACK))
+        return self.problem is not None and self.problem.kind == "held back"
 
     @property
     def n_images_extracted(self) -> int:
@@ -51,7 +52,7 @@ class DatasetReport:
     def why(self) -> str:
         """Why what was done was done, in a few words."""
         if self.problem:
-            return self.problem.splitlines()[0]
+            return str(self.problem).splitlines()[0]
         if self.state == "unchanged":
             return "its DNA was missing" if self.n_images_extracted else "nothing changed since the last run"
         changes = in_words(self.changes)
@@ -106,7 +107,7 @@ class RunReport:
         facts = asdict(self)
         facts["extractions"] = {name: times.to_json() for name, times in self.extractions.items()}
         for report, dataset in zip(facts["datasets"], self.datasets, strict=True):
-            report["why"] = dataset.why
+            report.update(problem_json(dataset.problem), why=dataset.why)
         return facts
 
 

@@ -136,12 +136,12 @@ def fit_slice(
         ),
     )
     try:
-        measured = measure(project, ready_as(project, extractor, key), version, progress)
+        record, work = measure(project, ready_as(project, extractor, key), version, progress)
     except SourceChanged as error:
         raise NothingToCompare(
             f"{found.label} has images that lie in no shard of their own yet, and cannot be read any more: {error}"
         ) from error
-    return measured.record, measured.n_images_extracted
+    return record, work.n_images_extracted
 
 
 def _dataset(project: Project, found: Slice) -> DatasetConfig:

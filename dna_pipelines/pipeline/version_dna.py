@@ -55,10 +55,9 @@ class Version:
 
 
 @dataclass(frozen=True)
-class Measured:
+class Work:
     """What a DNA took."""
 
-    record: DnaRecord
     n_computed: int = 0
     """Partials extracted from images."""
     n_merged: int = 0
@@ -71,7 +70,9 @@ class Measured:
     """Where the time of the extraction went; None where nothing was extracted."""
 
 
-def measure(project: Project, ready: Calibrated, version: Version, progress: Progress | None = None) -> Measured:
+def measure(
+    project: Project, ready: Calibrated, version: Version, progress: Progress | None = None
+) -> tuple[DnaRecord, Work]:
     """The DNA of a version, extracting the images of those shards alone that have no partial yet.
 
     Raises:
@@ -84,7 +85,7 @@ def measure(project: Project, ready: Calibrated, version: Version, progress: Pro
     store.put_key(compute)
     identity = dna_id(key.id, version.id)
     if record := store.dna_record(identity):
-        return Measured(record, n_reused=len(record.shards), was_current=True)
+        return record, Work(n_reused=len(record.shards), was_current=True)
     shards, read = version.cut()
     places, missing, n_merged = _find_partials(project, shards, key.id, compute.id, extractor)
     n_images, clock = sum(map(len, missing)), StageClock()
@@ -122,7 +123,7 @@ def measure(project: Project, ready: Calibrated, version: Version, progress: Pro
     )
     store.put_dna(record, histogram, moments, blocks)
     n_reused = len(shards) - len(missing) - n_merged
-    return Measured(record, len(missing), n_merged, n_reused, n_images, stages=stages)
+    return record, Work(len(missing), n_merged, n_reused, n_images, stages=stages)
 
 
 def _find_partials(

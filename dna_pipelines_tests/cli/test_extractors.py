@@ -159,8 +159,8 @@ def test_renaming_an_extractor_computes_nothing_again(brought):
         return [fit(project, dataset, config.extractors[0]) for dataset in config.datasets]
 
     first, second = fitted("mine"), fitted("renamed")
-    assert [one.n_computed for one in first] == [1, 1]
-    assert [one.n_computed for one in second] == [0, 0]
+    assert [one.work.n_computed for one in first] == [1, 1]
+    assert [one.work.n_computed for one in second] == [0, 0]
     assert [one.record.dna_id for one in first] == [one.record.dna_id for one in second]
 
 

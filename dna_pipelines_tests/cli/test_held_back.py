@@ -19,6 +19,8 @@ def test_a_dna_that_a_check_withholds_is_told_everywhere(clipped, dna):
     assert first.tells("d0: held back: builtin: ")
     assert first.tells(REASON)
     assert "unexpected" not in first.err
+    told = {row["dataset"]: row["problem_kind"] for row in dna("run", "--json").json["datasets"]}
+    assert told == {"d0": "held back", "d1": None, "d2": None}
     again = dna("run")
     assert again.code == 3
     assert again.tells(REASON)
@@ -49,6 +51,7 @@ def test_a_dataset_without_a_dna_that_is_held_back_is_not_current(project, setti
     (found,) = [row for row in dry.json if row["name"] == "d3"]
     assert found["n_to_extract"] == {"builtin": 0}
     assert "held back: 3 of 4 files are unreadable" in found["problem"]
+    assert found["problem_kind"] == "held back"
     said = dna("run")
     assert said.code == 3
     assert said.tells("d3: held back: 3 of 4 files are unreadable")

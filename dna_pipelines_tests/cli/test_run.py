@@ -70,6 +70,7 @@ def test_a_place_that_vanished_is_told_and_the_others_are_brought_up_to_date(cha
     reports = by_name(said)
     assert said.code == 3
     assert "d2 does not exist" in reports["d2"]["problem"]
+    assert reports["d2"]["problem_kind"] == "failed"
     assert [reports[name]["problem"] for name in ("d0", "d1", "d3")] == [None] * 3
     assert work(reports["d0"]) == (1, 1, 1)
     assert (reports["d0"]["n_images"], reports["d0"]["why"]) == (11, "1 added")

@@ -61,7 +61,7 @@ def require_rebuilt(project):
     assert len(whole) == 13
     for config in project.config().extractors:
         ready, fitted = calibrated(project, config), fit(project, dataset, config)
-        assert fitted.was_current
+        assert fitted.work.was_current
         # The two shards of five that lost an image each, and what was added; not what they had in common.
         assert fitted.record.n_images_extracted < len(whole)
         read = reader(project, dataset, manifest)
@@ -124,7 +124,7 @@ def test_a_renamed_extractor_takes_its_views_along(first, tmp_path):
     for config in renamed.config().extractors:
         _, were_made = ensure_ranges(renamed, config)
         assert not were_made
-        assert fit(renamed, renamed.file.dataset("a"), config).was_current
+        assert fit(renamed, renamed.file.dataset("a"), config).work.was_current
 
 
 def test_calibrating_a_view_anew_leaves_the_network_alone(first, tmp_path):

@@ -134,7 +134,7 @@ def test_one_dataset_that_fails_holds_back_no_other(project):
     (project.root / "images" / "one").rmdir()
     write_image(project.root / "images" / "two", "newer.png", 78)
     report = by_name(run(project))
-    assert "does not exist" in report["one"].problem
+    assert "does not exist" in str(report["one"].problem)
     assert report["two"].fingerprints["toy"].n_images_extracted == 1
     assert report["two"].problem is None
     assert project.lake.versions.latest("one").n_images == 8

@@ -9,7 +9,7 @@ from dagster._core.loader import LoadingContextForTest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dna_pipelines.errors import Interrupted, LakeError
+from dna_pipelines.errors import Interrupted, LakeError, SourceChanged
 from dna_pipelines.orchestration.build import build_defs
 from dna_pipelines.orchestration.headless import bring_up_to_date, contiguous
 from dna_pipelines.orchestration.instance import open_instance
@@ -17,6 +17,7 @@ from dna_pipelines.orchestration.keys import MANIFEST, key_of
 from dna_pipelines.orchestration.per_dataset import MOST_OF_A_RUN
 from dna_pipelines.pipeline import fingerprint
 from dna_pipelines.pipeline.plan import make_plan
+from dna_pipelines.pipeline.problem import Problem
 from dna_pipelines.pipeline.progress import Silent
 from dna_pipelines.pipeline.report import begin_report
 from dna_pipelines_tests.toy import toy_project
@@ -98,12 +99,20 @@ def test_dagster_calls_nothing_of_a_batch_out_of_date_and_after_a_change_only_wh
 def test_one_that_fails_is_told_of_alone_and_the_others_are_done(project, monkeypatch):
     failing(monkeypatch, {"one": LakeError("the disk is gone"), "two": RuntimeError("a defect")})
     report = run(project)
-    assert report["one"].problem == "the disk is gone"
-    assert report["two"].problem.startswith("a defect (unexpected; `dna ui` shows the stack trace of run ")
+    assert report["one"].problem == Problem("the disk is gone")
+    assert str(report["two"].problem).startswith("a defect (unexpected; `dna ui` shows the stack trace of run ")
     assert report["three"].problem is None
     assert report["three"].n_images_extracted == 4
     # What was made is compared, and the run of DNAs says that it was not all.
     assert sorted(states_of_runs(project)) == ["FAILURE", "SUCCESS", "SUCCESS", "SUCCESS"]
+
+
+def test_what_keeps_changing_is_told_as_such_and_not_as_a_failure(project, monkeypatch):
+    changed = Problem("3.png changed since the scan; run again", "source changed")
+    failing(monkeypatch, dict.fromkeys(("one", "three"), SourceChanged(changed.said)))
+    assert {name: one.problem for name, one in run(project).items()} == {"one": changed, "two": None, "three": changed}
+    monkeypatch.undo()
+    assert [one.problem for one in run(project).values()] == [None] * 3
 
 
 def test_an_interruption_ends_the_batch_and_keeps_what_was_done(project, monkeypatch):

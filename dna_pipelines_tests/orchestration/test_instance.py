@@ -1,11 +1,13 @@
 """The instance of runs in this process: its databases wait for the disk little, and nobody else's do."""
 
+import shutil
 import sqlite3
 from pathlib import Path
 
 import dagster as dg
 import psutil
 import pytest
+from alembic.script import ScriptDirectory
 from sqlalchemy import create_engine, text
 
 from dna_pipelines.orchestration import instance as under_test
@@ -70,3 +72,18 @@ def test_no_more_files_stay_open_than_said_and_none_in_the_end(
         assert 0 < len(databases) <= 3
     assert held_below(project.dagster_home) == set()
     assert not list(project.dagster_home.rglob("*-wal"))
+
+
+def test_migrations_are_read_once_however_many_databases_are_made(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with open_instance(project) as instance:
+        materialize(instance, 1)
+    shutil.rmtree(project.dagster_home)
+
+    def read(_: ScriptDirectory) -> None:
+        raise AssertionError("read again")
+
+    monkeypatch.setattr(ScriptDirectory, "_load_revisions", read)
+    with open_instance(project) as instance:
+        materialize(instance, 2)

@@ -1,4 +1,4 @@
-"""The live daemon: `dna ui` as a process, unattended, and killed at random moments."""
+"""The live daemon: `dna ui` as a process, unattended, ended, and killed at random moments."""
 
 import contextlib
 import os
@@ -42,12 +42,13 @@ def project_of(root, names, n_images):
 
 
 @contextlib.contextmanager
-def daemon(root):
+def daemon(root, *shell):
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     command = [sys.executable, "-m", "dna_pipelines.cli.main", "--root", str(root), "ui", "--port", str(port)]
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True)
+    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    process = subprocess.Popen([*shell, *command], **quiet, start_new_session=True)
     try:
         yield process
     finally:
@@ -164,6 +165,27 @@ def test_many_datasets_share_their_processes(tmp_path):
     # Two batches each for the manifests and the DNAs, the ranges, and distances with the matrix.
     assert len(runs) <= 8
     assert all(run.is_success for run in runs)
+
+
+# A shell ignores Ctrl-C for what it starts in the background, and programs inherit that.
+BACKGROUND = ("sh", "-c", "trap '' INT; exec \"$@\"", "sh")
+
+
+@pytest.mark.parametrize("shell", [(), BACKGROUND], ids=["in the foreground", "in the background"])
+def test_ended_by_a_signal_it_leaves_nothing_running(root, shell):
+    with daemon(root, *shell) as process:
+        started = time.monotonic()
+        while not Project(root).lake.versions.latest("one"):
+            assert time.monotonic() - started < LIMIT_S
+            time.sleep(0.2)
+        ended = family(process)
+        # `dagster dev`, its web page, its daemon, the code server with its child, and the run that is under way.
+        assert len(ended) > 5
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(timeout=60) == 128 + signal.SIGTERM
+        _, alive = psutil.wait_procs(ended, timeout=10)
+        # Where nobody waits for orphans, those that are over stay in the table.
+        assert [one for one in alive if one.is_running() and one.status() != psutil.STATUS_ZOMBIE] == []
 
 
 @pytest.mark.parametrize("seed", range(30))

@@ -106,7 +106,7 @@ def by_steps(root):
     ensure_ranges(project, config.extractors[0])
     for dataset in config.datasets:
         commit, fitted = commits[dataset.name], fit(project, dataset, config.extractors[0])
-        found[dataset.name] = (commit.n_images, commit.n_quarantined, fitted.n_images_extracted)
+        found[dataset.name] = (commit.n_images, commit.n_quarantined, fitted.work.n_images_extracted)
     return found
 
 
@@ -199,7 +199,7 @@ def test_beyond_the_bound_a_dataset_is_held_back_and_it_is_said_what_to_do(tmp_p
     refresh(project, dataset)
     ensure_ranges(project, extractor)
     if not held_back:
-        assert fit(project, dataset, extractor).n_images_extracted == 6
+        assert fit(project, dataset, extractor).work.n_images_extracted == 6
         return
     with pytest.raises(CheckFailed) as caught:
         fit(project, dataset, extractor)

@@ -113,9 +113,9 @@ class Watched(RuleBasedStateMachine):
         # What is added is extracted once, and nothing else; an image that goes takes its shard with it. A version that
         # had a DNA before needs no extraction, so that what it added is left to the next one.
         self.owed += inf if self.before - digests else (digests - self.before).total()
-        assert fitted.n_images_extracted <= self.owed
+        assert fitted.work.n_images_extracted <= self.owed
         self.before = digests
-        if not fitted.was_current:
+        if not fitted.work.was_current:
             self.owed = 0
         return fitted, done.manifest
 

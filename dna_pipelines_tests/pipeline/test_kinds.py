@@ -79,7 +79,7 @@ def test_what_is_said_of_an_image_may_change_without_the_image(project):
     after, fitted = brought_up_to_date(project, "w")
     assert {row.metadata["weather"] for row in after.manifest.readable} == {"hail"}
     assert after.commit.version_id == before.commit.version_id
-    assert fitted.was_current
+    assert fitted.work.was_current
 
 
 def test_a_shard_that_is_added_is_all_that_is_read(project):
@@ -92,7 +92,7 @@ def test_a_shard_that_is_added_is_all_that_is_read(project):
     times = [path.stat().st_mtime_ns for path in kept]
     write_shard(project.root / "shards" / "3.tar", range(12, 16))
     done, fitted = brought_up_to_date(project, "w")
-    assert done.diff.counts()["added"] == fitted.n_images_extracted == 4
+    assert done.diff.counts()["added"] == fitted.work.n_images_extracted == 4
     assert [path.stat().st_mtime_ns for path in kept] == times
 
 
@@ -120,7 +120,7 @@ def test_a_table_in_the_layout_of_hugging_face_is_a_dataset(project):
     pq.write_table(table, project.root / "hf" / "train.parquet", row_group_size=3)
     project.entry("  - name: hf\n    uri: hf\n    kind: parquet\n")
     done, fitted = brought_up_to_date(project, "hf")
-    assert fitted.n_images_extracted == 10
+    assert fitted.work.n_images_extracted == 10
     assert done.manifest.readable[0].metadata == {"label": "0", "image.path": "0.png"}
     assert done.commit.n_bytes == sum(len(image["bytes"]) for image in images)
 
@@ -145,4 +145,4 @@ def test_what_a_sample_leaves_out_is_counted_everywhere(project):
     project.file.path.write_text(project.file.path.read_text().replace("limit: 12", "limit: 20"))
     after, fitted = brought_up_to_date(project, "a")
     assert {row.name for row in after.manifest.readable} > before
-    assert fitted.n_images_extracted == 8
+    assert fitted.work.n_images_extracted == 8

@@ -59,6 +59,6 @@ def test_other_names_cost_no_image_and_replace_the_first(project, name_neurons):
     others = {"2": tuple("abcde")}
     name_neurons(others)
     after = run(project)
-    assert after.was_current
+    assert after.work.was_current
     assert after.comparability_key == before.comparability_key
     assert project.lake.fingerprints.names(after.comparability_key) == others

@@ -44,7 +44,7 @@ def place(project):
 
 def test_a_second_time_there_is_nothing_to_do(project):
     fitted, pairs = bring_up_to_date(project)
-    assert all(one.was_current for one in fitted.values())
+    assert all(one.work.was_current for one in fitted.values())
     assert pairs.n_computed == 0
     assert pairs.n_reused == 3
     assert make_plan(project).nothing_to_do
@@ -55,25 +55,25 @@ def test_added_images_are_the_ones_extracted(project, n_added):
     for number in range(n_added):
         write_image(place(project), f"new{number}.png", 1000 + number)
     fitted, _ = bring_up_to_date(project)
-    assert fitted["watched"].n_images_extracted == n_added
-    assert fitted["watched"].n_computed == -(-n_added // 10)
-    assert fitted["watched"].n_reused == 3
-    assert fitted["other"].was_current
+    assert fitted["watched"].work.n_images_extracted == n_added
+    assert fitted["watched"].work.n_computed == -(-n_added // 10)
+    assert fitted["watched"].work.n_reused == 3
+    assert fitted["other"].work.was_current
 
 
 def test_a_changed_image_replaces_its_own_shard_and_adds_one(project):
     write_image(place(project), "007.png", 1000)
     fitted, _ = bring_up_to_date(project)
-    assert fitted["watched"].n_computed == 2
-    assert fitted["watched"].n_images_extracted == 10
-    assert fitted["watched"].n_reused == 2
+    assert fitted["watched"].work.n_computed == 2
+    assert fitted["watched"].work.n_images_extracted == 10
+    assert fitted["watched"].work.n_reused == 2
 
 
 def test_a_removed_image_costs_at_most_its_own_shard(project):
     (place(project) / "007.png").unlink()
     fitted, _ = bring_up_to_date(project)
-    assert fitted["watched"].n_computed == 1
-    assert fitted["watched"].n_images_extracted == 9
+    assert fitted["watched"].work.n_computed == 1
+    assert fitted["watched"].work.n_images_extracted == 9
 
 
 def test_what_was_before_comes_back_without_work(project):
@@ -82,7 +82,7 @@ def test_what_was_before_comes_back_without_work(project):
     bring_up_to_date(project)
     write_image(place(project), "007.png", 7)
     fitted, pairs = bring_up_to_date(project)
-    assert fitted["watched"].was_current
+    assert fitted["watched"].work.was_current
     assert fitted["watched"].record.dna_id == first
     assert pairs.n_computed == 0
 
@@ -119,7 +119,7 @@ def test_an_image_that_changes_between_scan_and_extraction_is_noticed(project):
     with pytest.raises(SourceChanged, match="vanished"):
         fit(project, dataset, extractor)
     refresh(project, dataset)
-    assert fit(project, dataset, extractor).was_current
+    assert fit(project, dataset, extractor).work.was_current
 
 
 def test_a_rewrite_within_the_clock_tick_is_noticed(project):
@@ -227,9 +227,9 @@ def test_partials_of_another_compute_key_are_reused_and_named(project, monkeypat
     project.file.path.write_text(text)
     write_image(place(project), "new.png", 1000)
     fitted, _ = bring_up_to_date(project)
-    assert fitted["watched"].n_images_extracted == 1
+    assert fitted["watched"].work.n_images_extracted == 1
     assert len(fitted["watched"].record.compute_keys) == 2
-    assert fitted["other"].was_current
+    assert fitted["other"].work.was_current
 
 
 def test_two_writers_of_one_dataset_lose_nothing(project, monkeypatch):
@@ -280,10 +280,10 @@ def test_progress_is_reported_to_the_end(project):
 
 def test_what_was_extracted_comes_with_where_the_time_went(project):
     fitted, _ = bring_up_to_date(project)
-    assert fitted["watched"].stages is None
+    assert fitted["watched"].work.stages is None
     write_image(place(project), "new.png", 999)
     fitted, _ = bring_up_to_date(project)
-    times = fitted["watched"].stages
+    times = fitted["watched"].work.stages
     assert times.n_images == 1
     assert 0 < times.write_s < times.elapsed_s <= fitted["watched"].duration_s
 
@@ -296,7 +296,7 @@ def test_with_all_partials_there_nothing_is_started_and_nothing_else_looked_at(p
     monkeypatch.setattr("dna_pipelines.pipeline.version_dna.extract_partials", None)
     monkeypatch.setattr(type(project.lake.fingerprints), "_compute_keys", None)
     again = fit(project, config.datasets[0], config.extractors[0])
-    assert (again.record.dna_id, again.n_computed, again.was_current) == (before.dna_id, 0, False)
+    assert (again.record.dna_id, again.work.n_computed, again.work.was_current) == (before.dna_id, 0, False)
 
 
 def test_a_partial_that_cannot_be_written_stops_the_extraction(project, monkeypatch):

@@ -209,7 +209,7 @@ def test_a_key_that_vanishes_before_extraction_is_noticed(store, project):
     with pytest.raises(SourceChanged, match="vanished since the scan"):
         fit(project, dataset, extractor)
     refresh(project, dataset)
-    assert fit(project, dataset, extractor).n_images_extracted == 11
+    assert fit(project, dataset, extractor).work.n_images_extracted == 11
 
 
 def test_a_dataset_in_a_bucket_is_run(store, project):

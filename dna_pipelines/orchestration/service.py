@@ -1,0 +1,29 @@
+"""Dagster's web page, daemon and code server, for one project."""
+
+import os
+import sys
+
+from dna_pipelines.orchestration.instance import open_instance, prepare_home
+from dna_pipelines.orchestration.leftovers import reap
+from dna_pipelines.orchestration.partitions import sync_partitions
+from dna_pipelines.pipeline.process_group import run_together
+from dna_pipelines.pipeline.project import Project
+
+
+def serve(project: Project, host: str, port: int) -> int | None:
+    """Serve the web page and keep the project current, until a signal says that it is enough.
+
+    Runs that it interrupts are asked for again the next time.
+
+    Returns:
+        The number of the signal; None if Dagster ended by itself.
+    """
+    home = prepare_home(project)
+    with open_instance(project) as instance:
+        reap(instance)
+        sync_partitions(instance, project)
+    # `dagster dev` is superseded by `dg dev`, which wants a project of its own kind around it.
+    quiet = {"PYTHONWARNINGS": "ignore:Function `dev_command` is superseded"}
+    environment = {**quiet, **os.environ, "DAGSTER_HOME": str(home), "DNA_ROOT": str(project.root)}
+    command = [sys.executable, "-m", "dagster", "dev", "-m", "dna_pipelines.definitions", "-h", host, "-p", str(port)]
+    return run_together(command, environment)
