@@ -57,6 +57,33 @@ def exceedance_p(statistics: F64) -> float:
     return float((int((statistics[1:] >= _barely(statistics[0])).sum()) + 1) / len(statistics))
 
 
+def combined_p(statistics: F64) -> float:
+    """One p-value of several statistics of the same resamples: how rare the smallest of their p-values is.
+
+    Every row gets the smallest of its p-values among all rows, and p is the share of rows where that is as small as
+    in the first one. Its level is that of each single test, however the statistics depend on each other (Tippett's
+    combination with resamples for its null: Pesarin and Salmaso, Permutation Tests for Complex Data, 2010).
+
+    Args:
+        statistics: (1 + n_resamples, n_statistics), larger is farther out; the first row is what was observed. A
+            statistic that has a NaN does not count.
+
+    Returns:
+        at least the smallest and at most n_statistics times the smallest of the single p-values; NaN where none counts.
+    """
+    known = statistics[:, np.isfinite(statistics).all(axis=0)]
+    if not known.shape[1]:
+        return float("nan")
+    smallest = np.min([_share_as_far_out(column) for column in known.T], axis=0)
+    return float((smallest <= smallest[0]).mean())
+
+
+def _share_as_far_out(statistic: F64) -> F64:
+    """Of every row, the share of rows that reach it, itself among them."""
+    ordered = np.sort(statistic)
+    return np.asarray((len(ordered) - np.searchsorted(ordered, _barely(statistic), side="left")) / len(ordered))
+
+
 def _barely(values: NDArray[np.float64] | np.float64) -> NDArray[np.float64] | np.float64:
     """A little less, so that equal statistics whose sums were rounded differently count as reached."""
     return values - 1e-6 * np.abs(values)
