@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -57,24 +59,27 @@ def exceedance_p(statistics: F64) -> float:
     return float((int((statistics[1:] >= _barely(statistics[0])).sum()) + 1) / len(statistics))
 
 
-def combined_p(statistics: F64) -> float:
+def combined_p(statistics: F64, shares: Sequence[float]) -> float:
     """One p-value of several statistics of the same resamples: how rare the smallest of their p-values is.
 
-    Every row gets the smallest of its p-values among all rows, and p is the share of rows where that is as small as
-    in the first one. Its level is that of each single test, however the statistics depend on each other (Tippett's
-    combination with resamples for its null: Pesarin and Salmaso, Permutation Tests for Complex Data, 2010).
+    Every row gets the smallest of its p-values among all rows, each divided by its share, and p is the share of rows
+    where that is as small as in the first one. Its level is that of each single test, however the statistics depend on
+    each other (Tippett's combination, with resamples for its null: Pesarin and Salmaso, Permutation Tests for Complex
+    Data, 2010).
 
     Args:
         statistics: (1 + n_resamples, n_statistics), larger is farther out; the first row is what was observed. A
             statistic that has a NaN does not count.
+        shares: of the level, for each statistic; together 1.
 
     Returns:
-        at least the smallest and at most n_statistics times the smallest of the single p-values; NaN where none counts.
+        at least the smallest of the single p-values, at most any of them divided by its share; NaN where none counts.
     """
-    known = statistics[:, np.isfinite(statistics).all(axis=0)]
-    if not known.shape[1]:
+    known = np.isfinite(statistics).all(axis=0)
+    if not known.any():
         return float("nan")
-    smallest = np.min([_share_as_far_out(column) for column in known.T], axis=0)
+    found = np.array([_share_as_far_out(column) for column in statistics.T[known]])
+    smallest = (found / np.asarray(shares)[known, None]).min(axis=0)
     return float((smallest <= smallest[0]).mean())
 
 

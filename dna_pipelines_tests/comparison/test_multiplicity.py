@@ -73,18 +73,19 @@ def test_max_statistic_p_keep_the_family_wise_level():
 
 def test_combined_p_is_the_slow_one_and_near_the_smallest():
     rng = np.random.default_rng(5)
-    for shift in (0.0, 1.5, 9.0):
+    for shift, shares in ((0.0, [1 / 3] * 3), (1.5, [0.2, 0.3, 0.5]), (9.0, [0.6, 0.1, 0.3])):
         statistics = rng.normal(size=(200, 3)) @ rng.normal(size=(3, 3))
         statistics[0, 1] += shift
-        single = [[(column >= value).mean() for value in column] for column in statistics.T]
-        smallest = np.min(single, axis=0)
-        assert combined_p(statistics) == pytest.approx(np.mean(smallest <= smallest[0]))
-        assert smallest[0] <= combined_p(statistics) <= 3 * smallest[0]
+        single = np.array([[(column >= value).mean() for value in column] for column in statistics.T])
+        smallest = (single / np.array(shares)[:, None]).min(axis=0)
+        found = combined_p(statistics, shares)
+        assert found == pytest.approx(np.mean(smallest <= smallest[0]))
+        assert single[:, 0].min() <= found <= smallest[0]
     one = statistics[:, [1]]
     # The same statistic twice, in whatever unit, is one statistic; and what is not known does not count.
-    assert combined_p(one) == combined_p(np.hstack([one, np.exp(one)])) == exceedance_p(one[:, 0])
-    assert combined_p(np.hstack([one, np.full_like(one, np.nan)])) == exceedance_p(one[:, 0])
-    assert np.isnan(combined_p(np.full((9, 2), np.nan)))
+    for other in (np.exp(one), np.full_like(one, np.nan)):
+        assert combined_p(np.hstack([one, other]), [0.2, 0.8]) == exceedance_p(one[:, 0])
+    assert np.isnan(combined_p(np.full((9, 2), np.nan), [0.2, 0.8]))
 
 
 def test_combined_p_keeps_the_level_of_one_test():
@@ -92,7 +93,7 @@ def test_combined_p_keeps_the_level_of_one_test():
     for _ in range(2000):
         both = rng.normal(size=(100, 2))
         both[:, 1] += rng.choice([0.0, 3.0]) * both[:, 0]
-        alarms.append(combined_p(both) <= 0.05 + 1e-9)
+        alarms.append(combined_p(both, [0.2, 0.8]) <= 0.05 + 1e-9)
     assert 0.035 < np.mean(alarms) < 0.065
 
 
