@@ -104,9 +104,12 @@ class Significance:
 
 
 def too_coarse(n_images_a: U64, n_images_b: U64) -> bool:
-    """Whether the smaller side is clearly smaller than one block of the larger one, as `why_untestable` then says."""
+    """Whether the smaller side is clearly smaller than one block of the larger one, as `why_untestable` then says.
+
+    A side without images is not: finer blocks would not help it.
+    """
     small, typical = _small_and_typical(n_images_a, n_images_b)
-    return bool(small.sum() < typical * (1 - _MOST_OFF))
+    return bool(0 < small.sum() < typical * (1 - _MOST_OFF))
 
 
 def _small_and_typical(n_images_a: U64, n_images_b: U64) -> tuple[U64, float]:

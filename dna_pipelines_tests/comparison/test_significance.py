@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dna_pipelines.comparison import Selection, emd_bins, significance, why_untestable
+from dna_pipelines.comparison import Selection, emd_bins, significance, too_coarse, why_untestable
 from dna_pipelines.comparison.chances import chances
 from dna_pipelines.comparison.redeal import deal, dealt_distances, draw, resampled_distances, units_of
 from dna_pipelines.distributions import COARSE_BINS, Layer, Layers
@@ -325,6 +325,7 @@ def test_what_cannot_be_tested_is_said(sizes_a, sizes_b, said):
     for a, b in (sides, sides[::-1]):
         why = why_untestable(a, b)
         assert (why is None) if said is None else (said in why)
+        assert too_coarse(a, b) == ("fewer than one block" in (why or ""))
 
 
 @pytest.mark.campaign
