@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import numpy as np
 
-from dna_pipelines.comparison.multiplicity import exceedance_p
+from dna_pipelines.comparison.chances import chances
 from dna_pipelines.comparison.redeal import Deals, deal, dealt_distances, units_of
-from dna_pipelines.comparison.significance import LEVEL, _family_wise, why_untestable
+from dna_pipelines.comparison.significance import LEVEL, why_untestable
 
 N_RESAMPLES = 199
 N_BOOTSTRAP = 100
 
 
 def ours(a, b, rng, n_resamples=N_RESAMPLES):
-    """Whether the mean distance is more than chance, and whether any neuron's is; None where we refuse to say."""
+    """Whether it is more than chance: the verdict, the mean alone, any neuron alone; None where we refuse to say."""
     if why_untestable(a[1], b[1]):
         return None
     units = units_of(a[1], b[1])
@@ -36,9 +36,9 @@ def same_number(a, b, rng):
 
 def _decided(a, b, units, deals):
     dealt = dealt_distances(a[0], b[0], units, deals)
+    found = chances(dealt, np.ones(dealt.shape[1]))
     # 10 of 200 is 5 %, and binary fractions must not decide it.
-    level = LEVEL + 1e-9
-    return exceedance_p(dealt.mean(axis=1)) <= level, bool((_family_wise(dealt) <= level).any())
+    return [p <= LEVEL + 1e-9 for p in (found.p, found.p_mean, found.p_strongest)]
 
 
 def ks_tokens(a, b, _rng):

@@ -27,6 +27,7 @@ from dna_pipelines.comparison import emd_bins, fd
 from dna_pipelines.identity import digest_of
 from dna_pipelines.imaging import decode
 from dna_pipelines.pipeline.duplicates import MOST_BITS, MOST_DISTANCE, duplicates_of
+from dna_pipelines.pipeline.plain import one_coloured
 
 HERE = Path(__file__).parent
 N_FAKE, N_HELD_OUT, N_REPEATS = 64, 256, 5
@@ -65,11 +66,16 @@ def run(options: list[str]) -> None:
     parser.add_argument("--extractor", default="builtin", help="a network by name")
     parser.add_argument("--repeats", type=int, default=N_REPEATS, choices=T95, help="with generators trained anew")
     parser.add_argument("--quick", action="store_true", help="one small repeat; prints only")
+    parser.add_argument("--copies", action="store_true", help="the section on copies alone; prints only")
     chosen = parser.parse_args(options)
     n_repeats, n_fake = (1, 16) if chosen.quick else (chosen.repeats, N_FAKE)
     started, reals = time.monotonic(), {name: make() for name, make in SOURCES.items()}
     some = [one for real in reals.values() for one in pixels(halves(real, np.random.default_rng(3))[0].images[:128])]
     sight = Sight(chosen.extractor, some)
+    n_copied = 24 if chosen.quick else N_COPIED
+    if chosen.copies:
+        print("\n".join(_copied({name: _copies(sight, real, n_copied) for name, real in reals.items()})))
+        return
     taus: dict[str, list[dict[str, float]]] = {method: [] for method in METHODS}
     for seed in range(n_repeats):
         for method, found in _ranked(sight, reals, n_fake, seed).items():
@@ -77,7 +83,7 @@ def run(options: list[str]) -> None:
         print(f"repeat {seed + 1} of {n_repeats} after {time.monotonic() - started:.0f} s", flush=True)
     dropped = {name: _dropped(sight, real, quick=chosen.quick) for name, real in reals.items()}
     print(f"dropped modes after {time.monotonic() - started:.0f} s", flush=True)
-    copies = {name: _copies(sight, real, 24 if chosen.quick else N_COPIED) for name, real in reals.items()}
+    copies = {name: _copies(sight, real, n_copied) for name, real in reals.items()}
     minutes = (time.monotonic() - started) / 60
     table = "\n".join([*_head(chosen.extractor, n_repeats, n_fake), *_order(taus), *_modes(dropped), *_copied(copies)])
     print(table)
@@ -141,17 +147,22 @@ def _copies(sight: Sight, real: Real, n: int) -> dict[str, object]:
     }
     digests = [digest_of(png(one)) for one in originals]
     known = SimpleNamespace(features=sight.rows(digests, sight.see(originals)))
+    colours = np.stack([np.asarray(decode(one)) for one in one_coloured()])
+    one_colour = sight.rows([digest_of(one) for one in one_coloured()], sight.see(colours))
     flat = originals.reshape(len(originals), -1).astype(float)
     rows, limit = [], 0.0
     for what, files in samples.items():
         images = np.stack([np.asarray(decode(one)) for one in files])
         seen, own = sight.see(images), [digest_of(one) for one in files]
-        found = duplicates_of(SimpleNamespace(features=sight.rows(own, seen)), known, MOST_BITS, MOST_DISTANCE)
+        found = duplicates_of(
+            SimpleNamespace(features=sight.rows(own, seen)), known, MOST_BITS, MOST_DISTANCE, one_colour
+        )
         nearest = squares(images.reshape(n, -1).astype(float), flat).min(axis=1)
         # The peer may be wrong of new images in one of a hundred.
         limit = limit or float(np.quantile(nearest, 0.01))
         away = distances(sight, reference, [seen])
-        rows.append((what, found.exact_a, found.near_a, int((nearest < limit).sum()), away["EMD"][0], away["FD"][0]))
+        hits = found.exact_a, found.near_a, found.plain_a, int((nearest < limit).sum())
+        rows.append((what, *hits, away["EMD"][0], away["FD"][0]))
     return {"n": n, "n_originals": len(originals), "rows": rows}
 
 
@@ -205,15 +216,18 @@ def _copied(copies: dict[str, dict[str, object]]) -> list[str]:
         "Shares of the samples of a generator that are found among the training images, with 95 % intervals, by"
     )
     lines.append(
-        "equal bytes or by codes as `dna duplicates` does; the peer is the nearest training image in pixels, with"
+        "equal bytes or by codes as `dna duplicates` does, which leaves *plain* ones to their bytes; the peer is the"
     )
-    lines.append("a limit that 1 % of new images are below. Distances of the sample to other real images stand beside.")
-    columns = "samples | equal bytes | nearly the same, by codes | nearest in pixels | EMD (coarse bins) | FD"
+    lines.append(
+        "nearest training image in pixels, with a limit that 1 % of new images are below. Distances of the sample"
+    )
+    lines.append("to other real images stand beside.")
+    columns = "samples | equal bytes | nearly the same, by codes | plain | nearest in pixels | EMD (coarse bins) | FD"
     for name, found in copies.items():
         n = found["n"]
         lines += ["", f"### {name}: {n} samples, {found['n_originals']} training images", ""]
-        lines += [f"| {columns} |", "|---" * 6 + "|"]
-        for what, exact, near, nearest, emd, frechet_distance in found["rows"]:
-            shares = " | ".join(wilson(hits, n) for hits in (exact, near, nearest))
+        lines += [f"| {columns} |", "|---" * 7 + "|"]
+        for what, exact, near, plain, nearest, emd, frechet_distance in found["rows"]:
+            shares = " | ".join(wilson(hits, n) for hits in (exact, near, plain, nearest))
             lines.append(f"| {what} | {shares} | {emd:.3f} | {frechet_distance:.4g} |")
     return [*lines, ""]

@@ -40,8 +40,10 @@ STRENGTHS = {
     },
 }  # fmt: skip
 RULES = {
+    "verdict": "verdict",
     "mean": "mean distance",
     "any": "any neuron",
+    "verdict whitened": "verdict, `whitened`",
     "mean whitened": "mean, `whitened`",
     "any whitened": "any, `whitened`",
     "ks": "KS + Bonferroni",
@@ -49,7 +51,7 @@ RULES = {
     "fd": "FD",
     "sliced": "sliced W1",
 }
-OURS, PEERS = tuple(RULES)[:4], tuple(RULES)[4:]
+OURS, PEERS = tuple(RULES)[:6], tuple(RULES)[6:]
 NEAR = 0.05
 """By how much the best of ours may miss the best peer."""
 
@@ -198,7 +200,8 @@ def _markdown(chosen: argparse.Namespace, rows: list[tuple[Shift, int, int, np.n
         "intervals (Wilson). One side was changed; where sizes differ, the smaller one.",
         "",
         "- Ours: the blocks of both fingerprints dealt anew (64 blocks by digest), on the network's own neurons and",
-        f"  on the view `whitened`; the mean distance, and any neuron (max statistic). {N_DEALS} deals.",
+        "  on the view `whitened`; the mean distance, any neuron (max statistic), and the verdict of `dna compare`,",
+        f"  which is one p-value of both. {N_DEALS} deals.",
         "- Peers: on image means of all neurons; all but KS standardised, and images dealt anew as often. MMD has a",
         f"  Gaussian kernel as wide as the median, sliced W1 {N_DIRECTIONS} directions.",
         "- *dependence*: every neuron's maps are exchanged between images, which leaves all neurons as they are.",

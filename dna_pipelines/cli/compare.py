@@ -153,10 +153,10 @@ def _show(compared: Compared) -> None:
 
 
 def _show_chance(judgement: Any) -> None:
-    """One line with the verdict, and what was tested where that is not what was asked."""
+    """The verdict and how it comes about, and what was tested where that is not what was asked."""
     verdict = judgement.verdict
     if verdict is None:
-        out.print(f"  chance: {judgement.in_words}", markup=False, soft_wrap=True)
+        out.print(f"  {judgement.in_words}", markup=False, soft_wrap=True)
         return
     reasons = [f"{judgement.n_shared:,} images are on both sides"] if judgement.n_shared else []
     if judgement.n_sampled_of:
@@ -170,9 +170,13 @@ def _show_chance(judgement: Any) -> None:
         )
     interval = f"({verdict.low_bins:.3g} to {verdict.high_bins:.3g})"
     out.print(
-        f"  chance: noise floor {verdict.noise_floor_bins:.3g} ± {verdict.noise_spread_bins:.2g} bins, debiased "
-        f"{verdict.debiased_bins:.3g} {interval}; {judgement.in_words}; {verdict.n_changed:,} of {verdict.n_tested:,} "
-        f"neurons changed; independent unit: {judgement.unit}",
+        f"  {judgement.in_words}; {verdict.n_changed:,} of {verdict.n_tested:,} neurons changed",
+        markup=False,
+        soft_wrap=True,
+    )
+    out.print(
+        f"  noise floor {verdict.noise_floor_bins:.3g} ± {verdict.noise_spread_bins:.2g} bins, debiased "
+        f"{verdict.debiased_bins:.3g} {interval}; independent unit: {judgement.unit}",
         markup=False,
         soft_wrap=True,
     )

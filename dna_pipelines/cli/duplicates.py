@@ -80,6 +80,8 @@ def duplicates(
             show_json(found[0].to_json())
         else:
             _show_pairs(found[0], top)
+    if not json:
+        _note_plain(found)
     if strict and any(one.pairs for one in found):
         raise typer.Exit(FAILED)
 
@@ -116,6 +118,18 @@ def _show_pairs(found: Duplicates, top: int) -> None:
         )
     if len(found.pairs) > top:
         note(f"{len(found.pairs):,} pairs, of which {top} are shown (--top)")
+
+
+def _note_plain(found: list[Duplicates]) -> None:
+    """How many images were left out of the search for near copies; of a table, within each dataset."""
+    if why := found[0].plain_unknown:
+        note(f"plain images are not told from others, so expect false near copies among them: {why}", style="yellow")
+    counts = {side.label: n for one in found for side, n in ((one.a, one.plain_a), (one.b, one.plain_b))}
+    counts |= {one.a.label: one.plain_a for one in found if one.within}
+    n_plain = sum(counts.values())
+    were = "plain image was" if n_plain == 1 else "plain images were"
+    if n_plain:
+        note(f"{n_plain:,} {were} compared by bytes only: to the network, all such images are alike")
 
 
 def _show_leakage(names: list[str], found: list[Duplicates]) -> None:

@@ -8,7 +8,6 @@ from math import isnan
 from typing import Any
 
 from dna_pipelines.cli.terminal import note, out, show_table
-from dna_pipelines.comparison.significance import LEVEL
 from dna_pipelines.errors import Incomparable, NothingToCompare
 from dna_pipelines.pipeline.project import Project
 
@@ -40,7 +39,7 @@ class Compared:
     def more_than_chance(self) -> bool:
         """Whether it was tested, and is more than chance."""
         verdict = self.judgement.verdict
-        return verdict is not None and bool(verdict.p <= LEVEL)
+        return verdict is not None and bool(verdict.more_than_chance)
 
     @property
     def names(self) -> dict[str, tuple[str, ...]]:

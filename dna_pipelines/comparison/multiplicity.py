@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -55,6 +57,36 @@ def exceedance_p(statistics: F64) -> float:
     if not np.isfinite(statistics[0]):
         return float("nan")
     return float((int((statistics[1:] >= _barely(statistics[0])).sum()) + 1) / len(statistics))
+
+
+def combined_p(statistics: F64, shares: Sequence[float]) -> float:
+    """One p-value of several statistics of the same resamples: how rare the smallest of their p-values is.
+
+    Every row gets the smallest of its p-values among all rows, each divided by its share, and p is the share of rows
+    where that is as small as in the first one. Its level is that of each single test, however the statistics depend on
+    each other (Tippett's combination, with resamples for its null: Pesarin and Salmaso, Permutation Tests for Complex
+    Data, 2010).
+
+    Args:
+        statistics: (1 + n_resamples, n_statistics), larger is farther out; the first row is what was observed. A
+            statistic that has a NaN does not count.
+        shares: of the level, for each statistic; together 1.
+
+    Returns:
+        at least the smallest of the single p-values, at most any of them divided by its share; NaN where none counts.
+    """
+    known = np.isfinite(statistics).all(axis=0)
+    if not known.any():
+        return float("nan")
+    found = np.array([_share_as_far_out(column) for column in statistics.T[known]])
+    smallest = (found / np.asarray(shares)[known, None]).min(axis=0)
+    return float((smallest <= smallest[0]).mean())
+
+
+def _share_as_far_out(statistic: F64) -> F64:
+    """Of every row, the share of rows that reach it, itself among them."""
+    ordered = np.sort(statistic)
+    return np.asarray((len(ordered) - np.searchsorted(ordered, _barely(statistic), side="left")) / len(ordered))
 
 
 def _barely(values: NDArray[np.float64] | np.float64) -> NDArray[np.float64] | np.float64:

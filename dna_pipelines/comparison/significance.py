@@ -9,15 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from dna_pipelines.comparison.multiplicity import exceedance_p, max_statistic_p
+from dna_pipelines.comparison.chances import chances, family_wise, weighted_mean
 from dna_pipelines.comparison.redeal import deal, dealt_distances, draw, resampled_distances, units_of
 from dna_pipelines.comparison.selection import Selection
-from dna_pipelines.comparison.tails import tail_p
 from dna_pipelines.distributions import COARSE_BINS
 
 F64 = NDArray[np.float64]
@@ -26,7 +24,7 @@ U64 = NDArray[np.uint64]
 LEVEL = 0.05
 """What is called more than chance, or changed, has a p-value of at most this."""
 
-METHOD = 1
+METHOD = 2
 """Counts up when the method changes, so that no verdict of an older one is taken for one of this."""
 
 N_DRAWN = 500
@@ -65,9 +63,7 @@ class Significance:
         noise_floor_bins, noise_spread_bins: mean and standard deviation of the distance under the null.
         debiased_bins: the distance less the noise floor; below 0 it is closer than chance makes it.
         low_bins, high_bins: a 95 % interval of the debiased distance.
-        p: (k + 1) / (n_resamples + 1).
-        p_tail: the same, extrapolated where k is small; for corrections over many comparisons.
-        extrapolated: whether `p_tail` was.
+        p, p_tail, extrapolated, p_mean, p_strongest: see `Chances`.
         n_units_a, n_units_b: blocks that were dealt, of each side.
         layers: each layer of the selection.
         neuron_p: (n_neurons,) corrected for all neurons of the selection; NaN: not tested (not selected,
@@ -83,11 +79,18 @@ class Significance:
     p: float
     p_tail: float
     extrapolated: bool
+    p_mean: float
+    p_strongest: float
     n_resamples: int
     n_units_a: int
     n_units_b: int
     layers: tuple[LayerSignificance, ...]
     neuron_p: F64
+
+    @property
+    def more_than_chance(self) -> bool:
+        """The verdict."""
+        return self.p <= LEVEL
 
     @property
     def n_tested(self) -> int:
@@ -96,14 +99,17 @@ class Significance:
 
     @property
     def n_changed(self) -> int:
-        """Neurons that did: the chance of any false one among them is 5 %."""
-        return int((self.neuron_p <= LEVEL).sum())
+        """Neurons that did, where the verdict is that something did: the chance of any false one is 5 %."""
+        return int((self.neuron_p <= LEVEL).sum()) if self.more_than_chance else 0
 
 
 def too_coarse(n_images_a: U64, n_images_b: U64) -> bool:
-    """Whether the smaller side is clearly smaller than one block of the larger one, as `why_untestable` then says."""
+    """Whether the smaller side is clearly smaller than one block of the larger one, as `why_untestable` then says.
+
+    A side without images is not: finer blocks would not help it.
+    """
     small, typical = _small_and_typical(n_images_a, n_images_b)
-    return bool(small.sum() < typical * (1 - _MOST_OFF))
+    return bool(0 < small.sum() < typical * (1 - _MOST_OFF))
 
 
 def _small_and_typical(n_images_a: U64, n_images_b: U64) -> tuple[U64, float]:
@@ -189,24 +195,26 @@ def significance(
         below += weights[parts[name]][known].sum()
         if on_neurons:
             on_neurons(len(neurons))
-    whole = _mean(dealt, weights)
-    layer_means = np.stack([_mean(dealt[:, part], weights[part]) for part in parts.values()], axis=1)
-    layer_p, neuron_p = _family_wise(layer_means), _family_wise(dealt)
+    found = chances(dealt, weights, 1 / deals.n_ways)
+    layer_means = np.stack([weighted_mean(dealt[:, part], weights[part]) for part in parts.values()], axis=1)
+    layer_p = family_wise(layer_means)[0]
     everywhere = np.full(selection.layers.n_neurons, np.nan)
     for name, part in parts.items():
-        everywhere[selection.layers.slice_of(name).start + chosen[name]] = neuron_p[part]
-    floor, tail = float(whole[1:].mean()), tail_p(whole, 1 / deals.n_ways)
-    low, high = _interval(float(whole[0]) - floor, above / below if below else np.full(N_DRAWN, np.nan))
+        everywhere[selection.layers.slice_of(name).start + chosen[name]] = found.neuron_p[part]
+    distance, floor = float(found.means[0]), float(found.means[1:].mean())
+    low, high = _interval(distance - floor, above / below if below else np.full(N_DRAWN, np.nan))
     return Significance(
-        emd_bins=float(whole[0]),
+        emd_bins=distance,
         noise_floor_bins=floor,
-        noise_spread_bins=float(whole[1:].std(ddof=1)),
-        debiased_bins=float(whole[0]) - floor,
+        noise_spread_bins=float(found.means[1:].std(ddof=1)),
+        debiased_bins=distance - floor,
         low_bins=low,
         high_bins=high,
-        p=exceedance_p(whole),
-        p_tail=tail.p,
-        extrapolated=tail.extrapolated,
+        p=found.p,
+        p_tail=found.p_tail,
+        extrapolated=found.extrapolated,
+        p_mean=found.p_mean,
+        p_strongest=found.p_strongest,
         n_resamples=n_resamples,
         n_units_a=units.n_a,
         n_units_b=len(units.n_images) - units.n_a,
@@ -226,26 +234,6 @@ def significance(
 
 def _chosen(selection: Selection, layer: str) -> NDArray[np.int64]:
     return np.flatnonzero(selection.weights[selection.layers.slice_of(layer)] > 0)
-
-
-def _mean(dealt: NDArray[np.float32], weights: F64) -> F64:
-    """The weighted mean of each row over the neurons that have a distance in all of them; NaN where none has."""
-    known = np.isfinite(dealt).all(axis=0)
-    if not known.any():
-        return np.full(len(dealt), np.nan)
-    return np.asarray(dealt[:, known] @ weights[known] / weights[known].sum())
-
-
-def _family_wise(dealt: NDArray[Any]) -> F64:
-    """The p-value of every column, corrected for all of them by the largest of their standardised distances.
-
-    The observed row counts among the others in mean and spread too: else it alone could be far out in both.
-    """
-    mean, spread = dealt.mean(axis=0, dtype=np.float64), dealt.std(axis=0, dtype=np.float64)
-    varies = np.flatnonzero(np.isfinite(spread) & (spread > 1e-12))
-    p = np.full(dealt.shape[1], np.nan)
-    p[varies] = max_statistic_p((dealt[:, varies] - mean[varies]) / spread[varies])
-    return p
 
 
 def _interval(debiased: float, resampled: F64) -> tuple[float, float]:

@@ -1,7 +1,8 @@
 """Duplicates within and between datasets: the same bytes, and images that look the same to the network.
 
 Two images are near-duplicates when their sign codes differ in few bits, which finds candidates among billions of pairs,
-and their averages over positions lie close together, which sorts out those that only share the signs.
+and their averages over positions lie close together, which sorts out those that only share the signs. Plain images are
+all alike to a network, so these are compared by their bytes only.
 """
 
 from __future__ import annotations
@@ -17,9 +18,15 @@ from numpy.typing import NDArray
 
 from dna_pipelines.comparison.codes import near_pairs
 from dna_pipelines.comparison.scores import finite
+from dna_pipelines.distributions import ImageFeatures
+from dna_pipelines.errors import UserError
 from dna_pipelines.pipeline.image_rows import ImageRows, image_rows
+from dna_pipelines.pipeline.plain import NEAR, from_one_colour, one_coloured_features
 from dna_pipelines.pipeline.progress import Progress, Silent
 from dna_pipelines.pipeline.project import Project
+
+F64 = NDArray[np.float64]
+Mask = NDArray[np.bool_]
 
 MOST_BITS = 0.10
 """Largest share of the bits that may differ (measured: benchmarks/duplicates.py)."""
@@ -57,6 +64,8 @@ class Duplicates:
         exact_a, near_a, exact_b, near_b: images of either side that have a copy on the other: of the same bytes, and
             of those that have none, those that have one which is nearly the same. Within one set, of bytes that
             occur several times one image is no copy.
+        plain_a, plain_b: images of either side that were compared by their bytes only; see `plain`.
+        plain_unknown: why plain images could not be told from others; None where they could.
     """
 
     a: ImageRows
@@ -67,6 +76,9 @@ class Duplicates:
     near_a: int
     exact_b: int
     near_b: int
+    plain_a: int
+    plain_b: int
+    plain_unknown: str | None = None
 
     @property
     def within(self) -> bool:
@@ -85,6 +97,9 @@ class Duplicates:
             "n_near_a": self.near_a,
             "n_exact_b": self.exact_b,
             "n_near_b": self.near_b,
+            "n_plain_a": self.plain_a,
+            "n_plain_b": self.plain_b,
+            "plain_unknown": self.plain_unknown,
             "pairs": [
                 {
                     "path_a": self.a.rows[pair.place_a].name,
@@ -126,7 +141,8 @@ def find_duplicates(
     name = extractor or project.config().extractors[0].name
     left = image_rows(project, a, name, progress)
     right = left if b is None else image_rows(project, b, name, progress)
-    return duplicates_of(left, right, most_bits, most_distance)
+    one_colour = _one_colour(project, left, name, progress)
+    return duplicates_of(left, right, most_bits, most_distance, one_colour)
 
 
 def leakage(
@@ -142,26 +158,38 @@ def leakage(
     name = extractor or project.config().extractors[0].name
     rows = [image_rows(project, reference, name, progress) for reference in references]
     pairs = [(one, one) for one in rows] + list(combinations(rows, 2))
-    found = []
+    one_colour, found = _one_colour(project, rows[0], name, progress), []
     with (progress or Silent()).task("looking for duplicates", len(pairs)) as advance:
         for left, right in pairs:
-            found.append(duplicates_of(left, right, most_bits, most_distance))
+            found.append(duplicates_of(left, right, most_bits, most_distance, one_colour))
             advance(1)
     return found
 
 
-def duplicates_of(a: ImageRows, b: ImageRows, most_bits: float, most_distance: float) -> Duplicates:
-    """See `find_duplicates`; the same object twice asks for the duplicates within it."""
+def duplicates_of(
+    a: ImageRows, b: ImageRows, most_bits: float, most_distance: float, one_colour: ImageFeatures | str
+) -> Duplicates:
+    """See `find_duplicates`; the same object twice asks for the duplicates within it.
+
+    Args:
+        a, b: the images.
+        most_bits, most_distance: see `find_duplicates`.
+        one_colour: images of one colour, or why there are none: then no image is plain.
+    """
     within = a is b
     places_a, places_b = _places(a), _places(b)
+    scales = _scales(a, b)
+    plain_a, plain_b = _plain(a, b, one_colour, scales)
     # One image for each digest: a thousand equal ones would be half a million pairs.
-    first_a = np.array([places[0] for places in places_a.values()])
-    first_b = np.array([places[0] for places in places_b.values()])
+    first_a, first_b = (
+        np.array([places[0] for places in of.values() if not plain[places[0]]], np.int64)
+        for of, plain in ((places_a, plain_a), (places_b, plain_b))
+    )
     n_bits = 8 * a.features.signs.shape[1]
     codes = a.features.signs[first_a], b.features.signs[first_b]
     near = near_pairs(codes[0], None if within else codes[1], int(most_bits * n_bits))
     one, other = first_a[near.first], first_b[near.second]
-    distances = _distances(a, b, one, other)
+    distances = _distances(a, b, one, other, scales)
     digests_a, digests_b = np.array(a.features.digests), np.array(b.features.digests)
     kept = (distances <= most_distance) & (digests_a[one] != digests_b[other])
     pairs = [
@@ -172,7 +200,18 @@ def duplicates_of(a: ImageRows, b: ImageRows, most_bits: float, most_distance: f
     same = [Pair(places_a[digest][0], places_b[digest][1 if within else 0], 0, 0.0, exact=True) for digest in equal]
     counts = _counts(places_a, places_b, equal, [(digests_a[p.place_a], digests_b[p.place_b]) for p in pairs], within)
     ordered = sorted([*same, *pairs], key=lambda pair: (not pair.exact, pair.distance, pair.place_a, pair.place_b))
-    return Duplicates(a, b, tuple(ordered), n_bits, *counts)
+    n_plain = int(plain_a.sum()), int(plain_b.sum())
+    return Duplicates(
+        a, b, tuple(ordered), n_bits, *counts, *n_plain, one_colour if isinstance(one_colour, str) else None
+    )
+
+
+def _one_colour(project: Project, like: ImageRows, name: str, progress: Progress | None) -> ImageFeatures | str:
+    """Images of one colour, or why they cannot be had: then near copies are looked for all the same."""
+    try:
+        return one_coloured_features(project, like, name, progress)
+    except UserError as error:
+        return str(error)
 
 
 def _counts(
@@ -201,17 +240,34 @@ def _places(rows: ImageRows) -> dict[str, list[int]]:
     return dict(found)
 
 
-def _distances(a: ImageRows, b: ImageRows, one: NDArray[np.int64], other: NDArray[np.int64]) -> NDArray[np.float64]:
+def _scales(a: ImageRows, b: ImageRows) -> dict[str, F64]:
+    """By layer, the spread of each neuron over both sides; 1 where it has none."""
+    found = {}
+    for name, left in a.features.pooled.items():
+        both = finite(left if a is b else np.concatenate([left, b.features.pooled[name]]))
+        spread = np.nanstd(both, axis=0) if len(both) else np.ones(left.shape[1])
+        found[name] = np.where(spread > 0, spread, 1.0)
+    return found
+
+
+def _plain(a: ImageRows, b: ImageRows, one_colour: ImageFeatures | str, scales: dict[str, F64]) -> tuple[Mask, Mask]:
+    """Which images of either side are plain, by what is usual on both."""
+    if isinstance(one_colour, str):
+        return np.zeros(len(a.features.digests), bool), np.zeros(len(b.features.digests), bool)
+    left = from_one_colour(a.features, one_colour, scales)
+    right = left if a is b else from_one_colour(b.features, one_colour, scales)
+    limit = NEAR * np.nanmedian(np.concatenate([left, right])) if len(left) + len(right) else 0.0
+    return left <= limit, right <= limit
+
+
+def _distances(
+    a: ImageRows, b: ImageRows, one: NDArray[np.int64], other: NDArray[np.int64], scales: dict[str, F64]
+) -> F64:
     """Root mean square differences of pairs, each neuron in units of its spread over both sides; NaN with a NaN."""
     squares = np.zeros(len(one))
-    n_neurons = 0
-    for name, left in a.features.pooled.items():
-        right = b.features.pooled[name]
-        both = finite(left if a is b else np.concatenate([left, right]))
-        spread = np.nanstd(both, axis=0) if len(both) else np.ones(left.shape[1])
-        scale = np.where(spread > 0, spread, 1.0)
-        n_neurons += left.shape[1]
+    for name, scale in scales.items():
+        left, right = a.features.pooled[name], b.features.pooled[name]
         for start in range(0, len(one), 4096):
             some = slice(start, start + 4096)
             squares[some] += (((finite(left[one[some]]) - finite(right[other[some]])) / scale) ** 2).sum(axis=1)
-    return np.sqrt(squares / max(n_neurons, 1))
+    return np.sqrt(squares / max(sum(map(len, scales.values())), 1))

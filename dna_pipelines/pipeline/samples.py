@@ -44,7 +44,13 @@ def sample_of(members: Members, n_smaller: int) -> Members:
 
 
 def share_of(n_images: int, n_smaller: int) -> float:
-    """The share of units that go into a sample of so many images, for a test against so few."""
+    """The share of units that go into a sample of so many images, for a test against so few.
+
+    Raises:
+        ValueError: when the smaller side has no images, because no sample is fine enough for that.
+    """
+    if n_smaller < 1:
+        raise ValueError("a sample is for a smaller side that has images")
     halvings = 0
     while n_images * _FINER > (N_BLOCKS * n_smaller) << halvings:
         halvings += 1

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from dna_pipelines.comparison import Selection, Significance, significance
-from dna_pipelines.comparison.significance import LEVEL, METHOD
+from dna_pipelines.comparison.significance import METHOD
 from dna_pipelines.distributions import N_BINS
 from dna_pipelines.dna import Comparable, Dna
 from dna_pipelines.errors import UserError
@@ -61,7 +61,7 @@ class Judgement:
 
     @property
     def in_words(self) -> str:
-        """The p-value and what it says, or why there is none."""
+        """What the test says and its p-values, or why there is none."""
         if self.verdict is None:
             return "the same images" if self.same else f"not tested: {self.why_not}"
         return p_in_words(self.verdict)
@@ -70,20 +70,21 @@ class Judgement:
         """As a JSON value; p-values of neurons only of those that changed."""
         found = {name: value for name, value in vars(self).items() if name != "verdict"}
         if self.verdict is None:
-            return {**found, "p": None, "in_words": self.in_words}
+            return {**found, "more_than_chance": None, "p": None, "in_words": self.in_words}
         plain = {name: value for name, value in vars(self.verdict).items() if name not in ("layers", "neuron_p")}
         layers = [asdict(layer) for layer in self.verdict.layers]
-        counted = {"n_tested": self.verdict.n_tested, "n_changed": self.verdict.n_changed}
-        return {**found, **plain, **counted, "in_words": self.in_words, "layers": layers}
+        drawn = {name: getattr(self.verdict, name) for name in ("more_than_chance", "n_tested", "n_changed")}
+        return {**found, **plain, **drawn, "in_words": self.in_words, "layers": layers}
 
 
 def p_in_words(verdict: Significance) -> str:
-    """The p-value, and whether the distance is more than chance."""
+    """Whether the difference is more than chance, and how rare its mean and its strongest neuron are alone."""
     if np.isnan(verdict.p):
         return "not tested: no neuron has values on both sides"
-    said = "more than chance at these sizes" if verdict.p <= LEVEL else "no more than chance"
-    few = f" ({verdict.p_tail:.1g} by extrapolation)" if verdict.extrapolated else ""
-    return f"p = {verdict.p:.2g}{few}: {said}"
+    said = "more than chance at these sizes" if verdict.more_than_chance else "no more than chance"
+    few = f", {verdict.p_tail:.1g} by extrapolation" if verdict.extrapolated else ""
+    alone = f"mean distance {verdict.p_mean:.2g}, strongest neuron {verdict.p_strongest:.2g}"
+    return f"{said}: p = {verdict.p:.2g}{few} ({alone})"
 
 
 def judge_pair(

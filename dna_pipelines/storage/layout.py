@@ -23,7 +23,7 @@ distances/complete/<comparability key>        the last set of pairs that was fou
 distances/steered/<id>.parquet                distances of a set of pairs under a selection
 selections/records/<name>/<seq>.json          versions of a selection: what is current is the last
 selections/weights/<id>.parquet               weights of neurons; a selection's record names its own
-significance/<dna a>-<dna b>-<id>.parquet      the verdict on a pair, for a selection and a number of re-deals
+verdicts/<dna a>-<dna b>-<id>.parquet          the verdict on a pair, for a selection and a number of re-deals
 scanned.json                                    when each dataset's place was looked at last
 distances/drawn/<extractor>                   the id of the matrix that was drawn last
 """
@@ -129,7 +129,7 @@ class Layout:
 
     def verdict(self, a: str, b: str, question_id: str) -> Path:
         """The verdict on a pair."""
-        return self.root / "significance" / f"{a}-{b}-{question_id}.parquet"
+        return self.root / "verdicts" / f"{a}-{b}-{question_id}.parquet"
 
     def complete_pairs(self, comparability_key: str) -> Path:
         """A note of the last set of pairs that was found complete."""

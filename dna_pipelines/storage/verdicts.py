@@ -97,6 +97,7 @@ class Verdicts:
             {
                 **{field.name: [getattr(question, field.name)] for field in fields(question)},
                 **plain,
+                "more_than_chance": [verdict.more_than_chance],
                 "n_tested": [verdict.n_tested],
                 "n_changed": [verdict.n_changed],
                 "layers": pa.array([[vars(layer) for layer in verdict.layers]], pa.list_(_LAYER)),

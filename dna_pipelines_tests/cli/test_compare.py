@@ -7,6 +7,8 @@ def test_compare_says_whether_it_is_chance(project, dna):
     found, shown = dna("compare", "d0", "d2", "--json").json, dna("compare", "d0", "d2").out
     verdict = found["significance"]
     assert verdict["p"] < 0.05
+    assert verdict["more_than_chance"]
+    assert min(verdict["p_mean"], verdict["p_strongest"]) <= verdict["p"] <= verdict["p_strongest"] / 0.8 + 1e-9
     assert "more than chance at these sizes" in verdict["in_words"]
     assert verdict["in_words"] in shown
     assert f"{verdict['n_changed']} of {verdict['n_tested']} neurons changed" in shown
@@ -102,7 +104,8 @@ def test_the_matrix_marks_what_is_chance(project, dna):
     pairs = {(row["a"], row["b"]): row for row in said.json["pairs"]}
     assert pairs.keys() == {("d0", "d1"), ("d0", "d2"), ("d1", "d2")}
     for (a, b), row in pairs.items():
-        assert row["p"] == dna("compare", a, b, "--json").json["significance"]["p"]
+        alone = dna("compare", a, b, "--json").json["significance"]
+        assert all(row[name] == alone[name] for name in ("p", "p_mean", "p_strongest", "p_tail"))
         assert row["p_tail"] <= row["p_bh"] <= row["p_by"]
         assert row["differs"] == (row["p_by"] <= 0.05)
     shown = dna("matrix", "--significance")

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from dna_pipelines.comparison.multiplicity import (
     benjamini_hochberg,
     benjamini_yekutieli,
+    combined_p,
     exceedance_p,
     max_statistic_p,
 )
@@ -68,6 +69,32 @@ def test_max_statistic_p_keep_the_family_wise_level():
         (max_statistic_p(rng.normal(size=(100, 1)) + rng.normal(size=(100, 20))) <= 0.05).any() for _ in range(1000)
     ]
     assert 0.03 < np.mean(alarms) < 0.075
+
+
+def test_combined_p_is_the_slow_one_and_near_the_smallest():
+    rng = np.random.default_rng(5)
+    for shift, shares in ((0.0, [1 / 3] * 3), (1.5, [0.2, 0.3, 0.5]), (9.0, [0.6, 0.1, 0.3])):
+        statistics = rng.normal(size=(200, 3)) @ rng.normal(size=(3, 3))
+        statistics[0, 1] += shift
+        single = np.array([[(column >= value).mean() for value in column] for column in statistics.T])
+        smallest = (single / np.array(shares)[:, None]).min(axis=0)
+        found = combined_p(statistics, shares)
+        assert found == pytest.approx(np.mean(smallest <= smallest[0]))
+        assert single[:, 0].min() <= found <= smallest[0]
+    one = statistics[:, [1]]
+    # The same statistic twice, in whatever unit, is one statistic; and what is not known does not count.
+    for other in (np.exp(one), np.full_like(one, np.nan)):
+        assert combined_p(np.hstack([one, other]), [0.2, 0.8]) == exceedance_p(one[:, 0])
+    assert np.isnan(combined_p(np.full((9, 2), np.nan), [0.2, 0.8]))
+
+
+def test_combined_p_keeps_the_level_of_one_test():
+    rng, alarms = np.random.default_rng(6), []
+    for _ in range(2000):
+        both = rng.normal(size=(100, 2))
+        both[:, 1] += rng.choice([0.0, 3.0]) * both[:, 0]
+        alarms.append(combined_p(both, [0.2, 0.8]) <= 0.05 + 1e-9)
+    assert 0.035 < np.mean(alarms) < 0.065
 
 
 def true_p(kind, x):

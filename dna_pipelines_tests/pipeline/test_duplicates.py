@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from dna_pipelines.errors import UserError
+from dna_pipelines.errors import Incomparable, UserError
 from dna_pipelines.pipeline.duplicates import find_duplicates, leakage
 from dna_pipelines.pipeline.project import Project
 from dna_pipelines_tests.cli.conftest import invoke
@@ -75,6 +75,46 @@ def test_too_many_pairs_say_what_to_do(made, monkeypatch):
     monkeypatch.setattr("dna_pipelines.comparison.codes.near_pairs.__defaults__", (3,))
     with pytest.raises(UserError, match="smaller distance"):
         find_duplicates(Project(made), "train", most_bits=0.5)
+
+
+@pytest.fixture
+def with_plain(made, tmp_path):
+    """`train` and `test` have a plain image each, not quite the same, and one more of equal bytes."""
+    root = shutil.copytree(made, tmp_path / "project")
+    for dataset, level in (("train", 127), ("test", 128)):
+        Image.new("RGB", (6, 6), (level, level, level)).save(root / "images" / dataset / "plain.png")
+        Image.new("RGB", (6, 6), (128, 0, 0)).save(root / "images" / dataset / "red.png")
+    bring_up_to_date(Project(root))
+    return root
+
+
+def test_plain_images_are_compared_by_their_bytes_only(with_plain, monkeypatch):
+    found = find_duplicates(Project(with_plain), "test", "train", **STRICT)
+    assert ("red.png", "red.png", True) in told(found)
+    assert ("seven.png", "7.png", False) in told(found)
+    assert not any("plain.png" in pair for pair in told(found))
+    # To so small a network some of the others are plain, too.
+    assert 2 <= found.plain_a < 10
+    assert 2 <= found.plain_b < 10
+    assert found.plain_unknown is None
+    # What the network says of one colour is kept: nothing is measured again.
+    monkeypatch.setattr("dna_pipelines.pipeline.remeasure.partials_of", lambda *_: pytest.fail("measured again"))
+    again = find_duplicates(Project(with_plain), "train", "test", **STRICT)
+    assert (again.plain_a, again.near_a) == (found.plain_b, found.near_b)
+    said = invoke("--root", with_plain, "duplicates", "test", "train", "--bits", 0.3, "--distance", 0.05)
+    assert said.tells(f"{found.plain_a + found.plain_b} plain images were compared by bytes only")
+
+
+def test_without_the_network_all_images_are_compared_and_a_note_says_so(with_plain, monkeypatch):
+    def changed(*_):
+        raise Incomparable("toy is no longer what the DNAs were made with")
+
+    monkeypatch.setattr("dna_pipelines.pipeline.duplicates.one_coloured_features", changed)
+    found = find_duplicates(Project(with_plain), "test", "train", **STRICT)
+    assert ("plain.png", "plain.png", False) in told(found)
+    assert (found.plain_a, found.plain_b) == (0, 0)
+    said = invoke("--root", with_plain, "duplicates", "test", "train", "--bits", 0.3, "--distance", 0.05)
+    assert said.tells("toy is no longer what the DNAs were made with")
 
 
 def test_the_command(made, tmp_path):

@@ -12,7 +12,7 @@ from dna_pipelines.identity import N_BLOCKS, Item
 from dna_pipelines.pipeline.compare import compare_pair
 from dna_pipelines.pipeline.members import Members, find_members
 from dna_pipelines.pipeline.project import Project
-from dna_pipelines.pipeline.samples import sample_of
+from dna_pipelines.pipeline.samples import sample_of, share_of
 from dna_pipelines.pipeline.significance import judge_pair
 from dna_pipelines_tests.toy import bring_up_to_date, toy_project, write_image
 
@@ -146,6 +146,12 @@ def test_smaller_days_take_a_part_of_the_sample_and_what_is_added_leaves_it_as_i
     now = set(sample_of(grown, 40).items)
     assert days[1] < now
     assert len(now) - len(days[1]) < 20
+
+
+def test_no_sample_is_fine_enough_for_a_side_without_images():
+    assert share_of(1000, 1) < share_of(1000, 10) < 1
+    with pytest.raises(ValueError, match="that has images"):
+        share_of(1000, 0)
 
 
 def test_groups_too_large_for_finer_blocks_are_said(tmp_path):

@@ -121,7 +121,9 @@ def test_a_verdict_is_kept_and_read_back(project, monkeypatch):
     plain = [{name: value for name, value in vars(one.verdict).items() if name != "neuron_p"} for one in (first, again)]
     assert plain[0] == plain[1]
     rows = project.catalog.rows("FROM significance")
-    assert [(row["p"], row["n_resamples"], row["unit"]) for row in rows] == [(first.verdict.p, 299, "image")]
+    assert [(row["n_resamples"], row["unit"]) for row in rows] == [(299, "image")]
+    for name in ("p", "p_mean", "p_strongest", "more_than_chance", "n_changed"):
+        assert rows[0][name] == getattr(first.verdict, name)
     neurons = project.catalog.rows("SELECT layer, len(p) AS n FROM neuron_significance")
     assert sum(row["n"] for row in neurons) == len(first.verdict.neuron_p)
 

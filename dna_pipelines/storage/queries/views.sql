@@ -180,7 +180,7 @@ FROM known GROUP BY selection, version, n_layers, dna_a, dna_b, metric HAVING co
 
 CREATE OR REPLACE VIEW significance AS SELECT * EXCLUDE (neurons) FROM _verdicts;
 COMMENT ON VIEW significance IS
-    'One row per pair that was tested: the distance, what chance makes of it at these sizes, and p. `layers` has p for each layer, corrected for all of them; `selection_id` is the `weights_id` of selections.';
+    'One row per pair that was tested: the distance, what chance makes of it at these sizes, and whether it is `more_than_chance` by `p`, which is of the mean (`p_mean`) and the strongest neuron (`p_strongest`) as one. `layers` has p for each layer, corrected for all of them; `selection_id` is the `weights_id` of selections.';
 
 CREATE OR REPLACE VIEW neuron_significance AS
 SELECT dna_a, dna_b, selection_id, n_resamples, s.layer, s.p
