@@ -35,6 +35,12 @@ class Seen:
     pooled: np.ndarray
 
     @staticmethod
+    def through(viewed: Viewed, layers: list[np.ndarray]) -> Seen:
+        """From the activations of every layer, (n_images, n_neurons, n_positions)."""
+        found = {kind: viewed.measured(kind, layers) for kind in viewed.kinds}
+        return Seen({kind: counts for kind, (counts, _) in found.items()}, found[NEURONS][1].astype(np.float32))
+
+    @staticmethod
     def joined(parts: Iterable[Seen]) -> Seen:
         """One after the other."""
         parts = list(parts)
@@ -105,8 +111,7 @@ class Sight(Eye):
 
     def seen(self, layers: list[np.ndarray]) -> Seen:
         """What is seen where these are the activations."""
-        found = {kind: self._viewed.measured(kind, layers) for kind in self._viewed.kinds}
-        return Seen({kind: counts for kind, (counts, _) in found.items()}, found[NEURONS][1].astype(np.float32))
+        return Seen.through(self._viewed, layers)
 
     def rows(self, digests: Sequence[str], seen: Seen) -> ImageFeatures:
         """What the lake keeps of every image: means of some layers and signs."""
