@@ -17,9 +17,10 @@ import numpy as np
 
 from benchmarks.measure import machine
 from benchmarks.protocols.detectors import ks_statistics
-from benchmarks.protocols.feature_distances import bell, squares, unbiased
+from benchmarks.protocols.feature_distances import bell, unbiased
 from benchmarks.protocols.seen import Seen, Sight
 from benchmarks.protocols.textures import wilson
+from benchmarks.protocols.two_samples import gaussian_kernel, median_width, squares
 from benchmarks.shifts import PX, SHIFTS, photographs, shifted
 from dna_pipelines.comparison import fd
 from dna_pipelines.comparison.multiplicity import exceedance_p
@@ -57,8 +58,7 @@ class Population:
         for kind in KINDS:
             parts += [sight.see(shifted(tiles, kind, step)) for step in range(N_STEPS)]
             self.starts[kind] = [0, *((len(parts) - N_STEPS + step) * n for step in range(N_STEPS))]
-        # Joined one by one, because all of them twice would be much.
-        self.seen = Seen(*(np.concatenate([getattr(part, what) for part in parts]) for what in ("counts", "means")))
+        self.seen = Seen.joined(parts)
         self.n_tiles, self.groups = n, groups
 
     def draw(self, n: int, rng: np.random.Generator, kind: str | None = None, share: float = 0.0) -> np.ndarray:
@@ -84,13 +84,12 @@ class Reference:
         self._layers = list(sight.extractor.layers.slices.values())
         self._own = population.draw(N_REFERENCE, rng)
         self._counts, self._n = self._blocks(self._own, rng)
-        means = self._seen.means[self._own]
+        means = self._seen.pooled[self._own]
         self._middle, self._spread = means.mean(axis=0), means.std(axis=0) + 1e-12
         self._bell = bell(means[:, self._features])
         self._z = self._scaled(self._own)
-        within = squares(self._z, self._z)
-        self._width = np.median(within[np.triu_indices(len(within), 1)])
-        self._kernel = np.exp(-within / self._width)
+        self._width = median_width(self._z)
+        self._kernel = gaussian_kernel(self._z, self._width)
 
     def day(self, batch: np.ndarray, rng: np.random.Generator) -> dict[str, float]:
         """What every rule makes of a batch; larger is farther."""
@@ -108,32 +107,26 @@ class Reference:
             "moments": self._moments(batch),
             "KS": self._ks(batch),
             "MMD": unbiased(self._kernel, own, between),
-            "FD": fd(self._bell, bell(self._seen.means[batch][:, self._features])),
+            "FD": fd(self._bell, bell(self._seen.pooled[batch][:, self._features])),
             "p": -exceedance_p(means),
         }
 
     def _blocks(self, places: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
         """Counts (n_neurons, N_BLOCKS, bins) and images of blocks that were dealt by lot."""
-        blocks = rng.integers(0, N_BLOCKS, len(places))
-        _, n_neurons, n_bins = self._seen.counts.shape
-        counts = np.zeros((N_BLOCKS, n_neurons, n_bins), np.uint32)
-        for place, block in zip(places, blocks, strict=True):
-            counts[block] += self._seen.counts[place]
-        n_images = np.bincount(blocks, minlength=N_BLOCKS).astype(np.uint64)
-        return np.ascontiguousarray(counts.transpose(1, 0, 2), np.uint64), n_images
+        return self._seen.in_blocks(rng.integers(0, N_BLOCKS, len(places)), places)
 
     def _scaled(self, places: np.ndarray) -> np.ndarray:
-        return ((self._seen.means[places] - self._middle) / self._spread)[:, self._features].astype(float)
+        return ((self._seen.pooled[places] - self._middle) / self._spread)[:, self._features].astype(float)
 
     def _moments(self, batch: np.ndarray) -> float:
         """Welch's t of every neuron, the largest."""
-        means = self._seen.means[batch]
+        means = self._seen.pooled[batch]
         error = self._spread**2 / N_REFERENCE + means.var(axis=0) / len(batch)
         return float((np.abs(means.mean(axis=0) - self._middle) / np.sqrt(error + 1e-24)).max())
 
     def _ks(self, batch: np.ndarray) -> float:
         """The largest of all neurons: with equal sizes, that of the smallest p."""
-        values = np.concatenate([self._seen.means[self._own], self._seen.means[batch]])
+        values = np.concatenate([self._seen.pooled[self._own], self._seen.pooled[batch]])
         return float(ks_statistics(values, N_REFERENCE).max())
 
 
@@ -156,7 +149,7 @@ def run(options: list[str]) -> None:
     tiles, groups = _tiles(n_tiles)
     sight = Sight(chosen.extractor, tiles[:256])
     population = Population(sight, tiles, groups)
-    print(f"{len(population.seen.means):,} images after {time.monotonic() - started:.0f} s", flush=True)
+    print(f"{len(population.seen.pooled):,} images after {time.monotonic() - started:.0f} s", flush=True)
     lines = _head(chosen, n_null, n_streams)
     for size in SIZES[: 1 if chosen.quick else None]:
         null = [_stream(population, sight, size, None, rng) for _ in range(n_null)]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from benchmarks.protocols.two_samples import gaussian_kernel, squares, standardised
 from dna_pipelines.distributions import Covariance
 
 Rows = np.ndarray
@@ -25,14 +26,10 @@ def kid(a: Rows, b: Rows) -> float:
     return unbiased(*((x @ y.T / a.shape[1] + 1) ** 3 for x, y in ((a, a), (b, b), (a, b))))
 
 
-def mmd(a: Rows, b: Rows) -> float:
+def unbiased_mmd(a: Rows, b: Rows) -> float:
     """The unbiased squared MMD with a Gaussian kernel as wide as the median distance of all images of both sides,
     on features scaled to their variance there."""
-    both = np.concatenate([a, b]).astype(float)
-    z = (both - both.mean(axis=0)) / (both.std(axis=0) + 1e-12)
-    squared = squares(z, z)
-    kernel = np.exp(-squared / np.median(squared[np.triu_indices(len(z), 1)]))
-    n = len(a)
+    kernel, n = gaussian_kernel(standardised(np.concatenate([a, b]).astype(float))), len(a)
     return unbiased(kernel[:n, :n], kernel[n:, n:], kernel[:n, n:])
 
 
@@ -40,11 +37,6 @@ def unbiased(aa: np.ndarray, bb: np.ndarray, ab: np.ndarray) -> float:
     """From the kernel of all pairs: an image and itself are no pair."""
     within = [(one.sum() - np.trace(one)) / (len(one) * (len(one) - 1)) for one in (aa, bb)]
     return float(sum(within) - 2 * ab.mean())
-
-
-def squares(a: Rows, b: Rows) -> np.ndarray:
-    """(n_a, n_b) squared distances."""
-    return np.maximum((a**2).sum(axis=1)[:, None] + (b**2).sum(axis=1) - 2 * a @ b.T, 0)
 
 
 def prdc(real: Rows, fake: Rows, k: int = N_NEAREST) -> dict[str, float]:

@@ -19,10 +19,13 @@ import numpy as np
 from benchmarks.measure import machine
 from benchmarks.pictures import levels, png, saved
 from benchmarks.protocols.agreement import T95, auroc, kendall, mean_interval
-from benchmarks.protocols.feature_distances import bell, kid, prdc, squares
+from benchmarks.protocols.debiased import N_DEALS, by_turns, emd_less_floor
+from benchmarks.protocols.feature_distances import bell, kid, prdc
 from benchmarks.protocols.ladders import SOURCES, Real, gaussian, halves, ladders, pixels
 from benchmarks.protocols.seen import Seen, Sight
 from benchmarks.protocols.textures import wilson
+from benchmarks.protocols.two_samples import squares
+from benchmarks.protocols.viewed import PROJECTED, WHITENED
 from dna_pipelines.comparison import emd_bins, fd
 from dna_pipelines.identity import digest_of
 from dna_pipelines.imaging import decode
@@ -30,25 +33,30 @@ from dna_pipelines.pipeline.duplicates import MOST_BITS, MOST_DISTANCE, duplicat
 from dna_pipelines.pipeline.plain import one_coloured
 
 HERE = Path(__file__).parent
+VIEWS = (PROJECTED, WHITENED)
 N_FAKE, N_HELD_OUT, N_REPEATS = 64, 256, 5
 N_WHOLE, N_DROPPED, N_COPIED = 100, 25, 100
-OURS = ("EMD", "EMD, features", "NFD", "NFD, features")
+DEBIASED = "EMD less its noise floor"
+OURS = ("EMD", DEBIASED, "EMD, projected", "EMD, whitened", "EMD, features", "NFD", "NFD, features")
 PEERS = ("FD", "KID", "precision", "recall", "density", "coverage")
 METHODS = (*OURS, *PEERS)
 
 
 def distances(sight: Sight, real: Seen, fakes: list[Seen]) -> dict[str, list[float]]:
     """Of every sample from the held-out images. What is better when it is larger gets a minus."""
-    whole, features = real.counts.sum(axis=0, dtype=np.uint64), real.means[:, sight.features]
-    mean, spread = real.means.mean(axis=0, dtype=float), real.means.std(axis=0, ddof=1, dtype=float)
+    whole, features = real.whole(), real.pooled[:, sight.features]
+    mean, spread = real.pooled.mean(axis=0, dtype=float), real.pooled.std(axis=0, ddof=1, dtype=float)
     found: dict[str, list[float]] = {method: [] for method in METHODS}
-    known = bell(features)
+    known, rng = bell(features), np.random.default_rng(10)
+    blocks = real.in_blocks(by_turns(len(features)))
     for fake in fakes:
-        emd = emd_bins(fake.counts.sum(axis=0, dtype=np.uint64), whole)
-        own = fake.means[:, sight.features]
-        nfd = (fake.means.mean(axis=0, dtype=float) - mean) ** 2 + (fake.means.std(axis=0, ddof=1) - spread) ** 2
+        emd = emd_bins(fake.whole(), whole)
+        own = fake.pooled[:, sight.features]
+        nfd = (fake.pooled.mean(axis=0, dtype=float) - mean) ** 2 + (fake.pooled.std(axis=0, ddof=1) - spread) ** 2
         values = {
             "EMD": emd.mean(),
+            DEBIASED: emd_less_floor(blocks, fake.in_blocks(by_turns(len(fake.pooled))), rng),
+            **{f"EMD, {view}": emd_bins(fake.whole(view), real.whole(view)).mean() for view in VIEWS},
             "EMD, features": emd[sight.features].mean(),
             "NFD": nfd.mean(),
             "NFD, features": nfd[sight.features].mean(),
@@ -71,7 +79,7 @@ def run(options: list[str]) -> None:
     n_repeats, n_fake = (1, 16) if chosen.quick else (chosen.repeats, N_FAKE)
     started, reals = time.monotonic(), {name: make() for name, make in SOURCES.items()}
     some = [one for real in reals.values() for one in pixels(halves(real, np.random.default_rng(3))[0].images[:128])]
-    sight = Sight(chosen.extractor, some)
+    sight = Sight(chosen.extractor, some, VIEWS)
     n_copied = 24 if chosen.quick else N_COPIED
     if chosen.copies:
         print("\n".join(_copied({name: _copies(sight, real, n_copied) for name, real in reals.items()})))
@@ -170,7 +178,9 @@ def _head(extractor: str, n_repeats: int, n_fake: int) -> list[str]:
     intro = (
         f"Written by `python -m benchmarks.protocols generators --extractor {extractor} --repeats {n_repeats}`: "
         f"{n_fake} samples of each generator against {4 * n_fake} held-out images. EMD is on the 50 coarse bins; "
-        "*features* are the layers that keep a covariance, whose means FD, KID and PRDC (k = 5) take."
+        "*features* are the layers that keep a covariance, whose means FD, KID and PRDC (k = 5) take. "
+        f"The noise floor is the mean of {N_DEALS} deals of 64 blocks, as in `dna compare`; *projected* and *whitened* "
+        "are the views of all layers."
     )
     return [f"# P6: generators of known quality, {extractor}", "", intro, ""]
 
@@ -187,8 +197,10 @@ def _order(taus: dict[str, list[dict[str, float]]]) -> list[str]:
         cells = [f"{value:.2f}" for value in values.mean(axis=0)]
         lines.append(f"| {method} | {' | '.join(cells)} | **{mean_interval(values.mean(axis=1))}** |")
     peer = max(means["FD"], means["KID"])
-    met = "met" if means["EMD"] >= peer else "**missed**"
-    return [*lines, "", f"Target: EMD at least FD and KID: {means['EMD']:.3f} against {peer:.3f}: {met}.", ""]
+    met = {method: "met" if means[method] >= peer else "**missed**" for method in OURS}
+    target = f"Target: EMD at least FD and KID: {means['EMD']:.3f} against {peer:.3f}: {met['EMD']}."
+    others = "; ".join(f"{method} {means[method]:.3f}: {met[method]}" for method in OURS[1:])
+    return [*lines, "", target, f"By others of ours it would be: {others}.", ""]
 
 
 def _modes(dropped: dict[str, dict[str, list[float]]]) -> list[str]:

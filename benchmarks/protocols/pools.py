@@ -7,41 +7,29 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import numba
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.eyes import Eye
-from benchmarks.protocols.viewed import Viewed
-from dna_pipelines.distributions import Binning
-from dna_pipelines.extraction.registry import find_network
-from dna_pipelines.identity import ID_LENGTH, N_BLOCKS, Item, block_of, digest_of, stable_hash
+from benchmarks.protocols.seen import Seen, Sight
+from dna_pipelines.identity import ID_LENGTH, Item, block_of, digest_of, stable_hash
 
 CHUNK = 128
 """Images that are held in memory with all their activations, and among which neurons are exchanged."""
 
 
 @dataclass(frozen=True, eq=False)
-class Pool:
+class Pool(Seen):
     """Images in a fixed order.
 
     Attributes:
-        counts: by view, (n_images, n_neurons, COARSE_BINS) uint16.
-        pooled: (n_images, n_neurons) the means over positions of the network's own neurons.
         blocks: (n_images,) the statistical block of each, by its digest.
     """
 
-    counts: dict[str, np.ndarray]
-    pooled: np.ndarray
     blocks: np.ndarray
 
     def sample(self, view: str, rows: NDArray[np.integer]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Of some images: block counts (n_neurons, N_BLOCKS, COARSE_BINS), images in each block, and their means."""
-        blocks, counts = self.blocks[rows], self.counts[view]
-        summed = np.zeros((N_BLOCKS, counts[0].size), np.uint32)
-        _add(counts.reshape(len(counts), -1), rows, blocks, summed)
-        of_neurons = summed.reshape(N_BLOCKS, *counts.shape[1:]).transpose(1, 0, 2).astype(np.uint64, order="C")
-        return of_neurons, np.bincount(blocks, minlength=N_BLOCKS).astype(np.uint64), self.pooled[rows]
+        return *self.in_blocks(self.blocks[rows], rows, view), self.pooled[rows]
 
 
 class Looker:
@@ -58,12 +46,9 @@ class Looker:
         self, extractor: str, calibration: np.ndarray, views: Sequence[str] = (), cache: Path | None = None
     ) -> None:
         calibration = calibration[:CHUNK]
-        self._eye = Eye(extractor, find_network(extractor, Path()), calibration)
-        binning, layers = self._eye.binning, self._eye.extractor.layers
-        own = [Binning(binning.lo[part], binning.hi[part]) for part in layers.slices.values()]
-        self._viewed = Viewed(layers.names, self._layers(calibration), views, own)
+        self._sight = Sight(extractor, calibration, views)
         self._cache = cache
-        self._key = [self._eye.extractor.fingerprint, list(views), _hash(calibration)]
+        self._key = [self._sight.extractor.fingerprint, list(views), _hash(calibration)]
 
     def look(self, images: np.ndarray, *, exchanged: bool = False) -> Pool:
         """What it sees in (n, px, px, 3) levels.
@@ -77,8 +62,8 @@ class Looker:
         path = self._cache / f"{key}.npz" if self._cache else None
         if path and path.exists():
             with np.load(path) as kept:
-                counts = {kind: kept[kind] for kind in self._viewed.kinds}
-                return Pool(counts, kept["pooled"], kept["blocks"])
+                found = dict(kept)
+                return Pool(pooled=found.pop("pooled"), blocks=found.pop("blocks"), counts=found)
         pool = self._looked(images, exchanged)
         if path:
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -86,30 +71,15 @@ class Looker:
         return pool
 
     def _looked(self, images: np.ndarray, exchanged: bool) -> Pool:
-        rng, pooled = np.random.default_rng(17), []
-        counts: dict[str, list[np.ndarray]] = {kind: [] for kind in self._viewed.kinds}
+        rng, parts = np.random.default_rng(17), []
         for start in range(0, len(images), CHUNK):
-            layers = self._layers(images[start : start + CHUNK])
+            layers = self._sight.activations(images[start : start + CHUNK])
             if exchanged:
                 layers = [_exchanged(values, rng) for values in layers]
-            pooled.append(np.concatenate([values.mean(axis=2) for values in layers], axis=1))
-            for kind, found in counts.items():
-                found.append(self._viewed.counts(kind, layers))
+            parts.append(self._sight.seen(layers))
+        seen = Seen.joined(parts)
         blocks = np.array([block_of(Item(digest_of(image.tobytes()))) for image in images])
-        return Pool({kind: np.concatenate(found) for kind, found in counts.items()}, np.concatenate(pooled), blocks)
-
-    def _layers(self, images: np.ndarray) -> list[np.ndarray]:
-        # A network may say its layers in any order.
-        batches = [sorted(batch, key=lambda one: one[0].start) for batch in self._eye.batches(images)]
-        return [np.concatenate([values for _, values in parts]) for parts in zip(*batches, strict=True)]
-
-
-@numba.njit(cache=True)
-def _add(counts, rows, blocks, summed):
-    for at in range(len(rows)):
-        image, block = counts[rows[at]], summed[blocks[at]]
-        for k in range(len(image)):
-            block[k] += image[k]
+        return Pool(seen.counts, seen.pooled, blocks)
 
 
 def _exchanged(values: np.ndarray, rng: np.random.Generator) -> np.ndarray:

@@ -17,7 +17,7 @@ import numpy as np
 from benchmarks.measure import machine
 from benchmarks.protocols.agreement import T95, mean_interval, spearman
 from benchmarks.protocols.digit_variants import VARIANTS, inputs, varied
-from benchmarks.protocols.feature_distances import bell, mmd
+from benchmarks.protocols.feature_distances import bell, unbiased_mmd
 from benchmarks.protocols.seen import Seen, Sight
 from dna_pipelines.comparison import emd_bins, fd
 from dna_pipelines.config import View
@@ -105,7 +105,7 @@ def _distances(
     n, layers = len(VARIANTS), sight.extractor.layers
     sums = {name: seen[name].summed(drawn[name]) for name in VARIANTS}
     found: dict[str, np.ndarray] = {}
-    means = {name: [seen[name].means[some][:, sight.features] for some in drawn[name]] for name in VARIANTS}
+    means = {name: [seen[name].pooled[some][:, sight.features] for some in drawn[name]] for name in VARIANTS}
     bells = {name: [bell(one) for one in means[name]] for name in VARIANTS}
     for i, source in enumerate(VARIANTS):
         for j, target in enumerate(VARIANTS):
@@ -116,7 +116,7 @@ def _distances(
                 **{f"EMD, {name}": emd[part].mean() for name, part in layers.slices.items()},
                 f"EMD, view {VIEW.name} ({n_cells:,} cells)": in_cells.mean(),
                 "FD": fd(bells[source][0], bells[target][1]),
-                "MMD": mmd(means[source][0], means[target][1]),
+                "MMD": unbiased_mmd(means[source][0], means[target][1]),
                 "size of the source": -drawn[source][0].sum(),
             }
             for method, value in values.items():

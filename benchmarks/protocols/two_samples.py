@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import numpy as np
 
-from benchmarks.protocols.feature_distances import squares
 from dna_pipelines.comparison.multiplicity import exceedance_p
 from dna_pipelines.comparison.significance import LEVEL
 
@@ -30,20 +29,30 @@ def standardised(features: np.ndarray, like: np.ndarray | None = None) -> np.nda
     return (features - like.mean(axis=0)) / (like.std(axis=0) + 1e-12)
 
 
+def squares(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """(n_a, n_b) squared distances."""
+    return np.maximum((a**2).sum(axis=1)[:, None] + (b**2).sum(axis=1) - 2 * a @ b.T, 0)
+
+
 def median_width(features: np.ndarray) -> float:
     """The median squared distance of two of the features: the usual choice for a Gaussian kernel."""
     return float(np.median(squares(features, features)[np.triu_indices(len(features), 1)]))
 
 
+def gaussian_kernel(features: np.ndarray, width: float | None = None) -> np.ndarray:
+    """Of all pairs of the features. Its width is squared; where none is given, the median of these features."""
+    return np.exp(-squares(features, features) / (width or median_width(features)))
+
+
 def mmd(features: np.ndarray, weights: np.ndarray, width: float | None = None) -> np.ndarray:
-    """Squared MMD with a Gaussian kernel, of every row of weights.
+    """Squared MMD with a Gaussian kernel, of every row of weights; an image and itself count as a pair.
 
     Args:
         features: (n, d).
         weights: (n_rows, n).
-        width: of the kernel, squared; by default the median of these features.
+        width: see `gaussian_kernel`.
     """
-    kernel = np.exp(-squares(features, features) / (width or median_width(features)))
+    kernel = gaussian_kernel(features, width)
     return ((weights @ kernel) * weights).sum(axis=1)
 
 

@@ -21,7 +21,7 @@ class Viewed:
 
     Args:
         names: of the layers.
-        calibration: of each layer, (n_images, n_neurons, n_positions).
+        calibration: of each layer, (n_images, n_neurons, n_positions); nothing, where there are no views to fix.
         kinds: of views.
         own: the binning of each layer's neurons, where there is one already.
     """
@@ -54,14 +54,15 @@ class Viewed:
             return layers
         return [mapped(torch.from_numpy(v), *one).numpy() for v, one in zip(layers, self._maps[kind], strict=True)]
 
-    def counts(self, kind: str, layers: list[np.ndarray]) -> np.ndarray:
-        """(n_images, n_all_neurons, COARSE_BINS) uint16: the coarse counts of each image."""
-        seen = zip(self.see(kind, layers), self._binnings[kind], strict=True)
-        return np.concatenate([counts_of_images(binning, values)[0] for values, binning in seen], axis=1)
+    def measured(self, kind: str, layers: list[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+        """Of each image, coarse counts (n_images, n_all_neurons, COARSE_BINS) uint16, and means over positions."""
+        seen = [counts_of_images(*one) for one in zip(self._binnings[kind], self.see(kind, layers), strict=True)]
+        counts, means = (np.concatenate(column, axis=1) for column in zip(*seen, strict=True))
+        return counts, means
 
     def cumulative(self, kind: str, layers: list[np.ndarray]) -> np.ndarray:
         """(n_images, n_all_neurons * bins): each image's cumulative distribution, neuron by neuron."""
-        summed = self.counts(kind, layers).cumsum(axis=2, dtype=np.float32)
+        summed = self.measured(kind, layers)[0].cumsum(axis=2, dtype=np.float32)
         return (summed / summed[..., -1:]).reshape(len(summed), -1)
 
 

@@ -11,6 +11,7 @@ from benchmarks.protocols.digit_variants import EDGE_PX, VARIANTS, inputs, varie
 from benchmarks.protocols.drift import KINDS, MIX, N_STEPS, Population, Reference
 from benchmarks.protocols.ladders import SOURCES, Real, digits, gaussian, halves, ladders, mixture, principal
 from benchmarks.protocols.seen import Seen
+from benchmarks.protocols.viewed import NEURONS
 
 TRAIN, HELD_OUT = halves(digits(), np.random.default_rng(0))
 
@@ -98,7 +99,7 @@ class Made:
         means = images.reshape(len(images), -1).mean(axis=1, keepdims=True, dtype=np.float32)
         counts = np.zeros((len(images), 1, 50), np.uint16)
         counts[np.arange(len(images)), 0, (means[:, 0] / 256 * 50).astype(int)] = 1
-        return Seen(counts, means)
+        return Seen({NEURONS: counts}, means)
 
 
 @pytest.fixture(scope="module")
@@ -133,6 +134,6 @@ def test_every_rule_finds_brighter_days_farther(population):
 def test_the_ks_distance_is_that_of_scipy(population):
     rng = np.random.default_rng(7)
     reference, batch = Reference(population, Made(), rng), population.draw(40, rng, "brightness", 0.3)
-    means = population.seen.means[:, 0]
+    means = population.seen.pooled[:, 0]
     expected = stats.ks_2samp(means[reference._own], means[batch]).statistic
     assert reference.day(batch, rng)["KS"] == pytest.approx(expected)

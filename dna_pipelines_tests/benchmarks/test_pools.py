@@ -3,7 +3,8 @@
 import numpy as np
 
 from benchmarks.protocols import attributes, power
-from benchmarks.protocols.pools import CHUNK, Pool, _exchanged
+from benchmarks.protocols.pools import CHUNK, Looker, Pool, _exchanged
+from benchmarks.protocols.seen import Sight
 from dna_pipelines.identity import N_BLOCKS
 
 
@@ -21,6 +22,22 @@ def test_a_sample_has_the_counts_of_its_images_in_their_blocks():
     assert n_images.sum() == 5
     assert n_images[blocks[4]] >= 2
     np.testing.assert_array_equal(means, pool.pooled[rows])
+
+
+def test_a_pool_is_what_is_seen_of_every_image_and_is_found_again(tmp_path):
+    images = np.random.default_rng(8).integers(0, 256, (CHUNK + 3, 16, 16, 3), np.uint8)
+    looker = Looker("seeded_cnn", images[:20], ("projected",), tmp_path)
+    seen = Sight("seeded_cnn", images[:20], ("projected",)).see(images)
+    for _ in range(2):
+        pool = looker.look(images)
+        assert list(pool.counts) == list(seen.counts) == ["neurons", "projected"]
+        for view, counts in seen.counts.items():
+            np.testing.assert_array_equal(pool.counts[view], counts)
+        np.testing.assert_array_equal(pool.pooled, seen.pooled)
+    assert len(list(tmp_path.iterdir())) == 1
+    whole, n_images = seen.in_blocks(pool.blocks, view="projected")
+    np.testing.assert_array_equal(whole.sum(axis=1), seen.whole("projected"))
+    np.testing.assert_array_equal(n_images, np.bincount(pool.blocks, minlength=N_BLOCKS))
 
 
 def test_exchanging_leaves_every_neuron_as_it_is_and_nothing_of_how_they_go_together():

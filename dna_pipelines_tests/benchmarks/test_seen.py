@@ -16,12 +16,12 @@ def test_single_images_and_their_cells_add_up(name):
     seen = sight.see(images)
     whole = sight.counts(images)
     coarse = whole.reshape(len(whole), COARSE_BINS, -1).sum(axis=2)
-    assert (seen.counts.sum(axis=0) == coarse).all()
+    assert (seen.whole() == coarse).all()
     times = np.array([np.ones(20), np.arange(20) % 3])
     assert (seen.summed(times)[0] == coarse).all()
     made = layers_of_view(View.parse("spatial"), sight.extractor.layers, sight.extractor.positions, name)
     again, cells = sight.see_cells(images, made, times)
-    assert (again.means == seen.means).all()
+    assert (again.pooled == seen.pooled).all()
     summed = seen.summed(times)
     for source, part in enumerate(sight.extractor.layers.slices.values()):
         places = [place for place, of in enumerate(made.sources) if of == source]
