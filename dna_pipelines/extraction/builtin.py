@@ -28,9 +28,10 @@ NAME = "builtin"
 
 PREPROCESSING = Preprocessing(96, mean=(0.5, 0.5, 0.5), std=(0.25, 0.25, 0.25))
 
-TAPS = tuple(f"stage{stage}.mean" for stage in range(1, len(WIDTHS)))
-"""Between the two convolutions of every stage but the last, averaged over squares of 16 px: what tells textures
-and changes apart best, by far fewer numbers than single positions (docs/builtin.md)."""
+TAPS = ("stage1.between", "stage1.after", "stage2.between", "stage3.between", "stage4.between")
+"""Averages over squares of 16 px, between the convolutions of every stage but the last, and after those of the first,
+where colours are: they tell textures and changes apart better than single positions or deeper layers
+(docs/builtin.md)."""
 
 MEASURED = (*TAPS, *(f"stage{stage}{part}" for stage in range(1, len(WIDTHS) + 1) for part in (".inner", "")))
 """All layers with shipped ranges, so that any of them can be chosen without a calibration."""

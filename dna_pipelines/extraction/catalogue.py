@@ -38,7 +38,7 @@ BUILT_IN = (
     Known(
         "builtin",
         "A small residual net that learnt formulas, palettes and damage from drawn images; the default.",
-        4, 216, 96, "Apache-2.0 (no training data but formulas)",
+        5, 240, 96, "Apache-2.0 (no training data but formulas)",
     ),
     Known(
         "seeded_cnn",

@@ -45,8 +45,8 @@ class FormulaNet(nn.Module):
 class Stage(nn.Module):
     """Two 3 x 3 convolutions beside a shortcut.
 
-    What can be tapped: `inner` between the convolutions, `mean`, which is `inner` over squares of `cell`
-    positions, and the stage itself.
+    What can be tapped: `inner` between the convolutions and the stage itself; and both averaged over squares of
+    `cell` positions, which are `between` and `after`.
     """
 
     def __init__(self, width_in: int, width: int, *, halve: bool, cell: int) -> None:
@@ -54,14 +54,16 @@ class Stage(nn.Module):
         self.halve = halve
         self.first = nn.Conv2d(width_in, width, 3, stride=2 if halve else 1, padding=1)
         self.inner = nn.ReLU()
-        self.mean = nn.AvgPool2d(cell) if cell else nn.Identity()
+        self.between, self.after = (nn.AvgPool2d(max(cell, 1)) for _ in range(2))
         self.second = nn.Conv2d(width, width, 3, padding=1)
         self.shortcut = nn.Conv2d(width_in, width, 1) if width_in != width else nn.Identity()
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """(n, width_in, h, w) to (n, width, h, w), or half the height and width."""
         inner = self.inner(self.first(x))
-        self.mean(inner)
-        y = self.second(inner)
+        self.between(inner)
         # Averaging first: a strided 1 x 1 convolution would look at a quarter of the pixels.
-        return torch.relu(y + self.shortcut(F.avg_pool2d(x, 2, ceil_mode=True) if self.halve else x))
+        shortcut = self.shortcut(F.avg_pool2d(x, 2, ceil_mode=True) if self.halve else x)
+        outer = torch.relu(self.second(inner) + shortcut)
+        self.after(outer)
+        return outer

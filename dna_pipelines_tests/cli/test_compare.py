@@ -62,13 +62,14 @@ def test_where_nothing_is_tested_nothing_is_explained(project, dna):
 
 
 def test_a_kept_selection_is_compared_and_tested(project, dna):
-    assert dna("select", "save", "mine", "--layer", "stage2.mean").code == 0
+    assert dna("select", "save", "mine", "--layer", "stage2.between").code == 0
     kept, named = (
-        dna("compare", "d0", "d2", *of, "--json").json for of in (("--selection", "mine"), ("--layer", "stage2.mean"))
+        dna("compare", "d0", "d2", *of, "--json").json
+        for of in (("--selection", "mine"), ("--layer", "stage2.between"))
     )
     assert kept["emd_bins"] == named["emd_bins"]
     assert kept["significance"] == named["significance"]
-    assert dna("compare", "d0", "d2", "--selection", "mine", "--layer", "stage1.mean").tells(
+    assert dna("compare", "d0", "d2", "--selection", "mine", "--layer", "stage1.between").tells(
         "either a selection, or layers"
     )
     assert dna("matrix", "--selection", "mine", "--significance").code == 0

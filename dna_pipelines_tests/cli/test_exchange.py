@@ -47,7 +47,7 @@ def test_histograms_are_exported_unless_another_type_is_asked_for(project, dna):
 def test_a_layer_gaussian_says_what_it_leaves_out(project, dna):
     said = dna("export", "d0", "d0.json", "--type", "layer-gaussian")
     assert "1 layer, 10 images" in said.out
-    assert "left out, because they keep no covariance: stage1.mean" in said.err
+    assert "left out, because they keep no covariance: stage1.between" in said.err
 
 
 def test_versions_can_be_exported(changed, dna):
@@ -95,7 +95,7 @@ def test_what_cannot_be_compared_lists_why(project, dna):
     said = dna("compare", "d0", FILES / "a-histogram.json")
     assert said.code == 1
     assert said.tells("extractor: 'builtin' against 'golden'")
-    assert said.tells("layer stage1.mean: in d0, not in")
+    assert said.tells("layer stage1.between: in d0, not in")
     assert said.out == ""
 
 
@@ -189,7 +189,7 @@ def test_ranges_of_another_network_are_refused_and_change_nothing(project, dna):
     assert said.code == 1
     assert said.tells("is not for builtin")
     assert said.tells("layer conv: in the file, not in builtin")
-    assert said.tells("layer stage1.mean: in builtin, not in the file")
+    assert said.tells("layer stage1.between: in builtin, not in the file")
     assert ranges_id(project) == before
     assert set(states(dna).values()) == {"current"}
 

@@ -73,26 +73,28 @@ def test_a_version_is_known_by_the_beginning_of_its_id(changed, dna):
 
 def test_a_selection_of_layers_and_neurons_counts_only_those(project, dna):
     layers = {layer["layer"]: layer for layer in dna("compare", "d0", "d1", "--json").json["layers"]}
-    first = dna("compare", "d0", "d1", "--layer", "stage1.mean", "--json").json
-    assert first["emd_bins"] == pytest.approx(layers["stage1.mean"]["emd_bins"])
-    whole = dna("compare", "d0", "d1", "--neuron", "stage1.mean:0-23", "--json").json
+    first = dna("compare", "d0", "d1", "--layer", "stage1.between", "--json").json
+    assert first["emd_bins"] == pytest.approx(layers["stage1.between"]["emd_bins"])
+    whole = dna("compare", "d0", "d1", "--neuron", "stage1.between:0-23", "--json").json
     assert whole["emd_bins"] == pytest.approx(first["emd_bins"])
-    one = dna("compare", "d0", "d1", "--neuron", f"stage1.mean:{layers['stage1.mean']['top_neuron']}", "--json").json
-    assert one["emd_bins"] == pytest.approx(layers["stage1.mean"]["top_neuron_emd_bins"])
-    both = dna("compare", "d0", "d1", "--layer", "stage2.mean", "--neuron", "stage1.mean:3,5-6", "--json").json
-    assert both["n_neurons"] == layers["stage2.mean"]["n_neurons"] + 3
+    one = dna(
+        "compare", "d0", "d1", "--neuron", f"stage1.between:{layers['stage1.between']['top_neuron']}", "--json"
+    ).json
+    assert one["emd_bins"] == pytest.approx(layers["stage1.between"]["top_neuron_emd_bins"])
+    both = dna("compare", "d0", "d1", "--layer", "stage2.between", "--neuron", "stage1.between:3,5-6", "--json").json
+    assert both["n_neurons"] == layers["stage2.between"]["n_neurons"] + 3
 
 
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        (["--layer", "stage9"], "the layers are: stage1.mean, stage2.mean, stage3.mean"),
+        (["--layer", "stage9"], "the layers are: stage1.between, stage1.after, stage2.between"),
         (["--neuron", "stage9:1"], "there is no layer 'stage9'"),
-        (["--neuron", "stage1.mean:24"], "has neurons 0 to 23, not 24"),
-        (["--neuron", "stage1.mean"], "names no neurons"),
-        (["--neuron", "stage1.mean:"], "names no neurons"),
-        (["--neuron", "stage1.mean:a-b"], "names no neurons"),
-        (["--neuron", "stage1.mean:9-3"], "stage1.mean:9-3"),
+        (["--neuron", "stage1.between:24"], "has neurons 0 to 23, not 24"),
+        (["--neuron", "stage1.between"], "names no neurons"),
+        (["--neuron", "stage1.between:"], "names no neurons"),
+        (["--neuron", "stage1.between:a-b"], "names no neurons"),
+        (["--neuron", "stage1.between:9-3"], "stage1.between:9-3"),
         (["--extractor", "nope"], "no extractor of this project"),
     ],
 )

@@ -143,7 +143,7 @@ def test_the_doctor_finds_a_missing_place_and_goes_on(project, dna):
     assert said.code == 1
     (bad,) = [line for line in said.out.splitlines() if line.startswith("BAD")]
     assert "place of d1" in bad
-    assert "extractor builtin: 4 layers" in said.out
+    assert "extractor builtin: 5 layers" in said.out
 
 
 def test_the_doctor_leaves_no_trace(project, dna):

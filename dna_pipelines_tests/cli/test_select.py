@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from dna_pipelines.extraction.builtin import TAPS
 from dna_pipelines.pipeline.compare import compare_pair
 from dna_pipelines.pipeline.project import Project
 from dna_pipelines_tests.cli.conftest import LONG_AGO, invoke, made_once, snapshot
@@ -27,27 +28,28 @@ def emds(dna, *options):
 
 
 def test_a_selection_by_hand_is_what_the_options_of_compare_are(project, dna):
-    assert "mine@1: 34 of 216 neurons" in save(dna, "--layer", "stage2.mean", "--neuron", "stage1.mean:0,3").out
+    assert "mine@1: 34 of 240 neurons" in save(dna, "--layer", "stage2.between", "--neuron", "stage1.between:0,3").out
     steered = emds(dna, "--selection", "mine")
-    chosen = dna("compare", "d0", "d1", "--layer", "stage2.mean", "--neuron", "stage1.mean:0,3", "--json").json
+    chosen = dna("compare", "d0", "d1", "--layer", "stage2.between", "--neuron", "stage1.between:0,3", "--json").json
     assert steered[0][1] == pytest.approx(chosen["emd_bins"], rel=1e-9)
     for metric in ("nfd", "emd_range"):
         assert emds(dna, "--selection", "mine", "--metric", metric)[0][1] == pytest.approx(chosen[metric], rel=1e-9)
 
 
 def test_weights_come_from_a_table(project, dna):
-    (project / "w.csv").write_text("layer,neuron,weight\nstage1.mean,0,1\nstage1.mean,3,3\n")
+    (project / "w.csv").write_text("layer,neuron,weight\nstage1.between,0,1\nstage1.between,3,3\n")
     save(dna, "--weights", "w.csv")
     one, other = (
-        dna("compare", "d0", "d1", "--neuron", f"stage1.mean:{neuron}", "--json").json["emd_bins"] for neuron in (0, 3)
+        dna("compare", "d0", "d1", "--neuron", f"stage1.between:{neuron}", "--json").json["emd_bins"]
+        for neuron in (0, 3)
     )
     assert emds(dna, "--selection", "mine")[0][1] == pytest.approx((one + 3 * other) / 4, rel=1e-9)
     shown = dna("select", "show", "mine", "--json").json
     assert shown["how"]["file"] == "w.csv"
-    assert shown["weights"]["stage1.mean"][:4] == [1, 0, 0, 3]
+    assert shown["weights"]["stage1.between"][:4] == [1, 0, 0, 3]
     dna(
         "sql",
-        "COPY (SELECT 'stage1.mean' AS layer, unnest([0, 3]) AS neuron, unnest([1.0, 3.0]) AS weight) TO 'w.parquet'",
+        "COPY (SELECT 'stage1.between' AS layer, unnest([0, 3]) AS neuron, unnest([1.0, 3.0]) AS weight) TO 'w.parquet'",
     )
     save(dna, "--weights", "w.parquet", name="other")
     assert dna("select", "show", "other", "--json").json["weights"] == shown["weights"]
@@ -56,14 +58,14 @@ def test_weights_come_from_a_table(project, dna):
 @pytest.mark.parametrize(
     ("table", "said"),
     [
-        ("layer,neuron\nstage1.mean,0\n", "no column weight"),
+        ("layer,neuron\nstage1.between,0\n", "no column weight"),
         ("layer,neuron,weight\nstage9,0,1\n", "there is no layer 'stage9'"),
-        ("layer,neuron,weight\nstage1.mean,24,1\n", "row 1: layer 'stage1.mean' has neurons 0 to 23, not 24"),
-        ("layer,neuron,weight\nstage1.mean,0,-1\n", "a weight is at least 0"),
-        ("layer,neuron,weight\nstage1.mean,0,nan\n", "a weight is at least 0"),
-        ("layer,neuron,weight\nstage1.mean,0,1\nstage1.mean,x,1\n", "row 2: neuron is a whole number"),
-        ("layer,neuron,weight\nstage1.mean,0,1\nstage1.mean,0,2\n", "stage1.mean:0 is there twice"),
-        ("layer,neuron,weight\nstage1.mean,0,0\n", "no neuron any weight"),
+        ("layer,neuron,weight\nstage1.between,24,1\n", "row 1: layer 'stage1.between' has neurons 0 to 23, not 24"),
+        ("layer,neuron,weight\nstage1.between,0,-1\n", "a weight is at least 0"),
+        ("layer,neuron,weight\nstage1.between,0,nan\n", "a weight is at least 0"),
+        ("layer,neuron,weight\nstage1.between,0,1\nstage1.between,x,1\n", "row 2: neuron is a whole number"),
+        ("layer,neuron,weight\nstage1.between,0,1\nstage1.between,0,2\n", "stage1.between:0 is there twice"),
+        ("layer,neuron,weight\nstage1.between,0,0\n", "no neuron any weight"),
         (None, "cannot be read"),
     ],
 )
@@ -80,8 +82,8 @@ def test_a_wrong_table_is_a_message(project, dna, table, said):
     ("arguments", "said"),
     [
         (["save", "mine"], "say which neurons"),
-        (["save", "a b", "--layer", "stage1.mean"], "cannot be the name of a selection"),
-        (["save", "../x", "--layer", "stage1.mean"], "cannot be the name of a selection"),
+        (["save", "a b", "--layer", "stage1.between"], "cannot be the name of a selection"),
+        (["save", "../x", "--layer", "stage1.between"], "cannot be the name of a selection"),
         (["show", "nope"], "there is no selection 'nope'; there are: none"),
         (["remove", "nope"], "there is no selection 'nope'"),
         (["learn", "x", "--datasets", "d0"], "say either what to respond to"),
@@ -96,9 +98,9 @@ def test_what_cannot_be_selected_is_a_message(project, dna, arguments, said):
 
 
 def test_versions_are_never_changed_and_outlive_the_removal(project, dna):
-    save(dna, "--layer", "stage1.mean")
+    save(dna, "--layer", "stage1.between")
     first = emds(dna, "--selection", "mine")
-    assert "mine@2" in save(dna, "--layer", "stage4.mean").out
+    assert "mine@2" in save(dna, "--layer", "stage4.between").out
     assert emds(dna, "--selection", "mine") != first
     assert emds(dna, "--selection", "mine@1") == first
     dna("select", "remove", "mine")
@@ -107,12 +109,12 @@ def test_versions_are_never_changed_and_outlive_the_removal(project, dna):
     gone = dna("matrix", "--selection", "mine")
     assert gone.code == 1
     assert gone.tells("was removed; its versions are: mine@1, mine@2")
-    assert "mine@4" in save(dna, "--layer", "stage2.mean").out
+    assert "mine@4" in save(dna, "--layer", "stage2.between").out
     assert dna("matrix", "--selection", "mine@3").tells("has no version '3'")
 
 
 def test_distances_under_a_selection_are_computed_once(project, dna):
-    save(dna, "--layer", "stage1.mean")
+    save(dna, "--layer", "stage1.between")
     emds(dna, "--selection", "mine")
     lake = project / "data" / "lake"
     before = snapshot(lake)
@@ -121,12 +123,12 @@ def test_distances_under_a_selection_are_computed_once(project, dna):
 
 
 def test_there_is_no_fd_of_a_selection(project, dna):
-    save(dna, "--layer", "stage1.mean")
+    save(dna, "--layer", "stage1.between")
     assert dna("matrix", "--selection", "mine", "--metric", "fd").tells("FD is of whole layers")
 
 
 def test_sql_weighs_neurons_as_the_command_does(project, dna):
-    save(dna, "--layer", "stage2.mean", "--neuron", "stage1.mean:0,3")
+    save(dna, "--layer", "stage2.between", "--neuron", "stage1.between:0,3")
     dna("compare", "d0", "d1")
     rows = dna("sql", "SELECT distance FROM steered('mine') WHERE metric = 'emd_bins'", "--json").json
     # Neuron distances are kept in single precision.
@@ -139,7 +141,7 @@ def test_sql_weighs_neurons_as_the_command_does(project, dna):
 
 def test_inspect_shows_every_layer_and_agrees_with_sql(project, dna):
     found = dna("inspect", "d0", "--json").json
-    assert [layer["layer"] for layer in found["layers"]] == [f"stage{stage}.mean" for stage in range(1, 5)]
+    assert [layer["layer"] for layer in found["layers"]] == list(TAPS)
     assert (found["n_images"], found["reference"]) == (10, "d0")
     last = found["layers"][-1]
     assert 1 <= last["participation_ratio"] <= last["effective_rank"] <= 9
@@ -151,8 +153,8 @@ def test_inspect_shows_every_layer_and_agrees_with_sql(project, dna):
     for row, layer in zip(dna("sql", query, "--json").json, by_name, strict=True):
         assert row == {name: pytest.approx(layer[name]) if name != "layer" else layer[name] for name in row}
     said = dna("inspect", "d0")
-    assert "stage4.mean" in said.out
-    assert said.tells("stage4.mean: 10 images for 96 neurons, so the rank is at most 9")
+    assert "stage4.between" in said.out
+    assert said.tells("stage4.between: 10 images for 96 neurons, so the rank is at most 9")
 
 
 def test_inspect_of_two_tells_what_neurons_became(changed, dna):
@@ -178,7 +180,7 @@ def test_the_map_is_of_the_matrix(project, dna):
 
 
 def test_the_map_has_a_picture_options_and_refusals(project, dna):
-    save(dna, "--layer", "stage1.mean")
+    save(dna, "--layer", "stage1.between")
     said = dna("map", "--selection", "mine", "--clusters", "2", "--picture", "map.png", "--json")
     assert {one["cluster"] for one in said.json["datasets"]} == {0, 1}
     assert said.json["selection"] == "mine@1"
@@ -255,7 +257,7 @@ def test_learning_responds_to_one_attribute_and_ignores_another(labelled, tmp_pa
     )
     assert ratio.code == 0
     shown = dna("select", "show", "few", "--json").json
-    assert shown["n_chosen"] == pytest.approx(0.05 * 216, abs=2)
+    assert shown["n_chosen"] == pytest.approx(0.05 * 240, abs=2)
     assert {weight for weights in shown["weights"].values() for weight in weights} == {0, 1}
     assert "light=dark" in dna("select", "list").out
     refused = dna("select", "learn", "x", "--ignore", "light", "--datasets", "a", "--against", "number")
