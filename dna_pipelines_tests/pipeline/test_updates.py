@@ -125,6 +125,7 @@ def test_an_image_that_changes_between_scan_and_extraction_is_noticed(project):
 def test_a_rewrite_within_the_clock_tick_is_noticed(project):
     """Same size, same modification time, other bytes: a file that was written just before the scan is read again."""
     file = place(project) / "000.png"
+    write_image(place(project), "000.png", 1000)
     refresh(project, project.file.dataset("watched"))
     data, status = bytearray(file.read_bytes()), file.stat()
     data[-20] ^= 1
