@@ -63,8 +63,18 @@ def network_of(
 ) -> Network:
     """The network of trained weights."""
     known = KNOWN[NAME]
+    # An image is told from others by all layers much better than by the last alone (protocol P8).
     return Network(
-        NAME, module, PREPROCESSING, taps, weights_digest, f"{NAME}/1", known.licence, known.summary, ranges=ranges
+        NAME,
+        module,
+        PREPROCESSING,
+        taps,
+        weights_digest,
+        f"{NAME}/1",
+        known.licence,
+        known.summary,
+        image_layers=TAPS,
+        ranges=ranges,
     )
 
 
