@@ -12,6 +12,7 @@ from functools import lru_cache
 from typing import Any
 
 import torch
+from torch.nn.functional import pad
 
 from dna_pipelines.config import View
 from dna_pipelines.dna import ActivationRanges, Basis
@@ -24,6 +25,9 @@ from dna_pipelines.extraction.view_layers import ViewLayers, layers_of_view
 
 _RULES = 1
 """Of how a view is made; goes up when one and the same spec comes to mean something else."""
+
+_LINE = 16
+"""float32 values in a cache line of 64 bytes."""
 
 Map = tuple[torch.Tensor, torch.Tensor]
 """Weights (n_outputs, n_neurons) and offsets (n_outputs, 1)."""
@@ -145,10 +149,12 @@ def mapped(values: torch.Tensor, weights: torch.Tensor, offsets: torch.Tensor) -
         weights: (n_outputs, n_neurons).
         offsets: (n_outputs, 1).
     """
-    n_images = len(values)
+    n_images, _, n_positions = values.shape
     with torch.autocast(values.device.type, enabled=False):
         every = (offsets.expand(n_images, -1, -1), weights.expand(n_images, -1, -1))
-        return torch.baddbmm(*every, values.float().contiguous())
+        # To whole cache lines: some processors' kernels add up in another order where a matrix begins inside one.
+        aligned = pad(values.float(), (0, -n_positions % _LINE))
+        return torch.baddbmm(*every, aligned)[..., :n_positions]
 
 
 @lru_cache(maxsize=256)

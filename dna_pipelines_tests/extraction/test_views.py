@@ -18,11 +18,12 @@ from dna_pipelines.extraction.calibration import calibrate
 from dna_pipelines.extraction.device_fold import DeviceFold
 from dna_pipelines.extraction.extractor import Network, Positions
 from dna_pipelines.extraction.inputs import network_input
+from dna_pipelines.extraction.numerics import reproducible
 from dna_pipelines.extraction.partials import extract_partials
 from dna_pipelines.extraction.probe import neurons_second, probe
 from dna_pipelines.extraction.registry import load_extractor
 from dna_pipelines.extraction.view_layers import layers_of_view
-from dna_pipelines.extraction.views import view_of
+from dna_pipelines.extraction.views import mapped, view_of
 from dna_pipelines.identity import Item, digest_of
 from dna_pipelines.imaging import Preprocessing
 from dna_pipelines.manifests import Shard
@@ -157,15 +158,27 @@ def test_whitened_components_are_white_on_what_they_were_measured_on(base):
         assert np.diag(seen)[0] > 1 / (1 + 2 * REGULARISATION)
 
 
+@pytest.mark.parametrize("n_positions", [1, 9, 49, 65, 197])
+@pytest.mark.parametrize("n_outputs", [1, 3, 64])
+def test_what_an_image_gives_is_the_same_at_every_place_of_a_batch(n_outputs, n_positions):
+    generator = torch.Generator().manual_seed(0)
+    weights, offsets = (torch.randn(n_outputs, n, generator=generator) for n in (24, 1))
+    image = torch.randn(24, n_positions, generator=generator)
+    with reproducible():
+        found = mapped(image.expand(5, -1, -1), weights, offsets)
+    assert all(torch.equal(one, found[0]) for one in found)
+    torch.testing.assert_close(found[0], weights @ image + offsets, rtol=1e-5, atol=1e-5)
+
+
 def test_fast_networks_are_mapped_in_float32():
     """The map itself never runs in bfloat16, whatever the network does."""
     fast = load_extractor("seeded_vit", batch_size=8, precision="fast")
     view = view_of(fast, View.parse("projected"))
     ranges = calibrate(view, DIGESTS[:8], ("x",), IMAGES.__getitem__, workers=1)
     theirs, ours = outputs(fast), outputs(view.bound(ranges))
-    for values, mapped, w, b in zip(theirs, ours, ranges.basis.weights, ranges.basis.offsets, strict=True):
+    for values, ours_of_layer, w, b in zip(theirs, ours, ranges.basis.weights, ranges.basis.offsets, strict=True):
         expected = np.einsum("kd,ndp->nkp", w.astype(float), values.astype(float)) + b[:, None]
-        np.testing.assert_allclose(mapped, expected, rtol=1e-4, atol=1e-4)
+        np.testing.assert_allclose(ours_of_layer, expected, rtol=1e-4, atol=1e-4)
 
 
 def test_keys_say_the_view_and_the_basis(base, viewed):
