@@ -52,6 +52,9 @@ def chances(dealt: NDArray[Any], weights: F64, smallest: float = 0.0) -> Chances
         dealt: (1 + n_resamples, n_neurons) distances; the first row was observed.
         weights: (n_neurons,) above 0.
         smallest: no p-value of one statistic is extrapolated to below it; see `tail_p`.
+
+    Returns:
+        see `Chances`; `p_strongest` is NaN where no neuron varies among the deals, and the mean decides alone.
     """
     means = weighted_mean(dealt, weights)
     neuron_p, standardised, varies = family_wise(dealt)

@@ -54,9 +54,7 @@ def exceedance_p(statistics: F64) -> float:
 
     NaN where there is nothing to test.
     """
-    if not np.isfinite(statistics[0]):
-        return float("nan")
-    return float((int((statistics[1:] >= _barely(statistics[0])).sum()) + 1) / len(statistics))
+    return float(_share_as_far_out(statistics)[0]) if np.isfinite(statistics[0]) else float("nan")
 
 
 def combined_p(statistics: F64, shares: Sequence[float]) -> float:
@@ -69,7 +67,7 @@ def combined_p(statistics: F64, shares: Sequence[float]) -> float:
 
     Args:
         statistics: (1 + n_resamples, n_statistics), larger is farther out; the first row is what was observed. A
-            statistic that has a NaN does not count.
+            statistic that has a NaN does not count, and its share is nobody's.
         shares: of the level, for each statistic; together 1.
 
     Returns:

@@ -46,7 +46,7 @@ class Stage(nn.Module):
     """Two 3 x 3 convolutions beside a shortcut.
 
     What can be tapped: `inner` between the convolutions and the stage itself; and both averaged over squares of
-    `cell` positions, which are `between` and `after`.
+    `cell` positions, which are `between` and `after`. The last stage, whose positions are coarser, has no averages.
     """
 
     def __init__(self, width_in: int, width: int, *, halve: bool, cell: int) -> None:
@@ -54,16 +54,20 @@ class Stage(nn.Module):
         self.halve = halve
         self.first = nn.Conv2d(width_in, width, 3, stride=2 if halve else 1, padding=1)
         self.inner = nn.ReLU()
-        self.between, self.after = (nn.AvgPool2d(max(cell, 1)) for _ in range(2))
+        self.averages = cell > 0
+        if self.averages:
+            self.between, self.after = nn.AvgPool2d(cell), nn.AvgPool2d(cell)
         self.second = nn.Conv2d(width, width, 3, padding=1)
         self.shortcut = nn.Conv2d(width_in, width, 1) if width_in != width else nn.Identity()
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """(n, width_in, h, w) to (n, width, h, w), or half the height and width."""
         inner = self.inner(self.first(x))
-        self.between(inner)
         # Averaging first: a strided 1 x 1 convolution would look at a quarter of the pixels.
         shortcut = self.shortcut(F.avg_pool2d(x, 2, ceil_mode=True) if self.halve else x)
         outer = torch.relu(self.second(inner) + shortcut)
-        self.after(outer)
+        if self.averages:
+            # For who taps them; nothing further on needs them.
+            self.between(inner)
+            self.after(outer)
         return outer

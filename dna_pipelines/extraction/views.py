@@ -153,7 +153,7 @@ def mapped(values: torch.Tensor, weights: torch.Tensor, offsets: torch.Tensor) -
     with torch.autocast(values.device.type, enabled=False):
         every = (offsets.expand(n_images, -1, -1), weights.expand(n_images, -1, -1))
         # To whole cache lines: some processors' kernels add up in another order where a matrix begins inside one.
-        aligned = pad(values.float(), (0, -n_positions % _LINE))
+        aligned = pad(values.float(), (0, -n_positions % _LINE)).contiguous()
         return torch.baddbmm(*every, aligned)[..., :n_positions]
 
 

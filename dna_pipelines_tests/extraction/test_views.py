@@ -158,14 +158,16 @@ def test_whitened_components_are_white_on_what_they_were_measured_on(base):
         assert np.diag(seen)[0] > 1 / (1 + 2 * REGULARISATION)
 
 
-@pytest.mark.parametrize("n_positions", [1, 9, 49, 65, 197])
+@pytest.mark.parametrize("tokens", [False, True])
+@pytest.mark.parametrize("n_positions", [1, 9, 16, 49, 64, 65, 197])
 @pytest.mark.parametrize("n_outputs", [1, 3, 64])
-def test_what_an_image_gives_is_the_same_at_every_place_of_a_batch(n_outputs, n_positions):
+def test_what_an_image_gives_is_the_same_at_every_place_of_a_batch(n_outputs, n_positions, tokens):
     generator = torch.Generator().manual_seed(0)
     weights, offsets = (torch.randn(n_outputs, n, generator=generator) for n in (24, 1))
     image = torch.randn(24, n_positions, generator=generator)
+    images = image.expand(5, -1, -1)
     with reproducible():
-        found = mapped(image.expand(5, -1, -1), weights, offsets)
+        found = mapped(images.mT.contiguous().mT if tokens else images, weights, offsets)
     assert all(torch.equal(one, found[0]) for one in found)
     torch.testing.assert_close(found[0], weights @ image + offsets, rtol=1e-5, atol=1e-5)
 
