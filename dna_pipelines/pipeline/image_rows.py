@@ -110,7 +110,7 @@ def image_rows(project: Project, reference: str, extractor: str, progress: Progr
         parts.append(features)
         rows += [by_digest[digest].popleft() for digest in features.digests]
         shards += [shard] * len(features.digests)
-    return ImageRows(reference, commit, record, tuple(rows), tuple(shards), _joined(parts))
+    return ImageRows(reference, commit, record, tuple(rows), tuple(shards), joined(parts, reference))
 
 
 def partial_place(project: Project, record: DnaRecord, shard: str) -> str:
@@ -137,8 +137,19 @@ def _missing(project: Project, reference: str, extractor: str) -> DnaRecord:
     raise LakeError(f"the DNA of {reference} is gone; run `dna run`")
 
 
-def _joined(parts: list[ImageFeatures]) -> ImageFeatures:
-    """The rows of all parts: at once, because merging them one by one would copy each many times."""
+def joined(parts: Sequence[ImageFeatures], reference: str) -> ImageFeatures:
+    """The rows of all parts: at once, because merging them one by one would copy each many times.
+
+    Raises:
+        LakeError: when parts keep averages of different layers, which no key says: `image_layers` is in none.
+    """
+    kept = {tuple(part.pooled) for part in parts}
+    if len(kept) > 1:
+        raise LakeError(
+            f"shards of {reference} keep averages of different layers ({' / '.join(sorted(map(', '.join, kept)))}), "
+            "because the image_layers of the network changed in between; give the network another `architecture`, and "
+            "`dna run` makes its DNAs anew"
+        )
     return ImageFeatures(
         tuple(digest for part in parts for digest in part.digests),
         {name: np.concatenate([part.pooled[name] for part in parts]) for name in parts[0].pooled},
