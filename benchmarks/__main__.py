@@ -30,6 +30,7 @@ from benchmarks import (
     words,
 )
 from benchmarks.measure import Row, machine
+from benchmarks.peers import spare_torchvision
 from benchmarks.world import World
 
 # The last two change the tree that the others share.
@@ -65,6 +66,7 @@ def main() -> None:
         parser.error(f"there is no benchmark {', '.join(sorted(unknown))}; there are: {', '.join(BENCHMARKS)}")
     chosen = [name for name in BENCHMARKS if not arguments.names or name in arguments.names]
     started = time.monotonic()
+    spare_torchvision()
     if arguments.keep:
         arguments.keep.mkdir(parents=True, exist_ok=True)
         results = _measure(chosen, Path(tempfile.mkdtemp(prefix="run-", dir=arguments.keep)))

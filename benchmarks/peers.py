@@ -32,13 +32,20 @@ def reference() -> ModuleType | None:
     return module
 
 
+def spare_torchvision() -> None:
+    """Let a torchvision without compiled operators be imported, as transformers does where it finds one.
+
+    The torchvision of PyPI is built for CUDA: under torch for CPUs its operators are missing, and this module of it,
+    which only describes them, cannot be imported. Nothing here uses them.
+    """
+    sys.modules.setdefault("torchvision._meta_registrations", ModuleType("torchvision._meta_registrations"))
+
+
 def reference_pipeline() -> ModuleType | None:
     """The package `vdna`, with its networks, its loading of images and its fitting loop, or None."""
     if any(find_spec(name) is None for name in ("vdna", "torchvision", "huggingface_hub", "scipy", "tqdm")):
         return None
-    # The torchvision of PyPI is built for CUDA: under torch for CPUs its compiled operators are missing, and
-    # this module of it, which only describes them, cannot be imported. The reference uses none of them.
-    sys.modules.setdefault("torchvision._meta_registrations", ModuleType("torchvision._meta_registrations"))
+    spare_torchvision()
     import vdna
     import vdna.networks.dino_vit
     import vdna.networks.random_resnet50
