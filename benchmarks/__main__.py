@@ -87,7 +87,12 @@ def _measure(names: list[str], folder: Path) -> dict[str, list[Row]]:
     for name in names:
         console.print(f"[bold]{name}[/bold]: {BENCHMARKS[name].__doc__}", highlight=False)
         started = time.monotonic()
-        results[name] = BENCHMARKS[name].run(world)
+        try:
+            results[name] = BENCHMARKS[name].run(world)
+        except Exception as error:  # noqa: BLE001 (whatever it is)
+            # The others take half an hour, and are worth having.
+            console.print_exception()
+            results[name] = [Row("failed", f"{type(error).__name__}: {error}", "", "", "runs", met=False)]
         table = Table(*COLUMNS, show_lines=True)
         for row in results[name]:
             table.add_row(*_cells(row))
