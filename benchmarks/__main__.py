@@ -1,4 +1,4 @@
-"""`python -m benchmarks [NAME …] [--keep FOLDER]`: measure, print, and write RESULTS.md."""
+"""`python -m benchmarks [NAME …] [--keep FOLDER]`: measure, print, and write the sections of RESULTS.md."""
 
 from __future__ import annotations
 
@@ -29,8 +29,9 @@ from benchmarks import (
     views,
     words,
 )
-from benchmarks.measure import Row, machine
+from benchmarks.measure import Row
 from benchmarks.peers import spare_torchvision
+from benchmarks.results import COLUMNS, PATH, cells, put, section
 from benchmarks.world import World
 
 # The last two change the tree that the others share.
@@ -53,8 +54,6 @@ BENCHMARKS = {
     "orchestration": orchestration,
     "updates": updates,
 }
-COLUMNS = ("what was measured", "ours", "peer or limit", "ratio", "target", "", "remarks")
-RESULTS = Path(__file__).with_name("RESULTS.md")
 
 
 def main() -> None:
@@ -69,60 +68,34 @@ def main() -> None:
     spare_torchvision()
     if arguments.keep:
         arguments.keep.mkdir(parents=True, exist_ok=True)
-        results = _measure(chosen, Path(tempfile.mkdtemp(prefix="run-", dir=arguments.keep)))
+        _measure(chosen, Path(tempfile.mkdtemp(prefix="run-", dir=arguments.keep)))
     else:
         with tempfile.TemporaryDirectory() as folder:
-            results = _measure(chosen, Path(folder))
-    minutes = (time.monotonic() - started) / 60
-    if len(chosen) == len(BENCHMARKS):
-        RESULTS.write_text(_markdown(results, minutes), encoding="utf-8")
-        print(f"{minutes:.1f} minutes; written to benchmarks/{RESULTS.name}")
-    else:
-        print(f"{minutes:.1f} minutes; {RESULTS.name} is left as it is, because only a whole run is comparable")
+            _measure(chosen, Path(folder))
+    print(f"{(time.monotonic() - started) / 60:.1f} minutes; written to benchmarks/{PATH.name}")
 
 
-def _measure(names: list[str], folder: Path) -> dict[str, list[Row]]:
-    world, results = World(folder.resolve()), {}
+def _measure(names: list[str], folder: Path) -> None:
+    world = World(folder.resolve())
     console = Console() if Console().is_terminal else Console(width=160)
     for name in names:
-        console.print(f"[bold]{name}[/bold]: {BENCHMARKS[name].__doc__}", highlight=False)
+        about = BENCHMARKS[name].__doc__ or ""
+        console.print(f"[bold]{name}[/bold]: {about}", highlight=False)
         started = time.monotonic()
         try:
-            results[name] = BENCHMARKS[name].run(world)
+            rows = BENCHMARKS[name].run(world)
         except Exception as error:  # noqa: BLE001 (whatever it is)
             # The others take half an hour, and are worth having.
             console.print_exception()
-            results[name] = [Row("failed", f"{type(error).__name__}: {error}", "", "", "runs", met=False)]
+            rows = [Row("failed", f"{type(error).__name__}: {error}", "", "", "runs", met=False)]
+        seconds = time.monotonic() - started
         table = Table(*COLUMNS, show_lines=True)
-        for row in results[name]:
-            table.add_row(*_cells(row))
+        for row in rows:
+            table.add_row(*cells(row))
         console.print(table, highlight=False)
-        console.print(f"{time.monotonic() - started:.0f} s", highlight=False)
-    return results
-
-
-def _cells(row: Row) -> list[str]:
-    return [row.what, row.ours, row.other, row.ratio, row.target, row.verdict, row.note]
-
-
-def _markdown(results: dict[str, list[Row]], minutes: float) -> str:
-    lines = [
-        "# Results",
-        "",
-        "Written by `python -m benchmarks`; what each row means is in [README.md](README.md).",
-        "",
-    ]
-    lines += [f"- {fact}" for fact in machine()]
-    lines += [f"- Measured in one run of {minutes:.0f} minutes. Rows without a target are context.", ""]
-    for name, rows in results.items():
-        lines += [f"## {name}", "", (BENCHMARKS[name].__doc__ or "").strip(), ""]
-        if not rows:
-            lines += ["Not measured: the peer was not installed.", ""]
-            continue
-        lines += ["| " + " | ".join(COLUMNS) + " |", "|" + "---|" * len(COLUMNS)]
-        lines += ["| " + " | ".join(_cells(row)) + " |" for row in rows]
-        lines.append("")
-    return "\n".join(lines)
+        console.print(f"{seconds:.0f} s", highlight=False)
+        before = PATH.read_text(encoding="utf-8") if PATH.exists() else ""
+        PATH.write_text(put(before, name, section(name, about, rows, seconds), list(BENCHMARKS)), encoding="utf-8")
 
 
 if __name__ == "__main__":
