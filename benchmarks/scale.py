@@ -22,6 +22,7 @@ from dna_pipelines.pipeline.project import Project
 from dna_pipelines.pipeline.versions import wanted_pairs
 from dna_pipelines.pipeline.watch import matrix_id, needs
 from dna_pipelines.storage import DnaRecord
+from dna_pipelines.storage.measure_tables import DNA_TABLES
 from dna_pipelines.storage.records import ExtractorRecord, Sighting
 
 N_DATASETS = 1000
@@ -104,9 +105,12 @@ def _add(project: Project, name: str, after: int, digests: list[str]) -> None:
         n_neurons=1, shards=(shard.id,), compute_keys=("c",), layers=[], n_dead=0, clipped_share=0.0,
         n_images_extracted=2, extraction_s=0.0, created_at="2026-01-01T00:00:00+00:00",
     )  # fmt: skip
-    path = project.lake.layout.dna_record(identity)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(dna.to_bytes())
+    layout = project.lake.layout
+    # A DNA is there when its tables are; what is in them nobody reads.
+    files = {layout.dna(table, identity): b"" for table in DNA_TABLES} | {layout.dna_record(identity): dna.to_bytes()}
+    for path, data in files.items():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(data)
 
 
 def _ticks(project: Project) -> float:
