@@ -85,7 +85,7 @@ def _measure(names: list[str], folder: Path) -> None:
         try:
             rows = BENCHMARKS[name].run(world)
         except Exception as error:  # noqa: BLE001 (whatever it is)
-            # The others take half an hour, and are worth having.
+            # The others take long, and are worth having.
             console.print_exception()
             rows = [Row("failed", f"{type(error).__name__}: {error}", "", "", "runs", met=False)]
         seconds = time.monotonic() - started

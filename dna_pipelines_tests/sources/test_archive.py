@@ -1,12 +1,12 @@
 """Zip archives: read in place, and one bad member spoils no other."""
 
-import random
 import zipfile
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from dna_pipelines.errors import SourceError, Unreadable
+from dna_pipelines.errors import SourceError
+from dna_pipelines_tests.sources.mutations import outcomes_of_mutations
 
 COMPRESSIONS = {
     "stored": zipfile.ZIP_STORED,
@@ -160,25 +160,7 @@ def test_many_threads_read_the_right_members(archive, source):
 def test_a_mutated_archive_is_refused_or_its_members_are(archive, source, compression):
     """Whatever the bytes: an archive that cannot be listed, or members that can be read or are refused."""
     whole = archive([(f"{n}.png", bytes([n]) * 200) for n in range(4)], COMPRESSIONS[compression]).read_bytes()
-    path, chance = archive([]), random.Random(20)
-    outcomes = set()
-    for _ in range(150):
-        data = bytearray(whole)
-        for _ in range(chance.choice((1, 2, 8))):
-            data[chance.randrange(len(data))] = chance.randrange(256)
-        path.write_bytes(data[: chance.choice((len(data), len(data), chance.randrange(len(data))))])
-        opened = source(path)
-        try:
-            entries = opened.list().entries
-        except SourceError:
-            outcomes.add("refused")
-            continue
-        for entry in entries:
-            try:
-                opened.read(entry.path)
-                outcomes.add("read")
-            except Unreadable:
-                outcomes.add("unreadable")
+    outcomes = outcomes_of_mutations(whole, archive([]), source, 150)
     assert outcomes == {"refused", "read", "unreadable"}
 
 
