@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import sys
 import tempfile
 import time
 from pathlib import Path
@@ -29,7 +30,6 @@ from benchmarks import (
     views,
     words,
 )
-from benchmarks.measure import Row
 from benchmarks.peers import spare_torchvision
 from benchmarks.results import COLUMNS, PATH, cells, put, section
 from benchmarks.world import World
@@ -68,26 +68,33 @@ def main() -> None:
     spare_torchvision()
     if arguments.keep:
         arguments.keep.mkdir(parents=True, exist_ok=True)
-        _measure(chosen, Path(tempfile.mkdtemp(prefix="run-", dir=arguments.keep)))
+        lacking = _measure(chosen, Path(tempfile.mkdtemp(prefix="run-", dir=arguments.keep)))
     else:
         with tempfile.TemporaryDirectory() as folder:
-            _measure(chosen, Path(folder))
+            lacking = _measure(chosen, Path(folder))
     print(f"{(time.monotonic() - started) / 60:.1f} minutes; written to benchmarks/{PATH.name}")
+    if lacking:
+        sys.exit(f"not measured, and left as they were there: {', '.join(lacking)}")
 
 
-def _measure(names: list[str], folder: Path) -> None:
+def _measure(names: list[str], folder: Path) -> list[str]:
+    """Those of which there was nothing to write."""
     world = World(folder.resolve())
     console = Console() if Console().is_terminal else Console(width=160)
+    lacking = []
     for name in names:
         about = BENCHMARKS[name].__doc__ or ""
         console.print(f"[bold]{name}[/bold]: {about}", highlight=False)
         started = time.monotonic()
         try:
             rows = BENCHMARKS[name].run(world)
-        except Exception as error:  # noqa: BLE001 (whatever it is)
+        except Exception:  # noqa: BLE001 (whatever it is)
             # The others take long, and are worth having.
             console.print_exception()
-            rows = [Row("failed", f"{type(error).__name__}: {error}", "", "", "runs", met=False)]
+            rows = []
+        if not rows:
+            lacking.append(name)
+            continue
         seconds = time.monotonic() - started
         table = Table(*COLUMNS, show_lines=True)
         for row in rows:
@@ -96,6 +103,7 @@ def _measure(names: list[str], folder: Path) -> None:
         console.print(f"{seconds:.0f} s", highlight=False)
         before = PATH.read_text(encoding="utf-8") if PATH.exists() else ""
         PATH.write_text(put(before, name, section(name, about, rows, seconds), list(BENCHMARKS)), encoding="utf-8")
+    return lacking
 
 
 if __name__ == "__main__":

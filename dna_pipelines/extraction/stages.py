@@ -116,6 +116,9 @@ class StageTimes:
         work = f"{self.share(bound):.0%} of the work"
         if bound == "read":
             work = f"{self.n_readers} threads waited for it; of the work"
+        elif bound == "write":
+            # It may bind with less of the work than what all cores share.
+            work += ", on one thread"
         return f"{reached}; bound by {bound} ({'; '.join(filter(None, (work, rest)))})"
 
 
