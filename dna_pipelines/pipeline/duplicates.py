@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import combinations
 from typing import Any
 
@@ -141,8 +141,8 @@ def find_duplicates(
     name = extractor or project.config().extractors[0].name
     left = image_rows(project, a, name, progress)
     right = left if b is None else image_rows(project, b, name, progress)
-    one_colour = _one_colour(project, left, name, progress)
-    return duplicates_of(left, right, most_bits, most_distance, one_colour)
+    one_colour, unknown = _one_colour(project, left, name, progress)
+    return replace(duplicates_of(left, right, most_bits, most_distance, one_colour), plain_unknown=unknown)
 
 
 def leakage(
@@ -158,23 +158,23 @@ def leakage(
     name = extractor or project.config().extractors[0].name
     rows = [image_rows(project, reference, name, progress) for reference in references]
     pairs = [(one, one) for one in rows] + list(combinations(rows, 2))
-    one_colour, found = _one_colour(project, rows[0], name, progress), []
+    (one_colour, unknown), found = _one_colour(project, rows[0], name, progress), []
     with (progress or Silent()).task("looking for duplicates", len(pairs)) as advance:
         for left, right in pairs:
             found.append(duplicates_of(left, right, most_bits, most_distance, one_colour))
             advance(1)
-    return found
+    return [replace(one, plain_unknown=unknown) for one in found]
 
 
 def duplicates_of(
-    a: ImageRows, b: ImageRows, most_bits: float, most_distance: float, one_colour: ImageFeatures | str
+    a: ImageRows, b: ImageRows, most_bits: float, most_distance: float, one_colour: ImageFeatures | None
 ) -> Duplicates:
     """See `find_duplicates`; the same object twice asks for the duplicates within it.
 
     Args:
         a, b: the images.
         most_bits, most_distance: see `find_duplicates`.
-        one_colour: images of one colour, or why there are none: then no image is plain.
+        one_colour: images of one colour; without them no image is plain.
     """
     within = a is b
     places_a, places_b = _places(a), _places(b)
@@ -200,18 +200,17 @@ def duplicates_of(
     same = [Pair(places_a[digest][0], places_b[digest][1 if within else 0], 0, 0.0, exact=True) for digest in equal]
     counts = _counts(places_a, places_b, equal, [(digests_a[p.place_a], digests_b[p.place_b]) for p in pairs], within)
     ordered = sorted([*same, *pairs], key=lambda pair: (not pair.exact, pair.distance, pair.place_a, pair.place_b))
-    n_plain = int(plain_a.sum()), int(plain_b.sum())
-    return Duplicates(
-        a, b, tuple(ordered), n_bits, *counts, *n_plain, one_colour if isinstance(one_colour, str) else None
-    )
+    return Duplicates(a, b, tuple(ordered), n_bits, *counts, int(plain_a.sum()), int(plain_b.sum()))
 
 
-def _one_colour(project: Project, like: ImageRows, name: str, progress: Progress | None) -> ImageFeatures | str:
+def _one_colour(
+    project: Project, like: ImageRows, name: str, progress: Progress | None
+) -> tuple[ImageFeatures | None, str | None]:
     """Images of one colour, or why they cannot be had: then near copies are looked for all the same."""
     try:
-        return one_coloured_features(project, like, name, progress)
+        return one_coloured_features(project, like, name, progress), None
     except UserError as error:
-        return str(error)
+        return None, str(error)
 
 
 def _counts(
@@ -250,9 +249,9 @@ def _scales(a: ImageRows, b: ImageRows) -> dict[str, F64]:
     return found
 
 
-def _plain(a: ImageRows, b: ImageRows, one_colour: ImageFeatures | str, scales: dict[str, F64]) -> tuple[Mask, Mask]:
+def _plain(a: ImageRows, b: ImageRows, one_colour: ImageFeatures | None, scales: dict[str, F64]) -> tuple[Mask, Mask]:
     """Which images of either side are plain, by what is usual on both."""
-    if isinstance(one_colour, str):
+    if one_colour is None:
         return np.zeros(len(a.features.digests), bool), np.zeros(len(b.features.digests), bool)
     left = from_one_colour(a.features, one_colour, scales)
     right = left if a is b else from_one_colour(b.features, one_colour, scales)
