@@ -163,6 +163,7 @@ def sql(
     query: Annotated[str | None, typer.Argument(help="A DuckDB statement; without one, the views are listed.")] = None,
     json: Json = False,
     limit: Annotated[int, typer.Option(help="Most rows to show (JSON gives all).", min=1)] = 40,
+    about: Annotated[str | None, typer.Option(help="Say what the columns of a view mean.", metavar="VIEW")] = None,
 ) -> None:
     """Query the lake with DuckDB.
 
@@ -170,6 +171,9 @@ def sql(
     """
     project = project_of(context)
     project.publish()
+    if about is not None:
+        _show_columns(project, about, json=json)
+        return
     if query is None:
         _show_views(project, json=json)
         return
@@ -204,4 +208,13 @@ def _show_views(project: Project, *, json: bool) -> None:
     for view, comment, columns in views:
         out.print(f"[bold]{view}[/]  {comment}", soft_wrap=True)
         out.print(f"  {', '.join(columns)}", markup=False, soft_wrap=True)
+    note("dna sql --about VIEW says what its columns mean")
     note(f'the same views in a duckdb shell: duckdb -readonly "{project.catalog.database}"')
+
+
+def _show_columns(project: Project, view: str, *, json: bool) -> None:
+    columns = project.catalog.columns(view)
+    if json:
+        show_json([column._asdict() for column in columns])
+        return
+    show_table(None, ["column", "type", "what it is"], columns, [])

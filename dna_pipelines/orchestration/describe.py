@@ -18,6 +18,7 @@ from dna_pipelines.pipeline.overview import growth, last_changes
 from dna_pipelines.pipeline.project import Project
 from dna_pipelines.reporting import Matrix
 from dna_pipelines.storage import Catalog
+from dna_pipelines.storage.catalog import meaning
 from dna_pipelines.storage.distances import LAYER_SCHEMA
 from dna_pipelines.storage.manifest_table import SCHEMA as MANIFEST_SCHEMA
 
@@ -149,12 +150,12 @@ def _picture(what: str, png: bytes) -> dg.MarkdownMetadataValue:
 
 def columns(schema: pa.Schema) -> dg.TableSchema:
     """An Arrow schema as Dagster shows it."""
-    return dg.TableSchema([dg.TableColumn(field.name, str(field.type)) for field in schema])
+    return dg.TableSchema([dg.TableColumn(field.name, str(field.type), meaning(field.name)) for field in schema])
 
 
 def _view(name: str) -> dg.TableSchema:
     """The columns of a view as DuckDB knows them."""
-    return dg.TableSchema([dg.TableColumn(column, kind) for column, kind in Catalog.columns(name)])
+    return dg.TableSchema([dg.TableColumn(*column) for column in Catalog.columns(name)])
 
 
 def plain(metadata: Mapping[str, dg.MetadataValue]) -> Metadata:

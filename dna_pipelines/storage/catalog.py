@@ -11,11 +11,13 @@ from contextlib import suppress
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import duckdb
+from ruamel.yaml import YAML
 
 from dna_pipelines.errors import LakeError, UserError
+from dna_pipelines.identity import digest_of
 from dna_pipelines.storage.files import draft_of, replace
 from dna_pipelines.storage.layout import Layout
 
@@ -104,6 +106,14 @@ _TABLES: dict[str, tuple[str, str]] = {
 }
 
 
+class Column(NamedTuple):
+    """A column of a view: its name, DuckDB's type, and what it means."""
+
+    name: str
+    type: str
+    meaning: str
+
+
 class Catalog:
     """SQL over a lake."""
 
@@ -146,10 +156,19 @@ class Catalog:
 
     @staticmethod
     @cache
-    def columns(view: str) -> tuple[tuple[str, str], ...]:
-        """Names and types of the columns of a view, which are the same in every lake."""
-        nowhere = Catalog(Layout(Path("/nonexistent")))
-        return tuple((row["column_name"], row["column_type"]) for row in nowhere.rows(f"DESCRIBE {view}"))
+    def columns(view: str) -> tuple[Column, ...]:
+        """The columns of a view, which are the same in every lake.
+
+        Raises:
+            UserError: when there is no such view.
+        """
+        known = {name: columns for name, _, columns in _NOWHERE.views()}
+        if view not in known:
+            raise UserError(f"there is no view '{view}'; there are: {', '.join(known)}")
+        return tuple(
+            Column(row["column_name"], row["column_type"], meaning(row["column_name"], view))
+            for row in _NOWHERE.rows(f"DESCRIBE {view}")
+        )
 
     def rows(self, sql: str, parameters: list[Any] | None = None) -> list[dict[str, Any]]:
         """The result of a statement of ours as dictionaries."""
@@ -160,8 +179,7 @@ class Catalog:
     def views_sql(self) -> str:
         """The statements that make the views."""
         raw = [f"CREATE OR REPLACE VIEW _{name} AS {self._scan(name)};" for name in _TABLES]
-        views = files("dna_pipelines.storage").joinpath("queries", "views.sql").read_text(encoding="utf-8")
-        return "\n".join(raw) + "\n" + views
+        return "\n".join(raw) + "\n" + _resource("views.sql")
 
     def export(self) -> None:
         """Write `catalog.sql` and `catalog.duckdb`, if they are not as they should be.
@@ -169,23 +187,25 @@ class Catalog:
         Raises:
             LakeError: when they cannot be written.
         """
-        text = self.views_sql().encode()
+        # Asking DuckDB for the columns of all views takes longer than this comparison.
+        head = f"-- Columns as in {digest_of(_resource('columns.yaml').encode())}.\n{self.views_sql()}\n"
         script, database = self._layout.root / "catalog.sql", self.database
-        if script.exists() and database.exists() and script.read_bytes() == text:
+        if script.exists() and database.exists() and script.read_bytes().startswith(head.encode()):
             return
+        text = head + _comments_sql()
         draft = draft_of(database)
         try:
             with duckdb.connect() as connection:
                 # The oldest format that DuckDB writes, so that older shells open it too.
                 connection.execute(f"ATTACH '{_quoted(draft)}' AS shared (STORAGE_VERSION 'v1.0.0'); USE shared;")
-                connection.execute(text.decode())
+                connection.execute(text)
             draft.replace(database)
         except (duckdb.IOException, OSError) as error:
             raise LakeError(f"{database} cannot be written: {error}; the lake itself is as it should be") from error
         finally:
             with suppress(OSError):
                 draft.unlink(missing_ok=True)
-        replace(script, text)
+        replace(script, text.encode())
 
     def _scan(self, name: str) -> str:
         pattern, columns = _TABLES[name]
@@ -202,6 +222,35 @@ class Catalog:
             long = f"UNPIVOT ({every}) ON COLUMNS('pooled/.*') INTO NAME layer VALUE pooled"
             return f"SELECT digest, signs, layer[8:] AS layer, pooled, filename FROM ({long})"  # noqa: S608
         return f"SELECT * FROM read_parquet('{place}')"  # noqa: S608 (quoted above)
+
+
+_NOWHERE = Catalog(Layout(Path("/nonexistent")))
+"""A lake with nothing in it, which has the same views."""
+
+
+def meaning(column: str, view: str | None = None) -> str:
+    """What a column means, in a view or in most of them."""
+    known = _meanings()
+    return known.get(f"{view}.{column}") or known[column]
+
+
+def _comments_sql() -> str:
+    """What every column means, for shells and tools that show it."""
+    return "\n".join(
+        f"COMMENT ON COLUMN {view}.\"{column}\" IS '{_quoted(meaning(column, view))}';"
+        for view, _, columns in _NOWHERE.views()
+        for column in columns
+    )
+
+
+@cache
+def _meanings() -> dict[str, str]:
+    known: dict[str, str] = YAML(typ="safe").load(_resource("columns.yaml"))
+    return known
+
+
+def _resource(name: str) -> str:
+    return files("dna_pipelines.storage").joinpath("queries", name).read_text(encoding="utf-8")
 
 
 def _literal(path: Path) -> str:

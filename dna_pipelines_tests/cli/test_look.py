@@ -228,6 +228,15 @@ def test_sql_without_a_statement_lists_the_views_in_json_too(project, dna):
     assert views["matrix"][:3] == ["extractor", "dataset_a", "dataset_b"]
 
 
+def test_sql_says_what_the_columns_of_a_view_mean(project, dna):
+    said = " ".join(dna("sql", "--about", "layer_traits").out.split())
+    assert "zero_share DOUBLE share of values that are exactly zero" in said
+    told = {row["name"]: row["meaning"] for row in dna("sql", "--about", "images", "--json").json}
+    assert told["digest"] == "SHA-256 of the file's bytes"
+    wrong = dna("sql", "--about", "imges")
+    assert (wrong.code, "there is no view 'imges'" in wrong.err) == (1, True)
+
+
 def test_sql_drops_no_column_and_says_what_is_not_kept(project, dna):
     refused = dna("sql", "--json", "SELECT 1 AS a, 2 AS a")
     assert refused.code == 1
