@@ -146,10 +146,13 @@ def _show(compared: Compared) -> None:
             "█" * round(16 * row["emd_bins"] / highest) if not isnan(row["emd_bins"]) else "",
         )
         for row in summary["layers"]
+        if row["n_neurons"]
     ]  # fmt: skip
     more = (["p"] if corrected else [], [other["metric"]] if other else [])
     numbers = ("neurons", "EMD (bins)", *more[0], "NFD", *more[1], "top neuron", "its EMD")
     show_table("layer by layer", ("layer", *numbers, ""), rows, numbers)
+    if lacking := [row["layer"] for row in summary["layers"] if not row["n_neurons"]]:
+        note(f"a side has nothing that can be compared of {', '.join(lacking)}")
 
 
 def _show_chance(judgement: Any) -> None:

@@ -133,6 +133,16 @@ def test_an_export_that_cannot_be_made_is_a_message(project, dna, arguments, sai
     assert found.tells(said)
 
 
+def test_layers_that_a_file_lacks_are_named_and_have_no_row(project, dna):
+    assert dna("export", "d0", "d0.json", "--type", "layer-gaussian").code == 0
+    said = dna("compare", "d0.json", "d1")
+    kept = dna("compare", "d0", "d1", "--json").json["layers"]
+    lacking = [row["layer"] for row in kept if row["fd"] is None]
+    assert lacking
+    assert said.tells(f"a side has nothing that can be compared of {', '.join(lacking)}")
+    assert not any(name in said.out for name in lacking)
+
+
 def test_an_unknown_type_is_a_wrong_command(project, dna):
     assert dna("export", "d0", "x.json", "--type", "cauchy").code == 2
 
