@@ -8,7 +8,8 @@ side and the rest to the other, the difference of the two sides' distributions i
 
 All deals of all neurons are then one product of a 0/1 matrix with the Y_b. It is computed as sums of the rows
 that a deal picks, those of the side with fewer of them, which takes half as many operations or less and needs
-no BLAS. The Y_b are differences already, so float32 is good to about 1e-5 of a distance, whatever the counts.
+no BLAS. The Y_b are differences already, so float32 is good to about 1e-5 of a distance, whatever the counts. Where a
+neuron does something in few units only, many deals give the very same distance; rounding must not tell them apart.
 """
 
 from __future__ import annotations
@@ -26,6 +27,9 @@ from dna_pipelines.comparison.redeal_kernels import UNROLLED, add_picked, deviat
 
 _NEURONS_A_TILE = 128
 """Few enough that one bin of a tile stays in the second-level cache."""
+
+_ROUNDING = 1e-5
+"""Of a distance, how far off float32 may be."""
 
 F64 = NDArray[np.float64]
 U64 = NDArray[np.uint64]
@@ -177,7 +181,8 @@ def dealt_distances(counts_a: U64, counts_b: U64, units: Units, deals: Deals) ->
         deals: of these units.
 
     Returns:
-        (1 + n_resamples, n_neurons); NaN where a neuron has no values on a side.
+        (1 + n_resamples, n_neurons); NaN where a neuron has no values on a side. What equals the first row but for
+        rounding is the same number.
     """
     picks, n_rows, n_bins = deals.picks, len(units.n_images) + 1, counts_a.shape[2]
 
@@ -193,6 +198,7 @@ def dealt_distances(counts_a: U64, counts_b: U64, units: Units, deals: Deals) ->
         of_one = np.where(known, share, 0.5).astype(np.float64)
         scale = deals.scale[:, None] * (1 / of_one + 1 / (1 - of_one))
         out[:] = np.where(known, scale * sums, np.nan)
+        np.copyto(out, out[:1], where=np.abs(out - out[:1]) <= _ROUNDING * out[:1])
 
     return _in_tiles(len(deals.to_a), counts_a.shape[0], task)
 

@@ -24,7 +24,7 @@ U64 = NDArray[np.uint64]
 LEVEL = 0.05
 """What is called more than chance, or changed, has a p-value of at most this."""
 
-METHOD = 2
+METHOD = 3
 """Counts up when the method changes, so that no verdict of an older one is taken for one of this."""
 
 N_DRAWN = 500

@@ -97,6 +97,26 @@ def test_neurons_with_fewer_values_in_some_blocks_are_normalised_by_their_own():
     assert verdict.n_tested == N_NEURONS - 1
 
 
+def test_rounding_alone_is_no_difference_between_deals():
+    # A neuron that fires in one of many equal clips gives one distance, whichever side the clip is dealt to.
+    rng = np.random.default_rng(5)
+    sides = []
+    for side in range(2):
+        n_images = np.zeros(N_BLOCKS, np.uint64)
+        n_images[rng.choice(N_BLOCKS, 16, replace=False)] = 50
+        counts = np.zeros((N_NEURONS, N_BLOCKS, COARSE_BINS), np.uint64)
+        counts[:, :, 10] = 2500 * (n_images > 0)
+        for neuron in range(side, N_NEURONS, 2):
+            block, n_fired = rng.choice(np.flatnonzero(n_images)), rng.integers(1, 2500)
+            counts[neuron, block, 10] -= np.uint64(n_fired)
+            counts[neuron, block, rng.integers(11, COARSE_BINS)] += np.uint64(n_fired)
+        sides.append((counts, n_images))
+    verdict = judged(*sides)
+    assert np.isnan(verdict.neuron_p).all()
+    assert np.isnan(verdict.p_strongest)
+    assert verdict.p == 1.0
+
+
 @settings(max_examples=50)
 @given(data=st.data(), n_a=st.integers(1, 3000), n_b=st.integers(1, 3000))
 def test_units_hold_every_image_and_are_about_equal(data, n_a, n_b):
