@@ -50,6 +50,10 @@ def publish(project: Project) -> None:
     config, lake = project.config(), project.lake
     lake.prepare()
     lake.versions.register([one.model_dump(mode="json", include={"name", "uri", "tags"}) for one in config.datasets])
+    for dataset in config.datasets:
+        # Whoever committed may have been killed before this, or overtaken.
+        if latest := lake.versions.latest(dataset.name):
+            lake.versions.point_at(latest)
     rows = []
     for extractor in config.extractors:
         if record := lake.fingerprints.extractor(extractor.name):

@@ -53,6 +53,32 @@ def replace(path: Path, data: bytes) -> None:
         draft.replace(path)
 
 
+def replace_by_link(path: Path, of: Path) -> None:
+    """Let a name stand for another file, which never changes; bytes are copied where the file system has no links.
+
+    Raises:
+        LakeError: when it cannot be done.
+    """
+    draft = draft_of(path)
+    with _for_people(path, "written"):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            os.link(of, draft)
+        except OSError as error:
+            if error.errno not in _NO_LINKS:
+                raise
+            data = of.read_bytes()
+            if not path.exists() or path.read_bytes() != data:
+                replace(path, data)
+            return
+        try:
+            draft.replace(path)
+        finally:
+            # Where both names are the same file already, replacing does nothing.
+            draft.unlink(missing_ok=True)
+    _sync_folder(path.parent)
+
+
 def remove(path: Path) -> None:
     """Remove a file, if it is there.
 

@@ -12,7 +12,7 @@ from typing import Any
 from dna_pipelines.errors import LakeError
 from dna_pipelines.identity import Item
 from dna_pipelines.manifests import Manifest
-from dna_pipelines.storage.files import replace, write_new
+from dna_pipelines.storage.files import replace, replace_by_link, write_new
 from dna_pipelines.storage.layout import Layout
 from dna_pipelines.storage.manifest_table import manifest_to_parquet, read_manifest, read_members
 from dna_pipelines.storage.record_cache import RecordCache
@@ -176,12 +176,12 @@ class Versions:
         replace(self._layout.looked(dataset), Looked(at_ns=at_ns).to_bytes())
 
     def point_at(self, commit: Commit) -> None:
-        """Let SQL see the manifest as the current one, unless it does."""
+        """Let SQL see the manifest as the current one, unless it does; one that is lost is left to whoever mends it."""
         source = self._layout.manifest(commit.dataset, commit.manifest_id)
         target = self._layout.current_manifest(commit.dataset)
-        if target.exists() and target.read_bytes() == source.read_bytes():
+        if not source.exists() or (target.exists() and target.samefile(source)):
             return
-        replace(target, source.read_bytes())
+        replace_by_link(target, source)
 
     def register(self, watched: list[dict[str, Any]]) -> None:
         """Record the watched datasets, for SQL; unchanged records are not written."""

@@ -3,6 +3,7 @@
 import json
 import shutil
 
+import duckdb
 import pytest
 
 from dna_pipelines_tests.cli.conftest import snapshot
@@ -226,6 +227,20 @@ def test_looking_moves_no_fingerprint(project, dna):
 def test_sql_without_a_statement_lists_the_views_in_json_too(project, dna):
     views = {view["view"]: view["columns"] for view in dna("sql", "--json").json}
     assert views["matrix"][:3] == ["extractor", "dataset_a", "dataset_b"]
+
+
+@pytest.mark.parametrize("command", [["run"], ["sql", "SELECT 1"]])
+def test_sql_sees_the_last_commit_though_its_writer_was_killed_after_it(project, dna, command):
+    seen = project / "data" / "lake" / "current" / "d0.parquet"
+    before = seen.read_bytes()
+    (project / "d0" / "0.png").unlink()
+    assert dna("run").code == 0
+    for lags in (lambda: seen.write_bytes(before), lambda: None):
+        seen.unlink()
+        lags()
+        assert dna(*command).code == 0
+        with duckdb.connect(str(project / "data" / "lake" / "catalog.duckdb"), read_only=True) as shell:
+            assert shell.execute("SELECT count(*) FROM images WHERE dataset = 'd0'").fetchone() == (9,)
 
 
 def test_sql_says_what_the_columns_of_a_view_mean(project, dna):

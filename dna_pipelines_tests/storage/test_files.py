@@ -11,7 +11,7 @@ import pytest
 
 from dna_pipelines.errors import LakeError
 from dna_pipelines.storage import Catalog, Lake
-from dna_pipelines.storage.files import remove_drafts, replace, write_new
+from dna_pipelines.storage.files import remove_drafts, replace, replace_by_link, write_new
 from dna_pipelines.storage.tables import read_parquet, to_parquet
 
 
@@ -38,6 +38,21 @@ def test_of_many_writers_exactly_one_wins(tmp_path):
         thread.join()
     assert len(won) == 1
     assert (tmp_path / "file").read_bytes() == b"%d" % won[0] * 10_000
+
+
+@pytest.mark.parametrize("links", [True, False])
+def test_a_name_stands_for_one_file_and_then_for_another(tmp_path, monkeypatch, links):
+    if not links:
+        monkeypatch.setattr("os.link", lambda *_: (_ for _ in ()).throw(OSError(errno.ENOTSUP, "no links here")))
+    name, one, other = (tmp_path / each for each in ("name", "one", "other"))
+    one.write_bytes(b"one")
+    other.write_bytes(b"other")
+    for of in (one, one, other):
+        replace_by_link(name, of)
+        assert name.read_bytes() == of.read_bytes()
+    assert one.read_bytes() == b"one"
+    assert name.samefile(other) == links
+    assert sorted(item.name for item in tmp_path.iterdir()) == ["name", "one", "other"]
 
 
 def test_readers_of_a_replaced_file_never_see_half_of_it(tmp_path):
