@@ -229,6 +229,25 @@ def test_sql_without_a_statement_lists_the_views_in_json_too(project, dna):
     assert views["matrix"][:3] == ["extractor", "dataset_a", "dataset_b"]
 
 
+def test_sql_has_the_features_of_every_image_however_the_dataset_came_by_it(project, dna):
+    (project / "later").mkdir()
+    for number in range(5):
+        shutil.copy(project / "d0" / f"{number}.png", project / "later")
+    assert dna("add", "later", "later").code == 0
+    assert dna("run").code == 0
+    for number in range(5, 10):
+        shutil.copy(project / "d0" / f"{number}.png", project / "later")
+    (project / "d0" / "twice.png").write_bytes((project / "d0" / "3.png").read_bytes())
+    assert dna("run").code == 0
+    query = (
+        "SELECT path, signs, pooled FROM image_features WHERE dataset = '{}' AND layer = 'stage1.after' ORDER BY path"
+    )
+    one, other = (dna("sql", query.format(name), "--json").json for name in ("d0", "later"))
+    assert [row["path"] for row in one] == [*(f"{number}.png" for number in range(10)), "twice.png"]
+    assert one[:10] == other
+    assert one[10]["pooled"] == one[3]["pooled"]
+
+
 @pytest.mark.parametrize("command", [["run"], ["sql", "SELECT 1"]])
 def test_sql_sees_the_last_commit_though_its_writer_was_killed_after_it(project, dna, command):
     seen = project / "data" / "lake" / "current" / "d0.parquet"

@@ -59,14 +59,18 @@ COMMENT ON VIEW neurons IS
     'One row per neuron that has a name. Join it on extractor, layer and neuron.';
 
 CREATE OR REPLACE VIEW image_features AS
-SELECT d.extractor, i.dataset, i.path, i.digest, i."group", i.metadata, i.shard_id, f.layer, f.pooled, f.signs
+WITH measured AS (
+    -- Of the DNA's own shards: a dataset that came by the same images in another order has others.
+    SELECT extractor, dataset, compute_keys, unnest(shards) AS shard_id FROM dnas WHERE is_current
+)
+SELECT d.extractor, i.dataset, i.path, i.digest, i."group", i.metadata, d.shard_id, f.layer, f.pooled, f.signs
 FROM (
     SELECT *, parse_filename(filename, true) AS shard_id, parse_path(filename)[-3] AS compute_key FROM _image_rows
-    -- An image that is in a shard twice has two rows there, and two in `images`.
-    QUALIFY row_number() OVER (PARTITION BY filename, layer, digest) = 1
 ) f
-JOIN images i USING (shard_id, digest)
-JOIN dnas d ON d.is_current AND d.dataset = i.dataset AND list_contains(d.compute_keys, f.compute_key);
+JOIN measured d ON d.shard_id = f.shard_id AND list_contains(d.compute_keys, f.compute_key)
+JOIN images i ON i.dataset = d.dataset AND i.digest = f.digest
+-- An image that is there twice has two rows in shards, and two in `images`.
+QUALIFY row_number() OVER (PARTITION BY d.extractor, i.dataset, i.path_bytes, f.layer) = 1;
 COMMENT ON VIEW image_features IS
     'One row per image of each current DNA and kept layer: its activations averaged over positions, in units of the activation range (-1 to 1), and its sign bits. Ask for one dataset and one layer at a time.';
 
