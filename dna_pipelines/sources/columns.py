@@ -11,6 +11,7 @@ import pyarrow.compute
 
 from dna_pipelines.errors import SourceError
 from dna_pipelines.sources.tables import TableFile
+from dna_pipelines.sources.values import column_texts
 
 _ROWS = 10_000
 """Rows of metadata that are read at once."""
@@ -54,12 +55,11 @@ def metadata_of(table: TableFile, groups: Sequence[tuple[int, int]], column: str
             found += [None] * group[1]
             continue
         for batch in table.batches(group, [*names, *([inside] if inside else [])], _ROWS):
-            columns = {name: batch.column(name).to_pylist() for name in names}
+            texts = {name: _texts(batch.column(name), labels.get(name)) for name in names}
             if inside:
-                columns[inside] = pa.compute.struct_field(batch.column(column), "path").to_pylist()
-            for row in range(batch.num_rows):
-                values = {name: values[row] for name, values in columns.items() if values[row] is not None}
-                found.append({name: _as_text(value, labels.get(name)) for name, value in values.items()})
+                texts[inside] = column_texts(pa.compute.struct_field(batch.column(column), "path"))
+            rows = zip(*texts.values(), strict=True)
+            found += [{name: text for name, text in zip(texts, row, strict=True) if text is not None} for row in rows]
     return found
 
 
@@ -79,10 +79,12 @@ def _has_path(kind: Any) -> bool:
     )
 
 
-def _as_text(value: Any, names: Sequence[str] | None) -> str:
-    if names and isinstance(value, int) and 0 <= value < len(names):
-        return str(names[value])
-    return str(value)
+def _texts(column: Any, classes: Sequence[str] | None) -> list[str | None]:
+    """The values as text, numbers of known classes by their names."""
+    if not classes or not pa.types.is_integer(column.type):
+        return column_texts(column)
+    known = {number: str(name) for number, name in enumerate(classes)}
+    return [None if value is None else known.get(value, str(value)) for value in column.to_pylist()]
 
 
 def _class_names(schema: pa.Schema) -> dict[str, Sequence[str]]:

@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import io
+import json
+from codecs import BOM_UTF8
 from collections import Counter
+from collections.abc import Iterable
+from itertools import repeat
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.csv
-import pyarrow.json
 import pyarrow.parquet
 
 from dna_pipelines.config import MetadataConfig
 from dna_pipelines.errors import SourceError
 from dna_pipelines.sources.opening import resolve_uri
 from dna_pipelines.sources.remote import Options, file_system_of, signature_of
+from dna_pipelines.sources.values import column_texts, json_text
 
 
 def metadata_signature(config: MetadataConfig, base: Path, options: Options | None = None) -> str:
@@ -53,15 +57,27 @@ def read_metadata(config: MetadataConfig, base: Path, options: Options | None = 
     twice = [name for name in (config.path_column, *wanted) if table.column_names.count(name) > 1]
     if twice:
         raise SourceError(f"{place} has more than one column {twice[0]}")
-    paths = [str(path) for path in table[config.path_column].to_pylist()]
+    paths, columns = _texts(place, table, config.path_column), {name: _texts(place, table, name) for name in wanted}
+    if None in paths:
+        raise SourceError(f"row {paths.index(None) + 1} of {place} has no {config.path_column}")
     if len(set(paths)) < len(paths):
         again = next(path for path, count in Counter(paths).items() if count > 1)
         raise SourceError(f"{place} has more than one row for {again}")
-    columns = {name: table[name].to_pylist() for name in wanted}
+    rows = zip(*columns.values(), strict=True) if columns else repeat(())
     return {
-        path: {name: str(values[row]) for name, values in columns.items() if values[row] is not None}
-        for row, path in enumerate(paths)
+        path: {name: text for name, text in zip(columns, row, strict=True) if text is not None}
+        for path, row in zip(paths, rows, strict=False)
+        if path is not None
     }
+
+
+def _texts(place: str, table: pa.Table, name: str) -> list[str | None]:
+    try:
+        return column_texts(table[name])
+    except (pa.ArrowException, ValueError) as error:
+        raise SourceError(
+            f"the column {name} of {place} cannot be read as text: {error}; name the wanted ones as columns"
+        ) from error
 
 
 def _read(place: str, file: Any) -> pa.Table:
@@ -69,11 +85,28 @@ def _read(place: str, file: Any) -> pa.Table:
     if suffix == "parquet":
         return pyarrow.parquet.read_table(file)
     if suffix in ("jsonl", "ndjson", "json"):
-        return pyarrow.json.read_json(file)
+        return _read_lines(file)
     if suffix in ("csv", "tsv"):
         delimiter = "\t" if suffix == "tsv" else ","
         return _read_text(file.read(), pyarrow.csv.ParseOptions(delimiter=delimiter))
     raise ValueError("use a .csv, .tsv, .jsonl or .parquet file")
+
+
+def _read_lines(file: Iterable[bytes]) -> pa.Table:
+    """A table of text from one JSON object a line: types that are guessed would rewrite ids and dates."""
+    rows = []
+    for number, line in enumerate(file, 1):
+        if not line.strip():
+            continue
+        try:
+            row = json.loads(line.removeprefix(BOM_UTF8))
+        except ValueError as error:
+            raise ValueError(f"line {number} is no JSON: {error}") from error
+        if not isinstance(row, dict):
+            raise ValueError(f"line {number} is no JSON object")
+        rows.append({name: json_text(value) for name, value in row.items() if value is not None})
+    names = dict.fromkeys(name for row in rows for name in row)
+    return pa.table({name: pa.array([row.get(name) for row in rows], pa.string()) for name in names})
 
 
 def _read_text(data: bytes, options: pyarrow.csv.ParseOptions) -> pa.Table:

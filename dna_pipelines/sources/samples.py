@@ -11,6 +11,7 @@ from collections import defaultdict
 from collections.abc import Iterable
 
 from dna_pipelines.sources.contents import Member
+from dna_pipelines.sources.values import json_text
 
 PROBLEM_COLUMN = "metadata_problem"
 """The column that says what beside an image could not be read."""
@@ -81,10 +82,5 @@ def _columns(suffix: str, text: bytes | str) -> tuple[dict[str, str], str | None
 def _fields(suffix: str, value: object) -> dict[str, str]:
     prefix = suffix[: -len("json")]
     if not isinstance(value, dict):
-        return {suffix: _as_text(value)}
-    return {f"{prefix}{name}": _as_text(field) for name, field in value.items() if field is not None}
-
-
-def _as_text(value: object) -> str:
-    """Text as it is, everything else as JSON writes it."""
-    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+        return {suffix: json_text(value)}
+    return {f"{prefix}{name}": json_text(field) for name, field in value.items() if field is not None}

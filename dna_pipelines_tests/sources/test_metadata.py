@@ -1,5 +1,7 @@
 """Tables beside the images."""
 
+import json
+
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -34,6 +36,41 @@ def test_a_tsv_table_is_read(table):
 def test_a_jsonl_table_is_read_and_what_is_absent_left_out(table):
     text = '{"path": "a.png", "label": "cat", "score": 3}\n{"path": "b.png", "score": 4}\n'
     assert table(text, "table.jsonl") == WANTED
+
+
+def test_a_value_of_json_is_what_stands_there(table):
+    lines = [
+        {"path": "a.png", "day": "2024-01-01", "at": "10:00:00+02:00", "id": 12345678901234567890, "ok": True},
+        {"path": "b.png", "day": 3, "tags": ["x"], "at": {"h": 10}},
+    ]
+    text = "\ufeff" + "\n\n".join(map(json.dumps, lines))
+    assert table(text, "table.jsonl") == {
+        "a.png": {"day": "2024-01-01", "at": "10:00:00+02:00", "id": "12345678901234567890", "ok": "true"},
+        "b.png": {"day": "3", "tags": '["x"]', "at": '{"h": 10}'},
+    }
+
+
+@pytest.mark.parametrize(("line", "said"), [("[1]", "line 2 is no JSON object"), ('{"path": ', "line 2 is no JSON:")])
+def test_a_line_that_is_no_object_is_named(table, line, said):
+    with pytest.raises(SourceError, match=said):
+        table('{"path": "a.png"}\n' + line, "table.jsonl")
+
+
+@pytest.mark.parametrize(
+    ("text", "name"),
+    [("path,x\na.png,1\n,2\n", "t.csv"), ('{"path": "a.png"}\n{"x": 1}\n', "t.jsonl")],
+)
+def test_a_row_without_a_path_is_named(table, text, name):
+    with pytest.raises(SourceError, match=f"row 2 of .*{name} has no path"):
+        table(text, name)
+
+
+def test_bytes_in_a_parquet_table_can_be_left_out(tmp_path):
+    pq.write_table(pa.table({"path": ["a.png"], "raw": [b"\xff"], "label": ["cat"]}), tmp_path / "t.parquet")
+    with pytest.raises(SourceError, match=r"the column raw of .*t\.parquet cannot be read as text"):
+        read_metadata(MetadataConfig(uri="t.parquet"), tmp_path)
+    found = read_metadata(MetadataConfig(uri="t.parquet", columns=("label",)), tmp_path)
+    assert found == {"a.png": {"label": "cat"}}
 
 
 def test_a_parquet_table_is_read_and_nulls_left_out(tmp_path):

@@ -1,0 +1,57 @@
+"""Values of tables and of JSON as text, which is what metadata are."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute
+
+_ZEROS = re.compile(r"(\.\d*[1-9])0+(?=$|[Z+-])|\.0+(?=$|[Z+-])")
+
+
+def json_text(value: object) -> str:
+    """Text as it is, everything else as JSON writes it."""
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+
+
+def column_texts(column: Any) -> list[str | None]:
+    """The values of an Arrow column as text; None where there is none.
+
+    Numbers and booleans as JSON has them (a whole number without a point, whatever its type), times to the digits that
+    they have, lists and structs as JSON.
+
+    Raises:
+        pyarrow.ArrowInvalid: when bytes are no text.
+    """
+    kind = column.type
+    if pa.types.is_dictionary(kind):
+        return column_texts(column.cast(kind.value_type))
+    if pa.types.is_nested(kind):
+        return [
+            None if value is None else json.dumps(value, ensure_ascii=False, default=str) for value in _list(column)
+        ]
+    if pa.types.is_duration(kind):
+        return [None if value is None else f"{value} {kind.unit}" for value in _list(column.cast(pa.int64()))]
+    if pa.types.is_timestamp(kind) and kind.tz:
+        column = _in_known_zone(column)
+    texts = _list(pa.compute.cast(column, pa.string()))
+    if not pa.types.is_temporal(kind):
+        return texts
+    return [text and _ZEROS.sub(r"\1", text) for text in texts]
+
+
+def _list(column: Any) -> list[Any]:
+    values: list[Any] = column.to_pylist()
+    return values
+
+
+def _in_known_zone(column: Any) -> Any:
+    """The same moments in UTC where nobody here knows the zone."""
+    try:
+        pa.compute.cast(column[:1], pa.string())
+    except pa.ArrowInvalid:
+        return column.cast(pa.timestamp(column.type.unit, "UTC"))
+    return column
