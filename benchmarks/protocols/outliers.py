@@ -11,7 +11,7 @@ from benchmarks.measure import machine
 from benchmarks.pictures import CORRUPTIONS, Measured, blobs, corrupted, crops, digits, measure, png, ranges_of
 from benchmarks.protocols.agreement import auroc
 from dna_pipelines.comparison import emd_bins
-from dna_pipelines.comparison.scores import mahalanobis, nearest, rarity, surprise
+from dna_pipelines.comparison.scores import Bins, mahalanobis, nearest, rarity
 from dna_pipelines.extraction.registry import load_extractor
 
 N_REFERENCE, N_TEST, N_RESAMPLED = 300, 60, 1000
@@ -98,10 +98,16 @@ def _scores(images: Measured, reference: Measured) -> dict[str, np.ndarray]:
         "5th nearest (kNN)": nearest(images.pooled, reference.pooled),
         "rarity (NAC)": rarity(images.pooled, reference.pooled),
         "Mahalanobis": mahalanobis(images.pooled, mean, covariance, len(reference.pooled)),
-        "surprise of averages": surprise(images.pooled, reference.pooled),
+        "surprise of averages": _surprise(images.pooled, reference.pooled),
         "surprise of positions": np.einsum("ndb,db->nd", each, likely).mean(axis=1),
         "EMD of positions": np.array([emd_bins(one.astype(np.uint64), whole).mean() for one in images.counts]),
     }
+
+
+def _surprise(rows: np.ndarray, reference: np.ndarray, n_bins: int = 20) -> np.ndarray:
+    """-ln p of each image under a reference, a mean over neurons: bins of equal width, with one image more in each."""
+    counts = Bins.equal_width(reference, n_bins).counts_at(rows, own=False)
+    return np.nanmean(-np.log((counts + 1) / (len(reference) + n_bins + 2)), axis=1)
 
 
 def _fpr95(inside: np.ndarray, outside: np.ndarray) -> float:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from math import isnan
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
@@ -116,7 +117,7 @@ def show_attribution(found: Attribution) -> None:
             rows.rows[one.place].name,
             f"{one.share:.1%}",
             one.contribution_bins,
-            "–" if one.seldom is None else f"{one.seldom:.2%}",
+            _share(one.seldom, 2),
             *([rows.rows[one.place].group] if grouped else []),
             ", ".join(f"{key}={value}" for key, value in sorted((rows.rows[one.place].metadata or {}).items())),
         )
@@ -180,7 +181,8 @@ def _show_fits(fits: list[Fit], *, several: bool, top: int) -> None:
     )
     rows: list[tuple[Any, ...]] = [
         (
-            fit.path, fit.dataset, f"{fit.seldom:.2%}", fit.nearest, f"{fit.rarity:.1%}", fit.mahalanobis, fit.emd_bins,
+            fit.path, fit.dataset, _share(fit.seldom, 2), fit.nearest, _share(fit.rarity, 1), fit.mahalanobis,
+            fit.emd_bins,
             *([fit.log_ratio] if several else []),
         )
         for fit in sorted(fits, key=lambda fit: fit.seldom if not several else 0)[:top]
@@ -188,3 +190,8 @@ def _show_fits(fits: list[Fit], *, several: bool, top: int) -> None:
     show_table(None, ("image", "dataset", *numbers), rows, numbers)
     if len(fits) > top:
         note(f"{len(fits):,} lines, of which {top} are shown (--top)")
+
+
+def _share(value: float | None, digits: int) -> str:
+    """A share for people; a dash where there is none."""
+    return "–" if value is None or isnan(value) else f"{value:.{digits}%}"

@@ -102,21 +102,6 @@ def log_ratio(rows: Rows, a: Rows, b: Rows, *, own: bool = False, n_bins: int = 
     return _mean(ratio)
 
 
-def surprise(rows: Rows, reference: Rows, *, own: bool = False, n_bins: int = 20) -> F64:
-    """-ln p of an image under a reference, a mean over neurons: bins of equal width, with one image more in each.
-
-    Args:
-        rows, reference: (n_images, n_neurons).
-        own: the rows are the reference's, and each is left out of it.
-        n_bins: between the smallest and the largest value of a neuron.
-
-    Returns:
-        (n_images,) in nats for each neuron.
-    """
-    counts = Bins.equal_width(reference, n_bins).counts_at(rows, own=own)
-    return _mean(-np.log((counts + 1) / (len(reference) - own + n_bins + 2)))
-
-
 def rarity(rows: Rows, reference: Rows, *, own: bool = False, n_bins: int = 50, seldom: float = 0.02) -> F64:
     """1 - neuron activation coverage: the share of neurons whose value lies where the reference seldom goes.
 
@@ -131,13 +116,15 @@ def rarity(rows: Rows, reference: Rows, *, own: bool = False, n_bins: int = 50, 
         seldom: r as a share of the reference's images.
 
     Returns:
-        (n_images,) from 0 to 1.
+        (n_images,) from 0 to 1; NaN where the reference has no other image.
     """
+    if len(reference) <= own:
+        return np.full(len(rows), np.nan)
     counts = Bins.equal_width(reference, n_bins).counts_at(rows, own=own)
     return _mean(1 - np.minimum(counts / (seldom * (len(reference) - own)), 1))
 
 
-def mahalanobis(rows: Rows, mean: F64, covariance: F64, n_images: int) -> F64:
+def mahalanobis(rows: Rows, mean: F64, covariance: F64, n_images: int, rounding: F64 | float = 0.0) -> F64:
     """Squared distance from a mean in units of a covariance, divided by the number of neurons.
 
     The covariance is drawn towards its diagonal by d / (d + n), because with few images it has directions without
@@ -148,6 +135,8 @@ def mahalanobis(rows: Rows, mean: F64, covariance: F64, n_images: int) -> F64:
         mean: (n_neurons,).
         covariance: (n_neurons, n_neurons).
         n_images: that the covariance was taken from.
+        rounding: (n_neurons,) how far off the rows may be, which counts as spread: without it an image would be
+            endlessly far from copies of itself.
 
     Returns:
         (n_images,), about 1 for images of the reference; NaN for an image with a NaN.
@@ -156,7 +145,7 @@ def mahalanobis(rows: Rows, mean: F64, covariance: F64, n_images: int) -> F64:
     drawn = width / (width + n_images)
     variance = np.diag(covariance)
     floor = max(float(variance.max(initial=0.0)) * 1e-9, np.finfo(np.float64).tiny)
-    drawn_to = (1 - drawn) * covariance + np.diag(drawn * variance + floor)
+    drawn_to = (1 - drawn) * covariance + np.diag(drawn * variance + floor + np.square(rounding))
     root = np.linalg.cholesky(drawn_to)
     white = np.linalg.solve(root, (finite(rows) - mean).T)
     return np.asarray((white**2).sum(axis=0) / width)
@@ -165,16 +154,22 @@ def mahalanobis(rows: Rows, mean: F64, covariance: F64, n_images: int) -> F64:
 def nearest(rows: Rows, reference: Rows, *, own: bool = False, k: int = 5) -> F64:
     """The distance to the k-th nearest image of a reference (Sun et al., 2022), each neuron in its own spread.
 
+    Neurons without a number in any image of the reference are left out, and then images of it with a NaN.
+
     Args:
         rows, reference: (n_images, n_neurons).
         own: the rows are the reference's, and each is left out of it.
         k: with fewer images, the farthest.
 
     Returns:
-        (n_images,) root of the mean square over neurons; NaN for an image with a NaN.
+        (n_images,) root of the mean square over neurons; NaN for an image with a NaN, and without a reference.
     """
     known = finite(reference)
+    numbers = ~np.isnan(known).all(axis=0)
+    rows, known = rows[:, numbers], known[:, numbers]
     known = known[~np.isnan(known).any(axis=1)]
+    if len(known) <= own or not numbers.any():
+        return np.full(len(rows), np.nan)
     spread = known.std(axis=0)
     # A neuron that never moves in the reference has no unit of its own.
     scale = np.where(spread > 0, spread, spread.mean() or 1.0)

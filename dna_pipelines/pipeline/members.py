@@ -66,6 +66,11 @@ class Members:
         """(n_images,) see `lot_of`."""
         return np.fromiter(map(lot_of, self.items), np.float64, len(self.items))
 
+    @cached_property
+    def like_sequences(self) -> bool:
+        """See `looks_like_sequences`."""
+        return looks_like_sequences(self.names)
+
     @property
     def unit(self) -> str:
         """What is taken for independent."""
@@ -122,7 +127,7 @@ def doubts(a: Members, b: Members) -> list[str]:
         f"{side.label}: likely sequences without a group (numbered frames in the paths). Images of one sequence are "
         "not independent, and p is then far too small; `group_by` in the datasets file says what belongs together"
         for side in (a, b)
-        if not side.groups and looks_like_sequences(side.names)
+        if not side.groups and side.like_sequences
     ]
     if bool(a.groups) != bool(b.groups):
         with_groups, without = (a, b) if a.groups else (b, a)

@@ -162,7 +162,8 @@ def _mahalanobis(rows: Any, kept: list[str], dna: Dna, edges: tuple[Any, Any]) -
     lo, hi = (edge[part] for edge in edges)
     covariance = dna.moments.covariances[layer]
     mine = (rows[:, start : start + part.stop - part.start] + 1) * (hi - lo) / 2 + lo
-    return mahalanobis(mine, covariance.mean, covariance.covariance, covariance.n_images)
+    rounding = np.finfo(np.float16).eps * np.abs(covariance.mean - (hi + lo) / 2)
+    return mahalanobis(mine, covariance.mean, covariance.covariance, covariance.n_images, rounding)
 
 
 def _sample(reference: ImageRows, kept: list[str]) -> Any:

@@ -215,7 +215,7 @@ def _rows(path: Path) -> list[dict[str, Any]]:
             rows: list[dict[str, Any]] = pq.read_table(path).to_pylist()
             columns = list(rows[0]) if rows else list(_COLUMNS)
         else:
-            with path.open(newline="", encoding="utf-8") as file:
+            with path.open(newline="", encoding="utf-8-sig") as file:
                 reader = csv.DictReader(file)
                 rows, columns = list(reader), list(reader.fieldnames or [])
     except (OSError, ValueError, csv.Error, pa.ArrowException) as error:

@@ -103,7 +103,7 @@ def _read_lines(file: Iterable[bytes]) -> pa.Table:
         except ValueError as error:
             raise ValueError(f"line {number} is no JSON: {error}") from error
         if not isinstance(row, dict):
-            raise ValueError(f"line {number} is no JSON object")
+            raise ValueError(f"line {number} is no JSON object")  # noqa: TRY004 (of the file, not of an argument)
         rows.append({name: json_text(value) for name, value in row.items() if value is not None})
     names = dict.fromkeys(name for row in rows for name in row)
     return pa.table({name: pa.array([row.get(name) for row in rows], pa.string()) for name in names})

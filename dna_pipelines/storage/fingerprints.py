@@ -251,7 +251,10 @@ class Fingerprints:
         """The compute keys under which there are partials that may be added to this key's DNAs."""
         folder = self._layout.root / "partials"
         found = []
-        for path in sorted(folder.glob("*")):
+        for path in sorted(folder.glob("[!.]*")):
+            if not self._layout.key(path.name).exists():
+                # What a file manager or a backup leaves is nobody's.
+                continue
             parts: Mapping[str, Any] = self.key(path.name).parts
             if parts.get("comparability") == comparability_key:
                 found.append(path.name)

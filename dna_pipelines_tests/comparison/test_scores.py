@@ -3,13 +3,12 @@
 import numpy as np
 import pytest
 
-from dna_pipelines.comparison.scores import Bins, exceeded, log_ratio, mahalanobis, nearest, rarity, surprise
+from dna_pipelines.comparison.scores import Bins, exceeded, log_ratio, mahalanobis, nearest, rarity
 
 rng = np.random.default_rng(0)
 REFERENCE = rng.normal(0, 0.2, (200, 4))
 OTHER = rng.normal(0.4, 0.2, (150, 4))
 SCORES = {
-    "surprise": surprise,
     "rarity": rarity,
     "nearest": nearest,
 }
@@ -104,6 +103,25 @@ def test_mahalanobis_lives_with_fewer_images_than_neurons_and_with_dead_ones():
     found = mahalanobis(rows, rows.mean(axis=0), np.cov(rows.T), 5)
     assert np.isfinite(found).all()
     assert (found >= 0).all()
+
+
+def test_a_copy_of_the_only_image_there_is_is_near_though_it_was_rounded():
+    image = np.random.default_rng(4).normal(size=20)
+    rounded = image.astype(np.float16).astype(float)
+    # What adding up equal images leaves of a covariance.
+    noise = 1e-31 * np.eye(20)
+    assert mahalanobis(rounded[None], image, noise, 60)[0] > 1e6
+    assert mahalanobis(rounded[None], image, noise, 60, np.finfo(np.float16).eps * np.abs(image))[0] < 1
+
+
+def test_a_reference_that_has_no_numbers_or_no_other_image_gives_none():
+    lacking = REFERENCE.copy()
+    lacking[:, 1] = np.nan
+    others = [0, 2, 3]
+    np.testing.assert_array_equal(nearest(OTHER, lacking), nearest(OTHER[:, others], REFERENCE[:, others]))
+    for score in SCORES.values():
+        assert np.isnan(score(REFERENCE[:1], REFERENCE[:1], own=True)).all()
+    assert np.isnan(nearest(OTHER, np.full((5, 4), np.nan))).all()
 
 
 def test_the_nearest_is_the_slow_one():

@@ -1,6 +1,6 @@
 """Values of tables as text."""
 
-import datetime
+import datetime as dt
 import decimal
 import json
 
@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from dna_pipelines.sources.values import column_texts, json_text
 
-NEW_YEAR = datetime.datetime(2024, 1, 2, 3, 4, 5)  # noqa: DTZ001 (a time without a zone)
+NEW_YEAR = dt.datetime(2024, 1, 2, 3, 4, 5)  # noqa: DTZ001 (a time without a zone)
 
 
 @pytest.mark.parametrize(
@@ -24,9 +24,9 @@ NEW_YEAR = datetime.datetime(2024, 1, 2, 3, 4, 5)  # noqa: DTZ001 (a time withou
         (pa.array([decimal.Decimal("1.20")]), "1.20"),
         (pa.array([False]), "false"),
         (pa.array(["a"]).dictionary_encode(), "a"),
-        (pa.array([datetime.date(2024, 1, 2)]), "2024-01-02"),
-        (pa.array([datetime.time(1, 2, 3)]), "01:02:03"),
-        (pa.array([datetime.timedelta(seconds=3)]), "3000000 us"),
+        (pa.array([dt.date(2024, 1, 2)]), "2024-01-02"),
+        (pa.array([dt.time(1, 2, 3)]), "01:02:03"),
+        (pa.array([dt.timedelta(seconds=3)]), "3000000 us"),
         (pa.array([NEW_YEAR]), "2024-01-02 03:04:05"),
         (pa.array([NEW_YEAR.replace(microsecond=120_000)]), "2024-01-02 03:04:05.12"),
         (pa.array([NEW_YEAR.replace(hour=0, minute=0, second=0)]), "2024-01-02 00:00:00"),
@@ -37,7 +37,7 @@ NEW_YEAR = datetime.datetime(2024, 1, 2, 3, 4, 5)  # noqa: DTZ001 (a time withou
         (pa.array([1_700_000_000], pa.timestamp("s", "Mars/Olympus")), "2023-11-14 22:13:20Z"),
         (pa.array([10**18], pa.timestamp("us")), "<value out of range: 1000000000000000000>"),
         (pa.array([["x", None]]), '["x", null]'),
-        (pa.array([{"day": datetime.date(2024, 1, 2)}]), '{"day": "2024-01-02"}'),
+        (pa.array([{"day": dt.date(2024, 1, 2)}]), '{"day": "2024-01-02"}'),
         (pa.chunked_array([["ä"]]), "ä"),
     ],
 )
