@@ -51,6 +51,10 @@ def test_weights_come_from_a_table(project, dna):
         "sql",
         "COPY (SELECT 'stage1.between' AS layer, unnest([0, 3]) AS neuron, unnest([1.0, 3.0]) AS weight) TO 'w.parquet'",
     )
+    # As spreadsheets write it.
+    (project / "w.csv").write_bytes(b"\xef\xbb\xbf" + (project / "w.csv").read_bytes())
+    save(dna, "--weights", "w.csv", name="spreadsheet")
+    assert dna("select", "show", "spreadsheet", "--json").json["weights"] == shown["weights"]
     save(dna, "--weights", "w.parquet", name="other")
     assert dna("select", "show", "other", "--json").json["weights"] == shown["weights"]
 

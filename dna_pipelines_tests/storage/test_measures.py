@@ -107,3 +107,12 @@ def test_a_dna_without_its_record_is_invisible_to_sql(lake):
     store.put_dna(record("d"), measured.histogram, measured.moments, measured.blocks)
     lake[0].layout.dna_record("d").unlink()
     assert Catalog(lake[0].layout).rows("SELECT count(*) AS n FROM dna") == [{"n": 0}]
+
+
+def test_what_a_file_manager_leaves_is_no_partial(lake):
+    store, key = lake[0].fingerprints, lake[1]
+    folder = lake[0].layout.root / "partials"
+    (folder / ".DS_Store").write_bytes(b"")
+    (folder / "copy of a key").mkdir()
+    assert store.find_partial("c", key.id, "shard") == key.id
+    assert store.find_partial("c", "another compute key", "shard") == key.id
