@@ -157,32 +157,37 @@ def _show(compared: Compared) -> None:
 
 def _show_chance(judgement: Any) -> None:
     """The verdict and how it comes about, and what was tested where that is not what was asked."""
-    verdict = judgement.verdict
-    if verdict is None:
-        out.print(f"  {judgement.in_words}", markup=False, soft_wrap=True)
+    also, shared = judgement.also, f"{judgement.n_shared:,} images are on both sides"
+    if not also:
+        _show_verdict(judgement, [shared] if judgement.n_shared else [])
         return
-    reasons = [f"{judgement.n_shared:,} images are on both sides"] if judgement.n_shared else []
+    both = ", and p of the first is corrected for both tests" if judgement.verdict and also.verdict else ""
+    _say(f"{shared}, so what each has more was tested{both}")
+    for part in (judgement, also):
+        _show_verdict(part, [])
+
+
+def _show_verdict(judgement: Any, reasons: list[str]) -> None:
+    verdict = judgement.verdict
     if judgement.n_sampled_of:
-        reasons.append(f"a block of {judgement.n_sampled_of:,} images has more than the smaller side")
-    if reasons:
+        reasons = [*reasons, f"a block of {judgement.n_sampled_of:,} images has more than the smaller side"]
+    if judgement.rest_of or reasons:
         tested = f"{judgement.a} ({judgement.n_images_a:,}) against {judgement.b} ({judgement.n_images_b:,})"
-        out.print(
-            f"  {' and '.join(reasons)}, so this was tested: {tested}, EMD {verdict.emd_bins:.4g} bins",
-            markup=False,
-            soft_wrap=True,
-        )
+        because = f"{' and '.join(reasons)}, so this was tested: " if reasons else ""
+        _say(f"{because}{tested}{f', EMD {verdict.emd_bins:.4g} bins' if verdict else ''}")
+    if verdict is None:
+        _say(judgement.in_words)
+        return
     interval = f"({verdict.low_bins:.3g} to {verdict.high_bins:.3g})"
-    out.print(
-        f"  {judgement.in_words}; {verdict.n_changed:,} of {verdict.n_tested:,} neurons changed",
-        markup=False,
-        soft_wrap=True,
+    _say(f"{judgement.in_words}; {verdict.n_changed:,} of {verdict.n_tested:,} neurons changed")
+    _say(
+        f"noise floor {verdict.noise_floor_bins:.3g} ± {verdict.noise_spread_bins:.2g} bins, debiased "
+        f"{verdict.debiased_bins:.3g} {interval}; independent unit: {judgement.unit}"
     )
-    out.print(
-        f"  noise floor {verdict.noise_floor_bins:.3g} ± {verdict.noise_spread_bins:.2g} bins, debiased "
-        f"{verdict.debiased_bins:.3g} {interval}; independent unit: {judgement.unit}",
-        markup=False,
-        soft_wrap=True,
-    )
+
+
+def _say(text: str) -> None:
+    out.print(f"  {text}", markup=False, soft_wrap=True)
 
 
 def _layers_with_fd(summary: dict[str, Any]) -> str:

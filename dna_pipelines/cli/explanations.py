@@ -111,19 +111,26 @@ def _leading_neurons(compared: Compared) -> Callable[[], None]:
 
 
 def _images(compared: Compared) -> Callable[[], None]:
-    """The images of `a` that carry the difference, by what is kept of each; `dna images` looks closer."""
+    """The images that carry the difference, by what is kept of each; `dna images` looks closer."""
     from dna_pipelines.cli.images import show_attribution
     from dna_pipelines.pipeline.attribution import attribute
 
     explanations = compared.summary.setdefault("explanations", {})
     explanations["images"] = None
     if not compared.more_than_chance:
-        return lambda: None
+        why = "was not tested" if compared.judgement.verdict is None else "is no more than chance"
+        command = f"`dna images '{compared.a}' '{compared.b}'`"
+        return lambda: note(
+            f"no images are named, because the difference {why}; {command} shows the oddest all the same"
+        )
+    # Of what came and what went, the images of the one that stands out.
+    of, against = compared.a, compared.b
+    if compared.judgement.rest_of == against:
+        of, against = against, of
     try:
         found = attribute(
-            compared.project, compared.a, compared.b, extractor=compared.summary["extractor"], top=_N_IMAGES,
-            in_detail=0,
-        )  # fmt: skip
+            compared.project, of, against, extractor=compared.summary["extractor"], top=_N_IMAGES, in_detail=0
+        )
     except (NothingToCompare, Incomparable) as error:
         reason = str(error)
         return lambda: note(f"the images behind it cannot be named: {reason}")
@@ -131,7 +138,7 @@ def _images(compared: Compared) -> Callable[[], None]:
 
     def show() -> None:
         show_attribution(found)
-        note(f"`dna images '{compared.a}' '{compared.b}' --picture sheet.png` shows them, and looks closer")
+        note(f"`dna images '{of}' '{against}' --picture sheet.png` shows them, and looks closer")
 
     return show
 

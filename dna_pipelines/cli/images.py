@@ -160,14 +160,21 @@ def _show_parts(found: Parts, top: int) -> None:
 
 
 def _say_what(sides: Sides, emd_bins: float, beyond_chance_bins: float) -> None:
+    alone = sides.in_one_block
+    beyond = f", of which {beyond_chance_bins:.4g} lie where the distributions differ by more than chance"
     out.print(
-        f"{sides.words} against {sides.rows_b.label} ({sides.extractor}): EMD {emd_bins:.4g} bins, "
-        f"of which {beyond_chance_bins:.4g} lie where the distributions differ by more than chance",
+        f"{sides.words} against {sides.rows_b.label} ({sides.extractor}): EMD {emd_bins:.4g} bins"
+        f"{'' if alone else beyond}",
         markup=False,
         soft_wrap=True,
     )
-    if not beyond_chance_bins:
-        note("nowhere is the difference more than chance: what follows shows odd images, not a cause", style="yellow")
+    if alone:
+        said = f"how much of it is chance cannot be told, because {alone} has one independent unit only"
+    elif not beyond_chance_bins:
+        said = "nowhere is the difference more than chance"
+    else:
+        return
+    note(f"{said}: what follows shows odd images, not a cause", style="yellow")
 
 
 def _show_fits(fits: list[Fit], *, several: bool, top: int) -> None:

@@ -8,7 +8,8 @@ them is its p-value, and their mean is the noise floor: what chance alone makes 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -101,6 +102,16 @@ class Significance:
     def n_changed(self) -> int:
         """Neurons that did, where the verdict is that something did: the chance of any false one is 5 %."""
         return int((self.neuron_p <= LEVEL).sum()) if self.more_than_chance else 0
+
+    def corrected(self, n_tests: int) -> Significance:
+        """The same with every p-value corrected for so many tests (Bonferroni)."""
+
+        def times(p: Any) -> Any:
+            return np.minimum(p * n_tests, 1.0)
+
+        single = {name: float(times(getattr(self, name))) for name in ("p", "p_tail", "p_mean", "p_strongest")}
+        layers = tuple(replace(layer, p=float(times(layer.p))) for layer in self.layers)
+        return replace(self, **single, layers=layers, neuron_p=times(self.neuron_p))
 
 
 def too_coarse(n_images_a: U64, n_images_b: U64) -> bool:

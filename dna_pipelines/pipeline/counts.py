@@ -11,8 +11,10 @@ from numpy.typing import NDArray
 
 from dna_pipelines.distributions import Blocks
 from dna_pipelines.dna import dna_id
+from dna_pipelines.identity import Item
 from dna_pipelines.pipeline.members import Members
 from dna_pipelines.pipeline.project import Project
+from dna_pipelines.storage import Commit
 from dna_pipelines.storage.fingerprints import Fingerprints
 
 U64 = NDArray[np.uint64]
@@ -83,8 +85,8 @@ def counts_of(project: Project, identity: str) -> Counts:
 def counts_of_rest(project: Project, rest: Members, large: Members, small: Members, key: str) -> Counts | str:
     """Of the images that one side has more than another; or why they are not known apart.
 
-    They are the difference of the two DNAs where the one side holds the other, else the sum of the shards that they
-    fill.
+    They are the sum of the shards that they fill; or the DNA of the one side less that of the other, which it holds,
+    or less the shards that the shared images fill.
 
     Args:
         project: where they are.
@@ -92,37 +94,43 @@ def counts_of_rest(project: Project, rest: Members, large: Members, small: Membe
         large, small: that have DNAs of the key.
         key: the comparability key.
     """
-    if large.holds(small) and _measured_alike(project, (large, small), key):
-        whole, part = (Stored(dna_id(key, side.id)) for side in (large, small))
-        return Counts(project.lake.fingerprints, (whole,), (part,))
-    return _whole_shards(project, rest, key)
+    store, (whole, part) = project.lake.fingerprints, (Stored(dna_id(key, side.id)) for side in (large, small))
+    if large.holds(small) and len(_computed_by(store, whole) | _computed_by(store, part)) == 1:
+        return Counts(store, (whole,), (part,))
+    filled, n_left = _whole_shards(project, Counter(rest.items), rest.commit, key)
+    if not n_left:
+        return Counts(store, filled)
+    shared = Counter(large.items) - Counter(rest.items)
+    for side in (small, large):
+        filled, n_apart = _whole_shards(project, shared, side.commit, key)
+        computed_by = _computed_by(store, whole) | {one.compute_key for one in filled}
+        if not n_apart and len(computed_by) == 1:
+            return Counts(store, (whole,), filled)
+    return (
+        f"both sides share images, and {n_left:,} of the {len(rest.items):,} that are in {rest.label} lie in shards "
+        "together with others, so that their counts are not known apart; compare parts that do not overlap"
+    )
 
 
-def _measured_alike(project: Project, sides: Sequence[Members], key: str) -> bool:
-    """Whether DNAs are sums of partials of one and the same compute key, so that their difference is exact."""
-    records = [project.lake.fingerprints.dna_record(dna_id(key, side.id)) for side in sides]
-    return len({compute for record in records if record for compute in record.compute_keys}) == 1
+def _computed_by(store: Fingerprints, dna: Stored) -> set[str | None]:
+    """The compute keys of a DNA: only where there is one in all is a difference exact."""
+    record = store.dna_record(dna.id)
+    return set(record.compute_keys) if record else set()
 
 
-def _whole_shards(project: Project, rest: Members, key: str) -> Counts | str:
-    """Of images that fill whole shards of their dataset, now or earlier; or why they do not."""
-    left, found, seen = Counter(rest.items), [], set[str]()
+def _whole_shards(project: Project, wanted: Counter[Item], commit: Commit, key: str) -> tuple[tuple[Stored, ...], int]:
+    """Shards of a dataset, as it is in a commit or was before, that images fill; and how many images are left."""
+    left, found, seen = Counter(wanted), [], set[str]()
     store, versions = project.lake.fingerprints, project.lake.versions
-    of_version = store.dna_record(dna_id(key, rest.commit.version_id))
+    of_version = store.dna_record(dna_id(key, commit.version_id))
     compute = of_version.compute_keys[0] if of_version else ""
-    for commit in reversed(versions.history(rest.commit.dataset)):
-        if commit.seq > rest.commit.seq or not left or seen.issuperset(record.shard_id for record in commit.shards):
+    for earlier in reversed(versions.history(commit.dataset)):
+        if earlier.seq > commit.seq or not left or seen.issuperset(record.shard_id for record in earlier.shards):
             continue
-        for shard in versions.manifest(commit).shards:
+        for shard in versions.manifest(earlier).shards:
             held = Counter(shard.items)
             if shard.id not in seen and held <= left and (place := store.find_partial(key, compute, shard.id)):
                 left -= held
                 found.append(Stored(shard.id, place))
             seen.add(shard.id)
-    if left:
-        return (
-            f"both sides share images, and {sum(left.values()):,} of the {len(rest.items):,} that are in "
-            f"{rest.label} lie in shards together with others, so that their counts are not known apart; "
-            "compare parts that do not overlap"
-        )
-    return Counts(store, tuple(found))
+    return tuple(found), sum(left.values())

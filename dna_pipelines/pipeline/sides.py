@@ -12,7 +12,7 @@ from dna_pipelines.distributions import Layers
 from dna_pipelines.errors import NothingToCompare
 from dna_pipelines.pipeline.counts import counts_of, counts_of_rest
 from dna_pipelines.pipeline.image_rows import ImageRows, image_rows
-from dna_pipelines.pipeline.progress import Progress
+from dna_pipelines.pipeline.progress import Progress, counted
 from dna_pipelines.pipeline.project import Project
 from dna_pipelines.pipeline.reference import Reference
 
@@ -48,9 +48,27 @@ class Sides:
     @property
     def words(self) -> str:
         """What is held against what, for people."""
+        if self.of_versions and self.n_counted > len(self.rows_a):
+            return (
+                f"{self.rows_a.label}, of which the {len(self.rows_a):,} images that {self.rows_b.label} has not are "
+                "ranked,"
+            )
         if self.of_versions:
-            return f"the {len(self.rows_a):,} images that {self.rows_a.label} has and {self.rows_b.label} has not"
-        return f"the {len(self.rows_a):,} images of {self.rows_a.label}"
+            return (
+                f"the {counted(len(self.rows_a), 'image')} that {self.rows_a.label} has and {self.rows_b.label} has not"
+            )
+        return f"the {counted(len(self.rows_a), 'image')} of {self.rows_a.label}"
+
+    @property
+    def in_one_block(self) -> str | None:
+        """A side whose images are all in one block, so that nothing tells how much chance moves it; None where none is.
+
+        Images in one group are, and so are copies of one image.
+        """
+        for label, blocks in ((self.rows_a.label, self.blocks_a), (self.rows_b.label, self.blocks_b)):
+            if np.count_nonzero(blocks.any(axis=(0, 2))) < 2:
+                return label
+        return None
 
     def to_json(self) -> dict[str, Any]:
         """As a JSON value."""

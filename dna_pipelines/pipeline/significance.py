@@ -6,7 +6,7 @@ sample of that one is measured, once.
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -22,7 +22,7 @@ from dna_pipelines.pipeline.members import Members, find_members
 from dna_pipelines.pipeline.progress import Progress, Silent
 from dna_pipelines.pipeline.project import Project
 from dna_pipelines.pipeline.samples import fit_sample
-from dna_pipelines.pipeline.tested import Side, find_tested
+from dna_pipelines.pipeline.tested import Side, Tested, find_tested
 from dna_pipelines.storage.selections import weights_id
 from dna_pipelines.storage.verdicts import Question
 
@@ -39,11 +39,14 @@ class Judgement:
         why_not: None where it could.
         same: both sides are the same images, so that there is nothing to test.
         a, b: what was tested, which differs from what was asked where the sides share images, or where one is a sample.
+        rest_of: the side that `a` is the rest of, where the sides share images; else empty.
         n_shared: images that both sides have.
         n_sampled_of: images of the larger side where a sample of them was tested; 0 where all were.
         n_images_extracted: for that sample, now; 0 where it was measured before.
         unit: what is taken for independent.
         doubts: why it may not be.
+        also: the other test, where each side has images that the other lacks. The verdict is of the one that is
+            farther out, and its p-values are corrected for both.
     """
 
     verdict: Significance | None
@@ -51,6 +54,7 @@ class Judgement:
     same: bool = False
     a: str = ""
     b: str = ""
+    rest_of: str = ""
     n_images_a: int = 0
     n_images_b: int = 0
     n_shared: int = 0
@@ -58,6 +62,7 @@ class Judgement:
     n_images_extracted: int = 0
     unit: str = ""
     doubts: tuple[str, ...] = ()
+    also: Judgement | None = None
 
     @property
     def in_words(self) -> str:
@@ -68,7 +73,9 @@ class Judgement:
 
     def to_json(self) -> dict[str, Any]:
         """As a JSON value; p-values of neurons only of those that changed."""
-        found = {name: value for name, value in vars(self).items() if name != "verdict"}
+        found = {name: value for name, value in vars(self).items() if name not in ("verdict", "also")}
+        if self.also:
+            found["also"] = self.also.to_json()
         if self.verdict is None:
             return {**found, "more_than_chance": None, "p": None, "in_words": self.in_words}
         plain = {name: value for name, value in vars(self.verdict).items() if name not in ("layers", "neuron_p")}
@@ -128,13 +135,42 @@ def judge_members(
     """Test two sets of images that have DNAs of a comparability key; see `judge_pair`."""
     if a.digests == b.digests:
         return Judgement(None, None, same=True, a=a.label, b=b.label, n_shared=len(a.items))
-    tested = find_tested(project, a, b, key)
-    if isinstance(tested, str):
-        return Judgement(None, tested, a=a.label, b=b.label, n_shared=sum((a.digests & b.digests).values()))
+    found = [
+        _judged(project, tested, key, selection, extractor, n_resamples, progress)
+        for tested in find_tested(project, a, b, key)
+    ]
+    return found[0] if len(found) == 1 else _of_both(*found)
+
+
+def _of_both(came: Judgement, went: Judgement) -> Judgement:
+    """One judgement of two tests: the one that is farther out, twice as likely by chance as it would be alone."""
+    known = [one for one in (came, went) if one.verdict and not np.isnan(one.verdict.p)]
+    leads = min(known, key=lambda one: one.verdict.p_tail) if known else came
+    also = went if leads is came else came
+    verdict = leads.verdict.corrected(len(known)) if leads.verdict and known else leads.verdict
+    return replace(
+        leads,
+        verdict=verdict,
+        also=also,
+        doubts=tuple(dict.fromkeys((*leads.doubts, *also.doubts))),
+        n_images_extracted=leads.n_images_extracted + also.n_images_extracted,
+    )
+
+
+def _judged(
+    project: Project,
+    tested: Tested,
+    key: str,
+    selection: Selection,
+    extractor: str,
+    n_resamples: int,
+    progress: Progress | None,
+) -> Judgement:
     told = partial(
         Judgement,
         a=tested.a.members.label,
         b=tested.b.members.label,
+        rest_of=tested.rest_of,
         n_images_a=len(tested.a.members.items),
         n_images_b=len(tested.b.members.items),
         n_shared=tested.n_shared,

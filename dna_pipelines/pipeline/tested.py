@@ -28,6 +28,7 @@ class Tested:
     Attributes:
         a, b: what is dealt, in the order in which it was asked for; where images are shared, what the one has more
             and the other.
+        rest_of: the label of what `a` is the rest of, where images are shared; else empty.
         n_shared: images that both have.
         unit: what is taken for independent.
         doubts: why it may not be.
@@ -39,6 +40,7 @@ class Tested:
 
     a: Side
     b: Side
+    rest_of: str
     n_shared: int
     unit: str
     doubts: tuple[str, ...]
@@ -48,39 +50,48 @@ class Tested:
     coarse: str | None = None
 
 
-def find_tested(project: Project, a: Members, b: Members, key: str) -> Tested | str:
-    """What can be tested of two sets of images that have DNAs of a comparability key; or why nothing can.
+def find_tested(project: Project, a: Members, b: Members, key: str) -> list[Tested]:
+    """What is tested of two different sets of images that have DNAs of a comparability key.
 
-    Nothing is measured or read: a sample is only chosen.
+    Shared images would hide a difference, so what the one has more is tested against the other: where both have more,
+    that are two tests. Nothing is measured or read: a sample is only chosen.
     """
     n_shared = sum((a.digests & b.digests).values())
-    sides = _apart(project, a, b, key) if n_shared else (_whole(project, a, key), _whole(project, b, key))
-    if isinstance(sides, str):
-        return sides
-    first, second = sides
-    units = {first.members.unit, second.members.unit}
-    unit = units.pop() if len(units) == 1 else "group, or image without one"
+    if not n_shared:
+        return [_tested(project, _whole(project, a, key), _whole(project, b, key), key)]
+    # What came before what went; and whoever asks in whatever order gets the same answer.
+    older, newer = sorted((a, b), key=lambda side: (side.commit.dataset, side.commit.seq, side.label))
+    return [
+        replace(_of_rest(project, rest, large, small, key), rest_of=large.label, n_shared=n_shared)
+        for large, small in ((newer, older), (older, newer))
+        if (rest := large.without(small)).items
+    ]
+
+
+def _of_rest(project: Project, rest: Members, large: Members, small: Members, key: str) -> Tested:
+    counts = counts_of_rest(project, rest, large, small, key)
+    whole, identity = _whole(project, small, key), dna_id(key, rest.id)
+    if not isinstance(counts, str):
+        return _tested(project, Side(rest, identity, counts), whole, key)
+    unknown = Side(rest, identity, Counts(project.lake.fingerprints, ()))
+    return Tested(unknown, whole, "", 0, _unit(rest, small), (), why_not=counts)
+
+
+def _tested(project: Project, first: Side, second: Side, key: str) -> Tested:
+    a, b = first.members, second.members
     # A sample of frames in sequence would not look like one.
-    doubted = tuple(doubts(first.members, second.members))
-    found = Tested(first, second, n_shared, unit, doubted, _why_not(first.members, second.members))
-    return _finer(project, found, key) if too_coarse(first.members.in_blocks, second.members.in_blocks) else found
+    found = Tested(first, second, "", 0, _unit(a, b), tuple(doubts(a, b)), _why_not(a, b))
+    return _finer(project, found, key) if too_coarse(a.in_blocks, b.in_blocks) else found
+
+
+def _unit(a: Members, b: Members) -> str:
+    units = {a.unit, b.unit}
+    return units.pop() if len(units) == 1 else "group, or image without one"
 
 
 def _whole(project: Project, members: Members, key: str) -> Side:
     identity = dna_id(key, members.id)
     return Side(members, identity, counts_of(project, identity))
-
-
-def _apart(project: Project, a: Members, b: Members, key: str) -> tuple[Side, Side] | str:
-    """What the one side has more, and the other: the shared images would hide the difference."""
-    older, newer = (b, a) if a.commit.dataset == b.commit.dataset and a.commit.seq > b.commit.seq else (a, b)
-    if not (rest := newer.without(older)).items:
-        older, newer = newer, older
-        rest = newer.without(older)
-    counts = counts_of_rest(project, rest, newer, older, key)
-    if isinstance(counts, str):
-        return counts
-    return Side(rest, dna_id(key, rest.id), counts), _whole(project, older, key)
 
 
 def _finer(project: Project, found: Tested, key: str) -> Tested:

@@ -89,6 +89,45 @@ def test_added_and_removed_at_once_takes_the_shards_of_what_was_added(project):
     found = judged(project, "a@1", "a")
     assert (found.a, found.n_images_a, found.n_shared) == ("a without a@1", N_ADDED, N_OLD - 1)
     assert found.verdict.p < 0.01
+    # One image that went is too few to be tested, so there is nothing to correct for.
+    assert (found.also.a, found.also.n_images_a, found.also.verdict) == ("a@1 without a", 1, None)
+    assert found.verdict.p == project.catalog.rows("FROM significance")[0]["p"]
+
+
+@pytest.fixture
+def swapped(tmp_path):
+    """`both` of ordinary and unlike images, which then lost the latter and got more of the former; `gone` of these."""
+    ordinary = {f"i{number}x.png": 15 * number for number in range(N_OLD)}
+    unlike = {f"u{number}x.png": 15 * number + 14 for number in range(N_ADDED)}
+    project = toy_project(tmp_path, {"both": ordinary | unlike, "gone": unlike}, "", "calibrate_on: [both]")
+    bring_up_to_date(project)
+    for number in range(N_ADDED):
+        (tmp_path / "images" / "both" / f"u{number}x.png").unlink()
+        write_image(tmp_path / "images" / "both", f"more{number}x.png", 15 * (number + 500))
+    bring_up_to_date(project)
+    return project
+
+
+def test_what_came_and_what_went_are_both_tested_and_p_is_corrected_for_it(swapped):
+    there, back = judged(swapped, "both@1", "both"), judged(swapped, "both", "both@1")
+    assert (there.a, there.b, there.rest_of) == ("both@1 without both", "both", "both@1")
+    assert (there.also.a, there.also.b, there.n_shared) == ("both without both@1", "both@1", N_OLD)
+    assert there.verdict.p < 0.05 < there.also.verdict.p
+    alone = {row["label_a"]: row for row in swapped.catalog.rows("FROM significance")} | {
+        row["label_b"]: row for row in swapped.catalog.rows("FROM significance")
+    }
+    for name in ("p", "p_tail", "p_mean", "p_strongest"):
+        assert getattr(there.verdict, name) == min(1, 2 * alone["both@1 without both"][name])
+        assert getattr(there.also.verdict, name) == alone["both without both@1"][name]
+    assert (back.a, back.verdict.p, back.also.a) == (there.a, there.verdict.p, there.also.a)
+    np.testing.assert_array_equal(back.verdict.neuron_p, there.verdict.neuron_p)
+    assert there.to_json()["also"]["a"] == "both without both@1"
+
+
+def test_the_counts_of_what_went_are_those_of_the_images_alone(swapped):
+    by_difference, alone = judged(swapped, "both@1", "both"), judged(swapped, "gone", "both")
+    assert by_difference.verdict.emd_bins == alone.verdict.emd_bins
+    assert by_difference.verdict.p == min(1, 2 * alone.verdict.p)
 
 
 def test_shared_images_whose_counts_are_not_known_apart_are_refused(project):
