@@ -10,7 +10,7 @@ from dna_pipelines.pipeline.compare import compare_pair
 from dna_pipelines.pipeline.members import find_members, looks_like_sequences
 from dna_pipelines.pipeline.project import Project
 from dna_pipelines.pipeline.selections import find_selection, save_selection
-from dna_pipelines.pipeline.significance import judge_pair
+from dna_pipelines.pipeline.significance import Judgement, _of_both, judge_pair
 from dna_pipelines.pipeline.significance_matrix import judge_all
 from dna_pipelines_tests.toy import bring_up_to_date, toy_project, write_image
 
@@ -89,9 +89,17 @@ def test_added_and_removed_at_once_takes_the_shards_of_what_was_added(project):
     found = judged(project, "a@1", "a")
     assert (found.a, found.n_images_a, found.n_shared) == ("a without a@1", N_ADDED, N_OLD - 1)
     assert found.verdict.p < 0.01
-    # One image that went is too few to be tested, so there is nothing to correct for.
-    assert (found.also.a, found.also.n_images_a, found.also.verdict) == ("a@1 without a", 1, None)
-    assert found.verdict.p == project.catalog.rows("FROM significance")[0]["p"]
+    assert (found.also.a, found.also.n_images_a) == ("a@1 without a", 1)
+    assert found.also.verdict.p > 0.05
+
+
+def test_where_only_one_part_can_be_tested_there_is_nothing_to_correct_for(project):
+    tested, untested = judged(project, "a@1", "twin"), Judgement(None, "too few", a="few", n_images_extracted=3)
+    for found in (_of_both(tested, untested), _of_both(untested, tested)):
+        assert found.verdict.p == tested.verdict.p
+        assert (found.also.why_not, found.n_images_extracted) == ("too few", 3)
+    neither = _of_both(untested, Judgement(None, "few too"))
+    assert (neither.verdict, neither.why_not, neither.also.why_not) == (None, "too few", "few too")
 
 
 @pytest.fixture
