@@ -36,7 +36,7 @@ def duplicates(
     distance: Annotated[
         float,
         typer.Option(
-            help="Largest difference of averaged activations, in spreads of the datasets; 0 for exact copies."
+            help="Largest difference of averaged activations, in spreads of the datasets; 0 for exact copies.", min=0
         ),
     ] = MOST_DISTANCE,
     top: Annotated[int, typer.Option(help="Most pairs to show (JSON gives all).", min=1)] = 20,

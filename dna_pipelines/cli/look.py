@@ -27,6 +27,8 @@ SelectionName = Annotated[
 ]
 Metric = StrEnum("Metric", {name: name for name in METRICS})  # type: ignore[misc]
 
+_MARKS = "≈: no more than chance; ?: not tested (p corrected for all pairs, at 5 %)"
+
 
 @app.command(rich_help_panel=DATASETS)
 def status(context: typer.Context, json: Json = False) -> None:
@@ -100,17 +102,17 @@ def matrix(
             lambda steps: steered_matrix(project, name, str(metric), selection, steps), TerminalProgress(), note
         )
     judged = _judged(project, found.extractor, selection) if significance else []
+    marks = {pair: mark for one in judged for pair in ((one.a, one.b), (one.b, one.a)) if (mark := _mark(one.differs))}
     if picture:
         from dna_pipelines.reporting.pictures import matrix_picture
 
-        save(picture, matrix_picture(found))
+        save(picture, matrix_picture(found, marks, _MARKS if significance else ""))
     if json:
         show_json({**found.to_json(), **({"pairs": [one.to_json() for one in judged]} if significance else {})})
         return
     if not found.names:
         raise UserError(f"no two datasets have a DNA of {found.extractor} yet; run `dna run`")
     short = [str(place + 1) for place in range(len(found.names))]
-    marks = {pair: mark for one in judged for pair in ((one.a, one.b), (one.b, one.a)) if (mark := _mark(one.differs))}
     rows = [
         (
             short[place], name,

@@ -12,7 +12,6 @@ from dna_pipelines.cli.look import ExtractorName, Json, Metric, Picture, Selecti
 from dna_pipelines.cli.terminal import TerminalProgress, note, out, save, show_json, show_table
 from dna_pipelines.pipeline.interruption import interruptible
 from dna_pipelines.pipeline.progress import Progress
-from dna_pipelines.reporting import Matrix
 
 _MISLEADS = 0.2
 
@@ -31,22 +30,20 @@ def map_(
     json: Json = False,
 ) -> None:
     """Show all datasets in a plane that keeps their distances as well as it can, and which lie together."""
-    from dna_pipelines.pipeline.mapping import make_map
-    from dna_pipelines.pipeline.selections import steered_matrix
+    from dna_pipelines.pipeline.mapping import Map, make_map
+    from dna_pipelines.pipeline.selections import extractor_selection, steered_matrix
 
     project = project_of(context)
     name = extractor or project.config().extractors[0].name
 
-    def matrix(steps: Progress) -> Matrix:
-        if selection is None:
-            return project.matrix(name, str(metric))
-        return steered_matrix(project, name, str(metric), selection, steps)
+    chosen = extractor_selection(project, selection, name) if selection else None
 
-    found = interruptible(
-        lambda steps: make_map(project, matrix(steps), n_clusters=clusters, from_mean=from_mean, progress=steps),
-        TerminalProgress(),
-        note,
-    )
+    def made(steps: Progress) -> Map:
+        asked = str(metric)
+        matrix = steered_matrix(project, name, asked, selection, steps) if selection else project.matrix(name, asked)
+        return make_map(project, matrix, n_clusters=clusters, from_mean=from_mean, selection=chosen, progress=steps)
+
+    found = interruptible(made, TerminalProgress(), note)
     if picture:
         from dna_pipelines.reporting.map import map_picture
 
@@ -54,6 +51,8 @@ def map_(
     if json:
         show_json(found.to_json())
         return
+    if found.left_out:
+        note(f"left out, because they have no {metric} from any other: {', '.join(found.left_out)}", style="yellow")
     means = found.from_mean_bins
     rows = sorted(
         (int(cluster) + 1, dataset, float(x), float(y), *([means[dataset]] if means else []))

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from math import comb
 from typing import Any
 
 import numpy as np
@@ -109,9 +110,15 @@ class Significance:
         def times(p: Any) -> Any:
             return np.minimum(p * n_tests, 1.0)
 
-        single = {name: float(times(getattr(self, name))) for name in ("p", "p_tail", "p_mean", "p_strongest")}
-        layers = tuple(replace(layer, p=float(times(layer.p))) for layer in self.layers)
-        return replace(self, **single, layers=layers, neuron_p=times(self.neuron_p))
+        return replace(
+            self,
+            p=float(times(self.p)),
+            p_tail=float(times(self.p_tail)),
+            p_mean=float(times(self.p_mean)),
+            p_strongest=float(times(self.p_strongest)),
+            layers=tuple(replace(layer, p=float(times(layer.p))) for layer in self.layers),
+            neuron_p=times(self.neuron_p),
+        )
 
 
 def too_coarse(n_images_a: U64, n_images_b: U64) -> bool:
@@ -138,7 +145,13 @@ def why_untestable(n_images_a: U64, n_images_b: U64) -> str | None:
     units = units_of(n_images_a, n_images_b)
     if not (units.n_images_a and units.n_images_b):
         return "a side has no images"
-    sides = [np.asarray(side, np.int64) for side in (n_images_a, n_images_b)]
+    n_blocks = [int(np.count_nonzero(side)) for side in (n_images_a, n_images_b)]
+    too_few = (
+        f"there are too few independent units: {n_blocks[0]} and {n_blocks[1]} blocks have images; 4 on each side are "
+        "enough (about as many groups, or images without one)"
+    )
+    if comb(sum(n_blocks), n_blocks[0]) < _FEWEST_WAYS:
+        return too_few
     small, typical = _small_and_typical(n_images_a, n_images_b)
     n_small = int(small.sum())
     if too_coarse(n_images_a, n_images_b):
@@ -148,10 +161,7 @@ def why_untestable(n_images_a: U64, n_images_b: U64) -> str | None:
         )
     deals = deal(units, 200, np.random.default_rng(0))
     if deals.n_ways < _FEWEST_WAYS:
-        return (
-            f"there are too few independent units: {np.count_nonzero(sides[0])} and {np.count_nonzero(sides[1])} "
-            "blocks have images; it would take at least 4 on each side (about as many groups, or images without one)"
-        )
+        return too_few
     sizes = units.n_images.astype(np.float64)
     n_equal = sizes.sum() ** 2 / (sizes**2).sum()
     off = float(np.median(np.abs(deals.to_a[1:] @ units.n_images - units.n_images_a))) / n_small

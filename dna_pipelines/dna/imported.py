@@ -87,14 +87,16 @@ def _differences(a: Comparable, b: Comparable) -> list[str]:
 
 def layer_differences(a: Layers, b: Layers, label_a: str, label_b: str) -> list[str]:
     """One readable line for each layer that two sets of layers do not agree on."""
-    left, right = ({layer.name: layer.n_neurons for layer in layers} for layers in (a, b))
+    left, right = ({layer.name: layer for layer in layers} for layers in (a, b))
     found = []
     for name in dict.fromkeys([*left, *right]):
         if name not in left or name not in right:
             has, lacks = (label_a, label_b) if name in left else (label_b, label_a)
             found.append(f"layer {name}: in {has}, not in {lacks}")
-        elif left[name] != right[name]:
-            found.append(f"layer {name}: {left[name]:,} neurons against {right[name]:,}")
+        elif left[name].n_neurons != right[name].n_neurons:
+            found.append(f"layer {name}: {left[name].n_neurons:,} neurons against {right[name].n_neurons:,}")
+        elif left[name].kind != right[name].kind:
+            found.append(f"layer {name}: of kind {left[name].kind} against {right[name].kind}")
     if not found and a.names != b.names:
         found.append(f"layers: in the order {', '.join(a.names)} against {', '.join(b.names)}")
     return found

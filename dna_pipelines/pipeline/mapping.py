@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import nan
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from dna_pipelines.comparison import emd_bins
+from dna_pipelines.comparison import Selection, emd_bins
 from dna_pipelines.comparison.barycentre import mean_counts
 from dna_pipelines.comparison.embedding import Join, Plane, average_linkage, best_cut, cut, plane_of, silhouette
 from dna_pipelines.errors import NothingToCompare, UserError
@@ -31,7 +31,9 @@ class Map:
         clusters: (n,) the cluster of each.
         joins: how they were joined, the nearest first.
         silhouette: of the clusters, -1 to 1; NaN where there is one.
-        from_mean_bins: by dataset, EMD in bins to the mean of all DNAs, mean over all neurons; None if not asked for.
+        from_mean_bins: by dataset, EMD in bins to the mean of all DNAs, mean over the neurons that count; None if not
+            asked for.
+        left_out: datasets that have no such distance from any other.
     """
 
     matrix: Matrix
@@ -40,6 +42,7 @@ class Map:
     joins: list[Join]
     silhouette: float
     from_mean_bins: dict[str, float] | None
+    left_out: tuple[str, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """As a JSON value."""
@@ -61,6 +64,7 @@ class Map:
             "stress": self.plane.stress,
             "unflat_share": self.plane.unflat_share,
             "silhouette": self.silhouette,
+            "left_out": list(self.left_out),
             "datasets": datasets,
             "joins": [vars(join) for join in self.joins],
         }
@@ -72,6 +76,7 @@ def make_map(
     *,
     n_clusters: int | None = None,
     from_mean: bool = False,
+    selection: Selection | None = None,
     progress: Progress | None = None,
 ) -> Map:
     """Place the datasets of a matrix in a plane, and group them.
@@ -83,14 +88,18 @@ def make_map(
         matrix: see `Project.matrix`.
         n_clusters: how many; by default what separates best.
         from_mean: also say how far each is from the mean of all.
+        selection: the neurons that the matrix is over; by default all.
         progress: shows the layers of the mean.
 
     Raises:
         NothingToCompare: with fewer than three datasets, or when pairs are not compared yet.
     """
+    matrix, left_out = _without_strangers(matrix)
     n = len(matrix.names)
     if n < _FEWEST:
-        raise NothingToCompare(f"a map takes {_FEWEST} datasets with a DNA of {matrix.extractor}; there are {n}")
+        raise NothingToCompare(
+            f"a map takes {_FEWEST} datasets with distances ({matrix.metric}) of {matrix.extractor}; there are {n}"
+        )
     if np.isnan(matrix.values).any():
         a, b = (matrix.names[place] for place in np.argwhere(np.isnan(matrix.values))[0])
         raise NothingToCompare(f"{a} and {b} have no {matrix.metric}, maybe others; `dna run` compares what it can")
@@ -101,25 +110,37 @@ def make_map(
     joins = average_linkage(distances)
     clusters = cut(joins, n_clusters) if n_clusters else best_cut(distances, joins)
     score = silhouette(distances, clusters) if 1 < clusters.max() + 1 < n else nan
-    means = _from_mean(project, matrix, progress) if from_mean else None
-    return Map(matrix, plane_of(distances), clusters, joins, score, means)
+    means = _from_mean(project, matrix, selection, progress) if from_mean else None
+    return Map(matrix, plane_of(distances), clusters, joins, score, means, left_out)
 
 
-def _from_mean(project: Project, matrix: Matrix, progress: Progress | None) -> dict[str, float]:
+def _without_strangers(matrix: Matrix) -> tuple[Matrix, tuple[str, ...]]:
+    """The matrix without datasets that have no distance from any other, and their names: FD takes two images."""
+    known = np.isfinite(matrix.values) & ~np.eye(len(matrix.names), dtype=bool)
+    there = np.flatnonzero(known.any(axis=1))
+    names = tuple(matrix.names[place] for place in there)
+    left_out = tuple(name for name in matrix.names if name not in names)
+    return replace(matrix, names=names, values=matrix.values[np.ix_(there, there)]), left_out
+
+
+def _from_mean(
+    project: Project, matrix: Matrix, selection: Selection | None, progress: Progress | None
+) -> dict[str, float]:
     """Layer by layer, so that no more than one layer of all DNAs is in memory."""
     current, store = current_dnas(project, matrix.extractor), project.lake.fingerprints
     names = [name for name in matrix.names if name in current]
     layers = extractor_layers(project, matrix.extractor)
-    sums, n_known = dict.fromkeys(names, 0.0), dict.fromkeys(names, 0)
-    real = [(place, layer) for place, layer in enumerate(layers) if layer.kind == "neuron"]
-    with (progress or Silent()).task(f"averaging {matrix.extractor}", len(real)) as advance:
-        for place, _ in real:
+    sums, n_known = dict.fromkeys(names, 0.0), dict.fromkeys(names, 0.0)
+    chosen = selection or Selection.everything(layers)
+    with (progress or Silent()).task(f"averaging {matrix.extractor}", len(chosen.names())) as advance:
+        for layer in chosen.names():
+            place, weights = layers.names.index(layer), chosen.weights[layers.slice_of(layer)]
             counts = {name: store.dna_layer(current[name], place)[0].counts for name in names}
             mean = mean_counts(list(counts.values()), np.full(len(names), 1 / len(names)))
             for name in names:
                 values = emd_bins(counts[name], mean)
                 known = np.isfinite(values)
-                sums[name] += float(values[known].sum())
-                n_known[name] += int(known.sum())
+                sums[name] += float(values[known] @ weights[known])
+                n_known[name] += float(weights[known].sum())
             advance(1)
     return {name: sums[name] / n_known[name] if n_known[name] else nan for name in names}

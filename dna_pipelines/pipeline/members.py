@@ -125,7 +125,7 @@ def doubts(a: Members, b: Members) -> list[str]:
     """Reasons why images that are taken for independent may not be."""
     found = [
         f"{side.label}: likely sequences without a group (numbered frames in the paths). Images of one sequence are "
-        "not independent, and p is then far too small; `group_by` in the datasets file says what belongs together"
+        "not independent, and any p is then far too small; `group_by` in the datasets file says what belongs together"
         for side in (a, b)
         if not side.groups and side.like_sequences
     ]
@@ -133,7 +133,7 @@ def doubts(a: Members, b: Members) -> list[str]:
         with_groups, without = (a, b) if a.groups else (b, a)
         found.append(
             f"{with_groups.label} has groups and {without.label} has none: if images of {without.label} belong "
-            "together too, p is too small"
+            "together too, any p is too small"
         )
     if a.commit.dataset == b.commit.dataset and (shared := a.groups & b.groups):
         found.append(

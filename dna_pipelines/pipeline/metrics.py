@@ -9,6 +9,7 @@ from itertools import combinations
 import numpy as np
 from numpy.typing import NDArray
 
+from dna_pipelines.comparison import Selection
 from dna_pipelines.comparison.metrics import histogram_distance, metric
 from dna_pipelines.distributions import Layers
 from dna_pipelines.pipeline.progress import Progress, Silent
@@ -20,7 +21,15 @@ _IN_MEMORY = 64
 """Histograms of one layer that are kept in memory (6 MB each for 768 neurons): read once each up to that many DNAs."""
 
 
-def asked_matrix(project: Project, extractor: str, name: str, progress: Progress | None = None) -> Matrix:
+def asked_matrix(
+    project: Project,
+    extractor: str,
+    name: str,
+    progress: Progress | None = None,
+    *,
+    selection: Selection | None = None,
+    called: str = "",
+) -> Matrix:
     """The mean over neurons of any distance of histograms, between all current DNAs of an extractor.
 
     Args:
@@ -28,6 +37,8 @@ def asked_matrix(project: Project, extractor: str, name: str, progress: Progress
         extractor: one of the project's.
         name: a metric that takes histograms.
         progress: shows the pairs of each layer being compared.
+        selection: the neurons that count; by default all.
+        called: what the selection is called.
 
     Raises:
         UnknownName: when there is no such metric.
@@ -39,21 +50,25 @@ def asked_matrix(project: Project, extractor: str, name: str, progress: Progress
     names = tuple(dataset for dataset, _ in found)
     totals, n_known = np.zeros((2, len(names), len(names)))
     layers = Layers.from_key(found[0][1].layers) if found else Layers(())
+    chosen = selection or Selection.everything(layers)
     n_pairs = len(names) * (len(names) - 1) // 2
-    with (progress or Silent()).task(f"comparing {extractor}", n_pairs * len(layers)) as advance:
-        for place in range(len(layers)):
+    with (progress or Silent()).task(f"comparing {extractor}", n_pairs * len(chosen.names())) as advance:
+        for layer in chosen.names():
+            place, weights = layers.names.index(layer), chosen.weights[layers.slice_of(layer)]
             counts = _layer_counts(project, place)
             for i, j in combinations(range(len(names)), 2):
                 values = histogram_distance(name, *(counts(found[row][1].dna_id) for row in (i, j)))
                 known = np.isfinite(values)
-                totals[i, j] += values[known].sum()
-                n_known[i, j] += known.sum()
+                totals[i, j] += values[known] @ weights[known]
+                n_known[i, j] += weights[known].sum()
                 advance(1)
     values = np.full(totals.shape, np.nan)
     np.divide(totals, n_known, out=values, where=n_known > 0)
     values = np.where(np.isnan(values), values.T, values)
     np.fill_diagonal(values, 0.0)
-    return Matrix(extractor, name, names, values) if len(names) > 1 else Matrix(extractor, name, (), np.zeros((0, 0)))
+    if len(names) < 2:
+        names, values = (), np.zeros((0, 0))
+    return Matrix(extractor, name, names, values, called)
 
 
 def _layer_counts(project: Project, layer: int) -> Callable[[str], NDArray[np.uint64]]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import math
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -20,13 +19,16 @@ from dna_pipelines.distributions import Layers
 from dna_pipelines.dna import Comparable, Dna, layer_differences
 from dna_pipelines.errors import ConfigError, Incomparable, NothingToCompare, UnknownName, UserError
 from dna_pipelines.identity import digest_of
+from dna_pipelines.pipeline.metrics import asked_matrix
 from dna_pipelines.pipeline.progress import Progress, Silent
 from dna_pipelines.pipeline.project import Project
 from dna_pipelines.pipeline.versions import current_dnas, used_extractor
-from dna_pipelines.reporting import METRICS, Matrix
+from dna_pipelines.reporting import KEPT, METRICS, Matrix
 from dna_pipelines.storage.records import SelectionRecord
 
 _COLUMNS = ("layer", "neuron", "weight")
+_MOST_WEIGHT = 1e100
+"""Only the proportions of weights matter, and sums of larger ones would overflow."""
 
 
 def extractor_layers(project: Project, extractor: str) -> Layers:
@@ -146,7 +148,9 @@ def steered_matrix(
         raise UserError(f"FD is of whole layers, so there is none of a selection; there are: {others}")
     record, store = find_record(project, reference), project.lake.fingerprints
     current = current_dnas(project, extractor)
-    chosen = extractor_selection(project, reference, extractor)
+    chosen, called = extractor_selection(project, reference, extractor), f"{record.name}@{record.seq}"
+    if metric not in KEPT:
+        return asked_matrix(project, extractor, metric, progress, selection=chosen, called=called)
     ids = sorted(set(current.values()))
     pairs = {(a, b) for place, a in enumerate(ids) for b in ids[place + 1 :]}
     lacking = sorted(pairs - project.lake.distances.steered_pairs(record.weights_id, ids)) if pairs else []
@@ -163,7 +167,7 @@ def steered_matrix(
     project.publish()
     names = [dataset.name for dataset in project.config().datasets]
     rows = project.catalog.rows("FROM steered_matrix WHERE selection = ? AND version = ?", [record.name, record.seq])
-    return Matrix.from_rows(extractor, metric, names, rows, selection=f"{record.name}@{record.seq}")
+    return Matrix.from_rows(extractor, metric, names, rows, selection=called)
 
 
 def read_weights(path: Path, layers: Layers) -> NDArray[np.float64]:
@@ -184,8 +188,8 @@ def read_weights(path: Path, layers: Layers) -> NDArray[np.float64]:
             raise UnknownName(
                 f"{path}, row {number}: layer '{layer}' has neurons 0 to {part.stop - part.start - 1}, not {neuron}"
             )
-        if not (math.isfinite(weight) and weight >= 0):
-            raise UserError(f"{path}, row {number}: a weight is at least 0, not {weight}")
+        if not 0 <= weight <= _MOST_WEIGHT:
+            raise UserError(f"{path}, row {number}: a weight is from 0 to {_MOST_WEIGHT:g}, not {weight}")
         if (layer, neuron) in seen:
             raise UserError(f"{path}, row {number}: {layer}:{neuron} is there twice")
         seen.add((layer, neuron))

@@ -144,17 +144,20 @@ def judge_members(
 
 def _of_both(came: Judgement, went: Judgement) -> Judgement:
     """One judgement of two tests: the one that is farther out, twice as likely by chance as it would be alone."""
-    known = [one for one in (came, went) if one.verdict and not np.isnan(one.verdict.p)]
-    leads = min(known, key=lambda one: one.verdict.p_tail) if known else came
-    also = went if leads is came else came
-    verdict = leads.verdict.corrected(len(known)) if leads.verdict and known else leads.verdict
+    leads, also = sorted((came, went), key=_p)
+    n_tested = sum(np.isfinite(_p(one)) for one in (came, went))
     return replace(
         leads,
-        verdict=verdict,
+        verdict=leads.verdict.corrected(max(n_tested, 1)) if leads.verdict else None,
         also=also,
         doubts=tuple(dict.fromkeys((*leads.doubts, *also.doubts))),
         n_images_extracted=leads.n_images_extracted + also.n_images_extracted,
     )
+
+
+def _p(one: Judgement) -> float:
+    """Infinite where there is none."""
+    return one.verdict.p_tail if one.verdict and np.isfinite(one.verdict.p_tail) else np.inf
 
 
 def _judged(

@@ -23,8 +23,14 @@ _MOST_NUMBERS = 24
 """Larger matrices show colours only."""
 
 
-def matrix_picture(matrix: Matrix) -> bytes:
-    """The matrix as a heat map: dark is near, bright is far; unknown pairs are grey."""
+def matrix_picture(matrix: Matrix, marks: Mapping[tuple[str, str], str] | None = None, said: str = "") -> bytes:
+    """The matrix as a heat map: dark is near, bright is far; unknown pairs are grey.
+
+    Args:
+        matrix: the distances.
+        marks: what is written before the number of a pair.
+        said: what the marks mean.
+    """
     n = len(matrix.names)
     edge = max(3.5, min(0.62 * n, 16.0))
     longest = max((len(name) for name in matrix.names), default=0)
@@ -43,7 +49,10 @@ def matrix_picture(matrix: Matrix) -> bytes:
         axes.set_xticks(range(n), labels, rotation=90, fontsize=size)
         axes.set_yticks(range(n), labels, fontsize=size)
     if n <= _MOST_NUMBERS:
-        _write_numbers(axes, matrix.values)
+        known = marks or {}
+        before = [[known.get((a, b), "") for b in matrix.names] for a in matrix.names]
+        _write_numbers(axes, matrix.values, before)
+        axes.set_xlabel(said, fontsize=9)
     return png_of(figure)
 
 
@@ -135,11 +144,12 @@ def shortened(name: str) -> str:
     return name if len(name) <= 40 else f"{name[:39]}…"
 
 
-def _write_numbers(axes: Any, values: NDArray[np.float64]) -> None:
+def _write_numbers(axes: Any, values: NDArray[np.float64], before: list[list[str]] | None = None) -> None:
+    """Numbers into cells, each after what stands before it."""
     middle = np.nanmax(values, initial=0.0) * 0.6
     for row, numbers in enumerate(values):
         for column, value in enumerate(numbers):
-            text = "?" if np.isnan(value) else f"{value:.3g}"
+            text = "?" if np.isnan(value) else f"{before[row][column] if before else ''}{value:.3g}"
             colour = "white" if value < middle else "black"
             axes.text(column, row, text, ha="center", va="center", fontsize=7, color=colour)
 

@@ -44,7 +44,7 @@ _TABLES: dict[str, tuple[str, str]] = {
     "dna_records": (
         "dna/records/*.json",
         """dna_id VARCHAR, extractor VARCHAR, comparability_key VARCHAR, version_id VARCHAR, made_for VARCHAR,
-        n_images BIGINT, n_neurons BIGINT, shards VARCHAR[], compute_keys VARCHAR[], n_dead BIGINT,
+        n_images BIGINT, n_neurons BIGINT, layers VARCHAR[][], shards VARCHAR[], compute_keys VARCHAR[], n_dead BIGINT,
         clipped_share DOUBLE, n_images_extracted BIGINT, extraction_s DOUBLE, created_at TIMESTAMP""",
     ),
     "current_dnas": (
@@ -92,7 +92,7 @@ _TABLES: dict[str, tuple[str, str]] = {
     ),
     "selection_records": (
         "selections/records/*/*.json",
-        """name VARCHAR, seq BIGINT, removed BOOLEAN, extractor VARCHAR, comparability_key VARCHAR,
+        """name VARCHAR, seq BIGINT, removed BOOLEAN, extractor VARCHAR, comparability_key VARCHAR, layers VARCHAR[][],
         weights_id VARCHAR, n_chosen BIGINT, how JSON, created_at TIMESTAMP""",
     ),
     "weight_rows": (

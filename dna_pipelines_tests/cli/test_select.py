@@ -32,7 +32,10 @@ def test_a_selection_by_hand_is_what_the_options_of_compare_are(project, dna):
     steered = emds(dna, "--selection", "mine")
     chosen = dna("compare", "d0", "d1", "--layer", "stage2.between", "--neuron", "stage1.between:0,3", "--json").json
     assert steered[0][1] == pytest.approx(chosen["emd_bins"], rel=1e-9)
-    for metric in ("nfd", "emd_range"):
+    for metric in ("nfd", "emd_range", "js", "ks", "psi"):
+        if metric not in chosen:
+            asked = ("--layer", "stage2.between", "--neuron", "stage1.between:0,3", "--metric", metric, "--json")
+            chosen[metric] = dna("compare", "d0", "d1", *asked).json["metric"]["value"]
         assert emds(dna, "--selection", "mine", "--metric", metric)[0][1] == pytest.approx(chosen[metric], rel=1e-9)
 
 
@@ -65,8 +68,8 @@ def test_weights_come_from_a_table(project, dna):
         ("layer,neuron\nstage1.between,0\n", "no column weight"),
         ("layer,neuron,weight\nstage9,0,1\n", "there is no layer 'stage9'"),
         ("layer,neuron,weight\nstage1.between,24,1\n", "row 1: layer 'stage1.between' has neurons 0 to 23, not 24"),
-        ("layer,neuron,weight\nstage1.between,0,-1\n", "a weight is at least 0"),
-        ("layer,neuron,weight\nstage1.between,0,nan\n", "a weight is at least 0"),
+        ("layer,neuron,weight\nstage1.between,0,-1\n", "a weight is from 0 to 1e+100"),
+        ("layer,neuron,weight\nstage1.between,0,nan\n", "a weight is from 0 to 1e+100"),
         ("layer,neuron,weight\nstage1.between,0,1\nstage1.between,x,1\n", "row 2: neuron is a whole number"),
         ("layer,neuron,weight\nstage1.between,0,1\nstage1.between,0,2\n", "stage1.between:0 is there twice"),
         ("layer,neuron,weight\nstage1.between,0,0\n", "no neuron any weight"),
@@ -183,6 +186,36 @@ def test_the_map_is_of_the_matrix(project, dna):
     assert "the plane keeps 100%" in dna("map").out
 
 
+def test_how_far_datasets_are_from_their_mean_is_over_the_neurons_that_count(project, dna):
+    def means(*options):
+        found = dna("map", "--from-mean", *options, "--json").json["datasets"]
+        return {one["dataset"]: one["from_mean_bins"] for one in found}
+
+    whole, (first, n) = means(), (f"{TAPS[0]}", 24)
+    save(dna, "--layer", first)
+    save(dna, *(f"--layer={name}" for name in TAPS[1:]), name="others")
+    own, others = means("--selection", "mine", "--metric", "js"), means("--selection", "others")
+    for name, distance in whole.items():
+        assert distance == pytest.approx((n * own[name] + (240 - n) * others[name]) / 240)
+
+
+def test_a_dataset_without_any_such_distance_is_left_out_of_the_map_and_named(project, dna):
+    (project / "single").mkdir()
+    shutil.copy(project / "d0" / "0.png", project / "single")
+    (project / "more").mkdir()
+    for number in range(4):
+        shutil.copy(project / "d1" / f"{number}.png", project / "more")
+    dna("add", "single", "single")
+    dna("add", "more", "more")
+    assert dna("run").code == 0
+    said = dna("map", "--metric", "fd")
+    assert said.code == 0
+    assert said.tells("left out, because they have no fd from any other: single")
+    found = dna("map", "--metric", "fd", "--json").json
+    assert found["left_out"] == ["single"]
+    assert [one["dataset"] for one in found["datasets"]] == ["d0", "d1", "d2", "more"]
+
+
 def test_the_map_has_a_picture_options_and_refusals(project, dna):
     save(dna, "--layer", "stage1.between")
     said = dna("map", "--selection", "mine", "--clusters", "2", "--picture", "map.png", "--json")
@@ -196,7 +229,7 @@ def test_the_map_has_a_picture_options_and_refusals(project, dna):
 def test_a_map_takes_three_datasets(tmp_path, dna):
     toy_project(tmp_path, {"a": {"0.png": 0, "1.png": 1}, "b": {"2.png": 2, "3.png": 3}})
     assert dna("run").code == 0
-    assert dna("map").tells("a map takes 3 datasets with a DNA of toy; there are 2")
+    assert dna("map").tells("a map takes 3 datasets with distances (emd_bins) of toy; there are 2")
 
 
 @pytest.fixture(scope="module")

@@ -106,6 +106,36 @@ def test_a_run_keeps_views_current(tmp_path, dna):
     assert not any(pairs["n_pairs_computed"] for pairs in again["pairs"].values())
 
 
+def test_a_selection_of_a_network_is_none_of_its_views(first, dna):
+    """Their layers are called alike, and those of `whitened` are as wide; their neurons are others."""
+    root = ("--root", first)
+    assert dna(*root, "select", "save", "own", "--extractor", "toy", "--layer", "2").code == 0
+    for extractor in ("toy", "toy.whitened"):
+        assert dna(*root, "compare", "a", "b", "--extractor", extractor, "--no-test").code == 0
+    refused = dna(*root, "matrix", "--selection", "own", "--extractor", "toy.whitened")
+    assert (refused.code, refused.tells("layer 2: of kind neuron against whitened")) == (1, True)
+    (expected,) = dna(*root, "matrix", "--selection", "own", "--extractor", "toy", "--json").json["values"][0][1:]
+    rows = dna(*root, "sql", "SELECT distance FROM steered('own') WHERE metric = 'emd_bins'", "--json").json
+    assert rows == [{"distance": pytest.approx(expected, rel=1e-6)}]
+    by_hand = """SELECT list_dot_product("values"::DOUBLE[], weights) / list_sum(weights) AS distance
+        FROM neuron_distances d JOIN selection_weights USING (layer)
+        WHERE d.extractor = 'toy' AND metric = 'emd_bins' AND selection = 'own' AND list_sum(weights) > 0"""
+    assert dna(*root, "sql", by_hand, "--json").json == rows
+
+
+def test_how_far_datasets_are_from_their_mean_in_a_view(first, tmp_path, dna):
+    first = shutil.copytree(first, tmp_path / "copy")
+    (first / "images" / "c").mkdir()
+    for number in range(60, 66):
+        write_image(first / "images" / "c", f"{number}.png", number)
+    file = first / "data" / "datasets.yaml"
+    file.write_text(file.read_text().replace("datasets:\n", "datasets:\n  - {name: c, uri: images/c}\n", 1))
+    bring_up_to_date(Project(first))
+    for name in ("toy.projected8", "toy.whitened", "toy.spatial"):
+        found = dna("--root", first, "map", "--from-mean", "--extractor", name, "--json").json["datasets"]
+        assert all(one["from_mean_bins"] > 0 for one in found)
+
+
 def test_a_renamed_extractor_takes_its_views_along(first, tmp_path):
     """Under another name nothing is measured again: ranges, basis and DNAs are found."""
     root = tmp_path / "renamed"

@@ -220,7 +220,7 @@ def test_too_few_groups_are_refused_with_what_it_would_take(tmp_path):
     bring_up_to_date(project)
     found = judged(project, "a", "b")
     assert found.verdict is None
-    assert "it would take at least 4 on each side" in found.why_not
+    assert "4 on each side are enough" in found.why_not
     assert project.catalog.rows("FROM significance") == []
 
 

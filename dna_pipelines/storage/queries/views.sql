@@ -79,9 +79,14 @@ SELECT DISTINCT ON (dna_a, dna_b, layer) * FROM _layer_rows;
 COMMENT ON VIEW layer_distances IS
     'One row per pair of DNAs and layer. Two writers may have computed the same pair: one is kept.';
 
-CREATE OR REPLACE VIEW neuron_distances AS SELECT * FROM _neuron_rows;
+CREATE OR REPLACE VIEW neuron_distances AS
+SELECT coalesce(e.extractor, r.extractor) AS extractor, n.*
+FROM _neuron_rows n
+JOIN _dna_records r ON r.dna_id = n.dna_a
+LEFT JOIN (SELECT comparability_key, min(extractor) AS extractor FROM _current_dnas GROUP BY ALL) e
+  ON e.comparability_key = r.comparability_key;
 COMMENT ON VIEW neuron_distances IS
-    'One row per pair, metric and layer; `values` has one number per neuron. Weigh them in SQL: list_dot_product(values, weights) / list_sum(weights).';
+    'One row per pair, metric and layer. Ask for one extractor, whose layers may be called like those of another; `values` has one number per neuron. Weigh them in SQL: list_dot_product(values, weights) / list_sum(weights).';
 
 CREATE OR REPLACE VIEW matrix AS
 WITH pairs AS (
@@ -132,7 +137,7 @@ COMMENT ON VIEW layer_traits IS
 CREATE OR REPLACE VIEW selections AS
 SELECT name AS selection, seq AS version,
        seq = max(seq) OVER (PARTITION BY name) AND NOT removed AS is_current, removed,
-       extractor, comparability_key, weights_id, n_chosen, how, created_at
+       extractor, comparability_key, layers, weights_id, n_chosen, how, created_at
 FROM _selection_records;
 COMMENT ON VIEW selections IS
     'One row per version of a selection of neurons; `how` says what it was made from, and `comparability_key` of which DNAs it was learned (NULL: chosen by hand, for any with these layers).';
@@ -165,7 +170,7 @@ COMMENT ON VIEW steered_matrix IS
 -- A macro, because it takes a name: FROM steered('rain').
 CREATE OR REPLACE MACRO steered(of_selection) AS TABLE
 WITH chosen AS (
-    SELECT s.selection, s.version, s.comparability_key, w.layer, w.weights, count(*) OVER () AS n_layers
+    SELECT s.selection, s.version, s.comparability_key, s.layers, w.layer, w.weights, count(*) OVER () AS n_layers
     FROM selections s JOIN _weight_rows w USING (weights_id)
     WHERE s.is_current AND s.selection = of_selection AND list_sum(w.weights) > 0
 ), known AS (
@@ -173,9 +178,9 @@ WITH chosen AS (
            -- A neuron without a value does not count, in the sum or in the weights.
            [CAST(if(isnan(v), 0, v) AS DOUBLE) FOR v IN d."values"] AS there,
            [if(isnan(v), 0.0::DOUBLE, 1.0::DOUBLE) FOR v IN d."values"] AS counted
-    FROM neuron_distances d
-    JOIN chosen c ON c.layer = d.layer AND len(c.weights) = len(d."values")
+    FROM _neuron_rows d
     JOIN _dna_records r ON r.dna_id = d.dna_a
+    JOIN chosen c ON c.layer = d.layer AND c.layers = r.layers
     WHERE c.comparability_key IS NULL OR c.comparability_key = r.comparability_key
 )
 SELECT selection, version, dna_a, dna_b, metric,
