@@ -15,7 +15,7 @@ import torch
 from benchmarks.measure import Row, alternate, ms, timed
 from benchmarks.peers import HOW_TO_GET, reference
 from benchmarks.world import World
-from dna_pipelines.comparison import LayerMeasures, fd, layer_distances
+from dna_pipelines.comparison import LayerMeasures, fd, layer_distances, portions
 from dna_pipelines.comparison.kernels import cumulative, pairwise_l1
 from dna_pipelines.distributions import Blocks, Covariance, Histogram, Layer, Layers, Moments
 from dna_pipelines.storage import DnaRecord, Lake
@@ -68,7 +68,8 @@ def _matrix(lake: Lake, ids: list[str]) -> list[Row]:
             return LayerMeasures(*read)
 
         key = f"round{len(written)}"
-        lake.distances.put_layers(key, layer_distances(pairs, LAYERS, measures))
+        for some in portions(pairs):
+            lake.distances.put_layers(key, layer_distances(some, LAYERS, measures))
         written.append(next(iter((lake.layout.root / "distances" / "layers").glob(f"{key}-*.parquet"))))
 
     stats = reference()

@@ -11,6 +11,7 @@ from dna_pipelines.comparison.pairs import (
     LayerMeasures,
     SteeredDistance,
     layer_distances,
+    portions,
     steered_distances,
 )
 from dna_pipelines.comparison.selection import Selection
@@ -38,6 +39,7 @@ __all__ = [
     "metric",
     "neuron_distances",
     "nfd",
+    "portions",
     "significance",
     "steered_distances",
     "summary_in",

@@ -60,6 +60,19 @@ Load = Callable[[str, str], LayerMeasures]
 """From the id of a DNA and a layer to its measures. Called from several threads."""
 
 
+def portions(pairs: Sequence[Pair]) -> Iterator[list[Pair]]:
+    """The pairs, a tile of DNAs with all others at a time: done one after the other, one tile more is read for each."""
+    number = {
+        identity: place // _TILE for place, identity in enumerate(sorted({one for pair in pairs for one in pair}))
+    }
+
+    def lower(pair: Pair) -> int:
+        return number[min(pair)]
+
+    for _, group in groupby(sorted(pairs, key=lower), key=lower):
+        yield list(group)
+
+
 def layer_distances(
     pairs: Sequence[Pair], layers: Layers, load: Load, on_pairs: Callable[[int], None] | None = None
 ) -> Iterator[LayerDistance]:

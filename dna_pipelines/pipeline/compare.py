@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from dna_pipelines.comparison import Comparison, LayerMeasures, compare, layer_distances
+from dna_pipelines.comparison import Comparison, LayerMeasures, compare, layer_distances, portions
 from dna_pipelines.distributions import Layers
 from dna_pipelines.dna import Dna, dna_id
 from dna_pipelines.errors import NothingToCompare, UserError
@@ -46,7 +46,9 @@ def update_pairs(project: Project, extractor: str, progress: Progress | None = N
             return LayerMeasures(*store.dna_layer(identity, places[layer]))
 
         with (progress or Silent()).task(f"comparing {extractor}", len(pairs) * len(layers)) as advance:
-            project.lake.distances.put_layers(key, layer_distances(pairs, layers, measures, advance))
+            # What is done is kept, whatever happens to the rest.
+            for some in portions(pairs):
+                project.lake.distances.put_layers(key, layer_distances(some, layers, measures, advance))
     project.lake.distances.note_complete(key, set(current.values()), changes)
     watched = [dataset.name for dataset in project.config().datasets]
     left_out = tuple(name for name in watched if name not in current)

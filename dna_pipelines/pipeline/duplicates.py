@@ -34,6 +34,8 @@ MOST_BITS = 0.10
 MOST_DISTANCE = 0.2
 """Largest root mean square difference over neurons, in spreads of both sides together (likewise)."""
 
+_NEURONS = 8
+
 
 @dataclass(frozen=True)
 class Pair:
@@ -243,8 +245,13 @@ def _scales(a: ImageRows, b: ImageRows) -> dict[str, F64]:
     """By layer, the spread of each neuron over both sides; 1 where it has none."""
     found = {}
     for name, left in a.features.pooled.items():
-        both = finite(left if a is b else np.concatenate([left, b.features.pooled[name]]))
-        spread = np.nanstd(both, axis=0) if len(both) else np.ones(left.shape[1])
+        sides = [left] if a is b else [left, b.features.pooled[name]]
+        spread = np.ones(left.shape[1])
+        if any(map(len, sides)):
+            # Few neurons at a time: all of a million images would take gigabytes in double precision.
+            for start in range(0, len(spread), _NEURONS):
+                part = slice(start, start + _NEURONS)
+                spread[part] = np.nanstd(np.concatenate([finite(side[:, part]) for side in sides]), axis=0)
         found[name] = np.where(spread > 0, spread, 1.0)
     return found
 

@@ -81,12 +81,15 @@ def from_one_colour(features: ImageFeatures, one_colour: ImageFeatures, scales: 
     Returns:
         (n_images,); NaN where an average is NaN.
     """
-    squares = np.zeros((len(features.digests), len(one_colour.digests)))
-    for name, rows in features.pooled.items():
-        colours = finite(one_colour.pooled[name]) / scales[name]
-        for start in range(0, len(rows), _ROWS):
-            some = finite(rows[start : start + _ROWS]) / scales[name]
-            for place, colour in enumerate(colours):
-                squares[start : start + _ROWS, place] += ((some - colour) ** 2).sum(axis=1)
-    n_neurons = sum(map(len, scales.values()))
-    return np.asarray(np.sqrt(squares.min(axis=1) / max(n_neurons, 1)))
+    colours = {name: finite(rows) / scales[name] for name, rows in one_colour.pooled.items()}
+    n_neurons = max(sum(map(len, scales.values())), 1)
+    found = np.empty(len(features.digests))
+    for start in range(0, len(found), _ROWS):
+        part = slice(start, start + _ROWS)
+        squares = np.zeros((len(found[part]), len(one_colour.digests)))
+        for name, rows in features.pooled.items():
+            some = finite(rows[part]) / scales[name]
+            for place, colour in enumerate(colours[name]):
+                squares[:, place] += ((some - colour) ** 2).sum(axis=1)
+        found[part] = np.sqrt(squares.min(axis=1) / n_neurons)
+    return found

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from dna_pipelines.comparison import LayerMeasures, emd_bins, fd, layer_distances, nfd
+from dna_pipelines.comparison import LayerMeasures, emd_bins, fd, layer_distances, nfd, portions
 from dna_pipelines.comparison.kernels import cumulative, pairwise_l1
 from dna_pipelines.distributions import Covariance, Histogram, Layer, Layers, Moments
 
@@ -128,10 +128,13 @@ def test_many_pairs_are_each_as_if_alone():
                 histogram, Moments.of(pooled, own, (layer.name,) if layer.name == "last" else ())
             )
     pairs = [(a, b) for a in names for b in names if a < b]
-    done = []
-    found = {
-        (x.a, x.b, x.layer): x for x in layer_distances(pairs, layers, lambda i, layer: store[i, layer], done.append)
-    }
+    done, read = [], []
+
+    def load(name, layer):
+        read.append((name, layer))
+        return store[name, layer]
+
+    found = {(x.a, x.b, x.layer): x for x in layer_distances(pairs, layers, load, done.append)}
     assert len(found) == len(pairs) * 2 == sum(done)
     for (a, b, layer), distance in found.items():
         left, right = store[a, layer], store[b, layer]
@@ -146,3 +149,9 @@ def test_many_pairs_are_each_as_if_alone():
             )
         else:
             assert distance.fd is None
+    # In portions it is the same; the tile of the last eight is read once more.
+    n_read, some = len(read), list(portions(pairs[::-1]))
+    assert (len(some), sorted(pair for one in some for pair in one)) == (2, pairs)
+    again = [one for portion in some for one in layer_distances(portion, layers, load)]
+    assert {(x.a, x.b, x.layer): x for x in again} == found
+    assert len(read) == n_read + n_read + 2 * 8
