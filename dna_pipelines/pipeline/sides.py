@@ -48,16 +48,11 @@ class Sides:
     @property
     def words(self) -> str:
         """What is held against what, for people."""
-        if self.of_versions and self.n_counted > len(self.rows_a):
-            return (
-                f"{self.rows_a.label}, of which the {len(self.rows_a):,} images that {self.rows_b.label} has not are "
-                "ranked,"
-            )
-        if self.of_versions:
-            return (
-                f"the {counted(len(self.rows_a), 'image')} that {self.rows_a.label} has and {self.rows_b.label} has not"
-            )
-        return f"the {counted(len(self.rows_a), 'image')} of {self.rows_a.label}"
+        n, label, other = len(self.rows_a), self.rows_a.label, self.rows_b.label
+        images = counted(n, "image")
+        if self.of_versions and self.n_counted > n:
+            return f"{label}, of which the {images} that {other} has not {'is' if n == 1 else 'are'} ranked,"
+        return f"the {images} that {label} has and {other} has not" if self.of_versions else f"the {images} of {label}"
 
     @property
     def in_one_block(self) -> str | None:

@@ -3,6 +3,7 @@
 import io
 import json
 import shutil
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -224,3 +225,29 @@ def test_averages_can_be_queried(made):
         ("a", "2", N_IMAGES, 5),
         ("b", "2", N_IMAGES, 5),
     ]
+
+
+def test_copies_of_one_image_are_one_unit_and_nothing_is_said_of_chance(project):
+    for number in range(5):
+        write_image(project.root / "images" / "same", f"{number}.png", 7)
+    file = project.file.path
+    file.write_text(file.read_text() + "  - {name: same, uri: images/same}\n")
+    bring_up_to_date(project)
+    for places, alone in ((("same", "b"), "same"), (("b", "same"), "same")):
+        said = invoke("--root", project.root, "images", *places)
+        assert said.code == 0
+        assert said.tells(f"how much of it is chance cannot be told, because {alone} has one independent unit only")
+        assert "more than chance" not in said.out
+    assert "lie where the distributions differ by more than chance" in invoke(
+        "--root", project.root, "images", "a", "b"
+    ).out.replace("\n", " ")
+
+
+def test_the_words_say_what_was_counted(project):
+    (project.root / "images" / "b" / "000.png").unlink()
+    bring_up_to_date(project)
+    sides = find_sides(project, "b@1", "b", "toy")
+    assert (sides.n_counted, sides.words) == (1, "the 1 image that b@1 has and b has not")
+    # Where the counts of those that went are not known apart.
+    whole = replace(sides, n_counted=N_IMAGES)
+    assert whole.words == "b@1, of which the 1 image that b has not is ranked,"
