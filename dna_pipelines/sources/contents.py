@@ -13,6 +13,7 @@ import pyarrow as pa
 
 from dna_pipelines.errors import SourceError
 from dna_pipelines.sources.parts import Part
+from dna_pipelines.sources.remote import cannot
 
 _FORMAT = 1
 _SETTLING_NS = 2_000_000_000
@@ -169,4 +170,4 @@ class Finder:
         except SourceError:
             raise
         except Exception as error:
-            raise SourceError(f"{part.shown} cannot be read: {type(error).__name__}: {error}") from error
+            raise cannot(f"{part.shown} cannot be read", error) from error
