@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from dna_pipelines.cli.app import DATASETS, INCOMPLETE, app, project_of
-from dna_pipelines.cli.terminal import TerminalProgress, note, out, show_json, show_table
+from dna_pipelines.cli.terminal import TerminalProgress, note, one_line, out, show_json, show_table
 from dna_pipelines.errors import ConfigError, SourceError, UserError
 
 _SHOWN = 10
@@ -150,7 +150,7 @@ def _show_scan(found: dict[str, Any]) -> None:
 
 def _show_some(what: str, lines: list[str]) -> None:
     for line in lines[:_SHOWN]:
-        out.print(f"  {what:<11} {line}", markup=False, soft_wrap=True)
+        out.print(f"  {what:<11} {one_line(line)}", markup=False, soft_wrap=True)
     if len(lines) > _SHOWN:
         out.print(f"  {what:<11} … and {len(lines) - _SHOWN:,} more (--json lists all)")
 

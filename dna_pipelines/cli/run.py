@@ -9,7 +9,7 @@ import typer
 from rich.text import Text
 
 from dna_pipelines.cli.app import DATASETS, FAILED, INCOMPLETE, NETWORKS, app, project_of
-from dna_pipelines.cli.terminal import TerminalProgress, note, out, show_json, show_table
+from dna_pipelines.cli.terminal import TerminalProgress, note, out, show_json, show_table, shown
 from dna_pipelines.errors import ConfigError
 from dna_pipelines.manifests.diff import in_words
 from dna_pipelines.pipeline.interruption import interruptible
@@ -115,7 +115,7 @@ def _row(report: DatasetReport) -> list[object]:
         report.n_quarantined,
         sum(one.n_images_extracted for one in done),
         ", ".join(f"{count:,} {what}" for what, count in shards.items() if count) or "none",
-        Text(report.why, style="red" if report.problem else ""),
+        Text(shown(report.why), style="red" if report.problem else ""),
     ]
 
 

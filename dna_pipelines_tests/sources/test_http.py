@@ -127,7 +127,9 @@ def packed(tar_bytes, parquet_bytes, png):
     """Images, and something large behind them, in one file of a kind."""
 
     def made(kind, n_more):
-        members = {f"{number}.png": png(number) for number in range(3)} | {"more.bin": random.Random(0).randbytes(n_more)}
+        members = {f"{number}.png": png(number) for number in range(3)} | {
+            "more.bin": random.Random(0).randbytes(n_more)
+        }
         if kind == "parquet":
             return parquet_bytes(list(members.values()))
         if kind != "zip":
