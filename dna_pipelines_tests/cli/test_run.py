@@ -192,6 +192,26 @@ def test_metadata_that_is_no_longer_asked_for_is_gone(project, settings):
     assert label_of_the_first() is None
 
 
+@pytest.mark.parametrize(
+    ("rows", "remark"),
+    [
+        (["0.png", "gone.png", "b.png"], "2 of 3 rows of labels.csv name no image here, such as gone.png"),
+        (
+            ["d1/0.png", "d1/1.png"],
+            "no row of labels.csv names an image here: its column path has d1/0.png, where an image is called 0.png",
+        ),
+        (["0.png"], ""),
+    ],
+)
+def test_rows_of_a_table_that_name_no_image_are_told(project, settings, dna, rows, remark):
+    (project / "labels.csv").write_text("path,colour\n" + "".join(f"{path},red\n" for path in rows))
+    settings("uri: d1\n", "uri: d1\n    metadata: {uri: labels.csv}\n")
+    for command in (["scan", "d1"], ["run", "--dry-run", "d1"], ["run", "d1"], ["run", "d1"]):
+        said = dna(*command, "--json").json
+        assert (said if isinstance(said, list) else said["datasets"])[0]["remark"] == remark
+        assert (f"d1: {remark}" in dna(*command).err) == bool(remark)
+
+
 def test_an_interrupted_command_says_that_it_can_go_on(project, dna, monkeypatch):
     def interrupt(*arguments):
         raise KeyboardInterrupt
