@@ -152,6 +152,21 @@ def test_a_dry_run_of_a_new_project_makes_no_lake(tmp_path, dna):
     assert snapshot(tmp_path) == before
 
 
+@pytest.mark.parametrize(
+    ("network", "said"),
+    [("local:nope", "nope is not a folder; put config.json"), ("builtim", "did you mean 'builtin'?")],
+)
+def test_a_dry_run_of_a_new_project_tells_of_a_network_that_is_not_there(tmp_path, dna, network, said):
+    write_image(tmp_path / "images" / "a.png", 1)
+    dna("add", "a", "images")
+    (tmp_path / "data" / "datasets.yaml").write_text(
+        f"extractors: [{{name: x, network: '{network}'}}]\ndatasets: [{{name: a, uri: images}}]\n"
+    )
+    found = dna("run", "--dry-run")
+    assert found.code == 1
+    assert said in found.err
+
+
 def test_a_dry_run_tells_one_datasets_problem_and_goes_on(project, settings, dna):
     settings("uri: d1\n", "uri: d1\n    metadata: {uri: labels.csv, columns: [colour]}\n")
     (project / "labels.csv").write_text("path,label\n0.png,cat\n")
