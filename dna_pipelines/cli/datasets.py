@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from dna_pipelines.cli.app import DATASETS, INCOMPLETE, app, project_of
-from dna_pipelines.cli.terminal import TerminalProgress, note, out, show_json, show_table
+from dna_pipelines.cli.terminal import TerminalProgress, note, one_line, out, show_json, show_table
 from dna_pipelines.errors import ConfigError, SourceError, UserError
 
 _SHOWN = 10
@@ -107,7 +107,7 @@ def scan(
     facts: list[dict[str, Any]] = []
     for dataset in [project.file.dataset(name) for name in names or []] or list(project.config().datasets):
         try:
-            manifest, diff = draft(project, look(project, dataset), TerminalProgress())
+            manifest, diff, remark = draft(project, look(project, dataset), TerminalProgress())
         except UserError as error:
             failed = True
             facts.append({"dataset": dataset.name, "problem": str(error)})
@@ -121,7 +121,7 @@ def scan(
         }
         quarantined = [{"path": row.name, "reason": row.reason, "detail": row.detail} for row in manifest.quarantined]
         paths |= {"n_images": len(manifest.readable), "n_ignored": manifest.n_ignored}
-        paths |= {"n_not_sampled": manifest.n_not_sampled, "quarantined": quarantined}
+        paths |= {"n_not_sampled": manifest.n_not_sampled, "quarantined": quarantined, "remark": remark}
         facts.append({"dataset": dataset.name, **paths})
     if json:
         show_json(facts)
@@ -143,6 +143,8 @@ def _show_scan(found: dict[str, Any]) -> None:
     left_out = ", ".join(f"{count:,} {what}" for what, count in counts.items() if count)
     said = f"{found['n_images']:,} images{f' ({left_out})' if left_out else ''}; {changes or 'nothing changed'}"
     out.print(f"[bold]{found['dataset']}[/]: {said}")
+    if found["remark"]:
+        note(f"{found['dataset']}: {found['remark']}", style="yellow")
     for what in _CHANGES:
         _show_some(what, found[what])
     _show_some("quarantined", [f"{row['path']}  ({row['reason']}: {row['detail']})" for row in found["quarantined"]])
@@ -150,7 +152,7 @@ def _show_scan(found: dict[str, Any]) -> None:
 
 def _show_some(what: str, lines: list[str]) -> None:
     for line in lines[:_SHOWN]:
-        out.print(f"  {what:<11} {line}", markup=False, soft_wrap=True)
+        out.print(f"  {what:<11} {one_line(line)}", markup=False, soft_wrap=True)
     if len(lines) > _SHOWN:
         out.print(f"  {what:<11} … and {len(lines) - _SHOWN:,} more (--json lists all)")
 

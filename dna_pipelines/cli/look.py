@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from rich.text import Text
 
 from dna_pipelines.cli.app import COMPARE, DATASETS, app, project_of
-from dna_pipelines.cli.terminal import TerminalProgress, note, out, save, show_json, show_table, size_text
+from dna_pipelines.cli.terminal import TerminalProgress, note, out, save, show_json, show_table, shown, size_text
 from dna_pipelines.config import DatasetConfig
 from dna_pipelines.errors import UserError
 from dna_pipelines.pipeline.interruption import interruptible
@@ -189,7 +190,8 @@ def sql(
         show_table(
             None,
             columns,
-            rows[:limit],
+            # What DuckDB explains is drawn over several lines.
+            [[Text(shown(cell)) if isinstance(cell, str) else cell for cell in row] for row in rows[:limit]],
             [
                 name
                 for name, *values in zip(columns, *rows[:1], strict=False)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from typing import Annotated
 
 import typer
 from rich.text import Text
 
 from dna_pipelines.cli.app import DATASETS, FAILED, INCOMPLETE, NETWORKS, app, project_of
-from dna_pipelines.cli.terminal import TerminalProgress, note, out, show_json, show_table
+from dna_pipelines.cli.terminal import TerminalProgress, note, out, show_json, show_table, shown
 from dna_pipelines.errors import ConfigError
 from dna_pipelines.manifests.diff import in_words
 from dna_pipelines.pipeline.interruption import interruptible
@@ -94,12 +95,19 @@ def _show_report(report: RunReport) -> None:
     for name, pairs in report.pairs.items():
         missing = f"; left out: {', '.join(pairs.left_out)}" if pairs.left_out else ""
         out.print(f"{name}: {pairs.n_pairs_computed:,} pairs compared, {pairs.n_pairs_reused:,} reused{missing}")
+    _show_remarks({dataset.dataset: dataset.remark for dataset in report.datasets})
     for dataset in report.failed:
         note(f"{dataset.dataset}: {dataset.problem}", style="red")
     for problem in report.problems:
         note(problem, style="red")
     state = "not everything is up to date" if report.failed or report.problems else "everything is up to date"
     out.print(f"{state} ({report.duration_s:.1f} s)")
+
+
+def _show_remarks(remarks: Mapping[str, str]) -> None:
+    for name, remark in remarks.items():
+        if remark:
+            note(f"{name}: {remark}", style="yellow")
 
 
 def _row(report: DatasetReport) -> list[object]:
@@ -115,7 +123,7 @@ def _row(report: DatasetReport) -> list[object]:
         report.n_quarantined,
         sum(one.n_images_extracted for one in done),
         ", ".join(f"{count:,} {what}" for what, count in shards.items() if count) or "none",
-        Text(report.why, style="red" if report.problem else ""),
+        Text(shown(report.why), style="red" if report.problem else ""),
     ]
 
 
@@ -132,6 +140,7 @@ def _show_estimates(found: list[Estimate], *, json: bool) -> None:
     show_table(
         None, ("dataset", "state", "images", "to extract", "about", "changes"), rows, ("images", "to extract", "about")
     )
+    _show_remarks({item.name: item.remark for item in found})
     if any(item.extraction_s is None and any(item.n_to_extract.values()) for item in found):
         note("how long it takes is known after the first extraction")
     note("nothing was computed or committed")

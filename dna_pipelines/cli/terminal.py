@@ -19,10 +19,29 @@ from rich.text import Text
 from dna_pipelines.errors import UserError
 from dna_pipelines.pipeline.progress import Advance
 
-out = Console(highlight=False)
+_CONTROLS = {code: chr(code).encode("unicode_escape").decode() for code in (*range(32), *range(127, 160))}
+_JSON_CONTROLS = {code: f"\\u{code:04x}" for code in range(127, 160)}
+
+
+def one_line(text: str) -> str:
+    r"""Text that steers no terminal and breaks no line, as names and metadata may: `\x1b` and `\n` are spelled out."""
+    return text.translate(_CONTROLS)
+
+
+def shown(text: str) -> str:
+    """Text that steers no terminal; its lines stay lines."""
+    return "\n".join(map(one_line, text.split("\n")))
+
+
+class _Results(Console):
+    def render_str(self, text: str, **settings: Any) -> Text:
+        return super().render_str(shown(text), **settings)
+
+
+out = _Results(highlight=False)
 if not out.is_terminal:
     # Nobody's window: a file or a program gets whole lines.
-    out = Console(highlight=False, width=100_000)
+    out = _Results(highlight=False, width=100_000)
 err = Console(stderr=True, highlight=False)
 
 
@@ -67,23 +86,25 @@ def show_table(
 ) -> None:
     """Print a table; columns named in `numbers` are right-aligned."""
     if title:
-        out.print(Text(title, style="bold"), soft_wrap=True)
+        out.print(Text(shown(title), style="bold"), soft_wrap=True)
     table = Table(box=None, pad_edge=False, header_style="bold")
     for name in columns:
         table.add_column(name, justify="right" if name in numbers else "left", overflow="fold")
     for row in rows:
-        table.add_row(*(cell if isinstance(cell, Text) else Text(_cell(cell)) for cell in row))
+        table.add_row(*(cell if isinstance(cell, Text) else Text(one_line(_cell(cell))) for cell in row))
     out.print(table)
 
 
 def show_json(value: Any) -> None:
     """Print a JSON value, and nothing else."""
-    print(json.dumps(_plain(value), indent=2, ensure_ascii=False, default=str, allow_nan=False))
+    said = json.dumps(_plain(value), indent=2, ensure_ascii=False, default=str, allow_nan=False)
+    # JSON itself escapes no others.
+    print(said.translate(_JSON_CONTROLS))
 
 
 def note(message: str, style: str = "") -> None:
     """Say something that is not the result."""
-    err.print(Text(message, style=style), soft_wrap=True)
+    err.print(Text(shown(message), style=style), soft_wrap=True)
 
 
 def save(path: Path, data: bytes) -> None:

@@ -11,22 +11,15 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ValidationError
+from pydantic import ValidationError
 from ruamel.yaml import YAML
 from ruamel.yaml.comments import CommentedMap, CommentedSeq
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
 from ruamel.yaml.reader import ReaderError
 
-from dna_pipelines.config.models import DatasetConfig, ExtractorConfig, MetadataConfig, WatchConfig
+from dna_pipelines.config.models import DatasetConfig, WatchConfig
+from dna_pipelines.config.problems import in_words
 from dna_pipelines.errors import ConfigError, UnknownName
-
-_NAMES = "use letters, digits, '.', '_' and '-', at most 100, beginning with a letter or a digit"
-
-_MODELS: dict[str, type[BaseModel]] = {
-    "datasets": DatasetConfig,
-    "extractors": ExtractorConfig,
-    "metadata": MetadataConfig,
-}
 
 
 class DatasetsFile:
@@ -216,18 +209,7 @@ class DatasetsFile:
 
     def _explain(self, document: CommentedMap, location: Sequence[int | str], problem: Any) -> str:
         where = ".".join(str(part) for part in location)
-        what = problem["msg"].removeprefix("Value error, ")
-        if problem["type"] == "extra_forbidden":
-            known = list(_model_at(location).model_fields)
-            close = difflib.get_close_matches(str(location[-1]), known, n=1)
-            what = f"unknown key; did you mean '{close[0]}'?" if close else f"unknown key; known are {', '.join(known)}"
-        elif problem["type"] == "string_pattern_mismatch":
-            what = _NAMES
-            if location[0] == "extractors" and location[-1] == "name":
-                what += f"; say what is loaded beside it: {{name: …, network: '{problem['input']}'}}"
-        elif problem["type"] == "tuple_type":
-            what = "expected a list, such as [a, b]"
-        return f"{self.path}, line {_line(document, location)}: {where}: {what}"
+        return f"{self.path}, line {_line(document, location)}: {where}: {in_words(problem, location)}"
 
 
 def _entries(configs: Sequence[Any]) -> Iterator[tuple[int, Any]]:
@@ -248,16 +230,9 @@ def _last_line(node: Any) -> int:
 
 
 def _problem_of_entry(problem: Any) -> str:
-    what = _NAMES if problem["type"] == "string_pattern_mismatch" else problem["msg"].removeprefix("Value error, ")
+    what = in_words(problem, ("datasets", *problem["loc"]))
     where = ".".join(str(part) for part in problem["loc"])
     return f"{where}: {what}" if where else what
-
-
-def _model_at(location: Sequence[int | str]) -> type[BaseModel]:
-    for part in reversed(location[:-1]):
-        if part in _MODELS:
-            return _MODELS[str(part)]
-    return WatchConfig
 
 
 def _line(document: Any, location: Sequence[int | str]) -> int:

@@ -14,6 +14,7 @@ from pydantic import (
     ConfigDict,
     Field,
     PrivateAttr,
+    Strict,
     StringConstraints,
     field_validator,
     model_validator,
@@ -58,31 +59,37 @@ class MetadataConfig(_Strict):
     """Columns to keep with every image; empty keeps all of them."""
 
 
-def _seconds(value: object) -> object:
+Count = Annotated[int, Strict()]
+"""A whole number that is written as one: neither `'7'` nor `true` nor `7.0`."""
+
+Share = Annotated[float, Strict(), Field(ge=0, le=1)]
+
+
+def _seconds(value: object) -> float:
     """`90s`, `15m`, `1h` or `7d` as seconds; `never` as infinity."""
-    if isinstance(value, str):
-        if value == "never":
-            return math.inf
-        if match := re.fullmatch(r"(\d+(?:\.\d+)?)\s*([smhd])", value):
-            return float(match[1]) * {"s": 1, "m": 60, "h": 3600, "d": 86400}[match[2]]
-        raise ValueError("write a time such as 90s, 15m, 1h or 7d, or never")
+    if value == "never":
+        return math.inf
+    if isinstance(value, str) and (match := re.fullmatch(r"(\d+(?:\.\d+)?)\s*([smhd])", value)):
+        value = float(match[1]) * {"s": 1, "m": 60, "h": 3600, "d": 86400}[match[2]]
+    if isinstance(value, bool) or not isinstance(value, int | float) or not value >= 10:
+        raise ValueError("write a time of at least 10 seconds, such as 90s, 15m, 1h or 7d, or never")
     return value
 
 
-Interval = Annotated[float, BeforeValidator(_seconds), Field(ge=10)]
+Interval = Annotated[float, BeforeValidator(_seconds)]
 """Seconds, at least 10; infinite for never."""
 
 
 class ChecksConfig(_Strict):
     """Bounds that a dataset has to keep. What breaks a blocking one is not fingerprinted further."""
 
-    max_unreadable: float = Field(default=0.1, ge=0, le=1)
+    max_unreadable: Share = 0.1
     """Largest share of files that may be unreadable (blocking)."""
-    max_clipped: float = Field(default=0.05, ge=0, le=1)
+    max_clipped: Share = 0.05
     """Largest share of activations outside the calibrated ranges (blocking: such a DNA is compared with nothing)."""
-    min_images: int = Field(default=2, ge=0)
+    min_images: Count = Field(default=2, ge=0)
     """Fewest images (warns)."""
-    min_groups: int = Field(default=2, ge=0)
+    min_groups: Count = Field(default=2, ge=0)
     """Fewest groups, where images are grouped (warns)."""
 
 
@@ -98,11 +105,11 @@ class DatasetConfig(_Strict):
     """What the uri is, where its suffix does not tell."""
     image_column: str | None = None
     """The column of a table (kinds parquet and arrow) that holds the images; the one that can be it by default."""
-    every: int = Field(default=1, ge=1)
+    every: Count = Field(default=1, ge=1)
     """One file in so many is taken, chosen by a hash of its path."""
-    limit: int | None = Field(default=None, ge=1)
+    limit: Count | None = Field(default=None, ge=1)
     """Most files that are taken, chosen likewise."""
-    seed: int = 0
+    seed: Count = 0
     """Another seed chooses others."""
     storage_options: dict[str, Any] = Field(default_factory=dict)
     """What fsspec needs to reach the place, such as an endpoint. Secrets belong in the environment."""
@@ -115,7 +122,7 @@ class DatasetConfig(_Strict):
     scan_every: Interval | None = None
     """How often the daemon looks whether it changed, such as 15m, 1h or never."""
     checks: ChecksConfig = ChecksConfig()
-    shard_size: int = Field(default=1024, ge=1, le=4096)
+    shard_size: Count = Field(default=1024, ge=1, le=4096)
     """Most images in one shard: smaller shards make deletions cheaper and the lake larger."""
 
     @field_validator("globs", "exclude")
@@ -185,9 +192,9 @@ class ExtractorConfig(_Strict):
     """Datasets that fix the activation ranges; empty means all that exist at that moment."""
     ranges: str | None = Field(default=None, min_length=1)
     """A file with the activation ranges, such as the reference's activation_ranges.json, instead of datasets."""
-    calibration_images: int = Field(default=512, ge=1)
+    calibration_images: Count = Field(default=512, ge=1)
     """Most images the activation ranges are taken from."""
-    batch_size: int = Field(default=32, ge=1, le=4096)
+    batch_size: Count = Field(default=32, ge=1, le=4096)
     device: str = "cpu"
     """`cpu`, `cuda` for all GPUs, or one of them, such as `cuda:1`."""
     precision: Literal["float32", "fast"] = "float32"
@@ -262,12 +269,12 @@ class WatchConfig(_Strict):
     """The whole file."""
 
     version: Literal[1] = 1
-    extractors: tuple[ExtractorConfig, ...] = Field(default=(ExtractorConfig(name="builtin"),), min_length=1)
+    extractors: tuple[ExtractorConfig, ...] = (ExtractorConfig(name="builtin"),)
     """Those of the file, each followed by its views."""
     datasets: tuple[DatasetConfig, ...] = ()
     scan_every: Interval = 3600.0
     """How often the daemon looks whether a dataset changed, unless the dataset says otherwise."""
-    workers: int = Field(default=0, ge=0)
+    workers: Count = Field(default=0, ge=0)
     """Extraction threads; 0 means one a core. Results do not depend on it."""
 
     def scan_interval_s(self, dataset: DatasetConfig) -> float:
@@ -282,4 +289,6 @@ class WatchConfig(_Strict):
     @field_validator("extractors")
     @classmethod
     def _with_views(cls, value: tuple[ExtractorConfig, ...]) -> tuple[ExtractorConfig, ...]:
+        if not value:
+            raise ValueError("name at least one, such as {name: builtin}, or leave the key out")
         return tuple(config for entry in value for config in (entry, *entry.viewed()))

@@ -12,7 +12,7 @@ import difflib
 import os
 import traceback
 from collections.abc import Callable
-from functools import lru_cache
+from functools import lru_cache, partial
 from importlib import import_module
 from importlib.metadata import EntryPoint
 from pathlib import Path
@@ -99,17 +99,29 @@ def find_network(name: str, root: Path) -> Network:
         UnknownName: listing the names there are.
         ExtractorError: when it cannot be loaded.
     """
+    return builder_of(name, root)()
+
+
+def builder_of(name: str, root: Path) -> Callable[[], Network]:
+    """What loads the network of a name; whether it can is only known afterwards.
+
+    Raises:
+        UnknownName: listing the names there are.
+        ExtractorError: for a folder that is not there.
+    """
     if factory := _FACTORIES.get(name):
-        return factory()
+        return factory
     if name in {known.name for known in REFERENCE}:
-        return reference_network(name, root)
+        return partial(reference_network, name, root)
     if point := entry_point_extractors().get(name):
-        return _from_entry_point(point)
+        return partial(_from_entry_point, point)
     kind, colon, place = name.partition(":")
+    if colon and kind == "local" and not (folder := _folder(place, root).path).is_dir():
+        raise ExtractorError(f"{name}: {folder} is not a folder; put config.json and model.safetensors there")
     if colon and kind in _KINDS:
-        return _KINDS[kind](place, root)
+        return partial(_KINDS[kind], place, root)
     if colon:
-        return _own(kind, place, root)
+        return partial(_own, kind, place, root)
     known = sorted({*_FACTORIES, *extractor_names()})
     close = difflib.get_close_matches(name, known, n=1)
     hint = f"did you mean '{close[0]}'?" if close else f"known are: {', '.join(known)}"
@@ -132,12 +144,12 @@ def _from_hub(place: str, _root: Path) -> Network:
     return transformers_network(folder, f"hf:{repository.repo}@{folder.path.name}", licence)
 
 
+def _folder(place: str, root: Path) -> ModelFolder:
+    return ModelFolder(root / os.path.expanduser(place))
+
+
 def _from_folder(place: str, root: Path) -> Network:
-    folder = ModelFolder(root / os.path.expanduser(place))
-    if not folder.path.is_dir():
-        raise ExtractorError(
-            f"local:{place}: {folder.path} is not a folder; put config.json and model.safetensors there"
-        )
+    folder = _folder(place, root)
     return transformers_network(folder, f"local:{place}", folder.licence() or UNKNOWN_LICENCE)
 
 

@@ -47,6 +47,7 @@ def describe_manifest(dataset: DatasetConfig, done: Ingested) -> Metadata:
         "place": dataset.uri,
         **({"owners": ", ".join(dataset.owners)} if dataset.owners else {}),
         **({"tags": dataset.tags} if dataset.tags else {}),
+        **({"remark": commit.remark} if commit.remark else {}),
         **{f"n_new_{what}": count for what, count in changes.items()},
         **({"quarantine": _table(("path", "reason", "detail"), quarantined)} if quarantined else {}),
     }

@@ -101,7 +101,7 @@ class HeadlessRun:
             report.problem = problem
             if facts := found.get(MANIFEST):
                 report.n_images, report.n_quarantined = facts["n_images"], facts["n_quarantined"]
-                report.n_shards = facts["n_shards"]
+                report.n_shards, report.remark = facts["n_shards"], facts.get("remark", "")
                 for what in ManifestDiff().counts():
                     report.changes[what] = report.changes.get(what, 0) + facts[f"n_new_{what}"]
 

@@ -21,7 +21,7 @@ from dna_pipelines.errors import (
 from dna_pipelines.extraction.calibration import calibrate
 from dna_pipelines.extraction.devices import devices_of
 from dna_pipelines.extraction.extractor import Extractor
-from dna_pipelines.extraction.registry import load_extractor
+from dna_pipelines.extraction.registry import builder_of, load_extractor
 from dna_pipelines.extraction.stamp import extractor_stamp
 from dna_pipelines.extraction.stream import ReadImage
 from dna_pipelines.extraction.views import view_of
@@ -161,8 +161,12 @@ def known_keys(project: Project, config: ExtractorConfig) -> tuple[str, str] | N
     """The ids of the comparability and compute key that a run would work with; None before the calibration.
 
     Writes nothing. The network is loaded, unless no extractor was ever calibrated here.
+
+    Raises:
+        UserError: when there is no such network, or it cannot be loaded.
     """
     if not project.lake.fingerprints.calibrated() and not config.ranges:
+        builder_of(config.loads, config.root)
         return None
     extractor = load(config)
     ranges = _kept_ranges(project, config, extractor.fingerprint)

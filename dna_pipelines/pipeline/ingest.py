@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from dna_pipelines.config import DatasetConfig
 from dna_pipelines.errors import DnaError, LakeError, SourceError
 from dna_pipelines.identity import stable_hash
 from dna_pipelines.imaging import RULES
 from dna_pipelines.manifests import Manifest, ManifestDiff, Scan, build_manifest, diff_manifests, scan_source
+from dna_pipelines.manifests.scan import Metadata
 from dna_pipelines.pipeline.progress import Progress, Silent
 from dna_pipelines.pipeline.project import Project
 from dna_pipelines.sources.metadata import metadata_signature, read_metadata
@@ -75,8 +76,16 @@ def _manifest(project: Project, commit: Commit | None) -> Manifest | None:
         return None
 
 
-def draft(project: Project, seen: Look, progress: Progress | None = None) -> tuple[Manifest, ManifestDiff]:
-    """The manifest that a refresh would commit; does not commit it."""
+class Draft(NamedTuple):
+    """What a refresh would commit."""
+
+    manifest: Manifest
+    diff: ManifestDiff
+    remark: str
+
+
+def draft(project: Project, seen: Look, progress: Progress | None = None) -> Draft:
+    """What a refresh would commit; does not commit it."""
     dataset, latest = seen.dataset, seen.latest
     previous = _manifest(project, latest)
     metadata = read_metadata(dataset.metadata, project.root, _table_options(dataset)) if dataset.metadata else None
@@ -89,18 +98,32 @@ def draft(project: Project, seen: Look, progress: Progress | None = None) -> tup
     n_known = len(previous.rows) if previous else 0
     with (progress or Silent()).task(f"reading {dataset.name}", max(len(seen.scan.entries) - n_known, 0)) as advance:
         manifest = build_manifest(seen.scan, source, dataset, previous, metadata, on_progress=lambda *_: advance(1))
-    _require_group_column(dataset, manifest)
-    return manifest, diff_manifests(previous, manifest)
+    remark = _on_stray_rows(dataset, metadata or {}, manifest)
+    _require_group_column(dataset, manifest, remark)
+    return Draft(manifest, diff_manifests(previous, manifest), remark)
 
 
-def _require_group_column(dataset: DatasetConfig, manifest: Manifest) -> None:
+def _on_stray_rows(dataset: DatasetConfig, table: Metadata, manifest: Manifest) -> str:
+    """Which rows of the metadata table name no image; empty where none does."""
+    names = {row.name for row in manifest.rows}
+    stray = [path for path in table if path not in names]
+    if not stray or not dataset.metadata:
+        return ""
+    place, column = dataset.metadata.uri, dataset.metadata.path_column
+    if len(stray) < len(table):
+        return f"{len(stray):,} of {len(table):,} rows of {place} name no image here, such as {stray[0]}"
+    example = f", where an image is called {manifest.rows[0].name}" if manifest.rows else ""
+    return f"no row of {place} names an image here: its column {column} has {stray[0]}{example}"
+
+
+def _require_group_column(dataset: DatasetConfig, manifest: Manifest, remark: str) -> None:
     kind, _, column = (dataset.group_by or "").partition(":")
     if kind != "column" or not manifest.readable or any(column in (row.metadata or {}) for row in manifest.readable):
         return
     there = sorted({name for row in manifest.readable for name in row.metadata or {}})
     raise SourceError(
         f"no image of {dataset.name} has a value in a column {column} to group by; the columns of its metadata are: "
-        f"{', '.join(there) or 'none (add `metadata: {uri: …}`)'}"
+        f"{', '.join(there) or remark or 'none (add `metadata: {uri: …}`)'}"
     )
 
 
@@ -128,7 +151,7 @@ def refresh(project: Project, dataset: DatasetConfig, progress: Progress | None 
             lake.versions.point_at(seen.latest)
             lake.versions.put_looked(dataset.name, looked_at_ns)
             return Ingested(seen.latest, known, ManifestDiff(), was_current=True)
-        manifest, diff = draft(project, seen, progress)
+        manifest, diff, remark = draft(project, seen, progress)
         latest = seen.latest
         taken_in = (manifest.id, seen.scan.raw_version, seen.settings)
         if latest and (latest.manifest_id, latest.raw_version, latest.settings) == taken_in:
@@ -146,6 +169,7 @@ def refresh(project: Project, dataset: DatasetConfig, progress: Progress | None 
             raw_version=seen.scan.raw_version,
             settings=seen.settings,
             changes=diff.counts(),
+            remark=remark,
         )
         if commit:
             lake.versions.put_looked(dataset.name, looked_at_ns)

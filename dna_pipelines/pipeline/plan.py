@@ -119,6 +119,8 @@ class Estimate:
     extraction_s: float | None = None
     """From the speed of earlier extractions here; None before the first."""
     problem: Problem | None = None
+    remark: str = ""
+    """See `Commit`."""
 
 
 def estimate(project: Project, plan: Plan, progress: Progress | None = None) -> list[Estimate]:
@@ -133,13 +135,13 @@ def estimate(project: Project, plan: Plan, progress: Progress | None = None) -> 
         latest = item.seen.latest
         if latest is None or not item.seen.is_current:
             try:
-                manifest, diff = draft(project, item.seen, progress)
+                manifest, diff, remark = draft(project, item.seen, progress)
             except UserError as error:
                 found.append(Estimate(item.name, "failed", problem=Problem(str(error))))
                 continue
             changes = diff.counts()
         else:
-            manifest, changes = project.lake.versions.manifest(latest), {}
+            manifest, changes, remark = project.lake.versions.manifest(latest), {}, latest.remark
         n_images, n_quarantined = len(manifest.readable), len(manifest.quarantined)
         withheld_now = blocked([check_readable(item.dataset, n_images, n_quarantined)])
         problem = Problem(withheld_now, "held back") if withheld_now else item.problem
@@ -157,7 +159,7 @@ def estimate(project: Project, plan: Plan, progress: Progress | None = None) -> 
             )
             if to_extract[name]:
                 seconds = None if seconds is None or speed is None else seconds + to_extract[name] / speed
-        found.append(Estimate(item.name, item.state, changes, n_images, to_extract, seconds, problem))
+        found.append(Estimate(item.name, item.state, changes, n_images, to_extract, seconds, problem, remark))
     return found
 
 

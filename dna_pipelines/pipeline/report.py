@@ -37,6 +37,8 @@ class DatasetReport:
     changes: dict[str, int] = field(default_factory=dict)
     fingerprints: dict[str, FingerprintReport] = field(default_factory=dict)
     problem: Problem | None = None
+    remark: str = ""
+    """What is odd, and no problem."""
 
     @property
     def is_held_back(self) -> bool:
@@ -119,7 +121,7 @@ def begin_report(plan: Plan) -> RunReport:
         report = DatasetReport(item.name, item.state, problem=item.problem)
         if latest:
             report.n_images, report.n_quarantined = latest.n_images, latest.n_quarantined
-            report.n_shards = len(latest.shards)
+            report.n_shards, report.remark = len(latest.shards), latest.remark
         datasets.append(report)
     return RunReport(datasets)
 

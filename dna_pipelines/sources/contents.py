@@ -13,8 +13,10 @@ import pyarrow as pa
 
 from dna_pipelines.errors import SourceError
 from dna_pipelines.sources.parts import Part
+from dna_pipelines.sources.remote import cannot
 
-_FORMAT = 1
+_FORMAT = 2
+"""Another one when more is seen in the same files: they are looked into once again."""
 _SETTLING_NS = 2_000_000_000
 """Contents of a file modified this shortly ago are not kept: it may change without its time changing."""
 
@@ -169,4 +171,4 @@ class Finder:
         except SourceError:
             raise
         except Exception as error:
-            raise SourceError(f"{part.shown} cannot be read: {type(error).__name__}: {error}") from error
+            raise cannot(f"{part.shown} cannot be read", error) from error

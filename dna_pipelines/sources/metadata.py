@@ -49,7 +49,8 @@ def read_metadata(config: MetadataConfig, base: Path, options: Options | None = 
     except SourceError:
         raise
     except Exception as error:
-        raise SourceError(f"the metadata table {place} cannot be read: {type(error).__name__}: {error}") from error
+        said = error if isinstance(error, ValueError) else f"{type(error).__name__}: {error}"
+        raise SourceError(f"the metadata table {place} cannot be read: {said}") from error
     wanted = config.columns or tuple(name for name in table.column_names if name != config.path_column)
     missing = [name for name in (config.path_column, *wanted) if name not in table.column_names]
     if missing:
@@ -100,8 +101,10 @@ def _read_lines(file: Iterable[bytes]) -> pa.Table:
             continue
         try:
             row = json.loads(line.removeprefix(BOM_UTF8))
-        except ValueError as error:
-            raise ValueError(f"line {number} is no JSON: {error}") from error
+        except (ValueError, RecursionError) as error:
+            # The reader's own message would count lines from this one.
+            said = f"{error.msg} at column {error.colno}" if isinstance(error, json.JSONDecodeError) else error
+            raise ValueError(f"line {number} is no JSON: {said}") from error
         if not isinstance(row, dict):
             raise ValueError(f"line {number} is no JSON object")  # noqa: TRY004 (of the file, not of an argument)
         rows.append({name: json_text(value) for name, value in row.items() if value is not None})

@@ -55,6 +55,9 @@ class Part:
     def opened(self) -> Iterator[Watched]:
         """The file, to be read where one likes."""
         with self.fs.open(self.path, "rb", block_size=_BLOCK_BYTES) as file:
+            # A stream that only goes on says so here; later it would be taken for a damaged file.
+            file.seek(1)
+            file.seek(0)
             yield Watched(file, self.entry.size_bytes)
 
 

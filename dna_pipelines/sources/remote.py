@@ -25,6 +25,12 @@ _PAUSES_S = (0.5, 2.0)
 themselves, and longer; what reaches us from them has failed for good."""
 _BUSY = frozenset({429, 500, 502, 503, 504})
 
+_NO_RANGES = (
+    "the server does not answer range requests, without which nothing can be read from the middle of a file; use a "
+    "server that answers them, copy the file to this machine, or serve the images one by one and list them in an "
+    "index .txt"
+)
+
 
 class RemoteSource:
     """Objects below a URI."""
@@ -99,6 +105,9 @@ def find(fs: fsspec.AbstractFileSystem, root: str, uri: str) -> dict[str, dict[s
 def cannot(what: str, error: Exception) -> SourceError:
     """The message for whatever a back end raised."""
     said = f"{what}: {type(error).__name__}: {error}"
+    # fsspec's words for a server that sends the whole file whatever is asked for, and for one that says so before.
+    if "support range requests" in said or "seek streaming" in said:
+        return SourceError(f"{what}: {_NO_RANGES}")
     if "credential" in said.lower():
         said += " (credentials belong in the environment, or in the files that the store's own tools use)"
     return SourceError(said)
@@ -108,6 +117,10 @@ def read_object(fs: fsspec.AbstractFileSystem, path: str, start: int | None = No
     """Read one object, or the bytes of it from `start` to `end`; whatever a back end raises becomes an OSError.
 
     What fails on the way (a connection that breaks, a server that is busy) is repeated.
+
+    Raises:
+        OSError: when it cannot be read.
+        SourceError: when more comes than was asked for: those are other bytes, of this object and of any other.
     """
     for pause_s in (*_PAUSES_S, None):
         try:
@@ -119,6 +132,8 @@ def read_object(fs: fsspec.AbstractFileSystem, path: str, start: int | None = No
             if isinstance(error, OSError):
                 raise
             raise OSError(f"{type(error).__name__}: {error}") from error
+        if start is not None and end is not None and len(data) > end - start:
+            raise SourceError(f"{path} cannot be read in place: {_NO_RANGES}")
         return data
     raise AssertionError("the last round returns or raises")
 

@@ -180,10 +180,17 @@ def _text(file: _Guarded, member: Member) -> bytes | str:
 
 
 def _wrong_end(file: _Guarded, offset: int) -> str | None:
-    """Tarfile takes anything it does not understand for the end; an end is zeros, or nothing at all."""
+    """Tarfile takes anything it does not understand for the end, and nothing at all; an end is zeros up to the end."""
     file.seek(offset)
     block = file.read(tarfile.BLOCKSIZE)
-    return None if not block.strip(b"\0") else f"the archive is damaged at byte {offset:,}: no header is there"
+    if not block:
+        return "the archive has no end mark (blocks of zeros), so it may have been cut"
+    if block.strip(b"\0"):
+        return f"the archive is damaged at byte {offset:,}: no header is there"
+    while block := file.read(_BLOCK_BYTES):
+        if block.strip(b"\0"):
+            return f"the archive ends at byte {offset:,}, and more follows (join archives by `tar -A`, not by `cat`)"
+    return None
 
 
 @contextmanager

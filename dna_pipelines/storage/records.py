@@ -66,6 +66,8 @@ class Commit(Record):
     n_bytes: int
     shards: tuple[ShardRecord, ...]
     changes: dict[str, int] = Field(default_factory=dict)
+    remark: str = ""
+    """What is odd, and no error: rows of the metadata table that name no image."""
     created_at: str
 
 

@@ -102,6 +102,7 @@ class Versions:
         raw_version: str,
         settings: str,
         changes: dict[str, int],
+        remark: str = "",
     ) -> Commit | None:
         """Commit a manifest after a commit; None if another writer was faster.
 
@@ -114,6 +115,7 @@ class Versions:
             raw_version: of the listing it was made from.
             settings: see `Commit`.
             changes: counts of the diff.
+            remark: see `Commit`.
         """
         self.put_manifest(dataset, manifest)
         commit = Commit(
@@ -138,6 +140,7 @@ class Versions:
                 ShardRecord(shard_id=shard.id, n_images=len(shard), parents=shard.parents) for shard in manifest.shards
             ),
             changes=changes,
+            remark=remark,
             created_at=now(),
         )
         if not write_new(self._layout.commit(dataset, commit.seq), commit.to_bytes()):

@@ -177,6 +177,17 @@ def test_a_scan_of_a_new_project_writes_nothing(tmp_path, dna):
     assert snapshot(tmp_path) == before
 
 
+def test_names_of_files_do_not_steer_the_terminal(tmp_path, dna):
+    images = tmp_path / "images"
+    write_image(images / "esc\x1b[31mred\nline.png", 1)
+    (images / "broken\x1b[2J\x9b.png").write_bytes(b"x")
+    dna("add", "a", "images")
+    said = dna("scan")
+    assert r"added       esc\x1b[31mred\nline.png" in said.out
+    assert r"quarantined broken\x1b[2J\x9b.png" in said.out
+    assert "\x1b" not in said.out
+
+
 def test_a_long_scan_shows_ten_and_counts_the_rest(tmp_path, dna):
     for number in range(13):
         write_image(tmp_path / "images" / f"{number}.png", number)

@@ -282,3 +282,8 @@ def test_sql_drops_no_column_and_says_what_is_not_kept(project, dna):
 
 def test_help_shows_how_a_slice_is_written(project, dna):
     assert "NAME[weather=rain,camera!=front]" in " ".join(dna("compare", "--help").out.split())
+
+
+def test_values_steer_no_terminal_and_keep_their_lines(project, dna):
+    said = dna("sql", "SELECT 'one' || chr(10) || 'two' || chr(27) AS x").out
+    assert [line.strip() for line in said.splitlines()][1:3] == ["one", r"two\x1b"]

@@ -152,6 +152,21 @@ def test_a_dry_run_of_a_new_project_makes_no_lake(tmp_path, dna):
     assert snapshot(tmp_path) == before
 
 
+@pytest.mark.parametrize(
+    ("network", "said"),
+    [("local:nope", "nope is not a folder; put config.json"), ("builtim", "did you mean 'builtin'?")],
+)
+def test_a_dry_run_of_a_new_project_tells_of_a_network_that_is_not_there(tmp_path, dna, network, said):
+    write_image(tmp_path / "images" / "a.png", 1)
+    dna("add", "a", "images")
+    (tmp_path / "data" / "datasets.yaml").write_text(
+        f"extractors: [{{name: x, network: '{network}'}}]\ndatasets: [{{name: a, uri: images}}]\n"
+    )
+    found = dna("run", "--dry-run")
+    assert found.code == 1
+    assert said in found.err
+
+
 def test_a_dry_run_tells_one_datasets_problem_and_goes_on(project, settings, dna):
     settings("uri: d1\n", "uri: d1\n    metadata: {uri: labels.csv, columns: [colour]}\n")
     (project / "labels.csv").write_text("path,label\n0.png,cat\n")
@@ -190,6 +205,26 @@ def test_metadata_that_is_no_longer_asked_for_is_gone(project, settings):
     assert label_of_the_first() == {"label": "cat"}
     settings("    metadata: {uri: labels.csv}\n", "")
     assert label_of_the_first() is None
+
+
+@pytest.mark.parametrize(
+    ("rows", "remark"),
+    [
+        (["0.png", "gone.png", "b.png"], "2 of 3 rows of labels.csv name no image here, such as gone.png"),
+        (
+            ["d1/0.png", "d1/1.png"],
+            "no row of labels.csv names an image here: its column path has d1/0.png, where an image is called 0.png",
+        ),
+        (["0.png"], ""),
+    ],
+)
+def test_rows_of_a_table_that_name_no_image_are_told(project, settings, dna, rows, remark):
+    (project / "labels.csv").write_text("path,colour\n" + "".join(f"{path},red\n" for path in rows))
+    settings("uri: d1\n", "uri: d1\n    metadata: {uri: labels.csv}\n")
+    for command in (["scan", "d1"], ["run", "--dry-run", "d1"], ["run", "d1"], ["run", "d1"]):
+        said = dna(*command, "--json").json
+        assert (said if isinstance(said, list) else said["datasets"])[0]["remark"] == remark
+        assert (f"d1: {remark}" in dna(*command).err) == bool(remark)
 
 
 def test_an_interrupted_command_says_that_it_can_go_on(project, dna, monkeypatch):

@@ -1,5 +1,6 @@
 """Tar archives that are damaged, or made to do harm."""
 
+import gzip
 import io
 import random
 import tarfile
@@ -102,6 +103,29 @@ def test_a_header_that_is_overwritten_is_no_end(archive, source):
     listing = source(path).list()
     assert [entry.path for entry in listing.entries] == [b"0.png", b"1.png", b"images.tar"]
     assert "damaged at byte 3,072" in listing.entries[-1].problem
+
+
+@pytest.mark.parametrize("compression", ["", "gz"])
+def test_an_archive_without_an_end_mark_may_have_been_cut(source, tar_bytes, tmp_path, compression):
+    """A cut between two members leaves an archive that the standard library and GNU tar read without a word."""
+    whole = tar_bytes({f"{number}.png": b"x" * 600 for number in range(5)})
+    path = tmp_path / "images.tar"
+    pack = gzip.compress if compression else bytes
+    path.write_bytes(pack(whole[: 3 * 1536]))
+    listing = source(path).list()
+    assert [entry.path for entry in listing.entries] == [b"0.png", b"1.png", b"2.png", b"images.tar"]
+    assert "no end mark" in listing.entries[-1].problem
+    # One block of zeros is enough.
+    path.write_bytes(pack(whole[: 5 * 1536 + 512]))
+    assert [entry.problem for entry in source(path).list().entries] == [None] * 5
+
+
+def test_what_follows_the_end_mark_is_told(source, tar_bytes, tmp_path):
+    path = tmp_path / "images.tar"
+    path.write_bytes(tar_bytes({"a.png": b"1"}) + tar_bytes({"b.png": b"2"}))
+    listing = source(path).list()
+    assert [entry.path for entry in listing.entries] == [b"a.png", b"images.tar"]
+    assert "ends at byte 1,024, and more follows" in listing.entries[-1].problem
 
 
 def test_a_damaged_shard_spoils_no_other(archive, source, manifest_of, png, tmp_path):

@@ -1,6 +1,9 @@
 """A web server that is really there: files named by an index, and a server that is busy now and then."""
 
+import io
+import random
 import threading
+import zipfile
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import unquote
 
@@ -34,6 +37,8 @@ def web(monkeypatch):
                 self.send_header("Content-Length", str(len(data)))
                 if path in web.etags:
                     self.send_header("ETag", web.etags[path])
+                for header in web.headers.items():
+                    self.send_header(*header)
                 self.end_headers()
                 if self.command == "GET":
                     self.wfile.write(data)
@@ -44,7 +49,7 @@ def web(monkeypatch):
             pass
 
     web, server = Web(), ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    web.files, web.etags = {}, {}
+    web.files, web.etags, web.headers = {}, {}, {}
     web.uri = f"http://127.0.0.1:{server.server_port}"
     threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
     yield web
@@ -115,3 +120,35 @@ def test_a_package_that_is_missing_is_named(source, monkeypatch):
     monkeypatch.setattr(remote.fsspec.core, "url_to_fs", missing)
     with pytest.raises(SourceError, match=r"pip install 'dna_pipelines\[gcs\]'"):
         source("gs://bucket/images")
+
+
+@pytest.fixture
+def packed(tar_bytes, parquet_bytes, png):
+    """Images, and something large behind them, in one file of a kind."""
+
+    def made(kind, n_more):
+        members = {f"{number}.png": png(number) for number in range(3)} | {
+            "more.bin": random.Random(0).randbytes(n_more)
+        }
+        if kind == "parquet":
+            return parquet_bytes(list(members.values()))
+        if kind != "zip":
+            return tar_bytes(members, kind.partition(".")[2])
+        with zipfile.ZipFile(buffer := io.BytesIO(), "w") as file:
+            for name, data in members.items():
+                file.writestr(name, data)
+        return buffer.getvalue()
+
+    return made
+
+
+@pytest.mark.parametrize("says_so", [False, True])
+@pytest.mark.parametrize(
+    ("kind", "n_more"), [("tar", 0), ("tar", 2**21), ("tar.gz", 2**21), ("zip", 0), ("parquet", 2**21)]
+)
+def test_a_server_that_sends_whole_files_is_told_and_no_image_is_blamed(
+    web, source, manifest_of, packed, kind, n_more, says_so
+):
+    web.files, web.headers = {f"/images.{kind}": packed(kind, n_more)}, {"Accept-Ranges": "none"} if says_so else {}
+    with pytest.raises(SourceError, match="the server does not answer range requests"):
+        manifest_of(source(f"{web.uri}/images.{kind}"))

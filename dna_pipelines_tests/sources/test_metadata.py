@@ -50,9 +50,16 @@ def test_a_value_of_json_is_what_stands_there(table):
     }
 
 
-@pytest.mark.parametrize(("line", "said"), [("[1]", "line 2 is no JSON object"), ('{"path": ', "line 2 is no JSON:")])
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ("[1]", "line 2 is no JSON object"),
+        ('{"path": }', "line 2 is no JSON: Expecting value at column 10"),
+        ('{"path": ' + "[" * 100_000, "line 2 is no JSON: maximum recursion depth exceeded"),
+    ],
+)
 def test_a_line_that_is_no_object_is_named(table, line, said):
-    with pytest.raises(SourceError, match=said):
+    with pytest.raises(SourceError, match=rf"table\.jsonl cannot be read: {said}"):
         table('{"path": "a.png"}\n' + line, "table.jsonl")
 
 
