@@ -45,7 +45,8 @@ def transformers_network(folder: ModelFolder, origin: str, licence: str) -> Netw
         ExtractorError: when a file is missing or does not fit, or the network does not take images alone.
     """
     files = folder.weight_files()
-    preprocessing = from_transformers(folder.processor(), origin)
+    described_in, processor = folder.processor()
+    preprocessing = from_transformers(processor, f"{origin}, {described_in}")
     config = folder.decisive_config()
     module = _load(folder, origin)
     patch_px = getattr(module.config, "patch_size", None)

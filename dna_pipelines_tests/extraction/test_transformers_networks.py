@@ -259,6 +259,14 @@ def test_the_code_of_a_folder_is_never_run(tmp_path):
         load_extractor("local:net", root=tmp_path)
 
 
+def test_an_unusable_normalisation_is_refused_by_file_and_key(tmp_path):
+    write_family(tmp_path / "net", "vit")
+    path = tmp_path / "net" / "preprocessor_config.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"image_std": [0, 0, 0]}))
+    with pytest.raises(ExtractorError, match=r"local:net, preprocessor_config.json: image_std is \[0, 0, 0\]"):
+        load_extractor("local:net", root=tmp_path)
+
+
 def test_a_network_fed_images_of_another_size_is_a_message(tmp_path):
     write_family(tmp_path / "net", "vit")
     path = tmp_path / "net" / "preprocessor_config.json"
