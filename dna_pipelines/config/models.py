@@ -239,6 +239,13 @@ class ExtractorConfig(_Strict):
             found.append(config)
         return tuple(found)
 
+    @field_validator("layers")
+    @classmethod
+    def _some_layers(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        if not value:
+            raise ValueError("an empty list names no layer; leave `layers` out for the network's own")
+        return value
+
     @field_validator("views")
     @classmethod
     def _known_views(cls, value: tuple[str, ...]) -> tuple[str, ...]:

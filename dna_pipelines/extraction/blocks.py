@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 
 from fsspec.utils import glob_translate
 from torch import nn
@@ -16,54 +16,67 @@ _MANY = 60
 """Names that a message lists at most."""
 
 
-def default_taps(module: nn.Module, size_px: int, origin: str) -> tuple[str, ...]:
-    """The blocks of a network, and the norm behind the last one.
+def default_taps(module: nn.Module, size_px: int, label: str) -> tuple[str, ...]:
+    """The blocks of a network, and the norm behind the last one; nothing where there are none.
 
     Blocks are the elements of its outermost lists of like modules; where those are stages that hold a
     list themselves, the elements of that. So: the blocks of ViT, Swin and ConvNeXt, the bottlenecks of
     ResNet.
 
     Raises:
-        ExtractorError: when there is no such list; it names the modules that can be tapped.
+        ExtractorError: when the network fails on images of that size.
     """
-    seen = survey(module.eval(), 1, size_px)
-    usable = {name for name, what in seen.items() if what.shape is not None and what.n_calls == 1}
+    seen = survey(module.eval(), 1, size_px, label)
     lists = _outermost_lists(module)
-    blocks = [name for outer in lists for name in _blocks_of(module, outer) if name in usable]
+    blocks = [name for outer in lists for name in _blocks_of(module, outer) if name in seen and seen[name].usable]
     if not blocks:
-        raise ExtractorError(
-            f"{origin}: no lists of blocks were found, so name its layers with `layers:`; {working(usable)}"
-        )
+        return ()
     order = list(seen)
     blocks.sort(key=order.index)
     return (*blocks, *_norms_behind(module, lists, blocks[-1], seen))
 
 
-def chosen_taps(modules: Sequence[str], patterns: Iterable[str], origin: str) -> tuple[str, ...]:
-    """The modules that patterns name, in the order of the network.
+def chosen_taps(module: nn.Module, size_px: int, chosen: Iterable[str], label: str) -> tuple[str, ...]:
+    """The modules that names and patterns choose, in the order of the network.
 
-    `*` stays between two dots, `**` does not: `encoder.layer.*` is every block, and nothing inside.
+    `*` stays between two dots, `**` does not: `encoder.layer.*` is every block, and nothing inside. A pattern
+    passes over what cannot be a layer, such as the list that holds the blocks; a name does not.
 
     Raises:
-        ExtractorError: when a pattern names no module.
+        ExtractorError: when one chooses nothing.
     """
+    modules = [name for name, _ in module.named_modules() if name]
+    seen: Survey | None = None
     found: set[str] = set()
-    for pattern in patterns:
+    for pattern in chosen:
+        if pattern in modules:
+            found.add(pattern)
+            continue
         rule = re.compile(glob_translate(pattern.replace(".", "/")))
-        matching = [name for name in modules if name and rule.fullmatch(name.replace(".", "/"))]
+        matching = [name for name in modules if rule.fullmatch(name.replace(".", "/"))]
         if not matching:
             close = difflib.get_close_matches(pattern, modules, n=3)
-            hint = f"did you mean {', '.join(close)}?" if close else working(modules)
-            raise ExtractorError(f"{origin}: no module is called '{pattern}'; {hint}")
-        found.update(matching)
+            hint = f"did you mean {', '.join(close)}?" if close else f"it has: {_listed(modules)}"
+            raise ExtractorError(f"{label}: no module is called '{pattern}'; {hint}")
+        seen = seen or survey(module.eval(), 1, size_px, label)
+        usable = {name for name, what in seen.items() if what.usable}
+        if usable.isdisjoint(matching):
+            raise ExtractorError(
+                f"{label}: of the modules that '{pattern}' matches, none gives one tensor in a pass; {working(usable)}"
+            )
+        found.update(usable.intersection(matching))
     return tuple(name for name in modules if name in found)
 
 
 def working(names: Iterable[str]) -> str:
     """A list of modules for a message."""
+    listed = _listed(names)
+    return f"these modules work: {listed}" if listed else "no module of it works"
+
+
+def _listed(names: Iterable[str]) -> str:
     listed = sorted(filter(None, names), key=_natural)
-    more = f" and {len(listed) - _MANY} more" if len(listed) > _MANY else ""
-    return f"these modules work: {', '.join(listed[:_MANY])}{more}" if listed else "no module of it works"
+    return ", ".join(listed[:_MANY]) + (f" and {len(listed) - _MANY} more" if len(listed) > _MANY else "")
 
 
 def _natural(name: str) -> list[tuple[int, str]]:

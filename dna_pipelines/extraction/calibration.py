@@ -8,10 +8,11 @@ from dataclasses import dataclass, field
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from dna_pipelines.distributions import Binning
 from dna_pipelines.dna import ActivationRanges
-from dna_pipelines.errors import NothingToCompare
+from dna_pipelines.errors import ExtractorError, NothingToCompare
 from dna_pipelines.extraction.bases import measure_basis
 from dna_pipelines.extraction.extractor import Extractor
 from dna_pipelines.extraction.lanes import Batch
@@ -41,6 +42,7 @@ def calibrate(
 
     Raises:
         NothingToCompare: when there are no images.
+        ExtractorError: when a neuron is finite on none of them.
     """
     if not digests:
         raise NothingToCompare(f"no images to calibrate {extractor.network.name} on; add a dataset that has some")
@@ -79,7 +81,18 @@ def calibrate(
             if on_images:
                 on_images(len(done.digests))
     low, high = minimum.min(axis=0), maximum.max(axis=0)
+    _require_finite(extractor, low, len(digests))
     binning = Binning.from_observed(low, high, extractor.layers)
     centre = totals.sum(axis=0) / len(digests)
     found = (len(digests), tuple(datasets))
     return ActivationRanges(extractor.layers, binning, low, high, centre, *found, basis=basis)
+
+
+def _require_finite(extractor: Extractor, low: NDArray[np.float32], n_images: int) -> None:
+    """Every neuron must have been finite somewhere: its lowest finite value is infinite where it never was."""
+    never = {name: np.isinf(low[part]) for name, part in extractor.layers.slices.items()}
+    if wrong := [f"{so.sum():,} of {so.size:,} neurons in {name}" for name, so in never.items() if so.any()]:
+        raise ExtractorError(
+            f"{extractor.network.label} gives nothing but NaN or infinity on all {n_images:,} images that it was to "
+            f"be calibrated on: {', '.join(wrong)}; look at its weights and at how its images are normalised"
+        )

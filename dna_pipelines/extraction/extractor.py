@@ -12,6 +12,7 @@ from torch import nn
 
 from dna_pipelines.distributions import Binning, Layers
 from dna_pipelines.dna import ActivationRanges
+from dna_pipelines.errors import ExtractorError
 from dna_pipelines.extraction.inputs import input_key
 from dna_pipelines.extraction.numerics import EXACT, precision_of
 from dna_pipelines.extraction.taps import Sink, Taps
@@ -150,9 +151,16 @@ class Extractor:
         return self
 
     def run(self, inputs: torch.Tensor, sink: Sink) -> None:
-        """One forward pass in this extractor's precision; `sink` receives every tapped output once."""
-        with precision_of(self.precision, self.device):
-            self.taps.run(inputs, sink)
+        """One forward pass in this extractor's precision; `sink` receives every tapped output once.
+
+        Raises:
+            ExtractorError: when the network fails.
+        """
+        try:
+            with precision_of(self.precision, self.device):
+                self.taps.run(inputs, sink)
+        except ExtractorError as error:
+            raise ExtractorError(f"{self.network.label}: {error}") from error
 
     def comparability_key(self, ranges: ActivationRanges) -> Key:
         """What decides which DNAs may be compared."""

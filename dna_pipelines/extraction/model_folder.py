@@ -42,14 +42,15 @@ class ModelFolder:
         """The part of config.json that decides what comes out."""
         return {key: value for key, value in self.config().items() if key not in _COSMETIC}
 
-    def processor(self) -> dict[str, Any]:
-        """How images are to be prepared, as transformers writes it."""
-        if (self.path / "preprocessor_config.json").is_file():
-            return self._json("preprocessor_config.json")
-        if (self.path / "processor_config.json").is_file():
-            found = self._json("processor_config.json").get("image_processor")
+    def processor(self) -> tuple[str, dict[str, Any]]:
+        """How images are to be prepared, as transformers writes it, and the file that says so."""
+        name = "preprocessor_config.json"
+        if (self.path / name).is_file():
+            return name, self._json(name)
+        if (self.path / (name := "processor_config.json")).is_file():
+            found = self._json(name).get("image_processor")
             if isinstance(found, dict):
-                return found
+                return name, found
         raise ExtractorError(
             f"{self.path} has no preprocessor_config.json, so how its images are to be resized and normalised is "
             "not known; take it from where the weights come from"

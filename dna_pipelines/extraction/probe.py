@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 from math import isqrt
@@ -48,8 +49,8 @@ def probe(
     """An extractor from a network.
 
     Raises:
-        ExtractorError: when an output has no clear neuron axis, or when what one image gives
-            depends on the other images of its batch.
+        ExtractorError: when an output has no clear neuron axis or is not finite, or when what one image gives
+            is random or depends on the other images of its batch.
     """
     if device.startswith("cuda") and not torch.cuda.is_available():
         raise ExtractorError(f"{network.label}: device '{device}' was asked for, and torch sees no GPU; use 'cpu'")
@@ -59,7 +60,7 @@ def probe(
     shape = (probed.layers, probed.axes, probed.positions)
     extractor = Extractor(network, taps, *shape, batch_size, device, precision, tokens)
     with reproducible():
-        _require_independent_rows(extractor)
+        _require_steady_rows(extractor)
     return extractor
 
 
@@ -76,15 +77,20 @@ def probe_layers(network: Network, *, device: str = "cpu", tokens: Tokens = "all
     """
     module, size = network.module.eval(), network.preprocessing.size_px
     modules = [name for name, _ in module.named_modules()]
+    if twice := [name for name, n in Counter(network.taps).items() if n > 1]:
+        raise ExtractorError(f"{network.label} taps {', '.join(twice)} more than once (taps); name each module once")
     if unknown := [name for name in network.taps if name not in modules]:
         there = ", ".join(filter(None, modules))
         raise ExtractorError(f"{network.label} has no module '{unknown[0]}' to tap; it has: {there}")
+    two, three = (survey(module, n_images, size, network.label, device) for n_images in (2, 3))
+    if not network.taps:
+        hint = working(_working(module, two, three, {}))
+        raise ExtractorError(
+            f"{network.label}: no layers are named, and no lists of blocks were found, so name its layers with "
+            f"`layers:`; {hint}"
+        )
     try:
-        two, three = (survey(module, n_images, size, device) for n_images in (2, 3))
-    except ExtractorError as error:
-        raise ExtractorError(f"{network.label}: {error}") from error
-    try:
-        larger: Survey = survey(module, 1, 2 * size, device)
+        larger: Survey = survey(module, 1, 2 * size, network.label, device)
     except ExtractorError:
         larger = {}
     axes: list[int] = []
@@ -236,27 +242,40 @@ def _prefix(network: Network, n_tokens: int, grown: tuple[int, ...]) -> int | No
     return None
 
 
-def _require_independent_rows(extractor: Extractor) -> None:
-    """The same image at both ends of two different batches must give the same bits."""
-    size, n = extractor.network.preprocessing.size_px, extractor.batch_size
+def _require_steady_rows(extractor: Extractor) -> None:
+    """The same image at both ends of two different batches must give the same bits, which must be finite."""
+    size, n, names = extractor.network.preprocessing.size_px, extractor.batch_size, extractor.layers.names
     generator = torch.Generator().manual_seed(1)
     image = torch.rand(3, size, size, generator=generator)
-    rows: list[dict[int, torch.Tensor]] = []
-    for place in (0, n - 1):
-        batch = torch.rand(n, 3, size, size, generator=generator)
-        batch[place] = image
-        found: dict[int, torch.Tensor] = {}
-        extractor.run(
-            batch.to(extractor.device),
-            lambda index, output, place=place, found=found: found.update({index: output[place].clone()}),  # type: ignore[misc]
-        )
-        rows.append(found)
-    moved = [
-        name for index, name in enumerate(extractor.layers.names) if not torch.equal(rows[0][index], rows[1][index])
-    ]
-    if moved:
+    batches = [torch.rand(n, 3, size, size, generator=generator) for _ in range(2)]
+    batches[0][0] = batches[1][-1] = image
+    first, last = _row(extractor, batches[0], 0), _row(extractor, batches[1], -1)
+
+    def layers(wrong: Iterable[bool]) -> str:
+        return ", ".join(name for name, so in zip(names, wrong, strict=True) if so)
+
+    label = extractor.network.label
+    if wrong := layers(not row.isfinite().all() for row in first):
         raise ExtractorError(
-            f"{extractor.network.label}: what an image gives depends on its batch (in {', '.join(moved)}); "
+            f"{label}: NaN or infinity comes out of {wrong}, for images of plain noise; look for it in the weights, "
+            "and in what is divided by"
+        )
+    if moved := layers(not torch.equal(*rows) for rows in zip(first, last, strict=True)):
+        again = _row(extractor, batches[0], 0)
+        if drawn := layers(not torch.equal(*rows) for rows in zip(first, again, strict=True)):
+            raise ExtractorError(
+                f"{label}: two passes of the same images differ (in {drawn}); a frozen network in evaluation mode "
+                "must draw no random numbers"
+            )
+        raise ExtractorError(
+            f"{label}: what an image gives depends on its batch (in {moved}); "
             "a frozen network in evaluation mode must treat every image alone. If it does, and only last bits move, "
             "another batch_size helps: a multiple of 8"
         )
+
+
+def _row(extractor: Extractor, batch: torch.Tensor, place: int) -> list[torch.Tensor]:
+    """What every layer gives for the image at one place of a batch."""
+    found: dict[int, torch.Tensor] = {}
+    extractor.run(batch.to(extractor.device), lambda index, output: found.update({index: output[place].clone()}))
+    return [found[index] for index in range(len(extractor.layers))]

@@ -51,10 +51,11 @@ def from_transformers(config: Mapping[str, Any], where: str) -> Preprocessing:
 
     Args:
         config: what `preprocessor_config.json` says.
-        where: the network, for messages.
+        where: the network and the file, for messages.
 
     Raises:
-        ExtractorError: when the processor is of a kind, or does something, that ours cannot do exactly.
+        ExtractorError: when a value is none, or the processor is of a kind, or does something, that ours cannot
+            do exactly.
     """
     named = str(config.get("image_processor_type") or config.get("feature_extractor_type") or "")
     name = re.sub(r"(ImageProcessor|FeatureExtractor)(Fast|Pil)?$", "", named)
@@ -66,17 +67,18 @@ def from_transformers(config: Mapping[str, Any], where: str) -> Preprocessing:
         raise ExtractorError(
             f"{where}: its images are prepared with {', '.join(unknown) or 'rescale_offset'}, which is not supported"
         )
-    if not config.get("do_resize", True):
+    said = _Said(config, where)
+    if not said.yes("do_resize", default=True):
         raise ExtractorError(f"{where}: its images are not resized, but a network here takes images of one size")
-    size = _sizes(config.get("size"), kind.size)
+    size = said.size("size", kind.size)
     crop = None
-    if config.get("do_center_crop", kind.crops):
-        crop = _square(_sizes(config.get("crop_size"), {"height": 224, "width": 224}), where)
+    if said.yes("do_center_crop", default=kind.crops):
+        crop = _square(said.size("crop_size", {"height": 224, "width": 224}), where)
     fit: Literal["squash", "crop"]
     if name == "ConvNext":
         # Small ones are resized larger and cut, as the networks were tested; from 384 px on they are squashed.
         short = _edge(size, "shortest_edge", where)
-        resized = int(short / config.get("crop_pct", 224 / 256)) if short < 384 else short
+        resized = int(short / said.positive("crop_pct", 224 / 256)) if short < 384 else short
         fit, edge, kept = ("crop", resized, short) if short < 384 else ("squash", short, short)
     elif "shortest_edge" in size:
         fit, edge = "crop", _edge(size, "shortest_edge", where)
@@ -88,11 +90,9 @@ def from_transformers(config: Mapping[str, Any], where: str) -> Preprocessing:
         kept = edge if crop is None else crop
     if kept > edge:
         raise ExtractorError(f"{where}: {kept} px are cut out of {edge} px, which would need padding")
-    resample = int(config.get("resample", kind.resample))
-    if resample not in _PILLOW:
-        raise ExtractorError(f"{where}: its images are resized with Pillow's filter {resample}, which is not supported")
-    mean, std = _colours(config, kind)
-    return Preprocessing(kept, fit, _PILLOW[resample], mean, std, crop_share=kept / edge)
+    interpolation = said.filter("resample", kind.resample)
+    mean, std = _colours(said, kind)
+    return Preprocessing(kept, fit, interpolation, mean, std, crop_share=kept / edge)
 
 
 def from_timm(config: Mapping[str, Any], where: str) -> Preprocessing:
@@ -114,15 +114,75 @@ def from_timm(config: Mapping[str, Any], where: str) -> Preprocessing:
     return Preprocessing(height, fit, interpolation, mean, std, crop_share=height / edge)  # type: ignore[arg-type]
 
 
-def _sizes(given: Any, default: dict[str, int]) -> dict[str, int]:
-    """A size as a mapping; old files have a number, which means what the kind's default is a size of."""
-    if given is None:
-        return default
-    if isinstance(given, int):
-        return dict.fromkeys(default, given)
-    if isinstance(given, list | tuple):
-        return dict(zip(("height", "width"), given, strict=True))
-    return dict(given)
+class _Said(NamedTuple):
+    """What a file says, key by key; a value that cannot be meant is refused with what can.
+
+    As transformers has it, null is the kind's default, and in its switches `do_…` it is false.
+    """
+
+    config: Mapping[str, Any]
+    where: str
+
+    def yes(self, key: str, *, default: bool) -> bool:
+        """Whether something is done."""
+        given = self.config.get(key, default)
+        if not isinstance(given, bool | None):
+            raise self._refused(key, given, "true or false")
+        return bool(given)
+
+    def size(self, key: str, default: dict[str, int]) -> dict[str, int]:
+        """A size as a mapping; old files have a number, which means what the kind's default is a size of."""
+        given = self._given(key, default)
+        named = given
+        if _is_edge(given):
+            named = dict.fromkeys(default, given)
+        elif isinstance(given, list | tuple) and len(given) == 2:
+            named = dict(zip(("height", "width"), given, strict=True))
+        if isinstance(named, dict):
+            named = {name: edge for name, edge in named.items() if edge is not None}
+            if named and all(map(_is_edge, named.values())):
+                return {name: int(edge) for name, edge in named.items()}
+        raise self._refused(key, given, "whole pixels: a number, or an object with height and width, or shortest_edge")
+
+    def positive(self, key: str, default: float) -> float:
+        """A number above 0."""
+        given = self._given(key, default)
+        if not _is_number(given) or given <= 0:
+            raise self._refused(key, given, "a number greater than 0")
+        return float(given)
+
+    def filter(self, key: str, default: int) -> _Filter:
+        """The filter that images are resized with, of which the file has Pillow's number."""
+        given = self._given(key, default)
+        if not _is_number(given) or given not in _PILLOW:
+            known = ", ".join(f"{number} ({name})" for number, name in _PILLOW.items())
+            raise self._refused(key, given, f"the number of a filter of Pillow's that is supported: {known}")
+        return _PILLOW[given]
+
+    def colour(self, key: str, default: _Three, *, positive: bool = False) -> _Three:
+        """One number for each channel; one alone means all of them."""
+        given = self._given(key, default)
+        three = given if isinstance(given, list | tuple) else (given,) * 3
+        if len(three) != 3 or not all(_is_number(value) and (value > 0 or not positive) for value in three):
+            raise self._refused(key, given, f"one number, or three{', greater than 0' if positive else ''}")
+        red, green, blue = three
+        return float(red), float(green), float(blue)
+
+    def _given(self, key: str, default: Any) -> Any:
+        given = self.config.get(key)
+        return default if given is None else given
+
+    def _refused(self, key: str, given: Any, allowed: str) -> ExtractorError:
+        return ExtractorError(f"{self.where}: {key} is {given!r}, and has to be {allowed}")
+
+
+def _is_number(value: Any) -> bool:
+    """Whether it is a number that can be meant; JSON has infinite ones, and integers that no float holds."""
+    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < 1e30
+
+
+def _is_edge(value: Any) -> bool:
+    return _is_number(value) and value >= 1 and value == int(value)
 
 
 def _square(size: dict[str, int], where: str) -> int:
@@ -135,20 +195,17 @@ def _square(size: dict[str, int], where: str) -> int:
 def _edge(size: dict[str, int], name: str, where: str) -> int:
     if set(size) - {"height", "width", "shortest_edge"} or name not in size:
         raise ExtractorError(f"{where}: its size of images is {size}, which is not supported")
-    return int(size[name])
+    return size[name]
 
 
-def _colours(config: Mapping[str, Any], kind: _Kind) -> tuple[_Three, _Three]:
+def _colours(said: _Said, kind: _Kind) -> tuple[_Three, _Three]:
     """Mean and deviation on a scale of [0, 1], whatever the file's own scale is."""
     mean, std = (0.0, 0.0, 0.0), (1.0, 1.0, 1.0)
-    if config.get("do_normalize", True):
-        mean, std = _three(config.get("image_mean", kind.colours[0])), _three(config.get("image_std", kind.colours[1]))
-    factor = float(config.get("rescale_factor", 1 / 255)) if config.get("do_rescale", True) else 1.0
+    if said.yes("do_normalize", default=True):
+        mean = said.colour("image_mean", kind.colours[0])
+        std = said.colour("image_std", kind.colours[1], positive=True)
+    factor = said.positive("rescale_factor", 1 / 255) if said.yes("do_rescale", default=True) else 1.0
     if abs(factor * 255 - 1) < 1e-9:
         return mean, std
-    return _three([value / (255 * factor) for value in mean]), _three([value / (255 * factor) for value in std])
-
-
-def _three(values: Any) -> _Three:
-    red, green, blue = values if isinstance(values, list | tuple) else (values,) * 3
-    return float(red), float(green), float(blue)
+    scale = 255 * factor
+    return tuple(value / scale for value in mean), tuple(value / scale for value in std)  # type: ignore[return-value]

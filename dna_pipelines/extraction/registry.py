@@ -10,7 +10,6 @@ from __future__ import annotations
 import dataclasses
 import difflib
 import os
-import traceback
 from collections.abc import Callable
 from functools import lru_cache, partial
 from importlib import import_module
@@ -26,6 +25,7 @@ from dna_pipelines.extraction.hub import Repository
 from dna_pipelines.extraction.model_folder import ModelFolder
 from dna_pipelines.extraction.numerics import EXACT
 from dna_pipelines.extraction.probe import Tokens, probe
+from dna_pipelines.extraction.raised import RAISED, told
 from dna_pipelines.extraction.reference import reference_network
 from dna_pipelines.extraction.scattering import scattering
 from dna_pipelines.extraction.seeded import seeded_cnn, seeded_vit
@@ -132,8 +132,8 @@ def with_layers(network: Network, layers: tuple[str, ...]) -> Network:
     """The network with the layers that somebody chose."""
     if not layers:
         return network
-    modules = [name for name, _ in network.module.named_modules()]
-    return dataclasses.replace(network, taps=chosen_taps(modules, layers, network.label))
+    taps = chosen_taps(network.module, network.preprocessing.size_px, layers, network.label)
+    return dataclasses.replace(network, taps=taps)
 
 
 def _from_hub(place: str, _root: Path) -> Network:
@@ -174,8 +174,8 @@ def _own(module: str, function: str, root: Path) -> Network:
             raise ExtractorError(
                 f"'{name}' is none of {kinds}, and there is no module {module}, installed or in {root.resolve()}"
             ) from error
-        except Exception as error:
-            raise ExtractorError(f"{name}: importing {module} fails: {_where(error)}") from error
+        except RAISED as error:
+            raise ExtractorError(f"{name}: importing {module} fails: {told(error)}") from error
         if not hasattr(found, function):
             raise ExtractorError(f"module {module} has no '{function}'")
         return _built(getattr(found, function), name)
@@ -184,8 +184,8 @@ def _own(module: str, function: str, root: Path) -> Network:
 def _from_entry_point(point: EntryPoint) -> Network:
     try:
         factory = point.load()
-    except Exception as error:
-        raise ExtractorError(f"{point.name}: importing {point.value} fails: {_where(error)}") from error
+    except RAISED as error:
+        raise ExtractorError(f"{point.name}: importing {point.value} fails: {told(error)}") from error
     return _built(factory, point.name)
 
 
@@ -194,24 +194,11 @@ def _built(factory: Callable[[], Network], name: str) -> Network:
         network = factory() if callable(factory) else factory
     except DnaError:
         raise
-    # Whatever somebody's code raises, it is for them to mend.
-    except Exception as error:
-        raise ExtractorError(f"{name} fails: {_where(error)}") from error
+    except RAISED as error:
+        raise ExtractorError(f"{name} fails: {told(error, factory)}") from error
     if not isinstance(network, Network):
         raise ExtractorError(
             f"{name} must be a function that returns a `dna_pipelines.extraction.extractor.Network`; "
             f"it gives a {type(network).__name__}"
         )
-    return network
-
-
-def _where(error: Exception) -> str:
-    """An error of somebody's code in one line, with the place in it."""
-    what = f"{type(error).__name__}: {error}"
-    if isinstance(error, SyntaxError):
-        # It says the file itself, but without its folder.
-        return f"{what} ({error.filename}:{error.lineno})"
-    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if not frame.filename.startswith("<frozen")]
-    theirs = [frame for frame in frames if frame.filename != __file__ and "site-packages" not in frame.filename]
-    at = (theirs or frames)[-1]
-    return f"{what} ({at.filename}:{at.lineno})"
+    return network if network.origin else dataclasses.replace(network, origin=name)

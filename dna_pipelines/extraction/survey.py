@@ -9,6 +9,7 @@ import torch
 from torch import nn
 
 from dna_pipelines.errors import ExtractorError
+from dna_pipelines.extraction.raised import RAISED, told
 
 
 @dataclass
@@ -25,28 +26,38 @@ class Seen:
     kind: str
     n_calls: int = 1
 
+    @property
+    def usable(self) -> bool:
+        """Whether it gave one tensor, as a layer does."""
+        return self.shape is not None and self.n_calls == 1
+
 
 Survey = dict[str, Seen]
 """The modules that ran, by name, in the order in which they finished."""
 
 
 @torch.inference_mode()
-def survey(module: nn.Module, n_images: int, size_px: int, device: str = "cpu") -> Survey:
+def survey(module: nn.Module, n_images: int, size_px: int, label: str, device: str = "cpu") -> Survey:
     """One forward pass over images of noise.
+
+    Args:
+        module: the network, and `label` what messages call it.
+        n_images, size_px: how many images there are, and their edge.
+        device: where the network is.
 
     Raises:
         ExtractorError: when the network fails on images of that size.
     """
     found: Survey = {}
+    generator = torch.Generator().manual_seed(0)
     hooks = [part.register_forward_hook(_hook(name, found)) for name, part in module.named_modules()]
-    images = torch.rand(n_images, 3, size_px, size_px, generator=torch.Generator().manual_seed(0))
     try:
-        module(images.to(device))
+        module(torch.rand(n_images, 3, size_px, size_px, generator=generator).to(device))
+    except ExtractorError:
+        raise
     # Networks refuse a size in ways of their own.
-    except Exception as error:
-        if isinstance(error, ExtractorError):
-            raise
-        raise ExtractorError(f"it fails on images of {size_px} px: {type(error).__name__}: {error}") from error
+    except RAISED as error:
+        raise ExtractorError(f"{label}: it fails on images of {size_px} px: {told(error)}") from error
     finally:
         for hook in hooks:
             hook.remove()

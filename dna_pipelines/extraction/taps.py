@@ -11,6 +11,7 @@ import torch
 from torch import nn
 
 from dna_pipelines.errors import ExtractorError
+from dna_pipelines.extraction.raised import RAISED, told
 from dna_pipelines.extraction.survey import tensor_of
 
 Sink = Callable[[int, torch.Tensor], None]
@@ -36,17 +37,28 @@ class Taps:
 
     @torch.inference_mode()
     def run(self, inputs: torch.Tensor, sink: Sink) -> None:
-        """One forward pass; `sink` receives every tapped output once."""
+        """One forward pass; `sink` receives every tapped output once.
+
+        Raises:
+            ExtractorError: when the network fails. What the sink raises is passed on.
+        """
         with self._receiving(sink):
-            self._module(inputs)
+            try:
+                self._module(inputs)
+            except (ExtractorError, torch.OutOfMemoryError):
+                raise
+            except RAISED as error:
+                if self._local.giving:
+                    raise
+                raise ExtractorError(f"a forward pass of {len(inputs)} images fails: {told(error)}") from error
 
     @contextmanager
     def _receiving(self, sink: Sink) -> Iterator[None]:
-        self._local.sink, self._local.seen = sink, set()
+        self._local.sink, self._local.seen, self._local.giving = sink, set(), False
         try:
             yield
         finally:
-            del self._local.sink, self._local.seen
+            del self._local.sink, self._local.seen, self._local.giving
 
     def _hook(self, index: int, name: str, kept: slice | None) -> Callable[[nn.Module, Any, Any], None]:
         def hook(_module: nn.Module, _inputs: Any, output: Any) -> None:
@@ -59,6 +71,8 @@ class Taps:
             if index in self._local.seen:
                 raise ExtractorError(f"module '{name}' is used twice in one pass; tap the modules around it")
             self._local.seen.add(index)
+            self._local.giving = True
             sink(index, tensor if kept is None else tensor[:, kept])
+            self._local.giving = False
 
         return hook

@@ -45,7 +45,8 @@ def transformers_network(folder: ModelFolder, origin: str, licence: str) -> Netw
         ExtractorError: when a file is missing or does not fit, or the network does not take images alone.
     """
     files = folder.weight_files()
-    preprocessing = from_transformers(folder.processor(), origin)
+    described_in, processor = folder.processor()
+    preprocessing = from_transformers(processor, f"{origin}, {described_in}")
     config = folder.decisive_config()
     module = _load(folder, origin)
     patch_px = getattr(module.config, "patch_size", None)
@@ -53,7 +54,7 @@ def transformers_network(folder: ModelFolder, origin: str, licence: str) -> Netw
         name=str(config.get("model_type", type(module).__name__)),
         module=module,
         preprocessing=preprocessing,
-        taps=default_taps(module, preprocessing.size_px, origin),
+        taps=default_taps(module, preprocessing.size_px, f"{origin}, images as {described_in} has them"),
         weights_digest=digest_of_files(files),
         architecture=f"transformers.{type(module).__name__}/{stable_hash(config)}",
         licence=licence,
@@ -82,19 +83,23 @@ def _load(folder: ModelFolder, origin: str) -> Any:
             if config.model_type == "vit_mae":
                 config.mask_ratio = 0.0
             source = getattr(transformers, tower) if tower else transformers.AutoModel
+            # What does not fit is in the report, which says more than the error would.
             module, said = source.from_pretrained(
                 folder.path, **({} if tower else {"config": config}), **options,
-                use_safetensors=True, dtype=torch.float32, output_loading_info=True,
+                use_safetensors=True, dtype=torch.float32, output_loading_info=True, ignore_mismatched_sizes=True,
             )  # fmt: skip
     except ExtractorError:
         raise
     # Files that do not fit fail in as many ways as there are architectures.
     except Exception as error:
+        if "trust_remote_code" in str(error):
+            raise ExtractorError(
+                f"{origin}: its architecture is code of its own, and code that comes with weights is never run; "
+                "only those that transformers itself has can be loaded. If you trust it, write a function that "
+                "builds the network, and use MODULE:FUNCTION"
+            ) from error
         raise ExtractorError(f"{origin} cannot be loaded by transformers: {error}") from error
-    missing = sorted(name for name in said["missing_keys"] if not name.startswith(_MAY_BE_MISSING))
-    if missing:
-        more = f" and {len(missing) - 3} more" if len(missing) > 3 else ""
-        raise ExtractorError(f"{origin}: its weights lack {', '.join(missing[:3])}{more}")
+    _require_weights(said, origin)
     for part in {name.partition(".")[0] for name in said["missing_keys"]}:
         _without(module, part)
     if next(iter(inspect.signature(module.forward).parameters), None) != "pixel_values":
@@ -102,6 +107,21 @@ def _load(folder: ModelFolder, origin: str) -> Any:
     if config.model_type == "vit_mae":
         module.register_forward_pre_hook(_in_order, with_kwargs=True)
     return module.eval()
+
+
+def _require_weights(said: dict[str, Any], origin: str) -> None:
+    """Every tensor must have been there, in the shape that config.json asks for."""
+    if unfit := [
+        f"{name} has the shape {tuple(found)} instead of {tuple(wanted)}"
+        for name, found, wanted in sorted(said["mismatched_keys"])
+    ]:
+        raise ExtractorError(f"{origin}: its weights do not fit its config.json: {_first(unfit)}")
+    if missing := sorted(name for name in said["missing_keys"] if not name.startswith(_MAY_BE_MISSING)):
+        raise ExtractorError(f"{origin}: its weights lack {_first(missing)}")
+
+
+def _first(things: list[str]) -> str:
+    return ", ".join(things[:3]) + (f" and {len(things) - 3} more" if len(things) > 3 else "")
 
 
 def _without(module: nn.Module, part: str) -> None:

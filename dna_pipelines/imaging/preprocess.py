@@ -52,6 +52,13 @@ class Preprocessing:
     crop_share: float = 1.0
     resized_as: Literal["uint8", "float32"] = "uint8"
 
+    def __post_init__(self) -> None:
+        """Refuse what would make every input useless."""
+        if not all(len(colour) == 3 and np.isfinite(colour).all() for colour in (self.mean, self.std)):
+            raise ValueError(f"mean and std have to be three finite numbers each, not {self.mean} and {self.std}")
+        if min(self.std) <= 0:
+            raise ValueError(f"std has to be greater than 0, not {self.std}")
+
     @classmethod
     def reference(
         cls,

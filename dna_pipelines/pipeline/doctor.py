@@ -53,7 +53,8 @@ def _try(what: str, examined: Callable[[], str]) -> Finding:
         return Finding(what, True, examined())
     except Exception as error:  # noqa: BLE001 (whatever is wrong is what was asked for)
         said = str(error) if isinstance(error, DnaError) else f"{type(error).__name__}: {error}"
-        return Finding(what, False, said)
+        # What is examined is told already.
+        return Finding(what, False, said.removeprefix(f"{what}: "))
 
 
 def _torch() -> str:

@@ -11,6 +11,7 @@ from dna_pipelines.config import DatasetConfig, ExtractorConfig
 from dna_pipelines.dna import ActivationRanges, calibration_sample
 from dna_pipelines.errors import (
     CheckFailed,
+    ExtractorError,
     NothingToCompare,
     SourceChanged,
     SourceError,
@@ -59,7 +60,12 @@ def load(config: ExtractorConfig) -> Extractor:
 
 
 def load_all(config: ExtractorConfig) -> list[Extractor]:
-    """The extractor of a line of the datasets file, once for each of its devices."""
+    """The extractor of a line of the datasets file, once for each of its devices.
+
+    Raises:
+        UnknownName: when there is no such network.
+        ExtractorError: when it cannot serve, with the extractor's name.
+    """
     settings: dict[str, Any] = {
         "batch_size": config.batch_size,
         "precision": config.precision,
@@ -67,9 +73,13 @@ def load_all(config: ExtractorConfig) -> list[Extractor]:
         "layers": config.layers,
         "tokens": config.tokens,
     }
-    extractors = [load_extractor(config.loads, device=device, **settings) for device in devices_of(config.device)]
-    view = config.view
-    return [view_of(extractor, view) for extractor in extractors] if view else extractors
+    try:
+        extractors = [load_extractor(config.loads, device=device, **settings) for device in devices_of(config.device)]
+        view = config.view
+        return [view_of(extractor, view) for extractor in extractors] if view else extractors
+    except ExtractorError as error:
+        # What was loaded may serve several extractors, with other layers or tokens.
+        raise ExtractorError(f"extractor {config.name}: {error}") from error
 
 
 def ensure_ranges(

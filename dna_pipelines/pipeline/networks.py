@@ -31,6 +31,9 @@ PROJECT, PACKAGE, THE_REFERENCE, OTHERS = "this project", "built in", "the refer
 NO_WEIGHTS = "none"
 """What is said of the weights of a network that is computed from formulas."""
 
+_PROBED_AT_ONCE = 8
+"""Images of a batch at most when a network is only shown: enough to see what depends on a batch, and soon done."""
+
 KINDS = {
     "hf:ORG/REPO[@REVISION]": "any vision network of the Hugging Face hub (extra `hf`)",
     "timm:ARCHITECTURE.TAG": "any network of timm (extra `timm`)",
@@ -110,20 +113,21 @@ def list_networks(project: Project) -> list[Listed]:
 
 
 def describe_network(project: Project, name: str) -> Detail:
-    """One network, loaded: an extractor of the datasets file, or any network.
+    """One network, loaded and probed on the CPU: an extractor of the datasets file, or any network.
 
     Raises:
         UnknownName: when it is neither.
-        ExtractorError: when it cannot be loaded.
+        ExtractorError: when it cannot serve.
     """
-    from dna_pipelines.extraction.probe import probe_layers
+    from dna_pipelines.extraction.probe import probe
     from dna_pipelines.extraction.registry import find_network, with_layers
     from dna_pipelines.extraction.view_layers import layers_of_view
 
     entry = next((entry for entry in _entries(project) if entry.name == name), None)
     asked, layers, tokens = (entry.loads, entry.layers, entry.tokens) if entry else (name, (), "all")
+    batch_size = min(entry.batch_size if entry else _PROBED_AT_ONCE, _PROBED_AT_ONCE)
     network = with_layers(find_network(asked, project.root), layers)
-    probed = probe_layers(network, tokens=tokens)
+    probed = probe(network, batch_size=batch_size, tokens=tokens)
     shown, summary = probed.layers, network.summary
     left_out: tuple[str, ...] = ()
     if entry and entry.view:

@@ -115,6 +115,62 @@ def test_what_cannot_be_shown_is_a_message(project, dna, name, message):
     assert said.tells(message)
 
 
+BROKEN = """
+import torch
+from torch import nn
+from dna_pipelines.extraction.extractor import Network
+from dna_pipelines.imaging import Preprocessing
+
+class Broken(nn.Module):
+    def forward(self, x):
+        return x if len(x) < 4 else 1 / 0
+
+class Noise(nn.Module):
+    def forward(self, x):
+        return x + torch.rand_like(x)
+
+def network(module):
+    return Network("mine", nn.Sequential(module), Preprocessing(8), ("0",), "d", "mine/1", "none", "")
+
+def nan():
+    module = nn.Conv2d(3, 4, 3)
+    nn.init.constant_(module.bias, float("nan"))
+    return network(module)
+
+def random():
+    return network(Noise())
+
+def raises():
+    return network(Broken())
+"""
+
+
+@pytest.mark.parametrize(
+    ("function", "message"),
+    [
+        ("nan", "NaN or infinity comes out of 0"),
+        ("random", "two passes of the same images differ"),
+        ("raises", "ZeroDivisionError: division by zero"),
+    ],
+)
+def test_a_network_that_cannot_serve_is_said_when_it_is_shown_and_by_the_name_of_its_extractor(
+    project, dna, settings, function, message
+):
+    (project / "broken_networks.py").write_text(BROKEN)
+    shown = dna("extractors", f"broken_networks:{function}")
+    assert shown.code == 1
+    assert shown.tells(f"broken_networks:{function}: ")
+    assert shown.tells(message)
+    settings(
+        "datasets:\n",
+        f"extractors: [{{name: builtin}}, {{name: other, network: 'broken_networks:{function}'}}]\ndatasets:\n",
+    )
+    ran = dna("run")
+    assert ran.code == 1
+    assert ran.tells(f"extractor other: broken_networks:{function}: ")
+    assert "BAD extractor other: broken_networks" in dna("doctor").out
+
+
 @pytest.fixture
 def brought(tmp_path, monkeypatch):
     """A project of two datasets whose extractor is a folder of safetensors."""

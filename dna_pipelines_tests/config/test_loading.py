@@ -276,6 +276,11 @@ def test_an_image_column_belongs_to_a_table(uri):
     assert DatasetConfig(name="d", uri=uri, image_column="image", kind="parquet").image_column == "image"
 
 
+def test_an_empty_list_of_layers_is_refused(message):
+    said = message("extractors:\n  - name: a\n    layers: []\n")
+    assert said.startswith("line 3: extractors.0.layers: an empty list names no layer; leave `layers` out")
+
+
 def test_views_are_extractors_that_follow_theirs(written):
     file = written(
         "extractors:\n"

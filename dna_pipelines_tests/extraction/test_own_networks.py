@@ -31,6 +31,15 @@ MODULE = """
         return nn.Identity()
 """
 
+FAILS = (
+    MODULE.replace("nn.ReLU()", "Fails()")
+    + """
+    class Fails(nn.Module):
+        def forward(self, x):
+            raise ValueError("boom")
+"""
+)
+
 
 def write_module(root, name, text=MODULE):
     (root / f"{name}.py").write_text(textwrap.dedent(text))
@@ -98,6 +107,25 @@ def test_what_is_installed_comes_before_a_module_of_the_project(tmp_path, monkey
         ("own_six:build", "def build(:\n", r"importing own_six fails: SyntaxError: .*own_six\.py:1\)"),
         ("own_seven:build", "1 / 0\n", r"importing own_seven fails: ZeroDivisionError: .*own_seven\.py:1\)"),
         ("own_eight:build", "def build():\n    return {}['a']\n", r"build fails: KeyError: 'a' .*own_eight\.py:2\)"),
+        ("own_nine:build", "def build(size):\n    return size\n", r"'size' \(.*own_nine\.py:1\)"),
+        (
+            "own_ten:build",
+            "import sys\n\ndef build():\n    sys.exit(3)\n",
+            r"build fails: SystemExit: 3 .*own_ten\.py:4\)",
+        ),
+        (
+            "own_eleven:build",
+            "import sys\nsys.exit()\n",
+            r"importing own_eleven fails: SystemExit .*own_eleven\.py:2\)",
+        ),
+        ("own_12:build", "import json\n\ndef build():\n    json.loads('{')\n", r"JSONDecodeError: .*own_12\.py:4\)"),
+        ("own_14:build", MODULE.replace('"0", "2"', '"0", "0"'), "^own_14:build taps 0 more than once"),
+        (
+            "own_15:build",
+            MODULE.replace("Preprocessing(8)", "Preprocessing(8, std=(0, 0, 0))"),
+            r"std has to .*own_15\.py:10\)",
+        ),
+        ("own_16:build", FAILS, r"^own_16:build: it fails on images of 8 px: ValueError: boom \(.*own_16\.py:17\)"),
         (":build", "", "nor a MODULE:FUNCTION"),
         (".x:build", "", "nor a MODULE:FUNCTION"),
         ("local:~nobody_of_that_name/x", "", "is not a folder"),
@@ -180,8 +208,11 @@ def test_blocks_are_the_elements_of_stages_and_not_what_is_inside_them():
 
 def test_a_network_without_lists_is_refused_with_what_can_be_tapped():
     plain = nn.Sequential(nn.Conv2d(3, 5, 3), nn.ReLU(), nn.Conv2d(5, 7, 3))
+    taps = default_taps(plain, 16, "n")
+    bare = Network("n", plain, Preprocessing(16), taps, "d", "c", "none", "")
     with pytest.raises(ExtractorError, match="name its layers with `layers:`; these modules work: 0, 1, 2"):
-        default_taps(plain, 16, "n")
+        probe(bare, batch_size=2)
+    assert probe(with_layers(bare, ("2",)), batch_size=2).layers.names == ["2"]
 
 
 @pytest.mark.parametrize(
@@ -201,11 +232,45 @@ def test_layers_are_chosen_by_name_or_pattern_in_the_networks_order(patterns, ch
     assert found == chosen
 
 
+class Mixed(nn.Module):
+    """Layers, and what can be none: a list that never runs, a part that runs twice, one that gives no tensor."""
+
+    class Pair(nn.Module):
+        def forward(self, x):
+            return {"x": x}
+
+    def __init__(self):
+        super().__init__()
+        self.blocks = nn.ModuleList([nn.Conv2d(3, 3, 1), nn.Conv2d(3, 3, 1)])
+        self.act, self.pair, self.unused = nn.ReLU(), self.Pair(), nn.Conv2d(3, 3, 1)
+
+    def forward(self, x):
+        for block in self.blocks:
+            x = self.act(block(x))
+        return self.pair(x)["x"]
+
+
+def mixed():
+    return Network("n", Mixed().eval(), Preprocessing(16), ("blocks.0",), "d", "c", "none", "")
+
+
+def test_a_pattern_passes_over_what_cannot_be_a_layer_and_a_name_does_not():
+    assert with_layers(mixed(), ("**",)).taps == ("blocks.0", "blocks.1")
+    for name in ("blocks", "act", "pair", "unused"):
+        with pytest.raises(ExtractorError, match=f"'{name}'"):
+            probe(with_layers(mixed(), (name,)), batch_size=2)
+    with pytest.raises(
+        ExtractorError,
+        match=r"^n: of the modules that 'p\*' matches, none gives one tensor in a pass; these modules work: blocks\.0, blocks",
+    ):
+        with_layers(mixed(), ("p*", "blocks.0"))
+
+
 @pytest.mark.parametrize(
     ("patterns", "message"),
     [
         (("body.0.block.1",), "no module is called 'body.0.block.1'; did you mean body.0.blocks.1"),
-        (("zzz*",), r"no module is called 'zzz\*'; these modules work: body, body\.0, "),
+        (("zzz*",), r"no module is called 'zzz\*'; it has: body, body\.0, "),
     ],
 )
 def test_a_pattern_of_nothing_is_refused(patterns, message):

@@ -8,16 +8,18 @@ import torch
 
 from dna_pipelines.distributions import Binning, Moments
 from dna_pipelines.distributions.fold import Fold
-from dna_pipelines.errors import NothingToCompare, SourceChanged
+from dna_pipelines.errors import ExtractorError, NothingToCompare, SourceChanged
 from dna_pipelines.extraction import partials as module
 from dna_pipelines.extraction.calibration import calibrate
 from dna_pipelines.extraction.device_fold import DeviceFold
+from dna_pipelines.extraction.extractor import Network
 from dna_pipelines.extraction.inputs import network_input
 from dna_pipelines.extraction.partials import extract_partials
 from dna_pipelines.extraction.probe import neurons_second, probe
 from dna_pipelines.extraction.registry import load_extractor
 from dna_pipelines.extraction.seeded import seeded_vit
 from dna_pipelines.identity import Item, block_of, digest_of
+from dna_pipelines.imaging import Preprocessing
 from dna_pipelines.manifests import Shard
 from dna_pipelines_tests import toy
 from dna_pipelines_tests.laws.merging import counts_equal, moments_equal
@@ -184,6 +186,31 @@ def test_calibration_covers_what_it_saw_with_a_margin(extractor, ranges):
 def test_calibration_needs_images(extractor):
     with pytest.raises(NothingToCompare, match="add a dataset"):
         calibrate(extractor, [], (), IMAGES.__getitem__)
+
+
+class Roots(torch.nn.Module):
+    """NaN in its second neuron where the input is below 0, which the noise of probing is not."""
+
+    def __init__(self):
+        super().__init__()
+        self.out = torch.nn.Identity()
+
+    def forward(self, x):
+        return self.out(torch.stack([x[:, 0], x[:, 1].sqrt()], dim=1))
+
+
+def roots(mean):
+    preprocessing = Preprocessing(8, mean=(mean,) * 3, std=(1.0,) * 3)
+    return probe(Network("roots", Roots(), preprocessing, ("out",), "d", "c", "none", ""), batch_size=4)
+
+
+def test_a_neuron_that_is_finite_on_no_calibration_image_is_an_error_with_its_layer():
+    with pytest.raises(
+        ExtractorError, match=r"^roots gives nothing but NaN or infinity on all 20 .*: 1 of 2 neurons in out;"
+    ):
+        calibrate(roots(2.0), DIGESTS[:20], ("x",), IMAGES.__getitem__)
+    darker = calibrate(roots(0.9), DIGESTS[:20], ("x",), IMAGES.__getitem__)
+    assert 0 <= darker.minimum[1] < darker.maximum[1] <= 0.1**0.5 + 1e-6
 
 
 def test_a_fold_that_would_overflow_says_so():

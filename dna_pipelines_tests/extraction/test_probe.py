@@ -95,6 +95,29 @@ class BatchDependent(nn.Module):
         return self.out(x - x.mean(0, keepdim=True))
 
 
+class Random(BatchDependent):
+    def forward(self, x):
+        return self.out(x + torch.rand_like(x))
+
+
+class Fills(BatchDependent):
+    def __init__(self, value):
+        super().__init__()
+        self.value = value
+
+    def forward(self, x):
+        return self.out(x).index_fill(1, torch.tensor([1]), self.value)
+
+
+class Refuses(BatchDependent):
+    """Whole batches alone: images are few while shapes are probed."""
+
+    def forward(self, x):
+        if len(x) > 3:
+            raise SystemExit(3)
+        return self.out(x)
+
+
 class Twice(nn.Module):
     def __init__(self):
         super().__init__()
@@ -130,6 +153,11 @@ class NotATensor(nn.Module):
     ("module", "taps", "message"),
     [
         (BatchDependent(), ["out"], "depends on its batch"),
+        (Random(), ["out"], r"^n: two passes of the same images differ \(in out\)"),
+        (nn.Sequential(Fills(torch.nan), nn.ReLU()), ["0.out", "0", "1"], "^n: NaN or infinity comes out of 0, 1, for"),
+        (nn.Sequential(Fills(torch.inf)), ["0"], "NaN or infinity comes out of 0"),
+        (Refuses(), ["out"], r"^n: a forward pass of 4 images fails: SystemExit: 3 \(.*test_probe\.py:\d+\)$"),
+        (Dual(), ["inner", "inner"], r"^n taps inner more than once \(taps\)"),
         (Twice(), ["conv"], "used twice"),
         (Unused(), ["spare"], "nothing came out"),
         (Unused(), ["head"], r"no module 'head' to tap; it has: conv, spare"),
@@ -140,6 +168,18 @@ class NotATensor(nn.Module):
 def test_networks_that_cannot_serve_are_refused_with_the_reason(module, taps, message):
     with pytest.raises(ExtractorError, match=message):
         probe(network(module, taps), batch_size=4)
+
+
+def test_what_receives_the_outputs_is_not_mistaken_for_the_network():
+    extractor = probe(network(Tokens(), ["out"]), batch_size=4)
+
+    def full(_index, _output):
+        raise OSError("the disk is full")
+
+    with pytest.raises(OSError, match="the disk is full"):
+        extractor.run(torch.rand(4, 3, 8, 8), full)
+    with pytest.raises(ExtractorError, match=r"^n: a forward pass of 1 images fails: ValueError: 8 pixels only \("):
+        extractor.run(torch.rand(1, 3, 9, 9), full)
 
 
 def test_a_layer_of_which_no_patch_is_left_is_refused():

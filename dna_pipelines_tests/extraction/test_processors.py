@@ -67,6 +67,15 @@ def test_what_a_file_leaves_out_is_what_the_processor_does_by_default(module, na
     np.testing.assert_allclose(from_transformers({key: type_name}, "n")(pixels), expected, rtol=1e-5, atol=2e-6)
 
 
+def test_null_is_the_kinds_default_and_no_in_a_switch():
+    clip, off = {"image_processor_type": "CLIPImageProcessor"}, {"do_normalize": None, "do_rescale": None}
+    nothing = dict.fromkeys(["size", "crop_size", "resample", "image_mean", "image_std"])
+    assert from_transformers(clip | nothing, "n") == from_transformers(clip, "n")
+    pixels = noise(150, 120)
+    expected = processor("clip", "CLIPImageProcessorPil", off)(pixels, return_tensors="np")["pixel_values"][0]
+    np.testing.assert_allclose(from_transformers(clip | off, "n")(pixels), expected, rtol=1e-5, atol=2e-6)
+
+
 @pytest.mark.parametrize(
     ("size", "kind", "fit"),
     [(30, "ViT", "squash"), ([30, 30], "ViT", "squash"), (30, "CLIP", "crop")],
@@ -92,10 +101,32 @@ def test_sizes_of_old_files_are_understood(size, kind, fit):
         ({"size": {"shortest_edge": 30}}, "takes squares"),
         ({"size": {"longest_edge": 30}}, "not supported"),
         ({"size": {"height": 20, "width": 20}, "do_center_crop": True, "crop_size": 30}, "would need padding"),
-        ({"resample": 0}, "Pillow's filter 0"),
+        ({"resample": 0}, r"resample is 0, and has to be .*: 1 \(lanczos\), 2 \(bilinear\), 3 \(bicubic\), 4 \(box\)"),
+        ({"resample": "bicubic"}, "resample is 'bicubic'"),
+        ({"image_std": [0, 0, 0]}, r"n: image_std is \[0, 0, 0\], and has to be one number, or three, greater than 0"),
+        ({"image_std": [0.5, 0.5, float("inf")]}, "image_std is"),
+        ({"image_std": [0.5, -0.5, 0.5]}, "image_std is"),
+        ({"image_mean": [0.5]}, r"image_mean is \[0\.5\], and has to be one number, or three"),
+        ({"image_mean": ["a", "b", "c"]}, "image_mean is"),
+        ({"image_mean": float("nan")}, "image_mean is nan"),
+        ({"image_mean": 10**400}, "image_mean is"),
+        ({"size": "big"}, "size is 'big', and has to be whole pixels: a number, or an object with height and width"),
+        ({"size": True}, "size is True"),
+        ({"size": [20]}, r"size is \[20\]"),
+        ({"size": {}}, "size is {}"),
+        ({"size": {"height": 20.5, "width": 20.5}}, "size is"),
+        ({"size": {"height": -20, "width": -20}}, "size is"),
+        ({"do_center_crop": True, "crop_size": "all"}, "crop_size is 'all'"),
+        ({"do_center_crop": "no"}, "do_center_crop is 'no', and has to be true or false"),
+        ({"rescale_factor": 0}, "rescale_factor is 0, and has to be a number greater than 0"),
+        ({"rescale_factor": "1/255"}, "rescale_factor is '1/255'"),
+        (
+            {"image_processor_type": "ConvNextImageProcessor", "size": {"shortest_edge": 32}, "crop_pct": 0},
+            "crop_pct is 0, and has to be a number greater than 0",
+        ),
     ],
 )
-def test_what_cannot_be_done_exactly_is_refused(settings, message):
+def test_what_cannot_be_done_exactly_or_means_nothing_is_refused(settings, message):
     base = {"image_processor_type": "ViTImageProcessor"} if settings and "image_processor_type" not in settings else {}
     with pytest.raises(ExtractorError, match=message):
         from_transformers(base | settings, "n")

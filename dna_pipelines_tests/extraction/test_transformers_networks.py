@@ -239,7 +239,11 @@ def reconfigured(**settings):
         (reconfigured(model_type="bert"), "cannot be loaded|its weights lack"),
         (reconfigured(model_type="no-such-network"), "cannot be loaded by transformers"),
         (reconfigured(num_attention_heads="two"), "cannot be loaded by transformers"),
-        (reconfigured(hidden_size=32), "cannot be loaded by transformers|weights lack"),
+        (
+            reweighted(lambda state: state.update({"encoder.layer.0.norm1.bias": torch.zeros(7)})),
+            r"^local:net: its weights do not fit its config.json: encoder\.layer\.0\.norm1\.bias has the shape \(7,\) instead of \(24,\)$",
+        ),
+        (reconfigured(hidden_size=32), r"its weights do not fit its config.json: .* instead of .* and \d+ more$"),
         (reweighted(lambda state: state.pop("encoder.layer.1.norm1.bias")), r"its weights lack encoder\.layer\.1\.norm1\.bias"),
         (lambda folder: (folder / "model.safetensors").write_bytes(b"no weights"), "cannot be loaded by transformers"),
     ],
@@ -255,7 +259,18 @@ def test_the_code_of_a_folder_is_never_run(tmp_path):
     write_family(tmp_path / "net", "dinov2")
     (tmp_path / "net" / "evil.py").write_text("raise SystemExit('ran')")
     reconfigured(model_type="evil", auto_map={"AutoConfig": "evil.Config", "AutoModel": "evil.Model"})(tmp_path / "net")
-    with pytest.raises(ExtractorError, match="cannot be loaded by transformers"):
+    with pytest.raises(
+        ExtractorError, match=r"^local:net: its architecture is code of its own, .* is never run"
+    ) as raised:
+        load_extractor("local:net", root=tmp_path)
+    assert "trust_remote_code" not in str(raised.value)
+
+
+def test_an_unusable_normalisation_is_refused_by_file_and_key(tmp_path):
+    write_family(tmp_path / "net", "vit")
+    path = tmp_path / "net" / "preprocessor_config.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"image_std": [0, 0, 0]}))
+    with pytest.raises(ExtractorError, match=r"local:net, preprocessor_config.json: image_std is \[0, 0, 0\]"):
         load_extractor("local:net", root=tmp_path)
 
 
@@ -263,7 +278,9 @@ def test_a_network_fed_images_of_another_size_is_a_message(tmp_path):
     write_family(tmp_path / "net", "vit")
     path = tmp_path / "net" / "preprocessor_config.json"
     path.write_text(path.read_text().replace("32", "40"))
-    with pytest.raises(ExtractorError, match="fails on images of 40 px"):
+    with pytest.raises(
+        ExtractorError, match=r"^local:net, .* preprocessor_config\.json .*: it fails on images of 40 px"
+    ):
         load_extractor("local:net", root=tmp_path)
 
 

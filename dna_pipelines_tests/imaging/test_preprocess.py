@@ -30,6 +30,20 @@ def test_any_image_becomes_one_square_of_finite_floats(noise, fit, interpolation
     assert np.isfinite(found).all()
 
 
+@pytest.mark.parametrize(
+    ("colours", "message"),
+    [
+        ({"std": (0.5, 0.0, 0.5)}, "std has to be greater than 0"),
+        ({"std": (0.5, 0.5, float("nan"))}, "three finite numbers"),
+        ({"mean": (float("inf"), 0.0, 0.0)}, "three finite numbers"),
+        ({"mean": (0.5,)}, "three finite numbers"),
+    ],
+)
+def test_a_normalisation_that_leaves_nothing_to_see_is_refused(colours, message):
+    with pytest.raises(ValueError, match=message):
+        Preprocessing(8, **colours)
+
+
 @pytest.mark.parametrize("fit", ["squash", "crop"])
 @pytest.mark.parametrize("colour", [(0, 0, 0), (255, 255, 255), (12, 130, 250)])
 def test_a_constant_image_is_normalised_in_closed_form(fit, colour):
