@@ -21,7 +21,7 @@ from dna_pipelines.identity import block_of, digest_of, stable_hash
 from dna_pipelines.imaging import decode_with_info
 from dna_pipelines.manifests.manifest import OK, QUARANTINED, RETRIED, ImageRow, Manifest
 from dna_pipelines.manifests.sampling import sample
-from dna_pipelines.manifests.shards import cut_shards
+from dna_pipelines.manifests.shards import Known, cut_shards
 from dna_pipelines.sources import Entry, Source
 from dna_pipelines.sources.base import MAX_IMAGE_BYTES
 
@@ -125,6 +125,7 @@ def build_manifest(
     *,
     workers: int = 8,
     on_progress: OnProgress | None = None,
+    known_shards: Known | None = None,
 ) -> Manifest:
     """The manifest of what a scan found.
 
@@ -150,7 +151,8 @@ def build_manifest(
     group = grouping(config)
     described = [_describe(rows[entry.path], entry, group, metadata) for entry in scan.entries]
     readable = [row for row in described if row.status == OK]
-    shards = cut_shards([row.item for row in readable], previous.shards if previous else (), config.shard_size)
+    items, before = [row.item for row in readable], previous.shards if previous else ()
+    shards = cut_shards(items, before, config.shard_size, known_shards)
     places = defaultdict(list)
     for shard in shards:
         for item in shard.items:

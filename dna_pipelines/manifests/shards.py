@@ -1,13 +1,14 @@
 """Cutting a version into write-once shards so that an update costs what changed.
 
-A kept shard is never touched; added images go into new shards; a shard that lost images is
-replaced by one of those that remain; small old shards are joined by adding their partials.
+A kept shard is never touched; added images go into shards that are known from elsewhere if they fill them, else into
+new ones; a shard that lost images is replaced by one of those that remain; small old shards are joined by adding their
+partials.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -38,7 +39,13 @@ class Shard:
         return len(self.items)
 
 
-def cut_shards(items: Sequence[Item], previous: Sequence[Shard], max_images: int) -> tuple[Shard, ...]:
+Known = Callable[[Sequence[Item]], Iterable[Shard]]
+"""From images to shards, already measured maybe, that may lie wholly among them."""
+
+
+def cut_shards(
+    items: Sequence[Item], previous: Sequence[Shard], max_images: int, known: Known | None = None
+) -> tuple[Shard, ...]:
     """The shards of a version, given those of the version before.
 
     Args:
@@ -46,6 +53,7 @@ def cut_shards(items: Sequence[Item], previous: Sequence[Shard], max_images: int
             images together that are likely to be removed together).
         previous: the shards of the version before; oldest first.
         max_images: most images in a shard.
+        known: asked for shards that added images may fill.
     """
     available = Counter(items)
     kept: list[Shard] = []
@@ -62,8 +70,19 @@ def cut_shards(items: Sequence[Item], previous: Sequence[Shard], max_images: int
     if not reduced and not fresh and len(kept) == len(previous):
         # The same version: its DNA is there already, so that shards joined now would not get their partials.
         return tuple(previous)
-    added = (Shard(tuple(fresh[start : start + max_images])) for start in range(0, len(fresh), max_images))
-    return (*_compact(kept, max_images), *reduced, *added)
+    filled = list(_filled(known(fresh), available, max_images)) if known and fresh else []
+    rest = list(_take(fresh, available)) if filled else fresh
+    added = (Shard(tuple(rest[start : start + max_images])) for start in range(0, len(rest), max_images))
+    return (*_compact(kept, max_images), *reduced, *filled, *added)
+
+
+def _filled(shards: Iterable[Shard], available: Counter[Item], max_images: int) -> Iterator[Shard]:
+    """The shards that images fill, which are then no longer available."""
+    for shard in shards:
+        wanted = Counter(shard.items)
+        if len(shard) <= max_images and wanted <= available:
+            available -= wanted
+            yield shard
 
 
 def slice_shards(items: Sequence[Item], shards: Sequence[Shard], max_images: int) -> tuple[Shard, ...]:

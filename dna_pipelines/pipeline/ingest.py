@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, NamedTuple
 
 from dna_pipelines.config import DatasetConfig
 from dna_pipelines.errors import DnaError, LakeError, SourceError
-from dna_pipelines.identity import stable_hash
+from dna_pipelines.identity import Item, stable_hash
 from dna_pipelines.imaging import RULES
-from dna_pipelines.manifests import Manifest, ManifestDiff, Scan, build_manifest, diff_manifests, scan_source
+from dna_pipelines.manifests import Manifest, ManifestDiff, Scan, Shard, build_manifest, diff_manifests, scan_source
 from dna_pipelines.manifests.scan import Metadata
 from dna_pipelines.pipeline.progress import Progress, Silent
 from dna_pipelines.pipeline.project import Project
@@ -18,6 +20,8 @@ from dna_pipelines.sources.metadata import metadata_signature, read_metadata
 from dna_pipelines.storage import Commit
 
 _TRIES = 10
+_LOOK_BACK = 8
+"""Commits of a dataset whose shards may be taken up again."""
 _IF_SET = {"kind", "image_column", "every", "limit", "seed", "storage_options"}
 
 
@@ -97,10 +101,44 @@ def draft(project: Project, seen: Look, progress: Progress | None = None) -> Dra
         previous = previous.forget_quarantine()
     n_known = len(previous.rows) if previous else 0
     with (progress or Silent()).task(f"reading {dataset.name}", max(len(seen.scan.entries) - n_known, 0)) as advance:
-        manifest = build_manifest(seen.scan, source, dataset, previous, metadata, on_progress=lambda *_: advance(1))
+        manifest = build_manifest(
+            seen.scan,
+            source,
+            dataset,
+            previous,
+            metadata,
+            on_progress=lambda *_: advance(1),
+            known_shards=partial(_known_shards, project, dataset.name),
+        )
     remark = _on_stray_rows(dataset, metadata or {}, manifest)
     _require_group_column(dataset, manifest, remark)
     return Draft(manifest, diff_manifests(previous, manifest), remark)
+
+
+def _known_shards(project: Project, dataset: str, items: Sequence[Item]) -> Iterator[Shard]:
+    """Shards that some images may fill, of this dataset before and of the others as they are: those are measured.
+
+    So a copy of a dataset with more images, a union of several, and images that went and came back cost what is new.
+    """
+    digests, seen = {item.digest for item in items}, set[str]()
+    for commit in _commits(project, dataset):
+        hit = {one.shard_id for one in commit.shards if one.smallest in digests} - seen
+        manifest = _manifest(project, commit) if hit else None
+        if manifest is None:
+            continue
+        seen |= hit
+        yield from (shard for one, shard in zip(commit.shards, manifest.shards, strict=True) if one.shard_id in hit)
+
+
+def _commits(project: Project, dataset: str) -> Iterator[Commit]:
+    """The last ones of a dataset, and that of every other which ever was."""
+    versions = project.lake.versions
+    for name in (dataset, *(one for one in versions.datasets() if one != dataset)):
+        try:
+            yield from reversed(versions.history(name, _LOOK_BACK if name == dataset else 1))
+        except LakeError:
+            # Whoever needs the one that is gone says so.
+            continue
 
 
 def _on_stray_rows(dataset: DatasetConfig, table: Metadata, manifest: Manifest) -> str:

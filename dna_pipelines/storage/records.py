@@ -38,6 +38,8 @@ class ShardRecord(Record):
     shard_id: str
     n_images: int
     parents: tuple[str, ...] = ()
+    smallest: str = ""
+    """Of its digests: images without it do not fill the shard."""
 
 
 class Commit(Record):

@@ -137,7 +137,13 @@ class Versions:
             n_groups=len({row.group for row in manifest.readable if row.group is not None}),
             n_bytes=sum(row.size_bytes for row in manifest.readable),
             shards=tuple(
-                ShardRecord(shard_id=shard.id, n_images=len(shard), parents=shard.parents) for shard in manifest.shards
+                ShardRecord(
+                    shard_id=shard.id,
+                    n_images=len(shard),
+                    parents=shard.parents,
+                    smallest=min(item.digest for item in shard.items),
+                )
+                for shard in manifest.shards
             ),
             changes=changes,
             remark=remark,

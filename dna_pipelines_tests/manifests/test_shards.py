@@ -36,6 +36,21 @@ def test_adding_touches_no_old_shard(old, new, size):
     assert sum(map(len, fresh)) <= len(new)
 
 
+@given(old=ITEMS, elsewhere=ITEMS, new=ITEMS, size=st.integers(1, 16))
+def test_known_shards_are_taken_where_added_images_fill_them_and_nothing_else_changes(old, elsewhere, new, size):
+    known = cut_shards(elsewhere, (), size + 2)
+    before = cut_shards(old, (), size)
+    asked = []
+    after = cut_shards(new, before, size, lambda items: asked.extend(items) or known)
+    assert items_of(after) == Counter(new)
+    assert all(0 < len(shard) <= size for shard in after)
+    # Only what is added is asked for.
+    assert Counter(asked) == Counter(new) - Counter(old)
+    taken = [shard for shard in after if any(shard is one for one in known)]
+    left = Counter(asked) - items_of(taken)
+    assert not any(len(shard) <= size and Counter(shard.items) <= left for shard in known if shard not in taken)
+
+
 def test_one_removed_image_replaces_one_shard():
     items = [Item(f"{n:064x}") for n in range(20)]
     before = cut_shards(items, (), 5)
