@@ -161,7 +161,7 @@ def _show_chance(judgement: Any) -> None:
     if not also:
         _show_verdict(judgement, [shared] if judgement.n_shared else [])
         return
-    both = ", and p of the first is corrected for both tests" if judgement.verdict and also.verdict else ""
+    both = ", and p is corrected for both tests" if judgement.verdict and also.verdict else ""
     _say(f"{shared}, so what each has more was tested{both}")
     for part in (judgement, also):
         _show_verdict(part, [])

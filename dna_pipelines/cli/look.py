@@ -174,6 +174,8 @@ def sql(
     """
     project = project_of(context)
     project.publish()
+    if about is not None and query is not None:
+        raise UserError("--about says what the columns of a view mean; leave out the statement")
     if about is not None:
         _show_columns(project, about, json=json)
         return

@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from math import comb
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -106,18 +105,14 @@ class Significance:
 
     def corrected(self, n_tests: int) -> Significance:
         """The same with every p-value corrected for so many tests (Bonferroni)."""
-
-        def times(p: Any) -> Any:
-            return np.minimum(p * n_tests, 1.0)
-
         return replace(
             self,
-            p=float(times(self.p)),
-            p_tail=float(times(self.p_tail)),
-            p_mean=float(times(self.p_mean)),
-            p_strongest=float(times(self.p_strongest)),
-            layers=tuple(replace(layer, p=float(times(layer.p))) for layer in self.layers),
-            neuron_p=times(self.neuron_p),
+            p=min(self.p * n_tests, 1.0),
+            p_tail=min(self.p_tail * n_tests, 1.0),
+            p_mean=min(self.p_mean * n_tests, 1.0),
+            p_strongest=min(self.p_strongest * n_tests, 1.0),
+            layers=tuple(replace(layer, p=min(layer.p * n_tests, 1.0)) for layer in self.layers),
+            neuron_p=np.minimum(self.neuron_p * n_tests, 1.0),
         )
 
 

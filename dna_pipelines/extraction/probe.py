@@ -251,24 +251,24 @@ def _require_steady_rows(extractor: Extractor) -> None:
     batches[0][0] = batches[1][-1] = image
     first, last = _row(extractor, batches[0], 0), _row(extractor, batches[1], -1)
 
-    def layers(wrong: Iterable[bool]) -> str:
-        return ", ".join(name for name, so in zip(names, wrong, strict=True) if so)
+    def layers(wrong: Iterable[bool]) -> list[str]:
+        return [name or "the network itself" for name, so in zip(names, wrong, strict=True) if so]
 
     label = extractor.network.label
     if wrong := layers(not row.isfinite().all() for row in first):
         raise ExtractorError(
-            f"{label}: NaN or infinity comes out of {wrong}, for images of plain noise; look for it in the weights, "
-            "and in what is divided by"
+            f"{label}: NaN or infinity comes out of {', '.join(wrong)}, for images of plain noise; look for it in the "
+            "weights, and in what is divided by"
         )
     if moved := layers(not torch.equal(*rows) for rows in zip(first, last, strict=True)):
         again = _row(extractor, batches[0], 0)
         if drawn := layers(not torch.equal(*rows) for rows in zip(first, again, strict=True)):
             raise ExtractorError(
-                f"{label}: two passes of the same images differ (in {drawn}); a frozen network in evaluation mode "
-                "must draw no random numbers"
+                f"{label}: two passes of the same images differ (in {', '.join(drawn)}); a frozen network in "
+                "evaluation mode must draw no random numbers"
             )
         raise ExtractorError(
-            f"{label}: what an image gives depends on its batch (in {moved}); "
+            f"{label}: what an image gives depends on its batch (in {', '.join(moved)}); "
             "a frozen network in evaluation mode must treat every image alone. If it does, and only last bits move, "
             "another batch_size helps: a multiple of 8"
         )

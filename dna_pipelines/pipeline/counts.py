@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from dna_pipelines.distributions import Blocks
 from dna_pipelines.dna import dna_id
+from dna_pipelines.errors import LakeError
 from dna_pipelines.identity import Item
 from dna_pipelines.pipeline.members import Members
 from dna_pipelines.pipeline.project import Project
@@ -97,14 +98,15 @@ def counts_of_rest(project: Project, rest: Members, large: Members, small: Membe
     store, (whole, part) = project.lake.fingerprints, (Stored(dna_id(key, side.id)) for side in (large, small))
     if large.holds(small) and len(_computed_by(store, whole) | _computed_by(store, part)) == 1:
         return Counts(store, (whole,), (part,))
-    filled, n_left = _whole_shards(project, Counter(rest.items), rest.commit, key)
-    if not n_left:
+    wanted = Counter(rest.items)
+    filled = _whole_shards(project, wanted, rest.commit, key)
+    if not wanted:
         return Counts(store, filled)
-    shared = Counter(large.items) - Counter(rest.items)
+    n_left, shared = sum(wanted.values()), Counter(large.items) - Counter(rest.items)
     for side in (small, large):
-        filled, n_apart = _whole_shards(project, shared, side.commit, key)
-        computed_by = _computed_by(store, whole) | {one.compute_key for one in filled}
-        if not n_apart and len(computed_by) == 1:
+        stayed = shared.copy()
+        filled = _whole_shards(project, stayed, side.commit, key)
+        if not stayed and len(_computed_by(store, whole) | {one.compute_key for one in filled}) == 1:
             return Counts(store, (whole,), filled)
     return (
         f"both sides share images, and {n_left:,} of the {len(rest.items):,} that are in {rest.label} lie in shards "
@@ -118,19 +120,26 @@ def _computed_by(store: Fingerprints, dna: Stored) -> set[str | None]:
     return set(record.compute_keys) if record else set()
 
 
-def _whole_shards(project: Project, wanted: Counter[Item], commit: Commit, key: str) -> tuple[tuple[Stored, ...], int]:
-    """Shards of a dataset, as it is in a commit or was before, that images fill; and how many images are left."""
-    left, found, seen = Counter(wanted), [], set[str]()
+def _whole_shards(project: Project, left: Counter[Item], commit: Commit, key: str) -> tuple[Stored, ...]:
+    """Shards of a dataset, as it is in a commit or was before, that images fill; those are no longer left then."""
+    found, seen = [], set[str]()
     store, versions = project.lake.fingerprints, project.lake.versions
     of_version = store.dna_record(dna_id(key, commit.version_id))
     compute = of_version.compute_keys[0] if of_version else ""
     for earlier in reversed(versions.history(commit.dataset)):
-        if earlier.seq > commit.seq or not left or seen.issuperset(record.shard_id for record in earlier.shards):
+        digests = {item.digest for item in left}
+        # Records of before do not say which digest is the smallest.
+        hit = {one.shard_id for one in earlier.shards if not one.smallest or one.smallest in digests} - seen
+        if earlier.seq > commit.seq or not hit:
             continue
-        for shard in versions.manifest(earlier).shards:
-            held = Counter(shard.items)
-            if shard.id not in seen and held <= left and (place := store.find_partial(key, compute, shard.id)):
+        seen |= hit
+        try:
+            shards = versions.manifest(earlier).shards
+        except LakeError:
+            continue
+        for record, shard in zip(earlier.shards, shards, strict=True):
+            held = Counter(shard.items) if record.shard_id in hit else None
+            if held and held <= left and (place := store.find_partial(key, compute, record.shard_id)):
                 left -= held
-                found.append(Stored(shard.id, place))
-            seen.add(shard.id)
-    return tuple(found), sum(left.values())
+                found.append(Stored(record.shard_id, place))
+    return tuple(found)

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +22,8 @@ from dna_pipelines.pipeline.versions import find_commit
 from dna_pipelines.storage import Commit
 
 _SERIES = re.compile(r"frame|clip|video|vid_|seq|scene|shot|burst|track|drive|cam", re.IGNORECASE)
+T = TypeVar("T")
+
 _SHORTEST_RUN, _WIDEST_STEP = 5, 10
 
 
@@ -83,14 +86,14 @@ class Members:
         return Counter(other.items) <= Counter(self.items)
 
     def lacking(self, other: Members) -> list[int]:
-        """The places of the images that another does not have, whatever their groups there."""
-        left, places = other.digests.copy(), []
-        for place, item in enumerate(self.items):
-            if left[item.digest] > 0:
-                left[item.digest] -= 1
-            else:
-                places.append(place)
-        return places
+        """The places of the images that another does not have, whatever their groups there.
+
+        Of copies those of the same group are matched first: they lie in the same blocks.
+        """
+        left = Counter(other.items)
+        others = [place for place, item in enumerate(self.items) if not _taken(left, item)]
+        elsewhere = Counter(item.digest for item in left.elements())
+        return [place for place in others if not _taken(elsewhere, self.items[place].digest)]
 
     def take(self, places: Iterable[int], label: str) -> Members:
         """Some of the images, in the order asked for."""
@@ -98,9 +101,22 @@ class Members:
         items, names = [self.items[place] for place in chosen], [self.names[place] for place in chosen]
         return Members(label, self.commit, items, names)
 
+    def both(self, other: Members) -> Members:
+        """The images that another has too."""
+        lacking = set(self.lacking(other))
+        return self.take((place for place in range(len(self.items)) if place not in lacking), self.label)
+
     def without(self, other: Members) -> Members:
         """The images that another does not have."""
         return self.take(self.lacking(other), f"{self.label} without {other.label}")
+
+
+def _taken(left: Counter[T], one: T) -> bool:
+    """Whether there was one left, which there is then no longer."""
+    if left[one] <= 0:
+        return False
+    left[one] -= 1
+    return True
 
 
 def find_members(project: Project, reference: str) -> Members:

@@ -48,8 +48,10 @@ def asked_matrix(
     store, current = project.lake.fingerprints, current_dnas(project, extractor)
     found = [(dataset, record) for dataset, identity in current.items() if (record := store.dna_record(identity))]
     names = tuple(dataset for dataset, _ in found)
+    if len(names) < 2:
+        return Matrix(extractor, name, (), np.zeros((0, 0)), called)
     totals, n_known = np.zeros((2, len(names), len(names)))
-    layers = Layers.from_key(found[0][1].layers) if found else Layers(())
+    layers = Layers.from_key(found[0][1].layers)
     chosen = selection or Selection.everything(layers)
     n_pairs = len(names) * (len(names) - 1) // 2
     with (progress or Silent()).task(f"comparing {extractor}", n_pairs * len(chosen.names())) as advance:
@@ -66,8 +68,6 @@ def asked_matrix(
     np.divide(totals, n_known, out=values, where=n_known > 0)
     values = np.where(np.isnan(values), values.T, values)
     np.fill_diagonal(values, 0.0)
-    if len(names) < 2:
-        names, values = (), np.zeros((0, 0))
     return Matrix(extractor, name, names, values, called)
 
 

@@ -45,8 +45,8 @@ class Judgement:
         n_images_extracted: for that sample, now; 0 where it was measured before.
         unit: what is taken for independent.
         doubts: why it may not be.
-        also: the other test, where each side has images that the other lacks. The verdict is of the one that is
-            farther out, and its p-values are corrected for both.
+        also: the other test, where each side has images that the other lacks; the first is the one that is farther
+            out, and the p-values of either are corrected for both.
     """
 
     verdict: Significance | None
@@ -135,34 +135,22 @@ def judge_members(
     """Test two sets of images that have DNAs of a comparability key; see `judge_pair`."""
     if a.digests == b.digests:
         return Judgement(None, None, same=True, a=a.label, b=b.label, n_shared=len(a.items))
-    found = [
-        _judged(project, tested, key, selection, extractor, n_resamples, progress)
-        for tested in find_tested(project, a, b, key)
-    ]
-    return found[0] if len(found) == 1 else _of_both(*found)
-
-
-def _of_both(came: Judgement, went: Judgement) -> Judgement:
-    """One judgement of two tests: the one that is farther out, twice as likely by chance as it would be alone."""
-    leads, also = sorted((came, went), key=_p)
-    n_tested = sum(np.isfinite(_p(one)) for one in (came, went))
-    return replace(
-        leads,
-        verdict=leads.verdict.corrected(max(n_tested, 1)) if leads.verdict else None,
-        also=also,
-        doubts=tuple(dict.fromkeys((*leads.doubts, *also.doubts))),
-        n_images_extracted=leads.n_images_extracted + also.n_images_extracted,
-    )
-
-
-def _p(one: Judgement) -> float:
-    """Infinite where there is none."""
-    return one.verdict.p_tail if one.verdict and np.isfinite(one.verdict.p_tail) else np.inf
+    tested = find_tested(project, a, b, key)
+    # By what can be tested at all, whatever came of it.
+    n_tests = max(sum(one.why_not is None for one in tested), 1)
+    found = [_judged(project, one, n_tests, key, selection, extractor, n_resamples, progress) for one in tested]
+    if len(found) == 1:
+        return found[0]
+    leads, also = sorted(found, key=lambda one: np.nan_to_num(one.verdict.p_tail, nan=2.0) if one.verdict else 3.0)
+    doubts = tuple(dict.fromkeys((*leads.doubts, *also.doubts)))
+    n_extracted = leads.n_images_extracted + also.n_images_extracted
+    return replace(leads, also=also, doubts=doubts, n_images_extracted=n_extracted)
 
 
 def _judged(
     project: Project,
     tested: Tested,
+    n_tests: int,
     key: str,
     selection: Selection,
     extractor: str,
@@ -188,7 +176,7 @@ def _judged(
     question = Question(
         one.dna_id, other.dna_id, one.members.label, other.members.label,
         len(one.members.items), len(other.members.items),
-        weights_id(selection.layers, selection.weights), METHOD, n_resamples, tested.unit,
+        weights_id(selection.layers, selection.weights), METHOD, n_resamples, tested.unit, n_tests,
     )  # fmt: skip
     if kept := project.lake.verdicts.get(question, selection.layers):
         return told(kept, None)
@@ -198,7 +186,7 @@ def _judged(
             n_extracted = fit_sample(project, tested.sample, key, extractor, progress)
         except UserError as error:
             return told(None, f"{tested.coarse}, those of {tested.sample.label}, which cannot be measured: {error}")
-    verdict = _dealt(one, other, selection, n_resamples, progress)
+    verdict = _dealt(one, other, selection, n_resamples, progress).corrected(n_tests)
     project.lake.verdicts.put(question, verdict, selection.layers)
     return told(verdict, None, n_images_extracted=n_extracted)
 

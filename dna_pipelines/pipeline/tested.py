@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 
 from dna_pipelines.comparison import too_coarse, why_untestable
 from dna_pipelines.dna import dna_id
@@ -10,6 +12,9 @@ from dna_pipelines.pipeline.counts import Counts, counts_of, counts_of_rest
 from dna_pipelines.pipeline.members import Members, doubts
 from dna_pipelines.pipeline.project import Project
 from dna_pipelines.pipeline.samples import sample_of
+
+Sampled = Callable[[], Members]
+"""The images of the second side that a sample is to be of."""
 
 
 @dataclass(frozen=True)
@@ -69,19 +74,20 @@ def find_tested(project: Project, a: Members, b: Members, key: str) -> list[Test
 
 
 def _of_rest(project: Project, rest: Members, large: Members, small: Members, key: str) -> Tested:
+    """What one has more against the other; where that takes a sample, one of what both have: the rest may be gone."""
     counts = counts_of_rest(project, rest, large, small, key)
     whole, identity = _whole(project, small, key), dna_id(key, rest.id)
     if not isinstance(counts, str):
-        return _tested(project, Side(rest, identity, counts), whole, key)
+        return _tested(project, Side(rest, identity, counts), whole, key, sampled=partial(small.both, large))
     unknown = Side(rest, identity, Counts(project.lake.fingerprints, ()))
     return Tested(unknown, whole, "", 0, _unit(rest, small), (), why_not=counts)
 
 
-def _tested(project: Project, first: Side, second: Side, key: str) -> Tested:
+def _tested(project: Project, first: Side, second: Side, key: str, sampled: Sampled | None = None) -> Tested:
     a, b = first.members, second.members
     # A sample of frames in sequence would not look like one.
     found = Tested(first, second, "", 0, _unit(a, b), tuple(doubts(a, b)), _why_not(a, b))
-    return _finer(project, found, key) if too_coarse(a.in_blocks, b.in_blocks) else found
+    return _finer(project, found, key, sampled) if too_coarse(a.in_blocks, b.in_blocks) else found
 
 
 def _unit(a: Members, b: Members) -> str:
@@ -94,10 +100,10 @@ def _whole(project: Project, members: Members, key: str) -> Side:
     return Side(members, identity, counts_of(project, identity))
 
 
-def _finer(project: Project, found: Tested, key: str) -> Tested:
+def _finer(project: Project, found: Tested, key: str, sampled: Sampled | None) -> Tested:
     """The same with a sample of the larger side, whose blocks are finer."""
     small, large = sorted((found.a.members, found.b.members), key=lambda side: len(side.items))
-    sample = sample_of(large, len(small.items))
+    sample = sample_of(sampled() if sampled and large is found.b.members else large, len(small.items))
     if why := _why_not(sample, small):
         return replace(found, why_not=f"{found.why_not}; a sample of it does not do either: {why}")
     side, n_images = _whole(project, sample, key), len(large.items)

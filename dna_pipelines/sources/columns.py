@@ -11,7 +11,7 @@ import pyarrow.compute
 
 from dna_pipelines.errors import SourceError
 from dna_pipelines.sources.tables import TableFile
-from dna_pipelines.sources.values import column_texts
+from dna_pipelines.sources.values import column_texts, is_bytes
 
 _ROWS = 10_000
 """Rows of metadata that are read at once."""
@@ -65,11 +65,7 @@ def metadata_of(table: TableFile, groups: Sequence[tuple[int, int]], column: str
 
 def _is_scalar(kind: Any) -> bool:
     kind = kind.value_type if pa.types.is_dictionary(kind) else kind
-    return not (pa.types.is_nested(kind) or _is_bytes(kind) or pa.types.is_null(kind))
-
-
-def _is_bytes(kind: Any) -> bool:
-    return bool(pa.types.is_binary(kind) or pa.types.is_large_binary(kind) or pa.types.is_fixed_size_binary(kind))
+    return not (pa.types.is_nested(kind) or is_bytes(kind) or pa.types.is_null(kind))
 
 
 def _has_path(kind: Any) -> bool:

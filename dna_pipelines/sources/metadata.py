@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import io
 import json
+import re
 from codecs import BOM_UTF8
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterator
 from itertools import repeat
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,9 @@ from dna_pipelines.config import MetadataConfig
 from dna_pipelines.errors import SourceError
 from dna_pipelines.sources.opening import resolve_uri
 from dna_pipelines.sources.remote import Options, file_system_of, signature_of
-from dna_pipelines.sources.values import column_texts, json_text
+from dna_pipelines.sources.values import column_texts, is_bytes, json_text
+
+_SPACE = re.compile(r"\s*")
 
 
 def metadata_signature(config: MetadataConfig, base: Path, options: Options | None = None) -> str:
@@ -51,7 +54,8 @@ def read_metadata(config: MetadataConfig, base: Path, options: Options | None = 
     except Exception as error:
         said = error if isinstance(error, ValueError) else f"{type(error).__name__}: {error}"
         raise SourceError(f"the metadata table {place} cannot be read: {said}") from error
-    wanted = config.columns or tuple(name for name in table.column_names if name != config.path_column)
+    told = (field.name for field in table.schema if not is_bytes(field.type))
+    wanted = config.columns or tuple(name for name in told if name != config.path_column)
     missing = [name for name in (config.path_column, *wanted) if name not in table.column_names]
     if missing:
         raise SourceError(f"{place} has no column {', '.join(missing)}; it has: {', '.join(table.column_names)}")
@@ -75,7 +79,7 @@ def read_metadata(config: MetadataConfig, base: Path, options: Options | None = 
 def _texts(place: str, table: pa.Table, name: str) -> list[str | None]:
     try:
         return column_texts(table[name])
-    except (pa.ArrowException, ValueError) as error:
+    except (pa.ArrowException, ValueError, OverflowError) as error:
         raise SourceError(
             f"the column {name} of {place} cannot be read as text: {error}; name the wanted ones as columns"
         ) from error
@@ -86,30 +90,40 @@ def _read(place: str, file: Any) -> pa.Table:
     if suffix == "parquet":
         return pyarrow.parquet.read_table(file)
     if suffix in ("jsonl", "ndjson", "json"):
-        return _read_lines(file)
+        return _read_objects(file.read())
     if suffix in ("csv", "tsv"):
         delimiter = "\t" if suffix == "tsv" else ","
         return _read_text(file.read(), pyarrow.csv.ParseOptions(delimiter=delimiter))
     raise ValueError("use a .csv, .tsv, .jsonl or .parquet file")
 
 
-def _read_lines(file: Iterable[bytes]) -> pa.Table:
-    """A table of text from one JSON object a line: types that are guessed would rewrite ids and dates."""
-    rows = []
-    for number, line in enumerate(file, 1):
-        if not line.strip():
-            continue
-        try:
-            row = json.loads(line.removeprefix(BOM_UTF8))
-        except (ValueError, RecursionError) as error:
-            # The reader's own message would count lines from this one.
-            said = f"{error.msg} at column {error.colno}" if isinstance(error, json.JSONDecodeError) else error
-            raise ValueError(f"line {number} is no JSON: {said}") from error
-        if not isinstance(row, dict):
-            raise ValueError(f"line {number} is no JSON object")  # noqa: TRY004 (of the file, not of an argument)
-        rows.append({name: json_text(value) for name, value in row.items() if value is not None})
+def _read_objects(data: bytes) -> pa.Table:
+    """A table of text from JSON objects: types that are guessed would rewrite ids and dates."""
+    rows = list(_objects(data.removeprefix(BOM_UTF8).decode()))
     names = dict.fromkeys(name for row in rows for name in row)
-    return pa.table({name: pa.array([row.get(name) for row in rows], pa.string()) for name in names})
+    texts = {name: [None if (value := row.get(name)) is None else json_text(value) for row in rows] for name in names}
+    return pa.table({name: pa.array(values, pa.string()) for name, values in texts.items()})
+
+
+def _objects(text: str) -> Iterator[dict[str, Any]]:
+    """One after the other, on a line each or not, or all in one list."""
+    decoder, place = json.JSONDecoder(), 0
+    while (start := _SPACE.match(text, place).end()) < len(text):  # type: ignore[union-attr]
+        try:
+            value, place = decoder.raw_decode(text, start)
+        except (ValueError, RecursionError) as error:
+            at, said = start, str(error)
+            if isinstance(error, json.JSONDecodeError):
+                at, said = error.pos, f"{error.msg} at column {error.pos - text.rfind(chr(10), 0, error.pos)}"
+            raise ValueError(f"line {_line(text, at)} is no JSON: {said}") from error
+        for one in value if isinstance(value, list) else [value]:
+            if not isinstance(one, dict):
+                raise ValueError(f"line {_line(text, start)} is no JSON object")  # noqa: TRY004 (of the file)
+            yield one
+
+
+def _line(text: str, place: int) -> int:
+    return text.count("\n", 0, place) + 1
 
 
 def _read_text(data: bytes, options: pyarrow.csv.ParseOptions) -> pa.Table:

@@ -17,6 +17,11 @@ def json_text(value: object) -> str:
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
+def is_bytes(kind: Any) -> bool:
+    """Whether a type of Arrow is of bytes."""
+    return bool(pa.types.is_binary(kind) or pa.types.is_large_binary(kind) or pa.types.is_fixed_size_binary(kind))
+
+
 def column_texts(column: Any) -> list[str | None]:
     """The values of an Arrow column as text; None where there is none.
 

@@ -79,7 +79,7 @@ _TABLES: dict[str, tuple[str, str]] = {
     "verdicts": (
         "verdicts/*.parquet",
         """dna_a VARCHAR, dna_b VARCHAR, label_a VARCHAR, label_b VARCHAR, n_images_a BIGINT, n_images_b BIGINT,
-        selection_id VARCHAR, "method" BIGINT, n_resamples BIGINT, unit VARCHAR, emd_bins DOUBLE,
+        selection_id VARCHAR, "method" BIGINT, n_resamples BIGINT, unit VARCHAR, n_tests BIGINT, emd_bins DOUBLE,
         noise_floor_bins DOUBLE, noise_spread_bins DOUBLE, debiased_bins DOUBLE, low_bins DOUBLE, high_bins DOUBLE,
         p DOUBLE, p_tail DOUBLE, extrapolated BOOLEAN, p_mean DOUBLE, p_strongest DOUBLE, n_units_a BIGINT,
         n_units_b BIGINT, more_than_chance BOOLEAN, n_tested BIGINT, n_changed BIGINT,
@@ -221,7 +221,9 @@ class Catalog:
             every = f"FROM read_parquet('{place}', union_by_name=true, filename=true)"
             long = f"UNPIVOT ({every}) ON COLUMNS('pooled/.*') INTO NAME layer VALUE pooled"
             return f"SELECT digest, signs, layer[8:] AS layer, pooled, filename FROM ({long})"  # noqa: S608
-        return f"SELECT * FROM read_parquet('{place}')"  # noqa: S608 (quoted above)
+        # Verdicts of an older method have fewer columns.
+        options = ", union_by_name=true" if name == "verdicts" else ""
+        return f"SELECT * FROM read_parquet('{place}'{options})"  # noqa: S608 (quoted above)
 
 
 _NOWHERE = Catalog(Layout(Path("/nonexistent")))

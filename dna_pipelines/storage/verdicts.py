@@ -36,6 +36,7 @@ class Question:
         selection_id: of the neurons and their weights, see `weights_id`.
         method: see `comparison.significance.METHOD`.
         unit: what is taken for independent.
+        n_tests: tests that its p-values are corrected for: two where both sides have images that the other lacks.
     """
 
     dna_a: str
@@ -48,11 +49,12 @@ class Question:
     method: int
     n_resamples: int
     unit: str
+    n_tests: int = 1
 
     @property
     def key(self) -> list[Any]:
         """What decides the verdict."""
-        return [self.dna_a, self.dna_b, self.selection_id, self.method, self.n_resamples]
+        return [self.dna_a, self.dna_b, self.selection_id, self.method, self.n_resamples, self.n_tests]
 
 
 class Verdicts:

@@ -6,6 +6,7 @@ import shutil
 import duckdb
 import pytest
 
+from dna_pipelines.errors import LakeError
 from dna_pipelines_tests.cli.conftest import snapshot
 
 
@@ -262,11 +263,30 @@ def test_sql_sees_the_last_commit_though_its_writer_was_killed_after_it(project,
             assert shell.execute("SELECT count(*) FROM images WHERE dataset = 'd0'").fetchone() == (9,)
 
 
+def test_a_copy_of_a_lake_that_nobody_may_write_to_answers(project, dna, monkeypatch):
+    """Copying takes hard links apart."""
+    lake = project / "data" / "lake"
+    dna("sql", "SELECT 1")
+    for path in (lake / "current").iterdir():
+        data = path.read_bytes()
+        path.unlink()
+        path.write_bytes(data)
+
+    def refuse(path, *_):
+        raise LakeError(f"{path} cannot be written")
+
+    monkeypatch.setattr("dna_pipelines.storage.versions.replace_by_link", refuse)
+    assert dna("sql", "SELECT count(*) AS n FROM images", "--json").json == [{"n": 30}]
+    (lake / "current" / "d0.parquet").write_bytes((lake / "current" / "d1.parquet").read_bytes())
+    assert dna("sql", "SELECT 1").tells("cannot be written")
+
+
 def test_sql_says_what_the_columns_of_a_view_mean(project, dna):
     said = " ".join(dna("sql", "--about", "layer_traits").out.split())
     assert "zero_share DOUBLE share of values that are exactly zero" in said
     told = {row["name"]: row["meaning"] for row in dna("sql", "--about", "images", "--json").json}
     assert told["digest"] == "SHA-256 of the file's bytes"
+    assert dna("sql", "FROM images", "--about", "images").tells("leave out the statement")
     wrong = dna("sql", "--about", "imges")
     assert (wrong.code, "there is no view 'imges'" in wrong.err) == (1, True)
 

@@ -186,6 +186,16 @@ def test_the_map_is_of_the_matrix(project, dna):
     assert "the plane keeps 100%" in dna("map").out
 
 
+def test_a_matrix_of_what_is_out_of_date_is_a_message_whatever_the_metric(project, dna):
+    save(dna, "--layer", "stage1.between")
+    file = project / "data" / "datasets.yaml"
+    file.write_text(file.read_text().replace("d0", "e0").replace("d1", "e1").replace("d2", "e2"))
+    for command in ("matrix", "map"):
+        for metric in ("ks", "nfd"):
+            said = dna(command, "--selection", "mine", "--metric", metric)
+            assert (said.code, "Traceback" in said.err) == (1, False)
+
+
 def test_how_far_datasets_are_from_their_mean_is_over_the_neurons_that_count(project, dna):
     def means(*options):
         found = dna("map", "--from-mean", *options, "--json").json["datasets"]

@@ -123,6 +123,21 @@ def test_a_selection_of_a_network_is_none_of_its_views(first, dna):
     assert dna(*root, "sql", by_hand, "--json").json == rows
 
 
+def test_sql_has_the_distances_under_every_name_of_an_extractor(first, tmp_path, dna):
+    first = shutil.copytree(first, tmp_path / "copy")
+    file = first / "data" / "datasets.yaml"
+    file.write_text(
+        file.read_text().replace(
+            "datasets:\n", "  - {name: alias, network: toy, batch_size: 4, calibrate_on: [a]}\ndatasets:\n", 1
+        )
+    )
+    bring_up_to_date(Project(first))
+    dna("--root", first, "compare", "a", "b", "--extractor", "toy", "--no-test")
+    query = "SELECT extractor, count(*) AS n FROM neuron_distances GROUP BY ALL ORDER BY ALL"
+    found = {row["extractor"]: row["n"] for row in dna("--root", first, "sql", query, "--json").json}
+    assert found["alias"] == found["toy"] > 0
+
+
 def test_how_far_datasets_are_from_their_mean_in_a_view(first, tmp_path, dna):
     first = shutil.copytree(first, tmp_path / "copy")
     (first / "images" / "c").mkdir()

@@ -153,6 +153,7 @@ class NotATensor(nn.Module):
     ("module", "taps", "message"),
     [
         (BatchDependent(), ["out"], "depends on its batch"),
+        (BatchDependent(), [""], "depends on its batch .in the network itself"),
         (Random(), ["out"], r"^n: two passes of the same images differ \(in out\)"),
         (nn.Sequential(Fills(torch.nan), nn.ReLU()), ["0.out", "0", "1"], "^n: NaN or infinity comes out of 0, 1, for"),
         (nn.Sequential(Fills(torch.inf)), ["0"], "NaN or infinity comes out of 0"),

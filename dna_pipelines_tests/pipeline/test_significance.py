@@ -6,11 +6,12 @@ import numpy as np
 import pytest
 
 from dna_pipelines.comparison import Selection
+from dna_pipelines.pipeline import tested
 from dna_pipelines.pipeline.compare import compare_pair
 from dna_pipelines.pipeline.members import find_members, looks_like_sequences
 from dna_pipelines.pipeline.project import Project
 from dna_pipelines.pipeline.selections import find_selection, save_selection
-from dna_pipelines.pipeline.significance import Judgement, _of_both, judge_pair
+from dna_pipelines.pipeline.significance import judge_pair
 from dna_pipelines.pipeline.significance_matrix import judge_all
 from dna_pipelines_tests.toy import bring_up_to_date, toy_project, write_image
 
@@ -93,15 +94,6 @@ def test_added_and_removed_at_once_takes_the_shards_of_what_was_added(project):
     assert found.also.verdict.p > 0.05
 
 
-def test_where_only_one_part_can_be_tested_there_is_nothing_to_correct_for(project):
-    tested, untested = judged(project, "a@1", "twin"), Judgement(None, "too few", a="few", n_images_extracted=3)
-    for found in (_of_both(tested, untested), _of_both(untested, tested)):
-        assert found.verdict.p == tested.verdict.p
-        assert (found.also.why_not, found.n_images_extracted) == ("too few", 3)
-    neither = _of_both(untested, Judgement(None, "few too"))
-    assert (neither.verdict, neither.why_not, neither.also.why_not) == (None, "too few", "few too")
-
-
 @pytest.fixture
 def swapped(tmp_path):
     """`both` of ordinary and unlike images, which then lost the latter and got more of the former; `gone` of these."""
@@ -121,12 +113,12 @@ def test_what_came_and_what_went_are_both_tested_and_p_is_corrected_for_it(swapp
     assert (there.a, there.b, there.rest_of) == ("both@1 without both", "both", "both@1")
     assert (there.also.a, there.also.b, there.n_shared) == ("both without both@1", "both@1", N_OLD)
     assert there.verdict.p < 0.05 < there.also.verdict.p
-    alone = {row["label_a"]: row for row in swapped.catalog.rows("FROM significance")} | {
-        row["label_b"]: row for row in swapped.catalog.rows("FROM significance")
-    }
-    for name in ("p", "p_tail", "p_mean", "p_strongest"):
-        assert getattr(there.verdict, name) == min(1, 2 * alone["both@1 without both"][name])
-        assert getattr(there.also.verdict, name) == alone["both without both@1"][name]
+    rows = swapped.catalog.rows("FROM significance")
+    kept = {row[label]: row for row in rows for label in ("label_a", "label_b")}
+    for found in (there, there.also):
+        for name in ("p", "p_tail", "p_mean", "p_strongest", "more_than_chance"):
+            assert getattr(found.verdict, name) == kept[found.a][name]
+    assert {row["n_tests"] for row in rows} == {2}
     assert (back.a, back.verdict.p, back.also.a) == (there.a, there.verdict.p, there.also.a)
     np.testing.assert_array_equal(back.verdict.neuron_p, there.verdict.neuron_p)
     assert there.to_json()["also"]["a"] == "both without both@1"
@@ -135,7 +127,50 @@ def test_what_came_and_what_went_are_both_tested_and_p_is_corrected_for_it(swapp
 def test_the_counts_of_what_went_are_those_of_the_images_alone(swapped):
     by_difference, alone = judged(swapped, "both@1", "both"), judged(swapped, "gone", "both")
     assert by_difference.verdict.emd_bins == alone.verdict.emd_bins
-    assert by_difference.verdict.p == min(1, 2 * alone.verdict.p)
+    for name in ("p", "p_tail", "p_mean", "p_strongest"):
+        assert getattr(by_difference.verdict, name) == min(1, 2 * getattr(alone.verdict, name))
+    np.testing.assert_array_equal(by_difference.verdict.neuron_p, np.minimum(1, 2 * alone.verdict.neuron_p))
+    for both, one in zip(by_difference.verdict.layers, alone.verdict.layers, strict=True):
+        assert both.p == min(1, 2 * one.p)
+
+
+def test_what_is_not_known_apart_is_not_tested_and_needs_no_correction(swapped, monkeypatch):
+    kept = tested.counts_of_rest
+
+    def lost(project, rest, *others):
+        return "not known apart" if rest.label == "both@1 without both" else kept(project, rest, *others)
+
+    monkeypatch.setattr(tested, "counts_of_rest", lost)
+    found = judged(swapped, "both@1", "both")
+    assert (found.a, found.verdict is None) == ("both without both@1", False)
+    assert (found.also.a, found.also.why_not) == ("both@1 without both", "not known apart")
+    assert [row["n_tests"] for row in swapped.catalog.rows("FROM significance")] == [1]
+
+
+def test_a_manifest_that_is_lost_hinders_only_those_who_name_its_version(swapped):
+    for number in range(3):
+        write_image(swapped.root / "images" / "both", f"again{number}x.png", 15 * (number + 900))
+    bring_up_to_date(swapped)
+    middle = swapped.lake.versions.commit("both", 2)
+    swapped.lake.layout.manifest("both", middle.manifest_id).unlink()
+    found = judged(swapped, "both@1", "both")
+    assert found.rest_of == "both@1"
+    assert found.verdict.p < 0.05
+
+
+@pytest.mark.parametrize("folder", ["a-copies", "z-copies"])
+def test_copies_in_another_group_are_matched_with_their_own_group_first(tmp_path, folder):
+    """Whatever the folders are called: what is dealt lies in the blocks that are counted."""
+    clips = {f"m{number // 4}/{number}.png": 15 * number for number in range(60)}
+    project = toy_project(tmp_path, {"clips": clips}, "group_by: folder", "calibrate_on: [clips]")
+    bring_up_to_date(project)
+    for number in range(40):
+        write_image(tmp_path / "images" / "clips" / f"{folder}{number // 4}", f"{number}.png", 15 * number)
+    bring_up_to_date(project)
+    now, before = (find_members(project, name) for name in ("clips", "clips@1"))
+    (found,) = tested.find_tested(project, now, before, project.lake.fingerprints.extractor("toy").comparability_key)
+    assert {item.group for item in found.a.members.items} == {f"{folder}{clip}" for clip in range(10)}
+    np.testing.assert_array_equal(found.a.counts.blocks().n_images, found.a.members.in_blocks)
 
 
 def test_shared_images_whose_counts_are_not_known_apart_are_refused(project):
@@ -149,6 +184,24 @@ def test_shared_images_whose_counts_are_not_known_apart_are_refused(project):
     assert found.verdict is None
     assert found.n_shared == 20
     assert "lie in shards together with others" in found.why_not
+
+
+def test_of_few_against_very_many_the_sample_is_of_those_that_stayed(tmp_path):
+    """What went cannot be read any more."""
+    many = {f"i{number}x.png": 15 * number for number in range(900)}
+    project = toy_project(tmp_path, {"many": many}, "", "calibrate_on: [many]")
+    bring_up_to_date(project)
+    folder = tmp_path / "images" / "many"
+    for number in range(0, 48, 6):
+        (folder / f"i{number}x.png").unlink()
+        write_image(folder, f"new{number}x.png", 15 * number + 14)
+    bring_up_to_date(project)
+    found = judged(project, "many@1", "many", n_resamples=99)
+    for part in (found, found.also):
+        assert part.n_sampled_of > 800
+        assert part.verdict is not None
+    assert (found.a, found.rest_of) == ("many without many@1", "many")
+    assert found.n_images_extracted > 0
 
 
 def test_the_same_images_are_not_tested(project):

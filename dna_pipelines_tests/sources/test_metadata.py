@@ -72,12 +72,22 @@ def test_a_row_without_a_path_is_named(table, text, name):
         table(text, name)
 
 
-def test_bytes_in_a_parquet_table_can_be_left_out(tmp_path):
+def test_bytes_in_a_parquet_table_are_passed_over(tmp_path):
     pq.write_table(pa.table({"path": ["a.png"], "raw": [b"\xff"], "label": ["cat"]}), tmp_path / "t.parquet")
+    assert read_metadata(MetadataConfig(uri="t.parquet"), tmp_path) == {"a.png": {"label": "cat"}}
     with pytest.raises(SourceError, match=r"the column raw of .*t\.parquet cannot be read as text"):
-        read_metadata(MetadataConfig(uri="t.parquet"), tmp_path)
-    found = read_metadata(MetadataConfig(uri="t.parquet", columns=("label",)), tmp_path)
-    assert found == {"a.png": {"label": "cat"}}
+        read_metadata(MetadataConfig(uri="t.parquet", columns=("raw",)), tmp_path)
+
+
+def test_json_objects_may_stand_on_lines_or_in_a_list(table):
+    rows = [{"path": "a.png", "x": "1"}, {"path": "b.png", "x": None}]
+    expected = {"a.png": {"x": "1"}, "b.png": {}}
+    assert table("\n".join(json.dumps(row, indent=1) for row in rows), "t.json") == expected
+    assert table(json.dumps(rows, indent=1), "t.json") == expected
+
+
+def test_a_column_without_any_value_is_a_column(table):
+    assert table('{"path": "a.png", "x": null}', "t.jsonl", columns=("x",)) == {"a.png": {}}
 
 
 def test_a_parquet_table_is_read_and_nulls_left_out(tmp_path):

@@ -55,6 +55,17 @@ def test_a_name_stands_for_one_file_and_then_for_another(tmp_path, monkeypatch, 
     assert sorted(item.name for item in tmp_path.iterdir()) == ["name", "one", "other"]
 
 
+@pytest.mark.parametrize("error", [errno.ENOTSUP, errno.EXDEV, errno.EPERM])
+def test_without_links_bytes_are_copied(tmp_path, monkeypatch, error):
+    def refuse(*_):
+        raise OSError(error, "no links")
+
+    monkeypatch.setattr("os.link", refuse)
+    (tmp_path / "one").write_bytes(b"one")
+    replace_by_link(tmp_path / "name", tmp_path / "one")
+    assert (tmp_path / "name").read_bytes() == b"one"
+
+
 def test_readers_of_a_replaced_file_never_see_half_of_it(tmp_path):
     path, torn, done = tmp_path / "file", [], threading.Event()
     replace(path, b"0" * 100_000)

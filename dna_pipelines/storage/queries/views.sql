@@ -83,7 +83,7 @@ CREATE OR REPLACE VIEW neuron_distances AS
 SELECT coalesce(e.extractor, r.extractor) AS extractor, n.*
 FROM _neuron_rows n
 JOIN _dna_records r ON r.dna_id = n.dna_a
-LEFT JOIN (SELECT comparability_key, min(extractor) AS extractor FROM _current_dnas GROUP BY ALL) e
+LEFT JOIN (SELECT DISTINCT extractor, comparability_key FROM _current_dnas) e
   ON e.comparability_key = r.comparability_key;
 COMMENT ON VIEW neuron_distances IS
     'One row per pair, metric and layer. Ask for one extractor, whose layers may be called like those of another; `values` has one number per neuron. Weigh them in SQL: list_dot_product(values, weights) / list_sum(weights).';
@@ -187,12 +187,14 @@ SELECT selection, version, dna_a, dna_b, metric,
        sum(list_dot_product(there, weights)) / nullif(sum(list_dot_product(counted, weights)), 0) AS distance
 FROM known GROUP BY selection, version, n_layers, dna_a, dna_b, metric HAVING count(*) = any_value(n_layers);
 
-CREATE OR REPLACE VIEW significance AS SELECT * EXCLUDE (neurons) FROM _verdicts;
+CREATE OR REPLACE VIEW significance AS
+SELECT * EXCLUDE (neurons) FROM _verdicts WHERE "method" = (SELECT max("method") FROM _verdicts);
 COMMENT ON VIEW significance IS
-    'One row per pair that was tested: the distance, what chance makes of it at these sizes, and whether it is `more_than_chance` by `p`, which is of the mean (`p_mean`) and the strongest neuron (`p_strongest`) as one. `layers` has p for each layer, corrected for all of them; `selection_id` is the `weights_id` of selections.';
+    'One row per pair that was tested: the distance, what chance makes of it at these sizes, and whether it is `more_than_chance` by `p`, which is of the mean (`p_mean`) and the strongest neuron (`p_strongest`) as one. `layers` has p for each layer, corrected for all of them; `selection_id` is the `weights_id` of selections. Where images came and others went there is a row for either, with p corrected for both (`n_tests`).';
 
 CREATE OR REPLACE VIEW neuron_significance AS
 SELECT dna_a, dna_b, selection_id, n_resamples, s.layer, s.p
-FROM (SELECT dna_a, dna_b, selection_id, n_resamples, unnest(neurons) AS s FROM _verdicts);
+FROM (SELECT dna_a, dna_b, selection_id, n_resamples, unnest(neurons) AS s FROM _verdicts
+      WHERE "method" = (SELECT max("method") FROM _verdicts));
 COMMENT ON VIEW neuron_significance IS
     'One row per pair that was tested and layer; `p` has one number per neuron, corrected for all neurons (NULL: not tested).';
