@@ -10,7 +10,7 @@ import typer
 
 from dna_pipelines.cli.app import NETWORKS, app, project_of
 from dna_pipelines.cli.look import ExtractorName
-from dna_pipelines.cli.terminal import TerminalProgress, note, out
+from dna_pipelines.cli.terminal import TerminalProgress, note, out, require_yes
 from dna_pipelines.interchange import TYPES, read_ranges
 from dna_pipelines.pipeline.interruption import interruptible
 from dna_pipelines.pipeline.progress import counted
@@ -87,8 +87,12 @@ def import_ranges(
     project = project_of(context)
     project.extractor_config(extractor)
     found = read_ranges(file)
-    if project.lake.fingerprints.extractor(extractor) and not yes:
-        typer.confirm(f"All DNAs of {extractor} will have to be computed again. Go on?", abort=True)
+    known = project.lake.fingerprints.extractor(extractor)
+    if known and found.own and found.own.id == known.ranges_id:
+        out.print(f"{extractor} has these ranges already", soft_wrap=True)
+        return
+    if known and not yes:
+        require_yes(f"All DNAs of {extractor} will have to be computed again. Go on?")
     path = str(file.absolute())
     interruptible(lambda steps: calibrate_anew(project, extractor, steps, file=path), TerminalProgress(), note)
     out.print(f"took the activation ranges of {extractor} from {found.name}", markup=False, soft_wrap=True)

@@ -10,7 +10,7 @@ import typer
 from rich.text import Text
 
 from dna_pipelines.cli.app import DATASETS, FAILED, INCOMPLETE, NETWORKS, app, project_of
-from dna_pipelines.cli.terminal import TerminalProgress, note, out, show_json, show_table, shown
+from dna_pipelines.cli.terminal import TerminalProgress, note, out, require_yes, show_json, show_table, shown
 from dna_pipelines.errors import ConfigError
 from dna_pipelines.manifests.diff import in_words
 from dna_pipelines.pipeline.interruption import interruptible
@@ -80,7 +80,7 @@ def calibrate(
     for name in on or ():
         project.file.dataset(name)
     if not yes:
-        typer.confirm(f"All DNAs of {extractor} will have to be computed again. Go on?", abort=True)
+        require_yes(f"All DNAs of {extractor} will have to be computed again. Go on?")
     interruptible(lambda steps: calibrate_anew(project, extractor, steps, on=on or ()), TerminalProgress(), note)
     out.print(f"measured the activation ranges of {extractor}; `dna run` computes its DNAs anew")
 

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import math
+import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+import typer
 from rich.console import Console
 from rich.filesize import decimal
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, Task, TextColumn, TimeRemainingColumn
@@ -105,6 +107,20 @@ def show_json(value: Any) -> None:
 def note(message: str, style: str = "") -> None:
     """Say something that is not the result."""
     err.print(Text(shown(message), style=style), soft_wrap=True)
+
+
+def require_yes(question: str) -> None:
+    """Ask whether to go on; where nobody answers, say how to do without.
+
+    Raises:
+        typer.Abort: when not.
+    """
+    try:
+        typer.confirm(question, abort=True)
+    except typer.Abort:
+        if not sys.stdin.isatty():
+            note("nobody answered; --yes goes on without asking")
+        raise
 
 
 def save(path: Path, data: bytes) -> None:

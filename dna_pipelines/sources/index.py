@@ -54,6 +54,8 @@ class IndexSource:
             same_scheme = text.partition("://")[0] == self._uri.partition("://")[0]
             return file_system_of(text, self._options if same_scheme else None)
         if text.startswith("/"):
+            if "://" in self._uri:
+                raise SourceError(f"{self._uri} is elsewhere, so write file://{text} for a file of this machine")
             return self._fs, text
         return self._fs, f"{self._path.rsplit('/', 1)[0]}/{text}"
 
@@ -68,6 +70,8 @@ class IndexSource:
         try:
             fs, full = self._resolve(path)
             info = fs.info(full)
+        except SourceError as error:
+            return Entry(path, 0, "missing", problem=f"named in the index, but {error}")
         except Exception as error:  # noqa: BLE001 (any back end may refuse one line; the line is reported)
             return Entry(path, 0, "missing", problem=f"named in the index, but {type(error).__name__}: {error}")
         return entry_of(path, info)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from urllib.request import url2pathname
@@ -17,6 +18,9 @@ from dna_pipelines.sources.index import IndexSource
 from dna_pipelines.sources.remote import Options, RemoteSource
 from dna_pipelines.sources.rows import RowSource
 from dna_pipelines.sources.tar import TarSource
+
+_WEB = {"http", "https"}
+_SLASHES = re.compile(r"(?<!:)/{2,}")
 
 
 def open_source(
@@ -80,7 +84,9 @@ def resolve_uri(uri: str, base: Path) -> str:
     if uri.startswith("file://"):
         return url2pathname(uri.removeprefix("file://"))
     if "://" in uri:
-        return uri
+        scheme, _, place = uri.partition("://")
+        # Stores list the same objects below two slashes and below one, and read those below one.
+        return uri if scheme in _WEB else f"{scheme}://{_SLASHES.sub('/', place)}"
     return str(base / Path(uri).expanduser())
 
 

@@ -133,6 +133,16 @@ def test_an_export_that_cannot_be_made_is_a_message(project, dna, arguments, sai
     assert found.tells(said)
 
 
+def test_ranges_that_are_there_already_change_nothing_and_nobody_is_asked(project, dna):
+    assert dna("ranges", "export", "builtin", "ranges.json").code == 0
+    said = dna("ranges", "import", "builtin", "ranges.json")
+    assert (said.code, said.out) == (0, "builtin has these ranges already\n")
+
+
+def test_where_nobody_answers_the_way_around_is_said(project, dna):
+    assert dna("calibrate", "builtin").tells("nobody answered; --yes goes on without asking")
+
+
 def test_layers_that_a_file_lacks_are_named_and_have_no_row(project, dna):
     assert dna("export", "d0", "d0.json", "--type", "layer-gaussian").code == 0
     said = dna("compare", "d0.json", "d1")
@@ -187,6 +197,7 @@ def test_other_ranges_make_every_dna_missing(project, dna):
 
 def test_importing_asks_first(project, dna):
     dna("ranges", "export", "builtin", "ranges.json")
+    as_the_reference_writes(project / "ranges.json")
     before = snapshot(project)
     said = dna("ranges", "import", "builtin", "ranges.json", answer="n\n")
     assert said.code == 1

@@ -98,6 +98,15 @@ def test_an_index_may_lie_on_another_file_system(source, memory):
     assert opened.read(entry.path) == b"near"
 
 
+def test_a_path_of_this_machine_in_an_index_elsewhere_is_told_how_to_be_written(memory, source, tmp_path):
+    (tmp_path / "here.png").write_bytes(b"here")
+    memory("index.txt", f"{tmp_path}/here.png\nfile://{tmp_path}/here.png\n".encode())
+    opened = source(f"{memory.uri}/index.txt", ["here.png"])
+    refused, good = opened.list().entries
+    assert f"so write file://{tmp_path}/here.png" in refused.problem
+    assert opened.read(good.path) == b"here"
+
+
 def test_an_index_below_a_folder_with_colons_is_read(source, make_files):
     place = make_files("one.png", under="12::30")
     (place / "index.txt").write_text("one.png\n")

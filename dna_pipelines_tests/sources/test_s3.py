@@ -84,6 +84,14 @@ def test_objects_are_listed_and_read(store, at):
     assert opened.read(b"deep/b.jpg") == b"22"
 
 
+def test_two_slashes_are_one(store, at):
+    store.write({"im/deep/a.png": b"1"})
+    for key in ("/im", "im//", "im//deep"):
+        opened = at(key)
+        (entry,) = opened.list().entries
+        assert opened.read(entry.path) == b"1"
+
+
 def test_a_change_between_two_scans_of_one_process_is_seen(store, at):
     store.write({"im/a.png": b"one", "im/b.png": b"one"})
     before = {entry.path: entry.signature for entry in at("im").list().entries}
