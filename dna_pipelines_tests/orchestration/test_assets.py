@@ -72,6 +72,20 @@ def test_the_first_run_computes_everything_and_the_second_nothing(project):
     assert len(materialized(project, "manifest", "one")) == 1
 
 
+def test_a_picture_that_is_not_drawn_is_drawn(project):
+    """As after a run that was killed once the pairs were compared, or where notes and pictures were removed."""
+    run(project)
+    (project.lake.layout.drawn("toy")).unlink()
+    picture = project.root / "data" / "reports" / "toy-matrix.png"
+    picture.unlink()
+    project.lake.attempts.begin("toy/matrix", "all", "whatever")
+    assert not make_plan(project).nothing_to_do
+    assert run(project).pairs["toy"].n_pairs_computed == 0
+    assert picture.exists()
+    assert project.lake.attempts.last("toy/matrix") is None
+    assert make_plan(project).nothing_to_do
+
+
 def test_a_change_of_one_dataset_leaves_the_other_alone(project):
     run(project)
     write_image(project.root / "images" / "one", "new.png", 99)

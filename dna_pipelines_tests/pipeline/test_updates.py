@@ -14,7 +14,7 @@ from dna_pipelines.pipeline.compare import compare_pair, update_pairs
 from dna_pipelines.pipeline.fingerprint import ensure_ranges, fit
 from dna_pipelines.pipeline.ingest import look, refresh
 from dna_pipelines.pipeline.plan import make_plan
-from dna_pipelines.pipeline.versions import current_dnas, find_commit, wanted_pairs
+from dna_pipelines.pipeline.versions import current_dnas, find_commit, matrix_id, wanted_pairs
 from dna_pipelines_tests.toy import toy_project, write_image
 
 IMAGES = {f"{number:03d}.png": number for number in range(30)}
@@ -35,7 +35,9 @@ def bring_up_to_date(project):
     ensure_ranges(project, config.extractors[0])
     for dataset in config.datasets:
         fitted[dataset.name] = fit(project, dataset, config.extractors[0])
-    return fitted, update_pairs(project, "toy")
+    updated = update_pairs(project, "toy")
+    project.lake.distances.note_drawn("toy", matrix_id(wanted_pairs(project, "toy")))
+    return fitted, updated
 
 
 def place(project):
