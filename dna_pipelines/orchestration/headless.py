@@ -1,7 +1,7 @@
 """`dna run`: the assets of everything that is not up to date, materialized in this process."""
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import dagster as dg
@@ -84,6 +84,7 @@ class HeadlessRun:
         self._fit([each for each in reports.values() if not each.problem or each.state == "unchanged"], ready)
         for name in ready:
             self._compare(name)
+        self._tell_of_what_moved(reports.values(), ready)
 
     def calibrate(self, extractor: str, *, on: Sequence[str] = (), file: str = "") -> None:
         """Make the activation ranges of an extractor anew: measured on some datasets, or from a file."""
@@ -121,7 +122,8 @@ class HeadlessRun:
         stale = {each.dataset: each for each in reports if each.problem and each.problem.kind == "source changed"}
         # Images changed between the scan and the extraction: look once more.
         self._ingest([DatasetPlan(self._project.file.dataset(name), "changed") for name in stale], stale)
-        self._fit_once([report for report in stale.values() if not report.problem], extractors)
+        # Also of the others, because somebody may have calibrated meanwhile: costs nothing where nobody did.
+        self._fit_once([report for report in reports if not report.problem], extractors)
         for report in reports:
             whole = FingerprintReport(n_images_reused=report.n_images, n_partials_reused=report.n_shards)
             if not report.problem:
@@ -140,6 +142,16 @@ class HeadlessRun:
                 some[dataset].problem = problem or held_back(self._project, dataset)
                 for key, facts in found.items():
                     some[dataset].fingerprints[keys[key]] = _fingerprint_report(facts)
+
+    def _tell_of_what_moved(self, reports: Iterable[DatasetReport], extractors: Sequence[str]) -> None:
+        """A DNA that was made is missing if other processes changed what it has to be of, and did so again."""
+        for report in reports:
+            missing = [name for name in missing_dnas(self._project, report.dataset) if name in extractors]
+            if missing and not report.problem:
+                report.problem = Problem(
+                    f"its DNA of {', '.join(missing)} is missing, because another process measured the activation "
+                    "ranges anew or took in other images meanwhile; run again"
+                )
 
     def _compare(self, extractor: str) -> None:
         distances = key_of(extractor, "distances")

@@ -13,7 +13,8 @@ from dna_pipelines.orchestration.instance import open_instance
 from dna_pipelines.orchestration.partitions import DATASETS, sync_partitions
 from dna_pipelines.orchestration.registry_sensor import registry_sensor
 from dna_pipelines.orchestration.workbench import Workbench
-from dna_pipelines.pipeline.plan import make_plan
+from dna_pipelines.pipeline import fingerprint
+from dna_pipelines.pipeline.plan import dna_state, make_plan
 from dna_pipelines.pipeline.progress import Silent
 from dna_pipelines.pipeline.report import begin_report, nothing_done
 from dna_pipelines_tests.toy import toy_project, write_image
@@ -167,6 +168,26 @@ def test_images_that_change_under_the_run_are_looked_at_once_more(project, monke
     assert report["one"].problem is None
     assert project.lake.versions.latest("one").seq == 2
     assert report["one"].changes["changed"] == 1
+
+
+@pytest.mark.parametrize("n_times", [1, 9])
+def test_ranges_measured_anew_under_the_run_are_followed_once_and_then_told(project, monkeypatch, n_times):
+    original, calibrated = fingerprint.fit, []
+
+    def fit_then_calibrate(project, dataset, extractor, progress=None):
+        fitted = original(project, dataset, extractor, progress)
+        if dataset.name == "two" and len(calibrated) < n_times:
+            calibrated.append(True)
+            fingerprint.ensure_ranges(project, extractor, anew=True, on=["one", "two"][len(calibrated) % 2 :][:1])
+        return fitted
+
+    monkeypatch.setattr(fingerprint, "fit", fit_then_calibrate)
+    report = by_name(run(project))
+    states = {name: dna_state(project, project.file.dataset(name), project.config().extractors[0]) for name in report}
+    told = {name: str(one.problem) for name, one in report.items() if one.problem}
+    assert states == dict.fromkeys(report, "current" if n_times == 1 else "missing")
+    assert told.keys() == {name for name in report if states[name] == "missing"}
+    assert all("measured the activation ranges anew" in one and "run again" in one for one in told.values())
 
 
 def test_a_mistake_is_a_failure_with_its_message_and_no_stack_of_ours(project):
