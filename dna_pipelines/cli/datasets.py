@@ -13,7 +13,7 @@ from dna_pipelines.cli.terminal import TerminalProgress, note, one_line, out, sh
 from dna_pipelines.errors import ConfigError, SourceError, UserError
 
 _SHOWN = 10
-_CHANGES = ("added", "removed", "changed", "renamed", "described")
+_CHANGES = ("added", "removed", "changed", "renamed", "described", "regrouped")
 
 
 @app.command(rich_help_panel=DATASETS)
@@ -118,6 +118,7 @@ def scan(
             "changed": [row.name for _, row in diff.changed],
             "renamed": [f"{old.name} -> {new.name}" for old, new in diff.renamed],
             "described": [row.name for _, row in diff.described],
+            "regrouped": [row.name for _, row in diff.regrouped],
         }
         quarantined = [{"path": row.name, "reason": row.reason, "detail": row.detail} for row in manifest.quarantined]
         paths |= {"n_images": len(manifest.readable), "n_ignored": manifest.n_ignored}

@@ -136,7 +136,7 @@ def _show_estimates(found: list[Estimate], *, json: bool) -> None:
         changes = in_words(item.changes)
         n_images = sum(item.n_to_extract.values())
         about = "–" if not n_images else "?" if item.extraction_s is None else f"{item.extraction_s:.0f} s"
-        rows.append((item.name, item.state, item.n_images, n_images, about, item.problem or changes))
+        rows.append((item.name, item.state, item.n_images, n_images, about, item.problem or changes or item.occasion))
     show_table(
         None, ("dataset", "state", "images", "to extract", "about", "changes"), rows, ("images", "to extract", "about")
     )

@@ -25,6 +25,7 @@ from dna_pipelines.pipeline.problem import Problem
 from dna_pipelines.pipeline.progress import Progress
 from dna_pipelines.pipeline.project import Project
 from dna_pipelines.pipeline.report import DatasetReport, FingerprintReport, PairsReport, RunReport
+from dna_pipelines.storage import Commit
 
 _QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 _CHECK_FAILED = "DagsterAssetCheckFailedError"
@@ -72,12 +73,15 @@ class HeadlessRun:
         self._assets = build_assets(project)
         self._resources = {"workbench": Workbench(project, progress)}
         self._extractors = [extractor.name for extractor in project.config().extractors]
+        self._before: dict[str, Commit | None] = {}
+        """What each dataset was when the run was planned."""
 
     def follow(self, plan: Plan) -> None:
         """Manifests, then ranges, then DNAs, then distances: each phase sees all of the one before."""
         reap(self._instance)
         sync_partitions(self._instance, self._project)
         reports = {report.dataset: report for report in self._report.datasets}
+        self._before = {item.name: item.seen.latest for item in plan.datasets if item.seen}
         self._ingest([item for item in plan.datasets if item.state in ("new", "changed")], reports)
         ready = [name for name in self._extractors if self._ensure_ranges(name, plan)]
         # An unchanged one with a problem is held back, in some extractors at least.
@@ -103,8 +107,10 @@ class HeadlessRun:
             if facts := found.get(MANIFEST):
                 report.n_images, report.n_quarantined = facts["n_images"], facts["n_quarantined"]
                 report.n_shards, report.remark = facts["n_shards"], facts.get("remark", "")
-                for what in ManifestDiff().counts():
-                    report.changes[what] = report.changes.get(what, 0) + facts[f"n_new_{what}"]
+                report.changes = {what: facts[f"n_new_{what}"] for what in ManifestDiff().counts()}
+                before = self._before.get(name)
+                if facts["was_current"] and facts["commit"] != (before.seq if before else 0):
+                    report.occasion = "another run took it in meanwhile"
 
     def _ensure_ranges(self, extractor: str, plan: Plan) -> bool:
         if not any(item.config.name == extractor and item.to_load for item in plan.extractors):

@@ -45,6 +45,17 @@ class Look:
             return False
         return (latest.raw_version, latest.settings) == (self.scan.raw_version, self.settings)
 
+    @property
+    def occasion(self) -> str:
+        """Why there is to be another commit, for people who are shown that no image changed; empty if there is not."""
+        if self.latest is None or self.is_current:
+            return ""
+        if self.latest.settings != self.settings:
+            return "its settings changed, no image did"
+        if self.latest.raw_version != self.scan.raw_version:
+            return "files were touched, no byte changed"
+        return "what could not be read still cannot be" if self.has_manifest else "its manifest was lost"
+
 
 @dataclass(frozen=True)
 class Ingested:

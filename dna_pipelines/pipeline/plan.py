@@ -122,6 +122,8 @@ class Estimate:
     problem: Problem | None = None
     remark: str = ""
     """See `Commit`."""
+    occasion: str = ""
+    """See `Look`."""
 
 
 def estimate(project: Project, plan: Plan, progress: Progress | None = None) -> list[Estimate]:
@@ -160,7 +162,8 @@ def estimate(project: Project, plan: Plan, progress: Progress | None = None) -> 
             )
             if to_extract[name]:
                 seconds = None if seconds is None or speed is None else seconds + to_extract[name] / speed
-        found.append(Estimate(item.name, item.state, changes, n_images, to_extract, seconds, problem, remark))
+        said = (problem, remark, item.seen.occasion)
+        found.append(Estimate(item.name, item.state, changes, n_images, to_extract, seconds, *said))
     return found
 
 

@@ -142,6 +142,28 @@ def test_a_dry_run_writes_nothing(project, dna):
     assert found["d1"]["changes"]["removed"] == 1
 
 
+@pytest.mark.parametrize(
+    ("setting", "why", "n_extracted"),
+    [
+        ("group_by: 'regex:([0-4])'", "groups of 5 images changed", 10),
+        ("shard_size: 7", "its settings changed, no image did", 0),
+    ],
+)
+def test_a_change_of_settings_is_told_as_such(settings, dna, setting, why, n_extracted):
+    settings("uri: d1\n", f"uri: d1\n    {setting}\n")
+    said = dna("run", "d1", "--dry-run")
+    assert why in " ".join(said.out.split())
+    report = by_name(dna("run", "d1", "--json"))["d1"]
+    assert why in report["why"]
+    assert work(report)[0] == n_extracted
+
+
+def test_touched_files_are_told_as_such(project, dna):
+    os.utime(project / "d0" / "0.png", (LONG_AGO + 1, LONG_AGO + 1))
+    assert "files were touched" in dna("run", "d0", "--dry-run").out
+    assert by_name(dna("run", "d0", "--json"))["d0"]["why"] == "files were touched, no byte changed"
+
+
 def test_a_dry_run_of_a_new_project_makes_no_lake(tmp_path, dna):
     write_image(tmp_path / "images" / "a.png", 1)
     dna("add", "a", "images")

@@ -29,8 +29,10 @@ def project(tmp_path):
 
 def run(project, only=()):
     plan = make_plan(project, only)
-    if plan.nothing_to_do:
-        return nothing_done(plan)
+    return nothing_done(plan) if plan.nothing_to_do else follow(project, plan)
+
+
+def follow(project, plan):
     report = begin_report(plan)
     bring_up_to_date(project, plan, report, Silent())
     return report
@@ -107,6 +109,13 @@ def test_renamed_files_reach_the_manifest_and_nothing_after_it(project):
     assert report["one"].n_images_extracted == 0
     assert len(materialized(project, "manifest", "one")) == 2
     assert len(materialized(project, ["toy", "dna"], "one")) == 1
+
+
+def test_of_two_runs_that_start_together_the_second_says_that_the_other_was_faster(project):
+    plans = [make_plan(project) for _ in range(2)]
+    first, second = (by_name(follow(project, plan)) for plan in plans)
+    assert [one.why for one in first.values()] == ["8 added", "9 added"]
+    assert [one.why for one in second.values()] == ["another run took it in meanwhile"] * 2
 
 
 def test_data_versions_are_ids_of_content_and_raw_versions_are_events(project):
