@@ -20,6 +20,7 @@ from dna_pipelines.orchestration.partitions import DATASETS, sync_partitions
 from dna_pipelines.orchestration.per_dataset import MOST_OF_A_RUN
 from dna_pipelines.orchestration.scanning import raw_event
 from dna_pipelines.orchestration.workbench import Workbench
+from dna_pipelines.pipeline.ingest import changes_since
 from dna_pipelines.pipeline.plan import DatasetPlan, Plan, held_back, missing_dnas
 from dna_pipelines.pipeline.problem import Problem
 from dna_pipelines.pipeline.progress import Progress
@@ -128,6 +129,9 @@ class HeadlessRun:
         stale = {each.dataset: each for each in reports if each.problem and each.problem.kind == "source changed"}
         # Images changed between the scan and the extraction: look once more.
         self._ingest([DatasetPlan(self._project.file.dataset(name), "changed") for name in stale], stale)
+        for name, report in stale.items():
+            if not report.problem:
+                report.changes = changes_since(self._project, name, self._before.get(name))
         # Also of the others, because somebody may have calibrated meanwhile: costs nothing where nobody did.
         self._fit_once([report for report in reports if not report.problem], extractors)
         for report in reports:

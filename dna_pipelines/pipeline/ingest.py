@@ -126,6 +126,17 @@ def draft(project: Project, seen: Look, progress: Progress | None = None) -> Dra
     return Draft(manifest, diff_manifests(previous, manifest), remark)
 
 
+def changes_since(project: Project, dataset: str, before: Commit | None) -> dict[str, int]:
+    """Counts of the difference of a dataset as it is now from what it was at a commit, whatever came between.
+
+    Raises:
+        LakeError: when the manifest of the last commit is gone or damaged.
+    """
+    latest = project.lake.versions.latest(dataset)
+    now = project.lake.versions.manifest(latest) if latest else None
+    return diff_manifests(_manifest(project, before), now).counts() if now else {}
+
+
 def _known_shards(project: Project, dataset: str, items: Sequence[Item]) -> Iterator[Shard]:
     """Shards that some images may fill, of this dataset before and of the others as they are: those are measured.
 

@@ -17,7 +17,7 @@ from dna_pipelines.pipeline import fingerprint
 from dna_pipelines.pipeline.plan import dna_state, make_plan
 from dna_pipelines.pipeline.progress import Silent
 from dna_pipelines.pipeline.report import begin_report, nothing_done
-from dna_pipelines_tests.toy import toy_project, write_image
+from dna_pipelines_tests.toy import image_bytes, toy_project, write_image
 
 IMAGES = {f"{number}.png": number for number in range(8)}
 
@@ -169,14 +169,20 @@ def test_images_that_change_under_the_run_are_looked_at_once_more(project, monke
         ready = original(self, *arguments)
         if not changed:
             write_image(project.root / "images" / "one", "3.png", 55)
+            write_image(project.root / "images" / "one", "half.png", 56)
+            (project.root / "images" / "one" / "7.png").unlink()
             changed.append(True)
         return ready
 
     monkeypatch.setattr(headless.HeadlessRun, "_ensure_ranges", change_then_go_on)
+    for number in (61, 62, 63):
+        write_image(project.root / "images" / "one", f"{number}.png", number)
+    (project.root / "images" / "one" / "half.png").write_bytes(image_bytes(56)[:60])
     report = by_name(run(project))
     assert report["one"].problem is None
     assert project.lake.versions.latest("one").seq == 2
-    assert report["one"].changes["changed"] == 1
+    # Of what the run left, not of its way there.
+    assert (report["one"].n_images, report["one"].n_quarantined, report["one"].why) == (11, 0, "11 added")
 
 
 @pytest.mark.parametrize("n_times", [1, 9])
