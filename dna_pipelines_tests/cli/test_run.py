@@ -109,6 +109,23 @@ def test_a_vanished_place_is_told_even_if_there_is_nothing_else_to_do(project, d
     assert "not everything is up to date" in said.out
 
 
+@pytest.mark.parametrize("command", ["run", "scan", "list", "profile"])
+def test_where_no_dataset_is_watched_that_is_told(project, dna, command):
+    (project / "data" / "datasets.yaml").write_text("datasets: []\n")
+    said = dna(command)
+    assert said.code == 1
+    assert said.tells("names no datasets yet; `dna add NAME PLACE` adds one")
+
+
+def test_one_pair_is_no_pairs(project, dna):
+    (project / "d3").mkdir()
+    write_image(project / "d3" / "new.png", 7)
+    for name in ("d1", "d2"):
+        dna("remove", name)
+    dna("add", "d3", "d3")
+    assert "1 pair compared" in dna("run").out
+
+
 def test_if_every_dataset_fails_the_run_failed(project, dna):
     (project / "d2").rename(project / "elsewhere")
     assert dna("run", "d2").code == 1
