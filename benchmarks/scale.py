@@ -19,8 +19,8 @@ from dna_pipelines.orchestration.instance import open_instance
 from dna_pipelines.orchestration.keys import MANIFEST
 from dna_pipelines.orchestration.partitions import sync_partitions
 from dna_pipelines.pipeline.project import Project
-from dna_pipelines.pipeline.versions import wanted_pairs
-from dna_pipelines.pipeline.watch import matrix_id, needs
+from dna_pipelines.pipeline.versions import matrix_id, wanted_pairs
+from dna_pipelines.pipeline.watch import needs
 from dna_pipelines.storage import DnaRecord
 from dna_pipelines.storage.measure_tables import DNA_TABLES
 from dna_pipelines.storage.records import ExtractorRecord, Sighting

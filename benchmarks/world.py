@@ -12,6 +12,7 @@ from PIL import Image
 from benchmarks.measure import timed
 from dna_pipelines.pipeline import fingerprint, ingest
 from dna_pipelines.pipeline.project import Project
+from dna_pipelines.pipeline.versions import matrix_id, wanted_pairs
 
 N_IMAGES, N_FOLDERS = 20_000, 20
 # Files modified less than two seconds before a scan are read again at the next one.
@@ -67,4 +68,6 @@ class World:
             "fit": timed(lambda: fingerprint.fit(project, dataset, extractor))[0],
         }
         project.publish()
+        # A matrix of one dataset, drawn as far as a run is concerned.
+        project.lake.distances.note_drawn(extractor.name, matrix_id(wanted_pairs(project, extractor.name)))
         return project, seconds

@@ -10,7 +10,7 @@ from typer.core import TyperGroup
 
 import dna_pipelines
 from dna_pipelines.cli.terminal import note
-from dna_pipelines.errors import DnaError
+from dna_pipelines.errors import ConfigError, DnaError
 from dna_pipelines.pipeline.project import Project
 
 DATASETS, COMPARE, NETWORKS, TOOLS = "Datasets", "Compare and explain", "Networks", "Around it"
@@ -78,3 +78,13 @@ def _root(
 def project_of(context: typer.Context) -> Project:
     """The project that the command is about."""
     return Project.find(context.obj)
+
+
+def require_datasets(project: Project) -> None:
+    """Refuse a command that is about datasets where there is none.
+
+    Raises:
+        ConfigError: that there is none.
+    """
+    if not project.config().datasets:
+        raise ConfigError(f"{project.file.path} names no datasets yet; `dna add NAME PLACE` adds one")

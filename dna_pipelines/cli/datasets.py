@@ -8,12 +8,12 @@ from typing import Annotated, Any
 
 import typer
 
-from dna_pipelines.cli.app import DATASETS, INCOMPLETE, app, project_of
+from dna_pipelines.cli.app import DATASETS, INCOMPLETE, app, project_of, require_datasets
 from dna_pipelines.cli.terminal import TerminalProgress, note, one_line, out, show_json, show_table
-from dna_pipelines.errors import ConfigError, SourceError, UserError
+from dna_pipelines.errors import SourceError, UserError
 
 _SHOWN = 10
-_CHANGES = ("added", "removed", "changed", "renamed", "described")
+_CHANGES = ("added", "removed", "changed", "renamed", "described", "regrouped")
 
 
 @app.command(rich_help_panel=DATASETS)
@@ -88,8 +88,7 @@ def list_datasets(
     if json:
         show_json(rows)
         return
-    if not rows:
-        raise ConfigError(f"{project.file.path} names no datasets yet; `dna add NAME PLACE` adds one")
+    require_datasets(project)
     cells = [(row["dataset"], row["n_images"], row["uri"], _tags(row["tags"]), row["group_by"] or "") for row in rows]
     show_table(None, ("dataset", "images", "place", "tags", "grouped by"), cells, ("images",))
 
@@ -104,6 +103,7 @@ def scan(
     from dna_pipelines.pipeline.ingest import draft, look
 
     project, failed = project_of(context), False
+    require_datasets(project)
     facts: list[dict[str, Any]] = []
     for dataset in [project.file.dataset(name) for name in names or []] or list(project.config().datasets):
         try:
@@ -118,6 +118,7 @@ def scan(
             "changed": [row.name for _, row in diff.changed],
             "renamed": [f"{old.name} -> {new.name}" for old, new in diff.renamed],
             "described": [row.name for _, row in diff.described],
+            "regrouped": [row.name for _, row in diff.regrouped],
         }
         quarantined = [{"path": row.name, "reason": row.reason, "detail": row.detail} for row in manifest.quarantined]
         paths |= {"n_images": len(manifest.readable), "n_ignored": manifest.n_ignored}

@@ -6,10 +6,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from dna_pipelines.cli.app import NETWORKS, app, project_of
+from dna_pipelines.cli.app import NETWORKS, app, project_of, require_datasets
 from dna_pipelines.cli.look import ExtractorName, Json
 from dna_pipelines.cli.terminal import TerminalProgress, note, out, show_json, show_table
-from dna_pipelines.errors import ConfigError
 from dna_pipelines.pipeline.interruption import interruptible
 from dna_pipelines.pipeline.progress import counted
 
@@ -33,8 +32,7 @@ def profile(
 
     project = project_of(context)
     config = project.config()
-    if not config.datasets:
-        raise ConfigError(f"{project.file.path} names no datasets yet; `dna add NAME PLACE` adds one")
+    require_datasets(project)
     chosen = project.file.dataset(dataset) if dataset else config.datasets[0]
     network = project.extractor_config(extractor) if extractor else config.extractors[0]
     found = interruptible(lambda steps: measure(project, chosen, network, images, steps), TerminalProgress(), note)

@@ -9,13 +9,14 @@ from typing import Annotated
 import typer
 from rich.text import Text
 
-from dna_pipelines.cli.app import DATASETS, FAILED, INCOMPLETE, NETWORKS, app, project_of
+from dna_pipelines.cli.app import DATASETS, FAILED, INCOMPLETE, NETWORKS, app, project_of, require_datasets
 from dna_pipelines.cli.terminal import TerminalProgress, note, out, require_yes, show_json, show_table, shown
 from dna_pipelines.errors import ConfigError
 from dna_pipelines.manifests.diff import in_words
 from dna_pipelines.pipeline.interruption import interruptible
 from dna_pipelines.pipeline.plan import Estimate, estimate, make_plan
 from dna_pipelines.pipeline.problem import problem_json
+from dna_pipelines.pipeline.progress import counted
 from dna_pipelines.pipeline.report import DatasetReport, RunReport, begin_report, nothing_done
 
 
@@ -30,8 +31,7 @@ def run(
 ) -> None:
     """Bring everything up to date, computing only what changed."""
     project, progress, started = project_of(context), TerminalProgress(), time.monotonic()
-    if not project.config().datasets:
-        raise ConfigError(f"{project.file.path} names no datasets yet; `dna add NAME PLACE` adds one")
+    require_datasets(project)
     plan = make_plan(project, tuple(names or ()), progress)
     if dry_run:
         found = estimate(project, plan, progress)
@@ -93,8 +93,9 @@ def _show_report(report: RunReport) -> None:
     for name, times in report.extractions.items():
         out.print(f"{name}: {times}")
     for name, pairs in report.pairs.items():
+        compared = counted(pairs.n_pairs_computed, "pair")
         missing = f"; left out: {', '.join(pairs.left_out)}" if pairs.left_out else ""
-        out.print(f"{name}: {pairs.n_pairs_computed:,} pairs compared, {pairs.n_pairs_reused:,} reused{missing}")
+        out.print(f"{name}: {compared} compared, {pairs.n_pairs_reused:,} reused{missing}")
     _show_remarks({dataset.dataset: dataset.remark for dataset in report.datasets})
     for dataset in report.failed:
         note(f"{dataset.dataset}: {dataset.problem}", style="red")
@@ -136,7 +137,7 @@ def _show_estimates(found: list[Estimate], *, json: bool) -> None:
         changes = in_words(item.changes)
         n_images = sum(item.n_to_extract.values())
         about = "–" if not n_images else "?" if item.extraction_s is None else f"{item.extraction_s:.0f} s"
-        rows.append((item.name, item.state, item.n_images, n_images, about, item.problem or changes))
+        rows.append((item.name, item.state, item.n_images, n_images, about, item.problem or changes or item.occasion))
     show_table(
         None, ("dataset", "state", "images", "to extract", "about", "changes"), rows, ("images", "to extract", "about")
     )

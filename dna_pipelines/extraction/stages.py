@@ -112,14 +112,15 @@ class StageTimes:
             return reached
         bound = self.bound_by
         others = sorted((stage for stage in STAGES if stage not in ("read", bound)), key=self.share, reverse=True)
-        rest = ", ".join(f"{stage} {self.share(stage):.0%}" for stage in others if self.share(stage) >= 0.005)
-        work = f"{self.share(bound):.0%} of the work"
+        shares = [f"{stage} {self.share(stage):.0%}" for stage in others if self.share(stage) >= 0.005]
+        said = f"{self.share(bound):.0%} of the work"
         if bound == "read":
-            work = f"{self.n_readers} threads waited for it; of the work"
+            said = f"{self.n_readers} {'thread' if self.n_readers == 1 else 'threads'} waited for it"
+            shares[:1] = [f"{share} of the work" for share in shares[:1]]
         elif bound == "write":
             # It may bind with less of the work than what all cores share.
-            work += ", on one thread"
-        return f"{reached}; bound by {bound} ({'; '.join(filter(None, (work, rest)))})"
+            said += ", on one thread"
+        return f"{reached}; bound by {bound} ({'; '.join(filter(None, (said, ', '.join(shares))))})"
 
 
 class StageClock:

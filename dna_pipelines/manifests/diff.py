@@ -7,15 +7,20 @@ from dataclasses import dataclass, fields
 
 from dna_pipelines.manifests.manifest import ImageRow, Manifest
 
-_WORDS = {"quarantined": "{:,} left out, unreadable", "described": "metadata of {:,} images changed"}
+_WORDS = {
+    "quarantined": "{:,} left out, unreadable",
+    "described": "metadata of {:,} images changed",
+    "regrouped": "groups of {:,} images changed",
+}
 
 
 @dataclass(frozen=True)
 class ManifestDiff:
-    """Rows by what became of them; `changed`, `renamed` and `described` pair the old row with the new one.
+    """Rows by what became of them; what was there before and after pairs the old row with the new one.
 
     `quarantined` are files that cannot be read and were not among those that could not be before.
     `described` are those of which something else is said: the bytes are the same, the metadata are not.
+    `regrouped` are those of the same bytes in another group.
     """
 
     added: tuple[ImageRow, ...] = ()
@@ -24,6 +29,7 @@ class ManifestDiff:
     renamed: tuple[tuple[ImageRow, ImageRow], ...] = ()
     quarantined: tuple[ImageRow, ...] = ()
     described: tuple[tuple[ImageRow, ImageRow], ...] = ()
+    regrouped: tuple[tuple[ImageRow, ImageRow], ...] = ()
 
     def counts(self) -> dict[str, int]:
         """How many of each, for metadata and messages."""
@@ -61,9 +67,7 @@ def diff_manifests(old: Manifest | None, new: Manifest) -> ManifestDiff:
     removed = tuple(row for row in gone if row.path not in moved)
     known = {row.path for row in old.quarantined} if old else set()
     quarantined = tuple(row for row in new.quarantined if row.path not in known)
-    described = tuple(
-        (was, row)
-        for path, row in after.items()
-        if (was := before.get(path)) and was.digest == row.digest and (was.metadata or {}) != (row.metadata or {})
-    )
-    return ManifestDiff(tuple(added), removed, changed, tuple(renamed), quarantined, described)
+    same = [(was, row) for path, row in after.items() if (was := before.get(path)) and was.digest == row.digest]
+    described = tuple((was, row) for was, row in same if (was.metadata or {}) != (row.metadata or {}))
+    regrouped = tuple((was, row) for was, row in same if was.group != row.group)
+    return ManifestDiff(tuple(added), removed, changed, tuple(renamed), quarantined, described, regrouped)

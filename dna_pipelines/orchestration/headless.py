@@ -1,7 +1,7 @@
 """`dna run`: the assets of everything that is not up to date, materialized in this process."""
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import dagster as dg
@@ -20,11 +20,13 @@ from dna_pipelines.orchestration.partitions import DATASETS, sync_partitions
 from dna_pipelines.orchestration.per_dataset import MOST_OF_A_RUN
 from dna_pipelines.orchestration.scanning import raw_event
 from dna_pipelines.orchestration.workbench import Workbench
+from dna_pipelines.pipeline.ingest import changes_since
 from dna_pipelines.pipeline.plan import DatasetPlan, Plan, held_back, missing_dnas
 from dna_pipelines.pipeline.problem import Problem
 from dna_pipelines.pipeline.progress import Progress
 from dna_pipelines.pipeline.project import Project
 from dna_pipelines.pipeline.report import DatasetReport, FingerprintReport, PairsReport, RunReport
+from dna_pipelines.storage import Commit
 
 _QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 _CHECK_FAILED = "DagsterAssetCheckFailedError"
@@ -72,18 +74,22 @@ class HeadlessRun:
         self._assets = build_assets(project)
         self._resources = {"workbench": Workbench(project, progress)}
         self._extractors = [extractor.name for extractor in project.config().extractors]
+        self._before: dict[str, Commit | None] = {}
+        """What each dataset was when the run was planned."""
 
     def follow(self, plan: Plan) -> None:
         """Manifests, then ranges, then DNAs, then distances: each phase sees all of the one before."""
         reap(self._instance)
         sync_partitions(self._instance, self._project)
         reports = {report.dataset: report for report in self._report.datasets}
+        self._before = {item.name: item.seen.latest for item in plan.datasets if item.seen}
         self._ingest([item for item in plan.datasets if item.state in ("new", "changed")], reports)
         ready = [name for name in self._extractors if self._ensure_ranges(name, plan)]
         # An unchanged one with a problem is held back, in some extractors at least.
         self._fit([each for each in reports.values() if not each.problem or each.state == "unchanged"], ready)
         for name in ready:
             self._compare(name)
+        self._tell_of_what_moved(reports.values(), ready)
 
     def calibrate(self, extractor: str, *, on: Sequence[str] = (), file: str = "") -> None:
         """Make the activation ranges of an extractor anew: measured on some datasets, or from a file."""
@@ -102,8 +108,10 @@ class HeadlessRun:
             if facts := found.get(MANIFEST):
                 report.n_images, report.n_quarantined = facts["n_images"], facts["n_quarantined"]
                 report.n_shards, report.remark = facts["n_shards"], facts.get("remark", "")
-                for what in ManifestDiff().counts():
-                    report.changes[what] = report.changes.get(what, 0) + facts[f"n_new_{what}"]
+                report.changes = {what: facts[f"n_new_{what}"] for what in ManifestDiff().counts()}
+                before = self._before.get(name)
+                if facts["was_current"] and facts["commit"] != (before.seq if before else 0):
+                    report.occasion = "another run took it in meanwhile"
 
     def _ensure_ranges(self, extractor: str, plan: Plan) -> bool:
         if not any(item.config.name == extractor and item.to_load for item in plan.extractors):
@@ -121,7 +129,11 @@ class HeadlessRun:
         stale = {each.dataset: each for each in reports if each.problem and each.problem.kind == "source changed"}
         # Images changed between the scan and the extraction: look once more.
         self._ingest([DatasetPlan(self._project.file.dataset(name), "changed") for name in stale], stale)
-        self._fit_once([report for report in stale.values() if not report.problem], extractors)
+        for name, report in stale.items():
+            if not report.problem:
+                report.changes = changes_since(self._project, name, self._before.get(name))
+        # Also of the others, because somebody may have calibrated meanwhile: costs nothing where nobody did.
+        self._fit_once([report for report in reports if not report.problem], extractors)
         for report in reports:
             whole = FingerprintReport(n_images_reused=report.n_images, n_partials_reused=report.n_shards)
             if not report.problem:
@@ -140,6 +152,16 @@ class HeadlessRun:
                 some[dataset].problem = problem or held_back(self._project, dataset)
                 for key, facts in found.items():
                     some[dataset].fingerprints[keys[key]] = _fingerprint_report(facts)
+
+    def _tell_of_what_moved(self, reports: Iterable[DatasetReport], extractors: Sequence[str]) -> None:
+        """A DNA that was made is missing if other processes changed what it has to be of, and did so again."""
+        for report in reports:
+            missing = [name for name in missing_dnas(self._project, report.dataset) if name in extractors]
+            if missing and not report.problem:
+                report.problem = Problem(
+                    f"its DNA of {', '.join(missing)} is missing, because another process measured the activation "
+                    "ranges anew or took in other images meanwhile; run again"
+                )
 
     def _compare(self, extractor: str) -> None:
         distances = key_of(extractor, "distances")

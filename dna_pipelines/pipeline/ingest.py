@@ -45,6 +45,17 @@ class Look:
             return False
         return (latest.raw_version, latest.settings) == (self.scan.raw_version, self.settings)
 
+    @property
+    def occasion(self) -> str:
+        """Why there is to be another commit, for people who are shown that no image changed; empty if there is not."""
+        if self.latest is None or self.is_current:
+            return ""
+        if self.latest.settings != self.settings:
+            return "its settings changed, no image did"
+        if self.latest.raw_version != self.scan.raw_version:
+            return "files were touched, no byte changed"
+        return "what could not be read still cannot be" if self.has_manifest else "its manifest was lost"
+
 
 @dataclass(frozen=True)
 class Ingested:
@@ -113,6 +124,17 @@ def draft(project: Project, seen: Look, progress: Progress | None = None) -> Dra
     remark = _on_stray_rows(dataset, metadata or {}, manifest)
     _require_group_column(dataset, manifest, remark)
     return Draft(manifest, diff_manifests(previous, manifest), remark)
+
+
+def changes_since(project: Project, dataset: str, before: Commit | None) -> dict[str, int]:
+    """Counts of the difference of a dataset as it is now from what it was at a commit, whatever came between.
+
+    Raises:
+        LakeError: when the manifest of the last commit is gone or damaged.
+    """
+    latest = project.lake.versions.latest(dataset)
+    now = project.lake.versions.manifest(latest) if latest else None
+    return diff_manifests(_manifest(project, before), now).counts() if now else {}
 
 
 def _known_shards(project: Project, dataset: str, items: Sequence[Item]) -> Iterator[Shard]:

@@ -15,7 +15,7 @@ from dna_pipelines.pipeline.ingest import Look, draft, look
 from dna_pipelines.pipeline.problem import Problem
 from dna_pipelines.pipeline.progress import Progress, Silent
 from dna_pipelines.pipeline.project import Project
-from dna_pipelines.pipeline.versions import wanted_pairs, withheld
+from dna_pipelines.pipeline.versions import matrix_id, wanted_pairs, withheld
 from dna_pipelines.storage import Commit
 
 State = Literal["new", "changed", "unchanged", "failed"]
@@ -52,6 +52,8 @@ class ExtractorPlan:
     """Pairs to compare, as far as they are known before anything is fitted."""
     n_pairs_known: int = 0
     """Pairs that are compared already."""
+    to_draw: bool = False
+    """The picture of the matrix is not of these DNAs and pairs."""
 
 
 @dataclass(frozen=True)
@@ -67,7 +69,7 @@ class Plan:
     def nothing_to_do(self) -> bool:
         """Whether everything is up to date (failed places aside)."""
         idle = all(plan.state in ("unchanged", "failed") and not plan.extractors for plan in self.datasets)
-        return idle and not any(plan.to_load or plan.n_pairs for plan in self.extractors)
+        return idle and not any(plan.to_load or plan.n_pairs or plan.to_draw for plan in self.extractors)
 
 
 def make_plan(project: Project, only: tuple[str, ...] = (), progress: Progress | None = None) -> Plan:
@@ -98,9 +100,8 @@ def make_plan(project: Project, only: tuple[str, ...] = (), progress: Progress |
             extractors.append(ExtractorPlan(extractor, to_load=True))
             continue
         pairs = wanted_pairs(project, extractor.name)
-        extractors.append(
-            ExtractorPlan(extractor, to_load=False, n_pairs=len(pairs.lacking), n_pairs_known=pairs.n_known)
-        )
+        to_draw = matrix_id(pairs) != project.lake.distances.drawn(extractor.name)
+        extractors.append(ExtractorPlan(extractor, False, len(pairs.lacking), pairs.n_known, to_draw))
     watched = {dataset.name for dataset in config.datasets}
     forgotten = tuple(name for name in project.lake.versions.datasets() if name not in watched)
     return Plan(tuple(plans), tuple(extractors), forgotten)
@@ -121,6 +122,8 @@ class Estimate:
     problem: Problem | None = None
     remark: str = ""
     """See `Commit`."""
+    occasion: str = ""
+    """See `Look`."""
 
 
 def estimate(project: Project, plan: Plan, progress: Progress | None = None) -> list[Estimate]:
@@ -159,7 +162,8 @@ def estimate(project: Project, plan: Plan, progress: Progress | None = None) -> 
             )
             if to_extract[name]:
                 seconds = None if seconds is None or speed is None else seconds + to_extract[name] / speed
-        found.append(Estimate(item.name, item.state, changes, n_images, to_extract, seconds, problem, remark))
+        said = (problem, remark, item.seen.occasion)
+        found.append(Estimate(item.name, item.state, changes, n_images, to_extract, seconds, *said))
     return found
 
 

@@ -10,6 +10,13 @@ from dna_pipelines.manifests.diff import in_words
 from dna_pipelines.pipeline.plan import Plan, State
 from dna_pipelines.pipeline.problem import Problem, problem_json
 
+_OF_A_VERSION = {
+    "renamed": "names are not part of a version",
+    "described": "metadata are not part of a version",
+    "regrouped": "groups are part of a version",
+}
+"""Said of changes that are all of one kind."""
+
 
 @dataclass
 class FingerprintReport:
@@ -39,6 +46,8 @@ class DatasetReport:
     problem: Problem | None = None
     remark: str = ""
     """What is odd, and no problem."""
+    occasion: str = ""
+    """What there was to be taken in, if no image changed."""
 
     @property
     def is_held_back(self) -> bool:
@@ -59,12 +68,9 @@ class DatasetReport:
             return "its DNA was missing" if self.n_images_extracted else "nothing changed since the last run"
         changes = in_words(self.changes)
         if not changes:
-            return "no image in it is readable" if self.n_images == 0 else "files were touched, no byte changed"
-        if set(filter(self.changes.get, self.changes)) == {"renamed"}:
-            return f"{changes}: names are not part of a version"
-        if set(filter(self.changes.get, self.changes)) == {"described"}:
-            return f"{changes}: metadata are not part of a version"
-        return changes
+            return "no image in it is readable" if self.n_images == 0 else self.occasion
+        kinds = [kind for kind, count in self.changes.items() if count]
+        return f"{changes}: {_OF_A_VERSION[kinds[0]]}" if len(kinds) == 1 and kinds[0] in _OF_A_VERSION else changes
 
 
 @dataclass
@@ -118,7 +124,8 @@ def begin_report(plan: Plan) -> RunReport:
     datasets = []
     for item in plan.datasets:
         latest = item.seen.latest if item.seen else None
-        report = DatasetReport(item.name, item.state, problem=item.problem)
+        occasion = item.seen.occasion if item.seen else ""
+        report = DatasetReport(item.name, item.state, problem=item.problem, occasion=occasion)
         if latest:
             report.n_images, report.n_quarantined = latest.n_images, latest.n_quarantined
             report.n_shards, report.remark = len(latest.shards), latest.remark

@@ -8,6 +8,7 @@ from typing import NamedTuple
 from dna_pipelines.config import DatasetConfig
 from dna_pipelines.dna import dna_id
 from dna_pipelines.errors import NothingToCompare, UnknownName
+from dna_pipelines.identity import stable_hash
 from dna_pipelines.pipeline.checks import blocked, check_dna, check_manifest
 from dna_pipelines.pipeline.project import Project
 from dna_pipelines.pipeline.reference import Reference
@@ -91,6 +92,11 @@ def wanted_pairs(project: Project, extractor: str) -> WantedPairs:
     lacking = asked - distances.known_pairs(key, {identity for pair in asked for identity in pair}) if asked else set()
     n_wanted = len(ids) * (len(ids) - 1) // 2 + sum(not ids.issuperset(pair) for pair in changes)
     return WantedPairs(current, sorted(changes), sorted(lacking), n_wanted - len(lacking))
+
+
+def matrix_id(pairs: WantedPairs) -> str:
+    """The id of what the matrix shows: the datasets that have a DNA, in order, those DNAs, and the pairs it lacks."""
+    return stable_hash([list(pairs.current.items()), pairs.lacking])
 
 
 def find_commit(project: Project, reference: str | Reference) -> Commit:

@@ -17,7 +17,7 @@ from dna_pipelines.identity import stable_hash
 from dna_pipelines.pipeline.checks import blocked, check_manifest
 from dna_pipelines.pipeline.ingest import look
 from dna_pipelines.pipeline.project import Project
-from dna_pipelines.pipeline.versions import WantedPairs, wanted_pairs
+from dna_pipelines.pipeline.versions import matrix_id, wanted_pairs
 from dna_pipelines.storage import Commit
 from dna_pipelines.storage.records import Sighting
 
@@ -101,11 +101,6 @@ def dna_input(project: Project, extractor: str, dataset: str) -> str:
     """The id of the DNA that a dataset should have; empty while that is not known."""
     record, commit = project.lake.fingerprints.extractor(extractor), project.lake.versions.latest(dataset)
     return dna_id(record.comparability_key, commit.version_id) if record and commit else ""
-
-
-def matrix_id(pairs: WantedPairs) -> str:
-    """The id of what the matrix shows: the datasets that have a DNA, in order, those DNAs, and the pairs it lacks."""
-    return stable_hash([list(pairs.current.items()), pairs.lacking])
 
 
 def _lacking_manifests(project: Project, commits: Mapping[str, Commit | None]) -> Lacking:

@@ -92,7 +92,8 @@ def remove(path: Path) -> None:
 def remove_drafts(root: Path, older_than_s: float = _STALE_S) -> int:
     """Remove what writers that were killed left behind; returns how many files."""
     limit, n_removed = time.time() - older_than_s, 0
-    for draft in root.rglob(".*.draft"):
+    # DuckDB puts a log beside what it writes: `….draft.wal`.
+    for draft in root.rglob(".*.draft*"):
         try:
             if draft.stat().st_mtime < limit:
                 draft.unlink()

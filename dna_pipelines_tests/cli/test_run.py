@@ -109,6 +109,23 @@ def test_a_vanished_place_is_told_even_if_there_is_nothing_else_to_do(project, d
     assert "not everything is up to date" in said.out
 
 
+@pytest.mark.parametrize("command", ["run", "scan", "list", "profile"])
+def test_where_no_dataset_is_watched_that_is_told(project, dna, command):
+    (project / "data" / "datasets.yaml").write_text("datasets: []\n")
+    said = dna(command)
+    assert said.code == 1
+    assert said.tells("names no datasets yet; `dna add NAME PLACE` adds one")
+
+
+def test_one_pair_is_no_pairs(project, dna):
+    (project / "d3").mkdir()
+    write_image(project / "d3" / "new.png", 7)
+    for name in ("d1", "d2"):
+        dna("remove", name)
+    dna("add", "d3", "d3")
+    assert "1 pair compared" in dna("run").out
+
+
 def test_if_every_dataset_fails_the_run_failed(project, dna):
     (project / "d2").rename(project / "elsewhere")
     assert dna("run", "d2").code == 1
@@ -140,6 +157,28 @@ def test_a_dry_run_writes_nothing(project, dna):
     }
     assert found["d0"]["changes"]["added"] == 1
     assert found["d1"]["changes"]["removed"] == 1
+
+
+@pytest.mark.parametrize(
+    ("setting", "why", "n_extracted"),
+    [
+        ("group_by: 'regex:([0-4])'", "groups of 5 images changed", 10),
+        ("shard_size: 7", "its settings changed, no image did", 0),
+    ],
+)
+def test_a_change_of_settings_is_told_as_such(settings, dna, setting, why, n_extracted):
+    settings("uri: d1\n", f"uri: d1\n    {setting}\n")
+    said = dna("run", "d1", "--dry-run")
+    assert why in " ".join(said.out.split())
+    report = by_name(dna("run", "d1", "--json"))["d1"]
+    assert why in report["why"]
+    assert work(report)[0] == n_extracted
+
+
+def test_touched_files_are_told_as_such(project, dna):
+    os.utime(project / "d0" / "0.png", (LONG_AGO + 1, LONG_AGO + 1))
+    assert "files were touched" in dna("run", "d0", "--dry-run").out
+    assert by_name(dna("run", "d0", "--json"))["d0"]["why"] == "files were touched, no byte changed"
 
 
 def test_a_dry_run_of_a_new_project_makes_no_lake(tmp_path, dna):

@@ -50,8 +50,7 @@ def test_a_line_for_people():
     assert str(measured) == ("1,234 images at 210/s; bound by forward (71% of the work; decode 22%, fold 4%, write 3%)")
     slow = StageTimes(800, 200.0, 15.0, 0.9, 0.1, 0.0, 0.0, n_readers=8, n_workers=2)
     assert (
-        str(slow)
-        == "800 images at 4.0/s; bound by read (8 threads waited for it; of the work; decode 90%, forward 10%)"
+        str(slow) == "800 images at 4.0/s; bound by read (8 threads waited for it; decode 90% of the work, forward 10%)"
     )
 
 

@@ -13,10 +13,11 @@ from dna_pipelines.orchestration.instance import open_instance
 from dna_pipelines.orchestration.partitions import DATASETS, sync_partitions
 from dna_pipelines.orchestration.registry_sensor import registry_sensor
 from dna_pipelines.orchestration.workbench import Workbench
-from dna_pipelines.pipeline.plan import make_plan
+from dna_pipelines.pipeline import fingerprint
+from dna_pipelines.pipeline.plan import dna_state, make_plan
 from dna_pipelines.pipeline.progress import Silent
 from dna_pipelines.pipeline.report import begin_report, nothing_done
-from dna_pipelines_tests.toy import toy_project, write_image
+from dna_pipelines_tests.toy import image_bytes, toy_project, write_image
 
 IMAGES = {f"{number}.png": number for number in range(8)}
 
@@ -28,8 +29,10 @@ def project(tmp_path):
 
 def run(project, only=()):
     plan = make_plan(project, only)
-    if plan.nothing_to_do:
-        return nothing_done(plan)
+    return nothing_done(plan) if plan.nothing_to_do else follow(project, plan)
+
+
+def follow(project, plan):
     report = begin_report(plan)
     bring_up_to_date(project, plan, report, Silent())
     return report
@@ -72,6 +75,20 @@ def test_the_first_run_computes_everything_and_the_second_nothing(project):
     assert len(materialized(project, "manifest", "one")) == 1
 
 
+def test_a_picture_that_is_not_drawn_is_drawn(project):
+    """As after a run that was killed once the pairs were compared, or where notes and pictures were removed."""
+    run(project)
+    (project.lake.layout.drawn("toy")).unlink()
+    picture = project.root / "data" / "reports" / "toy-matrix.png"
+    picture.unlink()
+    project.lake.attempts.begin("toy/matrix", "all", "whatever")
+    assert not make_plan(project).nothing_to_do
+    assert run(project).pairs["toy"].n_pairs_computed == 0
+    assert picture.exists()
+    assert project.lake.attempts.last("toy/matrix") is None
+    assert make_plan(project).nothing_to_do
+
+
 def test_a_change_of_one_dataset_leaves_the_other_alone(project):
     run(project)
     write_image(project.root / "images" / "one", "new.png", 99)
@@ -92,6 +109,13 @@ def test_renamed_files_reach_the_manifest_and_nothing_after_it(project):
     assert report["one"].n_images_extracted == 0
     assert len(materialized(project, "manifest", "one")) == 2
     assert len(materialized(project, ["toy", "dna"], "one")) == 1
+
+
+def test_of_two_runs_that_start_together_the_second_says_that_the_other_was_faster(project):
+    plans = [make_plan(project) for _ in range(2)]
+    first, second = (by_name(follow(project, plan)) for plan in plans)
+    assert [one.why for one in first.values()] == ["8 added", "9 added"]
+    assert [one.why for one in second.values()] == ["another run took it in meanwhile"] * 2
 
 
 def test_data_versions_are_ids_of_content_and_raw_versions_are_events(project):
@@ -145,14 +169,40 @@ def test_images_that_change_under_the_run_are_looked_at_once_more(project, monke
         ready = original(self, *arguments)
         if not changed:
             write_image(project.root / "images" / "one", "3.png", 55)
+            write_image(project.root / "images" / "one", "half.png", 56)
+            (project.root / "images" / "one" / "7.png").unlink()
             changed.append(True)
         return ready
 
     monkeypatch.setattr(headless.HeadlessRun, "_ensure_ranges", change_then_go_on)
+    for number in (61, 62, 63):
+        write_image(project.root / "images" / "one", f"{number}.png", number)
+    (project.root / "images" / "one" / "half.png").write_bytes(image_bytes(56)[:60])
     report = by_name(run(project))
     assert report["one"].problem is None
     assert project.lake.versions.latest("one").seq == 2
-    assert report["one"].changes["changed"] == 1
+    # Of what the run left, not of its way there.
+    assert (report["one"].n_images, report["one"].n_quarantined, report["one"].why) == (11, 0, "11 added")
+
+
+@pytest.mark.parametrize("n_times", [1, 9])
+def test_ranges_measured_anew_under_the_run_are_followed_once_and_then_told(project, monkeypatch, n_times):
+    original, calibrated = fingerprint.fit, []
+
+    def fit_then_calibrate(project, dataset, extractor, progress=None):
+        fitted = original(project, dataset, extractor, progress)
+        if dataset.name == "two" and len(calibrated) < n_times:
+            calibrated.append(True)
+            fingerprint.ensure_ranges(project, extractor, anew=True, on=["one", "two"][len(calibrated) % 2 :][:1])
+        return fitted
+
+    monkeypatch.setattr(fingerprint, "fit", fit_then_calibrate)
+    report = by_name(run(project))
+    states = {name: dna_state(project, project.file.dataset(name), project.config().extractors[0]) for name in report}
+    told = {name: str(one.problem) for name, one in report.items() if one.problem}
+    assert states == dict.fromkeys(report, "current" if n_times == 1 else "missing")
+    assert told.keys() == {name for name in report if states[name] == "missing"}
+    assert all("measured the activation ranges anew" in one and "run again" in one for one in told.values())
 
 
 def test_a_mistake_is_a_failure_with_its_message_and_no_stack_of_ours(project):

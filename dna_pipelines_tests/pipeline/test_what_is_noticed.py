@@ -19,7 +19,7 @@ from dna_pipelines.pipeline.plan import make_plan
 from dna_pipelines.pipeline.project import Project
 from dna_pipelines.pipeline.reference import Reference
 from dna_pipelines.pipeline.slices import find_slice
-from dna_pipelines.pipeline.versions import find_commit
+from dna_pipelines.pipeline.versions import find_commit, matrix_id, wanted_pairs
 from dna_pipelines_tests.cli.conftest import invoke
 from dna_pipelines_tests.pipeline.test_kinds import LONG_AGO, write_shard
 from dna_pipelines_tests.toy import image_bytes, toy_project, write_image
@@ -49,7 +49,9 @@ def bring_up_to_date(project):
     ensure_ranges(project, extractor)
     for dataset in project.config().datasets:
         fit(project, dataset, extractor)
-    return update_pairs(project, "toy")
+    updated = update_pairs(project, "toy")
+    project.lake.distances.note_drawn("toy", matrix_id(wanted_pairs(project, "toy")))
+    return updated
 
 
 def refreshed(project, name="a"):

@@ -91,8 +91,9 @@ def test_a_folder_that_cannot_be_written_is_an_error_for_people(tmp_path):
         write_new(tmp_path / "file" / "below", b"")
 
 
-def test_drafts_of_killed_writers_are_removed_once_they_are_old(tmp_path):
-    draft = tmp_path / "deep" / ".file.parquet.0123.draft"
+@pytest.mark.parametrize("name", [".file.parquet.0123.draft", ".catalog.duckdb.0123.draft.wal"])
+def test_drafts_of_killed_writers_are_removed_once_they_are_old(tmp_path, name):
+    draft = tmp_path / "deep" / name
     draft.parent.mkdir()
     draft.write_bytes(b"half")
     assert remove_drafts(tmp_path) == 0

@@ -13,8 +13,8 @@ from dna_pipelines.orchestration.keys import MANIFEST, key_of
 from dna_pipelines.orchestration.per_dataset import Made, asset_per_dataset
 from dna_pipelines.orchestration.workbench import Workbench
 from dna_pipelines.pipeline.checks import check_dna
-from dna_pipelines.pipeline.versions import wanted_pairs
-from dna_pipelines.pipeline.watch import dna_input, matrix_id
+from dna_pipelines.pipeline.versions import matrix_id, wanted_pairs
+from dna_pipelines.pipeline.watch import dna_input
 
 EXTRACTION = "extraction"
 """The pool of steps that use every core, or the GPU."""
