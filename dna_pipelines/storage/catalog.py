@@ -7,7 +7,8 @@ The lake is the truth; a view is a glob over files that are either whole or abse
 from __future__ import annotations
 
 import re
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
@@ -20,6 +21,7 @@ from dna_pipelines.errors import LakeError, UserError
 from dna_pipelines.identity import digest_of
 from dna_pipelines.storage.files import draft_of, replace
 from dna_pipelines.storage.layout import Layout
+from dna_pipelines.storage.tables import require_footer
 
 _TABLES: dict[str, tuple[str, str]] = {
     # name: (glob below the lake, columns where there is no file yet)
@@ -121,9 +123,14 @@ class Catalog:
         self._layout = layout
 
     def connect(self) -> duckdb.DuckDBPyConnection:
-        """A connection in memory with all views; it holds no lock on anything."""
+        """A connection in memory with all views; it holds no lock on anything.
+
+        Raises:
+            LakeError: when a file of the lake is damaged.
+        """
         connection = duckdb.connect()
-        connection.execute(self.views_sql())
+        with self._damage_told():
+            connection.execute(self.views_sql())
         return connection
 
     @property
@@ -136,12 +143,10 @@ class Catalog:
 
         Raises:
             UserError: with DuckDB's message, when the statement is wrong.
+            LakeError: when a file of the lake is damaged.
         """
         try:
-            cursor = self.connect().execute(sql)
-            if cursor is None:
-                raise UserError("there is no statement in that; `dna sql` without one lists the views")
-            return [column[0] for column in cursor.description or []], cursor.fetchall()
+            return self._answer(sql)
         except duckdb.Error as error:
             raise UserError(f"{error}") from error
 
@@ -171,10 +176,13 @@ class Catalog:
         )
 
     def rows(self, sql: str, parameters: list[Any] | None = None) -> list[dict[str, Any]]:
-        """The result of a statement of ours as dictionaries."""
-        cursor = self.connect().execute(sql, parameters or [])
-        names = [column[0] for column in cursor.description or []]
-        return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
+        """The result of a statement of ours as dictionaries.
+
+        Raises:
+            LakeError: when a file of the lake is damaged.
+        """
+        names, rows = self._answer(sql, parameters)
+        return [dict(zip(names, row, strict=True)) for row in rows]
 
     def views_sql(self) -> str:
         """The statements that make the views."""
@@ -185,7 +193,7 @@ class Catalog:
         """Write `catalog.sql` and `catalog.duckdb`, if they are not as they should be.
 
         Raises:
-            LakeError: when they cannot be written.
+            LakeError: when they cannot be written, or a file of the lake is damaged.
         """
         # Asking DuckDB for the columns of all views takes longer than this comparison.
         head = f"-- Columns as in {digest_of(_resource('columns.yaml').encode())}.\n{self.views_sql()}\n"
@@ -195,7 +203,7 @@ class Catalog:
         text = head + _comments_sql()
         draft = draft_of(database)
         try:
-            with duckdb.connect() as connection:
+            with duckdb.connect() as connection, self._damage_told():
                 # The oldest format that DuckDB writes, so that older shells open it too.
                 connection.execute(f"ATTACH '{_quoted(draft)}' AS shared (STORAGE_VERSION 'v1.0.0'); USE shared;")
                 connection.execute(text)
@@ -206,6 +214,36 @@ class Catalog:
             with suppress(OSError):
                 draft.unlink(missing_ok=True)
         replace(script, text.encode())
+
+    def _answer(self, sql: str, parameters: list[Any] | None = None) -> tuple[list[str], list[tuple[Any, ...]]]:
+        with self._damage_told():
+            cursor = self.connect().execute(sql, parameters or [])
+            if cursor is None:
+                raise UserError("there is no statement in that; `dna sql` without one lists the views")
+            return [column[0] for column in cursor.description or []], cursor.fetchall()
+
+    @contextmanager
+    def _damage_told(self) -> Iterator[None]:
+        """Where DuckDB fails, say which file of the lake is damaged, if one is."""
+        try:
+            yield
+        except (duckdb.ParserException, duckdb.BinderException, duckdb.CatalogException):
+            raise
+        except duckdb.Error as error:
+            try:
+                for pattern, _ in _TABLES.values():
+                    for path in sorted(self._layout.root.glob(pattern)):
+                        if path.suffix == ".parquet":
+                            require_footer(self._source(path))
+            except LakeError as damage:
+                raise damage from error
+            raise
+
+    def _source(self, path: Path) -> Path:
+        """The manifest that a current one is another name of; any other file is its own."""
+        manifests = self._layout.manifest(path.stem, "*")
+        alike = manifests.parent.glob(manifests.name) if path == self._layout.current_manifest(path.stem) else ()
+        return next(filter(path.samefile, alike), path)
 
     def _scan(self, name: str) -> str:
         pattern, columns = _TABLES[name]
