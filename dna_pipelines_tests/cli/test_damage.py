@@ -1,8 +1,13 @@
 """A damaged lake and a disk that cannot be written to are messages that name the file or folder and what to do."""
 
 import os
+import shutil
 
 import pytest
+from sqlalchemy import event
+from sqlalchemy.engine import Engine
+
+from dna_pipelines_tests.cli.conftest import write_image
 
 
 @pytest.fixture
@@ -51,3 +56,48 @@ def test_a_damaged_table_among_sound_ones_is_found_when_it_is_read(project, lake
     said = dna("sql", "SELECT sum(mean) FROM dna")
     assert said.code == 1
     assert said.tells(f"{path} is damaged")
+
+
+@pytest.fixture
+def full_disk():
+    """No database can grow."""
+
+    def bounded(connection, _record):
+        connection.execute("PRAGMA max_page_count=1")
+
+    event.listen(Engine, "connect", bounded)
+    yield
+    event.remove(Engine, "connect", bounded)
+
+
+def says_that_dagster_cannot_write(said, project, what):
+    assert said.code == 1
+    assert said.tells(f"{project / 'data' / 'dagster'} cannot be written: {what}")
+    assert said.tells("make room on its disk or the folder writable, and run again")
+
+
+@pytest.mark.parametrize("new", [True, False])
+@pytest.mark.parametrize("command", [["run"], ["calibrate", "builtin", "--yes"]])
+def test_a_full_disk_is_a_message_that_names_the_folder(project, dna, full_disk, command, new):
+    write_image(project / "d0" / "new.png", 99)
+    if new:
+        shutil.rmtree(project / "data" / "dagster")
+    says_that_dagster_cannot_write(dna(*command), project, "database or disk is full")
+    assert not list((project / "data").glob(".dagster.*"))
+
+
+@pytest.mark.parametrize("command", [["run"], ["calibrate", "builtin", "--yes"]])
+def test_a_database_that_cannot_be_opened_is_a_message_that_names_the_folder(project, dna, command):
+    write_image(project / "d0" / "new.png", 99)
+    runs = project / "data" / "dagster" / "history" / "runs.db"
+    runs.unlink()
+    runs.mkdir()
+    says_that_dagster_cannot_write(dna(*command), project, "unable to open database file")
+
+
+def test_a_folder_that_cannot_be_made_is_a_message_that_names_it(project, dna):
+    write_image(project / "d0" / "new.png", 99)
+    shutil.rmtree(project / "data" / "dagster")
+    (project / "data" / "dagster").write_text("in the way")
+    says_that_dagster_cannot_write(dna("run"), project, "Not a directory")
+    assert not list((project / "data").glob(".dagster.*"))
