@@ -21,6 +21,7 @@ from dna_pipelines.errors import LakeError, UserError
 from dna_pipelines.identity import digest_of
 from dna_pipelines.storage.files import draft_of, replace
 from dna_pipelines.storage.layout import Layout
+from dna_pipelines.storage.records import Commit, DnaRecord, ExtractorRecord, Record, SelectionRecord
 from dna_pipelines.storage.tables import require_footer
 
 _TABLES: dict[str, tuple[str, str]] = {
@@ -106,6 +107,11 @@ _TABLES: dict[str, tuple[str, str]] = {
         """weights_id VARCHAR, dna_a VARCHAR, dna_b VARCHAR, emd_bins DOUBLE, emd_range DOUBLE, nfd DOUBLE""",
     ),
 }
+
+
+_RECORDS: dict[str, type[Record]] = {
+    "commits": Commit, "extractors": ExtractorRecord, "dna_records": DnaRecord, "selection_records": SelectionRecord,
+}  # fmt: skip
 
 
 class Column(NamedTuple):
@@ -231,9 +237,11 @@ class Catalog:
             raise
         except duckdb.Error as error:
             try:
-                for pattern, _ in _TABLES.values():
+                for name, (pattern, _) in _TABLES.items():
                     for path in sorted(self._layout.root.glob(pattern)):
-                        if path.suffix == ".parquet":
+                        if kind := _RECORDS.get(name):
+                            kind.read(path)
+                        elif path.suffix == ".parquet":
                             require_footer(self._source(path))
             except LakeError as damage:
                 raise damage from error

@@ -171,13 +171,13 @@ class Fingerprints:
     # DNAs
 
     def dna_record(self, dna_id: str) -> DnaRecord | None:
-        """The record of a DNA; None while it is not complete, or once a table of it is gone."""
+        """The record of a DNA; None while it is not complete, or once a part of it is gone."""
         if not all(self._layout.dna(table, dna_id).exists() for table in DNA_TABLES):
             return None
         return self._records.read(DnaRecord, self._layout.dna_record(dna_id))
 
     def dna_records(self) -> list[DnaRecord]:
-        """The records of all DNAs."""
+        """The records of all DNAs; damaged ones are left out, because theirs are made again."""
         folder = self._layout.dna_record("x").parent
         found = (self._records.read(DnaRecord, path) for path in sorted(folder.glob("[!.]*.json")))
         return [record for record in found if record]
@@ -194,7 +194,10 @@ class Fingerprints:
         layers = Layers.from_key(record.layers)
         for table, data in dna_files(histogram, moments, blocks, layers, facts).items():
             write_new(self._layout.dna(table, record.dna_id), data)
-        write_new(self._layout.dna_record(record.dna_id), record.to_bytes())
+        path, data = self._layout.dna_record(record.dna_id), record.to_bytes()
+        if not write_new(path, data) and self._records.read(DnaRecord, path) is None:
+            # It is damaged.
+            replace(path, data)
 
     def dna(self, dna_id: str, label: str = "") -> Dna:
         """A DNA in memory.

@@ -1,5 +1,6 @@
 """A damaged lake and a disk that cannot be written to are messages that name the file or folder and what to do."""
 
+import json
 import os
 import shutil
 
@@ -101,3 +102,61 @@ def test_a_folder_that_cannot_be_made_is_a_message_that_names_it(project, dna):
     (project / "data" / "dagster").write_text("in the way")
     says_that_dagster_cannot_write(dna("run"), project, "Not a directory")
     assert not list((project / "data").glob(".dagster.*"))
+
+
+@pytest.mark.parametrize("content", ["", "{", '{"name": 1}'])
+@pytest.mark.parametrize(
+    "pattern", ["dna/records/*.json", "extractors/*.json", "datasets/*/looked.json", "datasets/*/seen.json", "*/*.json"]
+)
+def test_records_that_can_be_made_again_are(project, lake, dna, pattern, content):
+    (lake / "datasets" / "d0" / "seen.json").touch()
+    paths = sorted(lake.glob(pattern))
+    assert paths
+    for path in paths:
+        path.write_text(content)
+    said = dna("run", "--json")
+    assert said.code == 0
+    assert (
+        sum(done["n_images_extracted"] for one in said.json["datasets"] for done in one["fingerprints"].values()) == 0
+    )
+    assert dna("matrix").code == 0
+    assert dna("sql", "FROM dnas").code == 0
+    assert json.loads(dna("run", "--json").out)["datasets"][0]["why"] == "nothing changed since the last run"
+
+
+def test_sql_names_a_record_that_is_damaged(project, lake, dna):
+    path = max(lake.glob("dna/records/*.json"))
+    path.write_text("{")
+    said = dna("sql", "FROM dnas")
+    assert said.code == 1
+    assert said.tells(f"{path} is damaged, or another version wrote it; remove it and run `dna run`: it is made again")
+
+
+@pytest.mark.parametrize("content", ["", "{"])
+def test_a_damaged_commit_holds_back_its_own_dataset_alone(project, lake, dna, content):
+    commit = lake / "datasets" / "d0" / "commits" / "00000001.json"
+    commit.write_text(content)
+    write_image(project / "d1" / "new.png", 99)
+    said = dna("run", "--json")
+    assert said.code == 3
+    first, *others = said.json["datasets"]
+    assert first["problem"].startswith(f"{commit} is damaged, or another version wrote it; restore it from a copy, or")
+    assert [(one["n_images"], one["problem"]) for one in others] == [(11, None), (10, None)]
+    assert said.json["pairs"]["builtin"]["left_out"] == ["d0"]
+    assert said.json["problems"] == []
+    assert dna("matrix").code == 0
+    # What the message says to do.
+    shutil.rmtree(commit.parents[1])
+    said = dna("run", "--json")
+    assert said.code == 0
+    assert said.json["datasets"][0]["fingerprints"]["builtin"]["n_images_extracted"] == 0
+
+
+def test_a_damaged_commit_that_is_past_stops_no_run(changed, dna):
+    commit = changed / "data" / "lake" / "datasets" / "d0" / "commits" / "00000001.json"
+    commit.write_text("{")
+    (changed / "elsewhere").rename(changed / "d2")
+    assert dna("run").code == 0
+    said = dna("compare", "d0@-1", "d0")
+    assert said.code == 1
+    assert said.tells(f"{commit} is damaged")
