@@ -237,15 +237,23 @@ class Catalog:
             raise
         except duckdb.Error as error:
             try:
-                for name, (pattern, _) in _TABLES.items():
-                    for path in sorted(self._layout.root.glob(pattern)):
-                        if kind := _RECORDS.get(name):
-                            kind.read(path)
-                        elif path.suffix == ".parquet":
-                            require_footer(self._source(path))
+                self.require_sound()
             except LakeError as damage:
                 raise damage from error
             raise
+
+    def require_sound(self) -> None:
+        """Look at every file that the views read, of tables at the footer alone.
+
+        Raises:
+            LakeError: when one is damaged.
+        """
+        for name, (pattern, _) in _TABLES.items():
+            for path in sorted(self._layout.root.glob(pattern)):
+                if kind := _RECORDS.get(name):
+                    kind.read(path)
+                elif path.suffix == ".parquet":
+                    require_footer(self._source(path))
 
     def _source(self, path: Path) -> Path:
         """The manifest that a current one is another name of; any other file is its own."""

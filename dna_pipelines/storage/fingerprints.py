@@ -31,7 +31,7 @@ from dna_pipelines.storage.measure_tables import (
 from dna_pipelines.storage.names import names_file, read_names
 from dna_pipelines.storage.record_cache import RecordCache
 from dna_pipelines.storage.records import DnaRecord, ExtractorRecord
-from dna_pipelines.storage.tables import read_parquet, to_parquet, vector
+from dna_pipelines.storage.tables import read_parquet, require_footer, to_parquet, vector
 
 Sums = tuple[Histogram, Moments, Blocks]
 """The measures that add up to a DNA."""
@@ -87,6 +87,15 @@ class Fingerprints:
                 return ActivationRanges(layers, binning, *observed, *found, read_basis(table, layers))
         return None
 
+    def require_ranges(self, extractor: str) -> None:
+        """Look at the footers of all ranges of an extractor.
+
+        Raises:
+            LakeError: when one is damaged.
+        """
+        for path in self._layout.ranges(extractor).glob("*.parquet"):
+            require_footer(path)
+
     def calibrated(self) -> list[str]:
         """The names under which ranges are kept, the one that was used last first."""
         folders = self._layout.ranges("x").parent.glob("[!.]*")
@@ -139,12 +148,16 @@ class Fingerprints:
         """The compute key under which a complete partial of the shard is; the given one is preferred."""
 
         def complete(key: str) -> bool:
-            return all(self._layout.partial(key, table, shard_id).exists() for table in TABLES)
+            return all(path.exists() for path in self.partial_files(key, shard_id))
 
         # The others take a look at every folder, and are seldom needed.
         if complete(compute_key):
             return compute_key
         return next(filter(complete, self._compute_keys(comparability_key)), None)
+
+    def partial_files(self, compute_key: str, shard_id: str) -> list[Path]:
+        """The files of a partial."""
+        return [self._layout.partial(compute_key, table, shard_id) for table in TABLES]
 
     def partial(self, compute_key: str, shard_id: str) -> Partial:
         """One partial, with all measures."""

@@ -160,3 +160,43 @@ def test_a_damaged_commit_that_is_past_stops_no_run(changed, dna):
     said = dna("compare", "d0@-1", "d0")
     assert said.code == 1
     assert said.tells(f"{commit} is damaged")
+
+
+@pytest.mark.parametrize(
+    ("pattern", "size", "advice"),
+    [
+        ("partials/*/blocks/*.parquet", 700, "remove it and"),
+        ("partials/*/images/*.parquet", 0, "remove it and"),
+        ("ranges/builtin/*.parquet", 100, "remove it and run `dna run`"),
+        ("dna/covariance/*.parquet", 700, "remove it and run `dna run`"),
+        ("distances/layers/*.parquet", 700, "remove it and run `dna run`"),
+    ],
+)
+def test_the_doctor_finds_a_damaged_file(project, lake, dna, pattern, size, advice):
+    path = damaged(lake, pattern, size)
+    said = dna("doctor")
+    assert said.code == 1
+    assert any(str(path) in line and advice in line for line in said.out.splitlines() if line.startswith("BAD"))
+
+
+def test_the_doctor_finds_damaged_records(changed, dna):
+    records = changed / "data" / "lake"
+    commit, record = records / "datasets" / "d0" / "commits" / "00000001.json", max(records.glob("dna/records/*"))
+    for path in (commit, record):
+        path.write_text("{")
+    bad = [line for line in dna("doctor").out.splitlines() if line.startswith("BAD")]
+    assert any("manifest of d0" in line and f"{commit} is damaged" in line for line in bad)
+    assert dna("doctor").code == 1
+
+
+def test_what_the_doctor_says_of_lost_partials_brings_them_back(project, lake, dna):
+    shutil.rmtree(lake / "partials")
+    said = dna("doctor")
+    assert said.code == 1
+    bad = [line for line in said.out.splitlines() if line.startswith("BAD")]
+    assert [line.split(":")[0] for line in bad] == [f"BAD builtin DNA of d{number}" for number in range(3)]
+    for record in lake.glob("dna/records/*.json"):
+        assert any(f"remove {record} and run `dna run`" in line for line in bad)
+        record.unlink()
+    assert dna("run").code == 0
+    assert dna("doctor").code == 0
