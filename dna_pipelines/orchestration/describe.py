@@ -10,6 +10,7 @@ import pyarrow as pa
 
 from dna_pipelines.config import DatasetConfig
 from dna_pipelines.dna import ActivationRanges
+from dna_pipelines.errors import LakeError
 from dna_pipelines.extraction.stages import StageTimes
 from dna_pipelines.orchestration.lineage import distances_lineage, dna_lineage, matrix_lineage
 from dna_pipelines.pipeline.compare import PairsUpdated
@@ -120,12 +121,10 @@ def describe_pairs(updated: PairsUpdated) -> Metadata:
 
 def describe_matrix(project: Project, matrix: Matrix) -> Metadata:
     """The heat map, what changed in which layer, how the datasets grew, and the nearest and farthest pairs."""
-    from dna_pipelines.reporting.pictures import changes_picture, growth_picture, matrix_picture
+    from dna_pipelines.reporting.pictures import matrix_picture
 
     picture = matrix_picture(matrix)
     file = project.put_picture(f"{matrix.extractor}-matrix.png", picture)
-    changes = changes_picture(matrix.extractor, *last_changes(project, matrix.extractor))
-    project.put_picture(f"{matrix.extractor}-changes.png", changes)
     header = ("dataset", "dataset", matrix.metric)
     return {
         "dagster/row_count": len(matrix.names) ** 2,
@@ -133,11 +132,26 @@ def describe_matrix(project: Project, matrix: Matrix) -> Metadata:
         **matrix_lineage(matrix.extractor),
         "n_datasets": len(matrix.names),
         "heat_map": _picture("matrix", picture),
-        "last_changes": _picture("last changes, layer by layer", changes),
-        "growth": _picture("growth over time", growth_picture(growth(project))),
+        **_history(project, matrix.extractor),
         "nearest": _table(header, [(a, b, f"{value:.4g}") for a, b, value in matrix.nearest()]),
         "farthest": _table(header, [(a, b, f"{value:.4g}") for a, b, value in matrix.nearest(farthest=True)]),
         "file": dg.MetadataValue.path(file),
+    }
+
+
+def _history(project: Project, extractor: str) -> Metadata:
+    """Pictures of what happened lately. None where a commit is damaged: the run says so of its dataset."""
+    from dna_pipelines.reporting.pictures import changes_picture, growth_picture
+
+    try:
+        changed, grown = last_changes(project, extractor), growth(project)
+    except LakeError:
+        return {}
+    changes = changes_picture(extractor, *changed)
+    project.put_picture(f"{extractor}-changes.png", changes)
+    return {
+        "last_changes": _picture("last changes, layer by layer", changes),
+        "growth": _picture("growth over time", growth_picture(grown)),
     }
 
 

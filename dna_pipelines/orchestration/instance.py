@@ -16,7 +16,9 @@ from alembic.script import ScriptDirectory
 from dagster._core.instance.ref import InstanceRef
 from sqlalchemy import event
 from sqlalchemy.engine import Engine
+from sqlalchemy.exc import OperationalError
 
+from dna_pipelines.errors import DnaError, UserError
 from dna_pipelines.pipeline.project import Project
 
 _MOST_HELD = 8
@@ -35,32 +37,71 @@ def prepare_home(project: Project) -> Path:
 
     It appears whole or not at all: a database of which only some tables exist, after a kill or with two
     processes at once, could never be opened again.
+
+    Raises:
+        UserError: when it cannot be written.
     """
     home = project.dagster_home
     if (home / "dagster.yaml").exists():
         return home
     draft = home.with_name(f".{home.name}.{uuid.uuid4().hex[:12]}")
-    draft.mkdir(parents=True)
-    with as_file(files("dna_pipelines.orchestration").joinpath("dagster.yaml")) as template:
-        shutil.copyfile(template, draft / "dagster.yaml")
-    with _held_open(draft), dg.DagsterInstance.from_config(str(draft)):
-        pass
     try:
-        draft.rename(home)
-    except OSError:
-        if not (home / "dagster.yaml").exists():
-            raise
-        # Another process was faster.
-        shutil.rmtree(draft)
+        with _trouble_told(home):
+            draft.mkdir(parents=True)
+            with as_file(files("dna_pipelines.orchestration").joinpath("dagster.yaml")) as template:
+                shutil.copyfile(template, draft / "dagster.yaml")
+            with _held_open(draft), dg.DagsterInstance.from_config(str(draft)):
+                pass
+            try:
+                draft.rename(home)
+            except OSError:
+                # Another process may have been faster.
+                if not (home / "dagster.yaml").exists():
+                    raise
+    finally:
+        # What is left would keep a full disk full.
+        shutil.rmtree(draft, ignore_errors=True)
     return home
 
 
 @contextmanager
 def open_instance(project: Project) -> Iterator[dg.DagsterInstance]:
-    """The instance, for runs inside this process: what steps print is not captured but shown."""
-    ref = InstanceRef.from_dir(str(prepare_home(project)), overrides={"compute_logs": _NOT_CAPTURED})
-    with _held_open(project.dagster_home), dg.DagsterInstance.from_ref(ref) as instance:
+    """The instance, for runs inside this process: what steps print is not captured but shown.
+
+    Raises:
+        UserError: when its databases cannot be opened or written, also later.
+    """
+    home = prepare_home(project)
+    ref = InstanceRef.from_dir(str(home), overrides={"compute_logs": _NOT_CAPTURED})
+    with _trouble_told(home), _held_open(home), dg.DagsterInstance.from_ref(ref) as instance:
         yield instance
+
+
+@contextmanager
+def _trouble_told(home: Path) -> Iterator[None]:
+    """Say so where a full disk or a read-only folder is what stops Dagster."""
+    try:
+        yield
+    except DnaError:
+        raise
+    except Exception as error:
+        if said := _trouble(error, home.parent):
+            raise UserError(
+                f"{home} cannot be written: {said}; make room on its disk or the folder writable, and run again "
+                "(what was finished is kept)"
+            ) from error
+        raise
+
+
+def _trouble(error: BaseException | None, folder: Path) -> str | None:
+    """What a database, or the file system below a folder, said that is behind an error."""
+    while error:
+        if isinstance(error, OperationalError | sqlite3.OperationalError):
+            return str(error.orig if isinstance(error, OperationalError) else error)
+        if isinstance(error, OSError) and Path(str(error.filename)).is_relative_to(folder):
+            return str(error.strerror)
+        error = error.__cause__ or error.__context__
+    return None
 
 
 @contextmanager

@@ -10,10 +10,14 @@ from importlib.metadata import version
 
 import dna_pipelines
 from dna_pipelines.config import ExtractorConfig
-from dna_pipelines.errors import DnaError
+from dna_pipelines.dna import dna_id
+from dna_pipelines.errors import DnaError, LakeError
 from dna_pipelines.pipeline.files import imported_ranges, require_configured
+from dna_pipelines.pipeline.image_rows import partial_place
 from dna_pipelines.pipeline.progress import counted
 from dna_pipelines.pipeline.project import Project
+from dna_pipelines.storage.measure_tables import DNA_TABLES
+from dna_pipelines.storage.tables import require_footer
 
 _LITTLE_SPACE_GB = 2.0
 
@@ -34,7 +38,7 @@ def examine(project: Project) -> Iterator[Finding]:
     yield _try("torch", _torch)
     yield _try("datasets file", lambda: f"{counted(len(project.config().datasets), 'dataset')} in {project.file.path}")
     yield _try("lake", lambda: _lake(project))
-    yield _try("SQL", lambda: f"{counted(len(project.catalog.views()), 'view')} over the lake")
+    yield _try("SQL", lambda: _sql(project))
     free_gb = shutil.disk_usage(project.root).free / 1e9
     yield Finding("disk", free_gb > _LITTLE_SPACE_GB, f"{free_gb:,.1f} GB free at {project.root}")
     try:
@@ -46,6 +50,8 @@ def examine(project: Project) -> Iterator[Finding]:
         yield _try(f"place of {dataset.name}", lambda: counted(len(project.source(dataset).list().entries), "file"))  # noqa: B023 (called at once)
     for extractor in config.extractors:
         yield _try(f"extractor {extractor.name}", lambda: _extractor(project, extractor))  # noqa: B023
+        for dataset in config.datasets:
+            yield _try(f"{extractor.name} DNA of {dataset.name}", lambda: _dna(project, dataset.name, extractor.name))  # noqa: B023
 
 
 def _try(what: str, examined: Callable[[], str]) -> Finding:
@@ -67,6 +73,7 @@ def _torch() -> str:
 def _extractor(project: Project, config: ExtractorConfig) -> str:
     from dna_pipelines.pipeline.fingerprint import load
 
+    project.lake.fingerprints.require_ranges(config.name)
     extractor = load(config)
     size = f"{counted(len(extractor.layers), 'layer')}, {counted(extractor.layers.n_neurons, 'neuron')}"
     said = f"{size}, on {config.device}"
@@ -78,11 +85,41 @@ def _extractor(project: Project, config: ExtractorConfig) -> str:
     return said
 
 
-def _manifest(project: Project, dataset: str) -> str:
-    commit = project.lake.versions.latest(dataset)
-    if commit is None:
+def _dna(project: Project, dataset: str, extractor: str) -> str:
+    """Also looks at the partials, which a run does not miss before the dataset changes."""
+    lake = project.lake
+    commit, keys = lake.versions.latest(dataset), lake.fingerprints.extractor(extractor)
+    if commit is None or keys is None or commit.n_images == 0:
         return "none yet"
-    return f"commit {commit.seq}, {len(project.lake.versions.manifest(commit).readable):,} images"
+    identity = dna_id(keys.comparability_key, commit.version_id)
+    path, record = lake.layout.dna_record(identity), lake.fingerprints.dna_record(identity)
+    if record is None:
+        if path.exists():
+            raise LakeError(f"{path} is damaged, or a table of that DNA is gone; `dna run` makes it again")
+        return "none yet"
+    for table in DNA_TABLES:
+        require_footer(lake.layout.dna(table, identity))
+    for shard in dict.fromkeys(record.shards):
+        for file in lake.fingerprints.partial_files(partial_place(project, record, shard), shard):
+            try:
+                require_footer(file)
+            except LakeError as error:
+                raise LakeError(f"{file} is damaged; remove it and {path} and run `dna run`") from error
+    return f"{counted(len(record.shards), 'shard')}, {counted(record.n_images, 'image')}"
+
+
+def _sql(project: Project) -> str:
+    project.catalog.require_sound()
+    return f"{counted(len(project.catalog.views()), 'view')} over the lake"
+
+
+def _manifest(project: Project, dataset: str) -> str:
+    versions = project.lake.versions
+    commits = versions.history(dataset)
+    if not commits:
+        return "none yet"
+    commit = commits[-1]
+    return f"commit {commit.seq}, {len(versions.manifest(commit).readable):,} images"
 
 
 def _lake(project: Project) -> str:

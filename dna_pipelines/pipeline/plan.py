@@ -7,7 +7,7 @@ from typing import Literal
 
 from dna_pipelines.config import DatasetConfig, ExtractorConfig
 from dna_pipelines.dna import dna_id
-from dna_pipelines.errors import UserError
+from dna_pipelines.errors import LakeError, UserError
 from dna_pipelines.extraction.stamp import extractor_stamp
 from dna_pipelines.manifests import Manifest
 from dna_pipelines.pipeline.checks import blocked, check_manifest, check_readable
@@ -233,7 +233,7 @@ def dna_state(project: Project, dataset: DatasetConfig, extractor: ExtractorConf
 def _plan_dataset(project: Project, dataset: DatasetConfig, keys: dict[str, str]) -> DatasetPlan:
     try:
         seen = look(project, dataset)
-    except UserError as error:
+    except (UserError, LakeError) as error:
         return DatasetPlan(dataset, "failed", problem=Problem(str(error)))
     state: State = "unchanged" if seen.is_current else "new" if seen.latest is None else "changed"
     problem = held_back(project, dataset.name) if seen.is_current else None

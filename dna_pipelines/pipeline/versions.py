@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from dna_pipelines.config import DatasetConfig
 from dna_pipelines.dna import dna_id
-from dna_pipelines.errors import NothingToCompare, UnknownName
+from dna_pipelines.errors import LakeError, NothingToCompare, UnknownName
 from dna_pipelines.identity import stable_hash
 from dna_pipelines.pipeline.checks import blocked, check_dna, check_manifest
 from dna_pipelines.pipeline.project import Project
@@ -25,13 +25,21 @@ def current_dnas(project: Project, extractor: str) -> dict[str, str]:
     record = used_extractor(project, extractor)
     found = {}
     for dataset in project.config().datasets:
-        commit = project.lake.versions.latest(dataset.name)
+        commit = _latest(project, dataset.name)
         if commit and commit.n_images:
             identity = dna_id(record.comparability_key, commit.version_id)
             dna = project.lake.fingerprints.dna_record(identity)
             if dna and not withheld(project, dataset, commit, extractor):
                 found[dataset.name] = identity
     return found
+
+
+def _latest(project: Project, dataset: str) -> Commit | None:
+    """The last commit of a dataset; None also where it is damaged, which holds back no other dataset: a run says so."""
+    try:
+        return project.lake.versions.latest(dataset)
+    except LakeError:
+        return None
 
 
 def withheld(project: Project, dataset: DatasetConfig, commit: Commit, extractor: str) -> str | None:
@@ -53,7 +61,7 @@ def publish(project: Project) -> None:
     lake.versions.register([one.model_dump(mode="json", include={"name", "uri", "tags"}) for one in config.datasets])
     for dataset in config.datasets:
         # Whoever committed may have been killed before this, or overtaken.
-        if latest := lake.versions.latest(dataset.name):
+        if latest := _latest(project, dataset.name):
             lake.versions.point_at(latest)
     rows = []
     for extractor in config.extractors:
@@ -161,7 +169,11 @@ def _previous_dna(project: Project, dataset: str, key: str) -> str | None:
     latest = project.lake.versions.latest(dataset)
     seq = latest.seq - 1 if latest else 0
     while latest and seq > 0:
-        commit = project.lake.versions.commit(dataset, seq)
+        try:
+            commit = project.lake.versions.commit(dataset, seq)
+        except LakeError:
+            # Whoever asks for it by name is told, and so is the doctor.
+            return None
         if commit.version_id != latest.version_id:
             identity = dna_id(key, commit.version_id)
             return identity if project.lake.fingerprints.dna_record(identity) else None

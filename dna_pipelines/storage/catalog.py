@@ -7,7 +7,8 @@ The lake is the truth; a view is a glob over files that are either whole or abse
 from __future__ import annotations
 
 import re
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
@@ -18,92 +19,10 @@ from ruamel.yaml import YAML
 
 from dna_pipelines.errors import LakeError, UserError
 from dna_pipelines.identity import digest_of
+from dna_pipelines.storage.catalog_files import RECORDS, TABLES, split
 from dna_pipelines.storage.files import draft_of, replace
 from dna_pipelines.storage.layout import Layout
-
-_TABLES: dict[str, tuple[str, str]] = {
-    # name: (glob below the lake, columns where there is no file yet)
-    "registry": ("registry.json", "name VARCHAR, uri VARCHAR, tags MAP(VARCHAR, VARCHAR)"),
-    "commits": (
-        "datasets/*/commits/*.json",
-        """dataset VARCHAR, uri VARCHAR, seq BIGINT, version_id VARCHAR, manifest_id VARCHAR, raw_version VARCHAR,
-        n_images BIGINT, n_quarantined BIGINT, n_ignored BIGINT, n_not_sampled BIGINT,
-        n_groups BIGINT, n_bytes BIGINT,
-        shards STRUCT(shard_id VARCHAR, n_images BIGINT, parents VARCHAR[])[], changes MAP(VARCHAR, BIGINT),
-        created_at TIMESTAMP""",
-    ),
-    "extractors": (
-        "extractors/*.json",
-        """name VARCHAR, fingerprint VARCHAR, ranges_id VARCHAR, comparability_key VARCHAR, compute_key VARCHAR,
-        recorded_at TIMESTAMP""",
-    ),
-    "neuron_names": (
-        "names/*.parquet",
-        "comparability_key VARCHAR, layer VARCHAR, neuron INTEGER, name VARCHAR",
-    ),
-    "dna_records": (
-        "dna/records/*.json",
-        """dna_id VARCHAR, extractor VARCHAR, comparability_key VARCHAR, version_id VARCHAR, made_for VARCHAR,
-        n_images BIGINT, n_neurons BIGINT, layers VARCHAR[][], shards VARCHAR[], compute_keys VARCHAR[], n_dead BIGINT,
-        clipped_share DOUBLE, n_images_extracted BIGINT, extraction_s DOUBLE, created_at TIMESTAMP""",
-    ),
-    "current_dnas": (
-        "dna/current.json",
-        "extractor VARCHAR, comparability_key VARCHAR, dataset VARCHAR, dna_id VARCHAR",
-    ),
-    "manifest_rows": (
-        "current/*.parquet",
-        """dataset VARCHAR, path VARCHAR, path_bytes BLOB, digest VARCHAR, "group" VARCHAR, size_bytes BIGINT,
-        width_px INTEGER, height_px INTEGER, format VARCHAR, shard_id VARCHAR, block SMALLINT, status VARCHAR,
-        reason VARCHAR, detail VARCHAR, signature VARCHAR, unsettled BOOLEAN, metadata MAP(VARCHAR, VARCHAR)""",
-    ),
-    "dna_histogram": (
-        "dna/histogram/*.parquet",
-        """dna_id VARCHAR, layer VARCHAR, neuron INTEGER, kind VARCHAR, n_values UBIGINT, clipped_low UBIGINT,
-        clipped_high UBIGINT, n_zero UBIGINT, n_nan UBIGINT, minimum FLOAT, maximum FLOAT, counts UBIGINT[]""",
-    ),
-    "dna_moments": (
-        "dna/moments/*.parquet",
-        """dna_id VARCHAR, layer VARCHAR, neuron INTEGER, kind VARCHAR, n_images UBIGINT, mean DOUBLE, m2 DOUBLE,
-        variance DOUBLE""",
-    ),
-    "image_rows": (
-        "partials/*/images/*.parquet",
-        "digest VARCHAR, signs UTINYINT[], layer VARCHAR, pooled FLOAT[], filename VARCHAR",
-    ),
-    "layer_rows": (
-        "distances/layers/*.parquet",
-        """comparability_key VARCHAR, dna_a VARCHAR, dna_b VARCHAR, layer VARCHAR, n_neurons INTEGER,
-        emd_bins DOUBLE, emd_range DOUBLE, nfd DOUBLE, fd DOUBLE""",
-    ),
-    "verdicts": (
-        "verdicts/*.parquet",
-        """dna_a VARCHAR, dna_b VARCHAR, label_a VARCHAR, label_b VARCHAR, n_images_a BIGINT, n_images_b BIGINT,
-        selection_id VARCHAR, "method" BIGINT, n_resamples BIGINT, unit VARCHAR, n_tests BIGINT, emd_bins DOUBLE,
-        noise_floor_bins DOUBLE, noise_spread_bins DOUBLE, debiased_bins DOUBLE, low_bins DOUBLE, high_bins DOUBLE,
-        p DOUBLE, p_tail DOUBLE, extrapolated BOOLEAN, p_mean DOUBLE, p_strongest DOUBLE, n_units_a BIGINT,
-        n_units_b BIGINT, more_than_chance BOOLEAN, n_tested BIGINT, n_changed BIGINT,
-        layers STRUCT(layer VARCHAR, n_neurons BIGINT, emd_bins DOUBLE, noise_floor_bins DOUBLE, p DOUBLE)[],
-        neurons STRUCT(layer VARCHAR, p DOUBLE[])[]""",
-    ),
-    "neuron_rows": (
-        "distances/neurons/*.parquet",
-        """dna_a VARCHAR, dna_b VARCHAR, metric VARCHAR, layer VARCHAR, "values" FLOAT[]""",
-    ),
-    "selection_records": (
-        "selections/records/*/*.json",
-        """name VARCHAR, seq BIGINT, removed BOOLEAN, extractor VARCHAR, comparability_key VARCHAR, layers VARCHAR[][],
-        weights_id VARCHAR, n_chosen BIGINT, how JSON, created_at TIMESTAMP""",
-    ),
-    "weight_rows": (
-        "selections/weights/*.parquet",
-        "weights_id VARCHAR, layer VARCHAR, weights DOUBLE[]",
-    ),
-    "steered_rows": (
-        "distances/steered/*.parquet",
-        """weights_id VARCHAR, dna_a VARCHAR, dna_b VARCHAR, emd_bins DOUBLE, emd_range DOUBLE, nfd DOUBLE""",
-    ),
-}
+from dna_pipelines.storage.tables import require_footer
 
 
 class Column(NamedTuple):
@@ -121,9 +40,14 @@ class Catalog:
         self._layout = layout
 
     def connect(self) -> duckdb.DuckDBPyConnection:
-        """A connection in memory with all views; it holds no lock on anything."""
+        """A connection in memory with all views; it holds no lock on anything.
+
+        Raises:
+            LakeError: when a file of the lake is damaged.
+        """
         connection = duckdb.connect()
-        connection.execute(self.views_sql())
+        with self._damage_told():
+            connection.execute(self.views_sql())
         return connection
 
     @property
@@ -136,12 +60,10 @@ class Catalog:
 
         Raises:
             UserError: with DuckDB's message, when the statement is wrong.
+            LakeError: when a file of the lake is damaged.
         """
         try:
-            cursor = self.connect().execute(sql)
-            if cursor is None:
-                raise UserError("there is no statement in that; `dna sql` without one lists the views")
-            return [column[0] for column in cursor.description or []], cursor.fetchall()
+            return self._answer(sql)
         except duckdb.Error as error:
             raise UserError(f"{error}") from error
 
@@ -171,21 +93,24 @@ class Catalog:
         )
 
     def rows(self, sql: str, parameters: list[Any] | None = None) -> list[dict[str, Any]]:
-        """The result of a statement of ours as dictionaries."""
-        cursor = self.connect().execute(sql, parameters or [])
-        names = [column[0] for column in cursor.description or []]
-        return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
+        """The result of a statement of ours as dictionaries.
+
+        Raises:
+            LakeError: when a file of the lake is damaged.
+        """
+        names, rows = self._answer(sql, parameters)
+        return [dict(zip(names, row, strict=True)) for row in rows]
 
     def views_sql(self) -> str:
         """The statements that make the views."""
-        raw = [f"CREATE OR REPLACE VIEW _{name} AS {self._scan(name)};" for name in _TABLES]
+        raw = [f"CREATE OR REPLACE VIEW _{name} AS {self._scan(name)};" for name in TABLES]
         return "\n".join(raw) + "\n" + _resource("views.sql")
 
     def export(self) -> None:
         """Write `catalog.sql` and `catalog.duckdb`, if they are not as they should be.
 
         Raises:
-            LakeError: when they cannot be written.
+            LakeError: when they cannot be written, or a file of the lake is damaged.
         """
         # Asking DuckDB for the columns of all views takes longer than this comparison.
         head = f"-- Columns as in {digest_of(_resource('columns.yaml').encode())}.\n{self.views_sql()}\n"
@@ -195,7 +120,7 @@ class Catalog:
         text = head + _comments_sql()
         draft = draft_of(database)
         try:
-            with duckdb.connect() as connection:
+            with duckdb.connect() as connection, self._damage_told():
                 # The oldest format that DuckDB writes, so that older shells open it too.
                 connection.execute(f"ATTACH '{_quoted(draft)}' AS shared (STORAGE_VERSION 'v1.0.0'); USE shared;")
                 connection.execute(text)
@@ -207,14 +132,54 @@ class Catalog:
                 draft.unlink(missing_ok=True)
         replace(script, text.encode())
 
+    def _answer(self, sql: str, parameters: list[Any] | None = None) -> tuple[list[str], list[tuple[Any, ...]]]:
+        with self._damage_told():
+            cursor = self.connect().execute(sql, parameters or [])
+            if cursor is None:
+                raise UserError("there is no statement in that; `dna sql` without one lists the views")
+            return [column[0] for column in cursor.description or []], cursor.fetchall()
+
+    @contextmanager
+    def _damage_told(self) -> Iterator[None]:
+        """Where DuckDB fails, say which file of the lake is damaged, if one is."""
+        try:
+            yield
+        except (duckdb.ParserException, duckdb.BinderException, duckdb.CatalogException):
+            raise
+        except duckdb.Error as error:
+            try:
+                self.require_sound()
+            except LakeError as damage:
+                raise damage from error
+            raise
+
+    def require_sound(self) -> None:
+        """Look at every file that the views read, of tables at the footer alone.
+
+        Raises:
+            LakeError: when one is damaged.
+        """
+        for name, (pattern, _) in TABLES.items():
+            for path in sorted(self._layout.root.glob(pattern)):
+                if kind := RECORDS.get(name):
+                    kind.read(path)
+                elif path.suffix == ".parquet":
+                    require_footer(self._source(path))
+
+    def _source(self, path: Path) -> Path:
+        """The manifest that a current one is another name of; any other file is its own."""
+        manifests = self._layout.manifest(path.stem, "*")
+        alike = manifests.parent.glob(manifests.name) if path == self._layout.current_manifest(path.stem) else ()
+        return next(filter(path.samefile, alike), path)
+
     def _scan(self, name: str) -> str:
-        pattern, columns = _TABLES[name]
+        pattern, columns = TABLES[name]
         if not any(self._layout.root.glob(pattern)):
-            empty = ", ".join(f"NULL::{kind} AS {column}" for column, kind in _split(columns))
+            empty = ", ".join(f"NULL::{kind} AS {column}" for column, kind in split(columns))
             return f"SELECT {empty} WHERE false"
         place = _quoted(f"{_literal(self._layout.root)}/{pattern}")
         if pattern.endswith(".json"):
-            typed = ", ".join(f"{column}: '{kind}'" for column, kind in _split(columns))
+            typed = ", ".join(f"{column}: '{kind}'" for column, kind in split(columns))
             return f"SELECT * FROM read_json('{place}', columns={{{typed}}})"  # noqa: S608 (quoted above)
         if name == "image_rows":
             # Every layer is a column of its own in the files, and a view has to have the same columns for ever.
@@ -262,15 +227,3 @@ def _literal(path: Path) -> str:
 
 def _quoted(text: str | Path) -> str:
     return str(text).replace("'", "''")
-
-
-def _split(columns: str) -> list[tuple[str, str]]:
-    """`a BIGINT, b STRUCT(x INT, y INT)[]` as pairs, minding the brackets."""
-    pieces, depth, start = [], 0, 0
-    for index, letter in enumerate(columns):
-        depth += (letter == "(") - (letter == ")")
-        if letter == "," and depth == 0:
-            pieces.append(columns[start:index])
-            start = index + 1
-    pieces.append(columns[start:])
-    return [(name, kind) for name, _, kind in (piece.strip().partition(" ") for piece in pieces)]

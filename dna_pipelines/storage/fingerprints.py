@@ -31,7 +31,7 @@ from dna_pipelines.storage.measure_tables import (
 from dna_pipelines.storage.names import names_file, read_names
 from dna_pipelines.storage.record_cache import RecordCache
 from dna_pipelines.storage.records import DnaRecord, ExtractorRecord
-from dna_pipelines.storage.tables import read_parquet, to_parquet, vector
+from dna_pipelines.storage.tables import read_parquet, require_footer, to_parquet, vector
 
 Sums = tuple[Histogram, Moments, Blocks]
 """The measures that add up to a DNA."""
@@ -87,6 +87,15 @@ class Fingerprints:
                 return ActivationRanges(layers, binning, *observed, *found, read_basis(table, layers))
         return None
 
+    def require_ranges(self, extractor: str) -> None:
+        """Look at the footers of all ranges of an extractor.
+
+        Raises:
+            LakeError: when one is damaged.
+        """
+        for path in self._layout.ranges(extractor).glob("*.parquet"):
+            require_footer(path)
+
     def calibrated(self) -> list[str]:
         """The names under which ranges are kept, the one that was used last first."""
         folders = self._layout.ranges("x").parent.glob("[!.]*")
@@ -139,12 +148,16 @@ class Fingerprints:
         """The compute key under which a complete partial of the shard is; the given one is preferred."""
 
         def complete(key: str) -> bool:
-            return all(self._layout.partial(key, table, shard_id).exists() for table in TABLES)
+            return all(path.exists() for path in self.partial_files(key, shard_id))
 
         # The others take a look at every folder, and are seldom needed.
         if complete(compute_key):
             return compute_key
         return next(filter(complete, self._compute_keys(comparability_key)), None)
+
+    def partial_files(self, compute_key: str, shard_id: str) -> list[Path]:
+        """The files of a partial."""
+        return [self._layout.partial(compute_key, table, shard_id) for table in TABLES]
 
     def partial(self, compute_key: str, shard_id: str) -> Partial:
         """One partial, with all measures."""
@@ -171,13 +184,13 @@ class Fingerprints:
     # DNAs
 
     def dna_record(self, dna_id: str) -> DnaRecord | None:
-        """The record of a DNA; None while it is not complete, or once a table of it is gone."""
+        """The record of a DNA; None while it is not complete, or once a part of it is gone."""
         if not all(self._layout.dna(table, dna_id).exists() for table in DNA_TABLES):
             return None
         return self._records.read(DnaRecord, self._layout.dna_record(dna_id))
 
     def dna_records(self) -> list[DnaRecord]:
-        """The records of all DNAs."""
+        """The records of all DNAs; damaged ones are left out, because theirs are made again."""
         folder = self._layout.dna_record("x").parent
         found = (self._records.read(DnaRecord, path) for path in sorted(folder.glob("[!.]*.json")))
         return [record for record in found if record]
@@ -194,7 +207,10 @@ class Fingerprints:
         layers = Layers.from_key(record.layers)
         for table, data in dna_files(histogram, moments, blocks, layers, facts).items():
             write_new(self._layout.dna(table, record.dna_id), data)
-        write_new(self._layout.dna_record(record.dna_id), record.to_bytes())
+        path, data = self._layout.dna_record(record.dna_id), record.to_bytes()
+        if not write_new(path, data) and self._records.read(DnaRecord, path) is None:
+            # It is damaged.
+            replace(path, data)
 
     def dna(self, dna_id: str, label: str = "") -> Dna:
         """A DNA in memory.

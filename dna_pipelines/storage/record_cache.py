@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, TypeVar
 
+from dna_pipelines.errors import LakeError
 from dna_pipelines.storage.records import Record
 
 R = TypeVar("R", bound=Record)
@@ -17,10 +18,10 @@ class RecordCache:
         self._kept: dict[Path, tuple[tuple[int, int, int], Any]] = {}
 
     def read(self, kind: type[R], path: Path) -> R | None:
-        """The record in a file; None if there is no file.
+        """The record in a file; None if there is no file, or a damaged one of a kind that can be made again.
 
         Raises:
-            LakeError: when it is damaged.
+            LakeError: when it is damaged, and something is lost with it.
         """
         try:
             status = path.stat()
@@ -33,6 +34,10 @@ class RecordCache:
             try:
                 kept = self._kept[path] = (state, kind.read(path))
             except FileNotFoundError:
+                return None
+            except LakeError:
+                if kind.lost:
+                    raise
                 return None
         record: R = kept[1]
         return record

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -15,6 +15,9 @@ class Record(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
+    lost: ClassVar[str] = ""
+    """What to do about a damaged one, and what is lost with it. Empty: it can be made again, and counts as absent."""
+
     @classmethod
     def read(cls, path: Path) -> Self:
         """The record in a file.
@@ -25,7 +28,8 @@ class Record(BaseModel):
         try:
             return cls.model_validate_json(path.read_bytes())
         except ValidationError as error:
-            raise LakeError(f"{path} is damaged, or another version wrote it: {error}") from error
+            advice = cls.lost or "remove it and run `dna run`: it is made again"
+            raise LakeError(f"{path} is damaged, or another version wrote it; {advice}") from error
 
     def to_bytes(self) -> bytes:
         """The record as a JSON file."""
@@ -44,6 +48,11 @@ class ShardRecord(Record):
 
 class Commit(Record):
     """One commit of a dataset: what it was at a moment. The last one is what it is."""
+
+    lost: ClassVar[str] = (
+        "restore it from a copy, or remove the dataset's folder (that above `commits`) and run `dna run`: "
+        "its earlier versions are lost then, and what was measured is kept"
+    )
 
     dataset: str
     uri: str
@@ -142,6 +151,8 @@ class ExtractorRecord(Record):
 
 class SelectionRecord(Record):
     """One version of a selection of neurons."""
+
+    lost: ClassVar[str] = "restore it from a copy, or remove it: this version of the selection is lost then"
 
     name: str
     seq: int

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -60,22 +61,38 @@ def read_parquet(
     Raises:
         LakeError: when the file is gone, damaged or of a newer format.
     """
-    try:
-        with pq.ParquetFile(path, page_checksum_verification=True) as file:
-            metadata = {
-                key.decode(): json.loads(value)
-                for key, value in (file.schema_arrow.metadata or {}).items()
-                if not key.startswith(b"ARROW")
-            }
-            groups = range(file.num_row_groups) if row_groups is None else row_groups
-            table = file.read_row_groups(list(groups), columns=list(columns) if columns else None)
-    except (OSError, pa.ArrowException, ValueError) as error:
-        if isinstance(error, FileNotFoundError):
-            raise LakeError(f"{path} is gone; `dna run` makes again what can be made again") from error
-        raise LakeError(f"{path} is damaged ({error}); remove it and run `dna run` to have it made again") from error
+    with _opened(path) as file:
+        metadata = {
+            key.decode(): json.loads(value)
+            for key, value in (file.schema_arrow.metadata or {}).items()
+            if not key.startswith(b"ARROW")
+        }
+        groups = range(file.num_row_groups) if row_groups is None else row_groups
+        table = file.read_row_groups(list(groups), columns=list(columns) if columns else None)
     if metadata.get("dna_format", 0) > FORMAT:
         raise LakeError(f"{path} was written by dna_pipelines {metadata.get('dna_writer')}, which is newer; update")
     return table, metadata
+
+
+def require_footer(path: Path) -> None:
+    """Find a file that is cut off or overwritten without reading what it holds.
+
+    Raises:
+        LakeError: as `read_parquet`.
+    """
+    with _opened(path):
+        pass
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[pq.ParquetFile]:
+    try:
+        with pq.ParquetFile(path, page_checksum_verification=True) as file:
+            yield file
+    except FileNotFoundError as error:
+        raise LakeError(f"{path} is gone; `dna run` makes again what can be made again") from error
+    except (OSError, pa.ArrowException, ValueError) as error:
+        raise LakeError(f"{path} is damaged ({error}); remove it and run `dna run` to have it made again") from error
 
 
 def list_column(values: NDArray[Any]) -> pa.ListArray:

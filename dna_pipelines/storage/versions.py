@@ -42,7 +42,7 @@ class Versions:
         path = self._layout.commit(dataset, seq)
         commit = self._records.read(Commit, path)
         if commit is None:
-            raise LakeError(f"{path} is gone; restore it, or remove the dataset's folder to begin anew")
+            raise LakeError(f"{path} is gone; {Commit.lost}")
         return commit
 
     def history(self, dataset: str, last: int | None = None) -> list[Commit]:
