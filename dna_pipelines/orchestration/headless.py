@@ -155,9 +155,9 @@ class HeadlessRun:
 
     def _tell_of_what_moved(self, reports: Iterable[DatasetReport], extractors: Sequence[str]) -> None:
         """A DNA that was made is missing if other processes changed what it has to be of, and did so again."""
-        for report in reports:
+        for report in (one for one in reports if not one.problem):
             missing = [name for name in missing_dnas(self._project, report.dataset) if name in extractors]
-            if missing and not report.problem:
+            if missing:
                 report.problem = Problem(
                     f"its DNA of {', '.join(missing)} is missing, because another process measured the activation "
                     "ranges anew or took in other images meanwhile; run again"
