@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 
 from dna_pipelines.distributions import Blocks
 from dna_pipelines.dna import dna_id
-from dna_pipelines.errors import LakeError
 from dna_pipelines.identity import Item
 from dna_pipelines.pipeline.members import Members
 from dna_pipelines.pipeline.project import Project
@@ -86,8 +85,8 @@ def counts_of(project: Project, identity: str) -> Counts:
 def counts_of_rest(project: Project, rest: Members, large: Members, small: Members, key: str) -> Counts | str:
     """Of the images that one side has more than another; or why they are not known apart.
 
-    They are the sum of the shards that they fill; or the DNA of the one side less that of the other, which it holds,
-    or less the shards that the shared images fill.
+    They are the DNA of the one side less that of the other, which it holds; or the sum of the shards that they fill; or
+    the DNA of the one side less the shards that the shared images fill.
 
     Args:
         project: where they are.
@@ -122,24 +121,16 @@ def _computed_by(store: Fingerprints, dna: Stored) -> set[str | None]:
 
 def _whole_shards(project: Project, left: Counter[Item], commit: Commit, key: str) -> tuple[Stored, ...]:
     """Shards of a dataset, as it is in a commit or was before, that images fill; those are no longer left then."""
-    found, seen = [], set[str]()
+    found: list[Stored] = []
     store, versions = project.lake.fingerprints, project.lake.versions
     of_version = store.dna_record(dna_id(key, commit.version_id))
     compute = of_version.compute_keys[0] if of_version else ""
-    for earlier in reversed(versions.history(commit.dataset)):
-        digests = {item.digest for item in left}
-        # Records of before do not say which digest is the smallest.
-        hit = {one.shard_id for one in earlier.shards if not one.smallest or one.smallest in digests} - seen
-        if earlier.seq > commit.seq or not hit:
-            continue
-        seen |= hit
-        try:
-            shards = versions.manifest(earlier).shards
-        except LakeError:
-            continue
-        for record, shard in zip(earlier.shards, shards, strict=True):
-            held = Counter(shard.items) if record.shard_id in hit else None
-            if held and held <= left and (place := store.find_partial(key, compute, record.shard_id)):
-                left -= held
-                found.append(Stored(record.shard_id, place))
+    commits = (one for one in reversed(versions.history(commit.dataset)) if one.seq <= commit.seq)
+    for shard in versions.shards_among(commits, {item.digest for item in left}):
+        held = Counter(shard.items)
+        if held <= left and (place := store.find_partial(key, compute, shard.id)):
+            left -= held
+            found.append(Stored(shard.id, place))
+        if not left:
+            break
     return tuple(found)

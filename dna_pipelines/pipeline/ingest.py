@@ -142,14 +142,9 @@ def _known_shards(project: Project, dataset: str, items: Sequence[Item]) -> Iter
 
     So a copy of a dataset with more images, a union of several, and images that went and came back cost what is new.
     """
-    digests, seen = {item.digest for item in items}, set[str]()
-    for commit in _commits(project, dataset):
-        hit = {one.shard_id for one in commit.shards if one.smallest in digests} - seen
-        manifest = _manifest(project, commit) if hit else None
-        if manifest is None:
-            continue
-        seen |= hit
-        yield from (shard for one, shard in zip(commit.shards, manifest.shards, strict=True) if one.shard_id in hit)
+    # Of older commits all manifests would have to be read.
+    commits = (one for one in _commits(project, dataset) if all(shard.smallest for shard in one.shards))
+    return project.lake.versions.shards_among(commits, {item.digest for item in items})
 
 
 def _commits(project: Project, dataset: str) -> Iterator[Commit]:

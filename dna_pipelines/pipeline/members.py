@@ -22,9 +22,9 @@ from dna_pipelines.pipeline.versions import find_commit
 from dna_pipelines.storage import Commit
 
 _SERIES = re.compile(r"frame|clip|video|vid_|seq|scene|shot|burst|track|drive|cam", re.IGNORECASE)
-T = TypeVar("T")
-
 _SHORTEST_RUN, _WIDEST_STEP = 5, 10
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, eq=False)

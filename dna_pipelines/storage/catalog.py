@@ -11,6 +11,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from functools import cache
 from importlib.resources import files
+from itertools import groupby
+from operator import itemgetter
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -77,20 +79,15 @@ class Catalog:
         return [(row["view_name"], row["comment"], row["columns"]) for row in found]
 
     @staticmethod
-    @cache
     def columns(view: str) -> tuple[Column, ...]:
         """The columns of a view, which are the same in every lake.
 
         Raises:
             UserError: when there is no such view.
         """
-        known = {name: columns for name, _, columns in _NOWHERE.views()}
-        if view not in known:
+        if view not in (known := _columns_of_views()):
             raise UserError(f"there is no view '{view}'; there are: {', '.join(known)}")
-        return tuple(
-            Column(row["column_name"], row["column_type"], meaning(row["column_name"], view))
-            for row in _NOWHERE.rows(f"DESCRIBE {view}")
-        )
+        return known[view]
 
     def rows(self, sql: str, parameters: list[Any] | None = None) -> list[dict[str, Any]]:
         """The result of a statement of ours as dictionaries.
@@ -191,8 +188,18 @@ class Catalog:
         return f"SELECT * FROM read_parquet('{place}'{options})"  # noqa: S608 (quoted above)
 
 
-_NOWHERE = Catalog(Layout(Path("/nonexistent")))
-"""A lake with nothing in it, which has the same views."""
+@cache
+def _columns_of_views() -> dict[str, tuple[Column, ...]]:
+    """Asked once of a lake with nothing in it, which has the same views: DuckDB takes a tenth of a second."""
+    rows = Catalog(Layout(Path("/nonexistent"))).rows(
+        "SELECT view_name, column_name, data_type FROM duckdb_views() v "
+        "JOIN duckdb_columns() c ON c.table_name = v.view_name AND c.schema_name = 'main' "
+        "WHERE v.schema_name = 'main' AND NOT v.internal AND v.comment IS NOT NULL ORDER BY view_name, column_index"
+    )
+    return {
+        view: tuple(Column(name, kind, meaning(name, view)) for _, name, kind in columns)
+        for view, columns in groupby((tuple(row.values()) for row in rows), key=itemgetter(0))
+    }
 
 
 def meaning(column: str, view: str | None = None) -> str:
@@ -204,8 +211,8 @@ def meaning(column: str, view: str | None = None) -> str:
 def _comments_sql() -> str:
     """What every column means, for shells and tools that show it."""
     return "\n".join(
-        f"COMMENT ON COLUMN {view}.\"{column}\" IS '{_quoted(meaning(column, view))}';"
-        for view, _, columns in _NOWHERE.views()
+        f"COMMENT ON COLUMN {view}.\"{column.name}\" IS '{_quoted(column.meaning)}';"
+        for view, columns in _columns_of_views().items()
         for column in columns
     )
 

@@ -6,12 +6,13 @@ import dataclasses
 import json
 import os
 import re
+from collections.abc import Collection, Iterable, Iterator
 from datetime import UTC, datetime
 from typing import Any
 
 from dna_pipelines.errors import LakeError
 from dna_pipelines.identity import Item
-from dna_pipelines.manifests import Manifest
+from dna_pipelines.manifests import Manifest, Shard
 from dna_pipelines.storage.files import replace, replace_by_link, write_new
 from dna_pipelines.storage.layout import Layout
 from dna_pipelines.storage.manifest_table import manifest_to_parquet, read_manifest, read_members
@@ -67,6 +68,24 @@ class Versions:
             raise LakeError(
                 f"{path} is gone or damaged, and a version that is past is not made again: restore the file from a copy"
             ) from error
+
+    def shards_among(self, commits: Iterable[Commit], digests: Collection[str]) -> Iterator[Shard]:
+        """The shards of some commits that may lie wholly among some images, each once.
+
+        Manifests are read where that may be so, and passed over where they are gone: whoever needs one says so.
+        """
+        seen = set[str]()
+        for commit in commits:
+            # Records of before do not say which digest is the smallest.
+            hit = {one.shard_id for one in commit.shards if not one.smallest or one.smallest in digests} - seen
+            if not hit:
+                continue
+            try:
+                shards = self.manifest(commit).shards
+            except LakeError:
+                continue
+            seen |= hit
+            yield from (shard for one, shard in zip(commit.shards, shards, strict=True) if one.shard_id in hit)
 
     def members(self, commit: Commit) -> tuple[list[Item], list[str]]:
         """The readable images of a commit and their paths for people, without the rest of the manifest.
