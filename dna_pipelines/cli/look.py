@@ -10,10 +10,10 @@ from typing import Annotated, Any
 import typer
 from rich.text import Text
 
-from dna_pipelines.cli.app import COMPARE, DATASETS, app, project_of
+from dna_pipelines.cli.app import COMPARE, DATASETS, FAILED, app, project_of
 from dna_pipelines.cli.terminal import TerminalProgress, note, out, save, show_json, show_table, shown, size_text
 from dna_pipelines.config import DatasetConfig
-from dna_pipelines.errors import UserError
+from dna_pipelines.errors import LakeError, UserError
 from dna_pipelines.pipeline.interruption import interruptible
 from dna_pipelines.pipeline.project import Project
 from dna_pipelines.reporting import METRICS
@@ -39,14 +39,21 @@ def status(context: typer.Context, json: Json = False) -> None:
     facts = [_dataset_status(project, dataset) for dataset in project.config().datasets]
     if json:
         show_json(facts)
-        return
+    else:
+        _show_status(facts, extractors)
+    if any(row["problem"] for row in facts):
+        raise typer.Exit(FAILED)
+
+
+def _show_status(facts: list[dict[str, Any]], extractors: list[str]) -> None:
     sampled = any(row["n_not_sampled"] for row in facts)
     rows = [
         (
             row["dataset"], row["n_images"], row["n_quarantined"], *([row["n_not_sampled"]] if sampled else []),
             row["n_shards"],
             size_text(row["size_bytes"]),
-            row["last_change"] or "never scanned", *(row["dna"][name] for name in extractors),
+            row["last_change"] or ("damaged" if row["problem"] else "never scanned"),
+            *(row["dna"][name] for name in extractors),
         )
         for row in facts
     ]  # fmt: skip
@@ -55,15 +62,21 @@ def status(context: typer.Context, json: Json = False) -> None:
     for row in facts:
         if row["held_back"]:
             note(f"{row['dataset']}: {row['held_back']}", style="yellow")
-    if any(state not in ("current", "held back") for row in facts for state in row["dna"].values()):
+        if row["problem"]:
+            note(f"{row['dataset']}: {row['problem']}", style="red")
+    if any(state not in ("current", "held back", "") for row in facts for state in row["dna"].values()):
         note("`dna run` brings everything up to date")
 
 
 def _dataset_status(project: Project, dataset: DatasetConfig) -> dict[str, Any]:
     from dna_pipelines.pipeline.plan import dna_state, held_back
 
-    latest = project.lake.versions.latest(dataset.name)
-    dna = {one.name: dna_state(project, dataset, one) for one in project.config().extractors}
+    extractors, problem = project.config().extractors, None
+    try:
+        latest = project.lake.versions.latest(dataset.name)
+        dna: dict[str, str] = {one.name: dna_state(project, dataset, one) for one in extractors}
+    except LakeError as error:
+        latest, dna, problem = None, {one.name: "" for one in extractors}, str(error)
     return {
         "dataset": dataset.name,
         "n_images": latest.n_images if latest else None,
@@ -76,6 +89,7 @@ def _dataset_status(project: Project, dataset: DatasetConfig) -> dict[str, Any]:
         "last_change": latest.created_at if latest else None,
         "dna": dna,
         "held_back": held_back(project, dataset.name) if "held back" in dna.values() else None,
+        "problem": problem,
     }
 
 

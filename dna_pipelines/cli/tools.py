@@ -14,12 +14,17 @@ from dna_pipelines.pipeline.progress import counted
 
 
 @app.command(rich_help_panel=TOOLS)
-def doctor(context: typer.Context) -> None:
+def doctor(
+    context: typer.Context,
+    pages: Annotated[
+        bool, typer.Option("--pages", help="Read every table of the lake whole and check its checksums (may be long).")
+    ] = False,
+) -> None:
     """Check the installation, the datasets file, every place and the lake."""
     from dna_pipelines.pipeline.doctor import examine
 
     failed = False
-    for finding in examine(project_of(context)):
+    for finding in examine(project_of(context), pages=pages):
         mark, style = ("ok ", "green") if finding.ok else ("BAD", "red")
         out.print(f"[{style}]{mark}[/] {finding.what}: ", end="", soft_wrap=True)
         out.print(finding.said, markup=False, soft_wrap=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import re
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -10,20 +9,16 @@ from typing import Annotated, Any, Literal
 from fsspec.utils import glob_translate
 from pydantic import (
     BaseModel,
-    BeforeValidator,
     ConfigDict,
     Field,
     PrivateAttr,
-    Strict,
     StringConstraints,
     field_validator,
     model_validator,
 )
 
+from dna_pipelines.config.values import NAME_PATTERN, Count, Interval, Name, Share, Tags
 from dna_pipelines.config.views import View
-
-NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,99}$"
-Name = Annotated[str, StringConstraints(pattern=NAME_PATTERN)]
 
 Kind = Literal["folder", "index", "zip", "tar", "parquet", "arrow"]
 """What a uri can be."""
@@ -57,27 +52,6 @@ class MetadataConfig(_Strict):
     path_column: str = "path"
     columns: tuple[str, ...] = ()
     """Columns to keep with every image; empty keeps all of them."""
-
-
-Count = Annotated[int, Strict()]
-"""A whole number that is written as one: neither `'7'` nor `true` nor `7.0`."""
-
-Share = Annotated[float, Strict(), Field(ge=0, le=1)]
-
-
-def _seconds(value: object) -> float:
-    """`90s`, `15m`, `1h` or `7d` as seconds; `never` as infinity."""
-    if value == "never":
-        return math.inf
-    if isinstance(value, str) and (match := re.fullmatch(r"(\d+(?:\.\d+)?)\s*([smhd])", value)):
-        value = float(match[1]) * {"s": 1, "m": 60, "h": 3600, "d": 86400}[match[2]]
-    if isinstance(value, bool) or not isinstance(value, int | float) or not value >= 10:
-        raise ValueError("write a time of at least 10 seconds, such as 90s, 15m, 1h or 7d, or never")
-    return value
-
-
-Interval = Annotated[float, BeforeValidator(_seconds)]
-"""Seconds, at least 10; infinite for never."""
 
 
 class ChecksConfig(_Strict):
@@ -116,7 +90,7 @@ class DatasetConfig(_Strict):
     group_by: str | None = None
     """`folder`, `regex:PATTERN` (its first group) or `column:NAME` (of the metadata)."""
     metadata: MetadataConfig | None = None
-    tags: dict[str, str] = Field(default_factory=dict)
+    tags: Tags = Field(default_factory=dict)
     owners: tuple[str, ...] = ()
     """Mail addresses, or team:NAME; shown in Dagster."""
     scan_every: Interval | None = None
@@ -133,15 +107,6 @@ class DatasetConfig(_Strict):
                 re.compile(glob_translate(glob))
             except (ValueError, re.error) as error:
                 raise ValueError(f"'{glob}' is no pattern: {error}") from error
-        return value
-
-    @field_validator("tags", mode="before")
-    @classmethod
-    def _plain_tags(cls, value: object) -> object:
-        if isinstance(value, list):
-            return {str(tag): "" for tag in value}
-        if isinstance(value, dict):
-            return {str(key): "" if text is None else str(text) for key, text in value.items()}
         return value
 
     @field_validator("group_by")
@@ -275,7 +240,7 @@ class ExtractorConfig(_Strict):
 class WatchConfig(_Strict):
     """The whole file."""
 
-    version: Literal[1] = 1
+    version: Count = 1
     extractors: tuple[ExtractorConfig, ...] = (ExtractorConfig(name="builtin"),)
     """Those of the file, each followed by its views."""
     datasets: tuple[DatasetConfig, ...] = ()
@@ -287,6 +252,13 @@ class WatchConfig(_Strict):
     def scan_interval_s(self, dataset: DatasetConfig) -> float:
         """How often a dataset is looked at, in seconds."""
         return self.scan_every if dataset.scan_every is None else dataset.scan_every
+
+    @field_validator("version")
+    @classmethod
+    def _known_version(cls, value: int) -> int:
+        if value != 1:
+            raise ValueError("expected 1, the only version of this file that there is so far")
+        return value
 
     @field_validator("datasets", mode="before")
     @classmethod

@@ -6,6 +6,7 @@ import platform
 import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from importlib.metadata import version
 
 import dna_pipelines
@@ -17,7 +18,7 @@ from dna_pipelines.pipeline.image_rows import partial_place
 from dna_pipelines.pipeline.progress import counted
 from dna_pipelines.pipeline.project import Project
 from dna_pipelines.storage.measure_tables import DNA_TABLES
-from dna_pipelines.storage.tables import require_footer
+from dna_pipelines.storage.tables import read_parquet, require_footer
 
 _LITTLE_SPACE_GB = 2.0
 
@@ -31,14 +32,19 @@ class Finding:
     said: str
 
 
-def examine(project: Project) -> Iterator[Finding]:
-    """Examine everything, without changing anything but a trial file in the lake."""
+def examine(project: Project, *, pages: bool = False) -> Iterator[Finding]:
+    """Examine everything, without changing anything but a trial file in the lake.
+
+    Args:
+        project: what to examine.
+        pages: read the tables of the lake whole, with their checksums, instead of their footers alone.
+    """
     packages = ", ".join(f"{name} {version(name)}" for name in ("dagster", "torch", "pyarrow", "duckdb", "numpy"))
     yield Finding("installation", True, f"dna_pipelines {dna_pipelines.__version__}, {packages}")
     yield _try("torch", _torch)
     yield _try("datasets file", lambda: f"{counted(len(project.config().datasets), 'dataset')} in {project.file.path}")
     yield _try("lake", lambda: _lake(project))
-    yield _try("SQL", lambda: _sql(project))
+    yield _try("SQL", lambda: _sql(project, pages))
     free_gb = shutil.disk_usage(project.root).free / 1e9
     yield Finding("disk", free_gb > _LITTLE_SPACE_GB, f"{free_gb:,.1f} GB free at {project.root}")
     try:
@@ -51,7 +57,8 @@ def examine(project: Project) -> Iterator[Finding]:
     for extractor in config.extractors:
         yield _try(f"extractor {extractor.name}", lambda: _extractor(project, extractor))  # noqa: B023
         for dataset in config.datasets:
-            yield _try(f"{extractor.name} DNA of {dataset.name}", lambda: _dna(project, dataset.name, extractor.name))  # noqa: B023
+            examined = partial(_dna, project, dataset.name, extractor.name, pages)
+            yield _try(f"{extractor.name} DNA of {dataset.name}", examined)
 
 
 def _try(what: str, examined: Callable[[], str]) -> Finding:
@@ -85,7 +92,7 @@ def _extractor(project: Project, config: ExtractorConfig) -> str:
     return said
 
 
-def _dna(project: Project, dataset: str, extractor: str) -> str:
+def _dna(project: Project, dataset: str, extractor: str, pages: bool) -> str:
     """Also looks at the partials, which a run does not miss before the dataset changes."""
     lake = project.lake
     commit, keys = lake.versions.latest(dataset), lake.fingerprints.extractor(extractor)
@@ -97,19 +104,20 @@ def _dna(project: Project, dataset: str, extractor: str) -> str:
         if path.exists():
             raise LakeError(f"{path} is damaged, or a table of that DNA is gone; `dna run` makes it again")
         return "none yet"
+    look = read_parquet if pages else require_footer
     for table in DNA_TABLES:
-        require_footer(lake.layout.dna(table, identity))
+        look(lake.layout.dna(table, identity))
     for shard in dict.fromkeys(record.shards):
         for file in lake.fingerprints.partial_files(partial_place(project, record, shard), shard):
             try:
-                require_footer(file)
+                look(file)
             except LakeError as error:
                 raise LakeError(f"{file} is damaged; remove it and {path} and run `dna run`") from error
     return f"{counted(len(record.shards), 'shard')}, {counted(record.n_images, 'image')}"
 
 
-def _sql(project: Project) -> str:
-    project.catalog.require_sound()
+def _sql(project: Project, pages: bool) -> str:
+    project.catalog.require_sound(pages=pages)
     return f"{counted(len(project.catalog.views()), 'view')} over the lake"
 
 

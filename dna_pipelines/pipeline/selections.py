@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from dna_pipelines.comparison import LayerMeasures, Selection, steered_distances
-from dna_pipelines.config.models import NAME_PATTERN
+from dna_pipelines.config.values import NAME_PATTERN
 from dna_pipelines.distributions import Layers
 from dna_pipelines.dna import Comparable, Dna, layer_differences
 from dna_pipelines.errors import ConfigError, Incomparable, NothingToCompare, UnknownName, UserError

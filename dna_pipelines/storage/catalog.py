@@ -24,7 +24,7 @@ from dna_pipelines.identity import digest_of
 from dna_pipelines.storage.catalog_files import RECORDS, TABLES, split
 from dna_pipelines.storage.files import draft_of, replace
 from dna_pipelines.storage.layout import Layout
-from dna_pipelines.storage.tables import require_footer
+from dna_pipelines.storage.tables import read_parquet, require_footer
 
 
 class Column(NamedTuple):
@@ -95,7 +95,12 @@ class Catalog:
         Raises:
             LakeError: when a file of the lake is damaged.
         """
-        names, rows = self._answer(sql, parameters)
+        try:
+            names, rows = self._answer(sql, parameters)
+        except duckdb.Error as error:
+            raise LakeError(
+                f"DuckDB cannot read {self._layout.root}: {error}; `dna doctor --pages` may say why"
+            ) from error
         return [dict(zip(names, row, strict=True)) for row in rows]
 
     def views_sql(self) -> str:
@@ -145,13 +150,21 @@ class Catalog:
             raise
         except duckdb.Error as error:
             try:
-                self.require_sound()
+                self.require_sound(named_in=str(error))
             except LakeError as damage:
                 raise damage from error
+            if type(error) is duckdb.Error:
+                # What reads the pages says no more than that they make no sense.
+                said = f"a table in {self._layout.root} is damaged ({error}); `dna doctor --pages` finds which"
+                raise LakeError(said) from error
             raise
 
-    def require_sound(self) -> None:
-        """Look at every file that the views read, of tables at the footer alone.
+    def require_sound(self, *, pages: bool = False, named_in: str = "") -> None:
+        """Look at every file that the views read.
+
+        Args:
+            pages: read the tables whole, with their checksums, instead of their footers alone.
+            named_in: a text; tables whose paths it has are read whole in any case.
 
         Raises:
             LakeError: when one is damaged.
@@ -161,7 +174,7 @@ class Catalog:
                 if kind := RECORDS.get(name):
                     kind.read(path)
                 elif path.suffix == ".parquet":
-                    require_footer(self._source(path))
+                    (read_parquet if pages or str(path) in named_in else require_footer)(self._source(path))
 
     def _source(self, path: Path) -> Path:
         """The manifest that a current one is another name of; any other file is its own."""

@@ -30,7 +30,7 @@ from dna_pipelines.storage.measure_tables import (
 )
 from dna_pipelines.storage.names import names_file, read_names
 from dna_pipelines.storage.record_cache import RecordCache
-from dna_pipelines.storage.records import DnaRecord, ExtractorRecord
+from dna_pipelines.storage.records import DnaRecord, ExtractorRecord, KeyRecord
 from dna_pipelines.storage.tables import read_parquet, require_footer, to_parquet, vector
 
 Sums = tuple[Histogram, Moments, Blocks]
@@ -48,15 +48,33 @@ class Fingerprints:
 
     def put_key(self, key: Key) -> None:
         """Keep what a key is made of."""
-        write_new(self._layout.key(key.id), json.dumps(dict(key.parts), indent=1).encode())
+        path, data = self._layout.key(key.id), json.dumps(dict(key.parts), indent=1).encode()
+        if not write_new(path, data) and self._key(key.id) is None:
+            # It is damaged.
+            replace(path, data)
 
     def key(self, key_id: str) -> Key:
-        """What a key is made of."""
-        return Key(json.loads(self._layout.key(key_id).read_bytes()))
+        """What a key is made of.
+
+        Raises:
+            LakeError: when its file is gone or damaged. Those of extractors in use are made again by a run.
+        """
+        if key := self._key(key_id):
+            return key
+        raise LakeError(
+            f"{self._layout.key(key_id)} is gone or damaged; `dna run` makes it again where an extractor of the "
+            "datasets file has this key, otherwise restore it from a copy"
+        )
+
+    def _key(self, key_id: str) -> Key | None:
+        record = self._records.read(KeyRecord, self._layout.key(key_id))
+        key = record and Key(record.parts)
+        return key if key and key.id == key_id else None
 
     def extractor(self, name: str) -> ExtractorRecord | None:
-        """The keys an extractor had when it was last used."""
-        return self._records.read(ExtractorRecord, self._layout.extractor(name))
+        """The keys an extractor had when it was last used; None before that, and where what it says of them is lost."""
+        record = self._records.read(ExtractorRecord, self._layout.extractor(name))
+        return record if record and self._key(record.comparability_key) and self._key(record.compute_key) else None
 
     def put_extractor(self, record: ExtractorRecord) -> None:
         """Note the keys of an extractor."""
@@ -268,10 +286,8 @@ class Fingerprints:
         folder = self._layout.root / "partials"
         found = []
         for path in sorted(folder.glob("[!.]*")):
-            if not self._layout.key(path.name).exists():
-                # What a file manager or a backup leaves is nobody's.
-                continue
-            parts: Mapping[str, Any] = self.key(path.name).parts
-            if parts.get("comparability") == comparability_key:
+            # What a file manager or a backup leaves is nobody's.
+            key = self._key(path.name)
+            if key and key.parts.get("comparability") == comparability_key:
                 found.append(path.name)
         return found

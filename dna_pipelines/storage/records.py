@@ -149,6 +149,17 @@ class ExtractorRecord(Record):
     recorded_at: str
 
 
+class KeyRecord(Record):
+    """What a comparability or compute key is made of."""
+
+    model_config = ConfigDict(frozen=True, extra="allow")
+
+    @property
+    def parts(self) -> dict[str, Any]:
+        """The whole file."""
+        return self.model_extra or {}
+
+
 class SelectionRecord(Record):
     """One version of a selection of neurons."""
 

@@ -92,7 +92,8 @@ def _opened(path: Path) -> Iterator[pq.ParquetFile]:
     except FileNotFoundError as error:
         raise LakeError(f"{path} is gone; `dna run` makes again what can be made again") from error
     except (OSError, pa.ArrowException, ValueError) as error:
-        raise LakeError(f"{path} is damaged ({error}); remove it and run `dna run` to have it made again") from error
+        why = " ".join(str(error).split())
+        raise LakeError(f"{path} is damaged ({why}); remove it and run `dna run` to have it made again") from error
 
 
 def list_column(values: NDArray[Any]) -> pa.ListArray:

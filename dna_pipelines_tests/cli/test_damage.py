@@ -4,6 +4,7 @@ import json
 import os
 import shutil
 
+import pyarrow.parquet as pq
 import pytest
 from sqlalchemy import event
 from sqlalchemy.engine import Engine
@@ -57,6 +58,60 @@ def test_a_damaged_table_among_sound_ones_is_found_when_it_is_read(project, lake
     said = dna("sql", "SELECT sum(mean) FROM dna")
     assert said.code == 1
     assert said.tells(f"{path} is damaged")
+
+
+def damaged_within(path):
+    """The pages of the first rows begin with other bytes; the footer is as it was."""
+    with pq.ParquetFile(path) as file:
+        group = file.metadata.row_group(0)
+        columns = [group.column(number) for number in range(group.num_columns)]
+    data = bytearray(path.read_bytes())
+    for column in columns:
+        start = column.dictionary_page_offset or column.data_page_offset
+        data[start : start + 8] = b"\xff" * 8
+    path.write_bytes(data)
+    return path
+
+
+@pytest.mark.parametrize("command", [["matrix"], ["map"], ["sql", "FROM layer_distances"]])
+def test_damage_within_a_table_is_a_message_that_says_how_to_find_it(project, lake, dna, command):
+    path = damaged_within(min(lake.glob("distances/layers/*.parquet")))
+    said = dna(*command)
+    assert said.code == 1
+    assert said.tells("is damaged")
+    assert said.tells("`dna doctor --pages`") or said.tells(str(path))
+    path.unlink()
+    assert dna("run").code == 0
+    assert dna(*command).code == 0
+
+
+@pytest.mark.parametrize(
+    "pattern", ["partials/*/blocks/*.parquet", "dna/covariance/*.parquet", "distances/layers/*.parquet"]
+)
+def test_the_doctor_reads_pages_where_asked_to(project, lake, dna, pattern):
+    path = damaged_within(max(lake.glob(pattern)))
+    assert dna("doctor").code == 0
+    said = dna("doctor", "--pages")
+    assert said.code == 1
+    assert any(f"{path} is damaged" in line for line in said.out.splitlines() if line.startswith("BAD"))
+
+
+@pytest.mark.parametrize("content", ["", "{", "{}", '{"extractor": "another"}', "[]", "\xff"])
+def test_damaged_keys_are_made_again(project, lake, dna, content):
+    paths = list(lake.glob("keys/*.json"))
+    before = [path.read_bytes() for path in paths]
+    for path in paths:
+        path.write_text(content, encoding="latin-1")
+    said = dna("compare", "d0", "d1")
+    assert said.code == 1
+    assert said.tells("`dna run`")
+    said = dna("run", "--json")
+    assert said.code == 0
+    assert (
+        sum(done["n_images_extracted"] for one in said.json["datasets"] for done in one["fingerprints"].values()) == 0
+    )
+    assert [path.read_bytes() for path in paths] == before
+    assert dna("compare", "d0", "d1").code == 0
 
 
 @pytest.fixture
@@ -150,6 +205,23 @@ def test_a_damaged_commit_holds_back_its_own_dataset_alone(project, lake, dna, c
     said = dna("run", "--json")
     assert said.code == 0
     assert said.json["datasets"][0]["fingerprints"]["builtin"]["n_images_extracted"] == 0
+
+
+def test_the_status_shows_what_is_sound_beside_a_damaged_commit(project, lake, dna):
+    commit = lake / "datasets" / "d0" / "commits" / "00000001.json"
+    commit.write_text("{")
+    said = dna("status", "--json")
+    assert said.code == 1
+    assert [(row["n_images"], row["dna"]["builtin"]) for row in said.json] == [
+        (None, ""),
+        (10, "current"),
+        (10, "current"),
+    ]
+    assert [row["problem"] is None for row in said.json] == [False, True, True]
+    said = dna("status")
+    assert said.code == 1
+    assert said.tells(f"d0: {commit} is damaged")
+    assert not said.tells("brings everything up to date")
 
 
 def test_a_damaged_commit_that_is_past_stops_no_run(changed, dna):

@@ -106,7 +106,8 @@ def test_an_unknown_key_is_refused_with_a_hint(message, text, said):
             "extractors:\n  - {name: a-b, network: seeded_cnn}\n  - {name: a.b, network: seeded_cnn}\n",
             "line 3: the names 'a-b' and 'a.b' differ in '-', '.' and '_' alone",
         ),
-        ("# new\nversion: 2\n", "line 2: version"),
+        ("# new\nversion: 2\n", "line 2: version: expected 1, the only version"),
+        ("version: true\n", "line 1: version: expected a whole number, found true"),
     ],
 )
 def test_a_wrong_value_is_refused_with_its_line(message, text, said):
@@ -129,6 +130,8 @@ def test_a_wrong_value_is_refused_with_its_line(message, text, said):
         ("storage_options: x", "storage_options: expected keys with values, such as {key: value}, found the text 'x'"),
         ("globs: [7]", "globs.0: expected text, found 7; write '7'"),
         ("globs: {a: b}", "globs: expected a list, such as [a, b], found keys with values"),
+        ("tags: {a: [b]}", "tags.a: expected text, found a list"),
+        ("tags: {a: {b: c}}", "tags.a: expected text, found keys with values"),
         ("group_by: [a]", "group_by: expected text, found a list"),
         ("scan_every: 5s", "scan_every: write a time of at least 10 seconds"),
         ("scan_every: true", "scan_every: write a time of at least 10 seconds"),

@@ -1,0 +1,50 @@
+"""Kinds of values in the datasets file, wherever they stand in it."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Mapping, Sequence
+from typing import Annotated
+
+from pydantic import BeforeValidator, Field, Strict, StringConstraints
+
+NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,99}$"
+Name = Annotated[str, StringConstraints(pattern=NAME_PATTERN)]
+
+Count = Annotated[int, Strict()]
+"""A whole number that is written as one: neither `'7'` nor `true` nor `7.0`."""
+
+Share = Annotated[float, Strict(), Field(ge=0, le=1)]
+
+
+def _seconds(value: object) -> float:
+    """`90s`, `15m`, `1h` or `7d` as seconds; `never` as infinity."""
+    if value == "never":
+        return math.inf
+    if isinstance(value, str) and (match := re.fullmatch(r"(\d+(?:\.\d+)?)\s*([smhd])", value)):
+        value = float(match[1]) * {"s": 1, "m": 60, "h": 3600, "d": 86400}[match[2]]
+    if isinstance(value, bool) or not isinstance(value, int | float) or not value >= 10:
+        raise ValueError("write a time of at least 10 seconds, such as 90s, 15m, 1h or 7d, or never")
+    return value
+
+
+Interval = Annotated[float, BeforeValidator(_seconds)]
+"""Seconds, at least 10; infinite for never."""
+
+
+def _tag(value: object) -> object:
+    """Its text; what has keys or items of its own stays what it is, which is an error."""
+    if value is None:
+        return ""
+    return value if isinstance(value, Mapping | Sequence) else str(value)
+
+
+def _tags(value: object) -> object:
+    if isinstance(value, list):
+        return {str(tag): "" for tag in value}
+    return {str(key): text for key, text in value.items()} if isinstance(value, dict) else value
+
+
+Tags = Annotated[dict[str, Annotated[str, BeforeValidator(_tag)]], BeforeValidator(_tags)]
+"""Keys with or without a text."""
