@@ -10,7 +10,7 @@ import numpy as np
 
 from benchmarks.measure import machine
 from benchmarks.protocols.detectors import blocks_as_they_are, evidently_mmd, ks_means, ks_tokens, ours, same_number
-from benchmarks.protocols.populations import EFFECTS, N_NEURONS, N_TOKENS, Population
+from benchmarks.protocols.populations import HEAVY, N_NEURONS, N_TOKENS, NORMAL, SELDOM, Population
 from dna_pipelines.identity import N_BLOCKS
 from dna_pipelines.pipeline.samples import share_of
 
@@ -22,7 +22,6 @@ population, so every alarm is false; the nominal rate is 5 %."""
 REMARKS = """KS on tokens sees the 50 coarse bins, which makes it a little too mild. Evidently's rule is written after
 its defaults: the statistic is above the 5th percentile of bootstrap samples of the reference. Of the larger side of
 8,000 images and more, ours gets the sample that `dna compare` takes; the others get all of it."""
-NORMAL, HEAVY, SELDOM = EFFECTS
 SETTINGS = [
     # images of one side and of the other, images in a group, effects
     (40, 40, 1, NORMAL),
@@ -136,7 +135,8 @@ def _without_rules(setting, n_trials, seed):
     for name, verdicts in said.items():
         shares = [_share(own, interval(own)) for own in zip(*verdicts, strict=True)]
         found.append(f"{name}: " + ", ".join(f"{of} {share}" for of, share in zip(OURS, shares, strict=True)))
-    return f"{n_a:,} and {n_b:,}{f' in groups of {group_size}' if group_size > 1 else ''}: " + "; ".join(found)
+    groups = f" in groups of {group_size}" if group_size > 1 else ""
+    return f"{n_a:,} and {n_b:,}{groups}, {effects}: " + "; ".join(found)
 
 
 def interval(said):

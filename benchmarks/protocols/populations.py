@@ -14,8 +14,8 @@ N_NEURONS, N_TOKENS = 48, 12
 LAYERS = Layers((Layer("first", N_NEURONS // 2), Layer("second", N_NEURONS // 2)))
 N_FACTORS = 6
 """Of an image's content, which make neurons depend on each other."""
-EFFECTS = ("normal", "skewed, heavy tails", "neurons seldom fire")
-SELDOM = 0.02
+EFFECTS = NORMAL, HEAVY, SELDOM = "normal", "skewed, heavy tails", "neurons seldom fire"
+FIRING = 0.02
 """Share of the groups (of the images, where there are no groups) in which a neuron that seldom fires does."""
 
 
@@ -36,7 +36,7 @@ class Population:
         return self.counts.shape[1]
 
     @staticmethod
-    def made(rng, n_images=16_000, group_size=1, *, effects="normal", shift=0.0, n_shifted=N_NEURONS, scale=1.0):
+    def made(rng, n_images=16_000, group_size=1, *, effects=NORMAL, shift=0.0, n_shifted=N_NEURONS, scale=1.0):
         """Args:
         rng: of the images.
         n_images, group_size: how many there are, and how many belong together.
@@ -53,13 +53,13 @@ class Population:
         of_images = drawn(n_groups, group_size)
         if group_size > 1:
             of_images = 0.9 * drawn(n_groups, 1) + 0.4 * of_images
-        if effects == "skewed, heavy tails":
+        if effects == HEAVY:
             of_images = np.exp(of_images) - 1.6
         of_images *= scale
         of_images[..., :n_shifted] += shift
         values = of_images[..., None] + 0.7 * rng.normal(size=(*of_images.shape, N_TOKENS))
-        if effects == "neurons seldom fire":
-            fires = rng.random((n_groups, N_NEURONS)) < SELDOM
+        if effects == SELDOM:
+            fires = rng.random((n_groups, N_NEURONS)) < FIRING
             values = np.where(fires[:, None, :, None], values, 0.0)
         places = np.clip((values + 5) / 10 * COARSE_BINS, 0, COARSE_BINS - 1).astype(np.uint8)
         return Population(_counted(places), values.mean(axis=-1).astype(np.float32))

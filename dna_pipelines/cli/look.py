@@ -36,6 +36,8 @@ def status(context: typer.Context, json: Json = False) -> None:
     """Show what the last run left, without looking at the datasets' places."""
     project = project_of(context)
     extractors = [extractor.name for extractor in project.config().extractors]
+    # What is wrong with the whole lake is told once.
+    _ = project.lake
     facts = [_dataset_status(project, dataset) for dataset in project.config().datasets]
     if json:
         show_json(facts)

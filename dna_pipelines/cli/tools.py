@@ -17,7 +17,8 @@ from dna_pipelines.pipeline.progress import counted
 def doctor(
     context: typer.Context,
     pages: Annotated[
-        bool, typer.Option("--pages", help="Read every table of the lake whole and check its checksums (may be long).")
+        bool,
+        typer.Option("--pages", help="Also read every table of the lake whole, with its checksums (can be long)."),
     ] = False,
 ) -> None:
     """Check the installation, the datasets file, every place and the lake."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping, Sequence
+from datetime import date
 from typing import Annotated
 
 from pydantic import BeforeValidator, Field, Strict, StringConstraints
@@ -33,18 +33,21 @@ Interval = Annotated[float, BeforeValidator(_seconds)]
 """Seconds, at least 10; infinite for never."""
 
 
-def _tag(value: object) -> object:
+def _plain(value: object) -> object:
     """Its text; what has keys or items of its own stays what it is, which is an error."""
-    if value is None:
-        return ""
-    return value if isinstance(value, Mapping | Sequence) else str(value)
+    return str(value) if isinstance(value, str | int | float | date) else value
 
 
 def _tags(value: object) -> object:
-    if isinstance(value, list):
-        return {str(tag): "" for tag in value}
-    return {str(key): text for key, text in value.items()} if isinstance(value, dict) else value
+    pairs = [(tag, None) for tag in value] if isinstance(value, list) else None
+    if isinstance(value, dict):
+        pairs = list(value.items())
+    if pairs is None:
+        return value
+    if odd := [key for key, _ in pairs if not isinstance(_plain(key), str)]:
+        raise ValueError(f"tags are texts, or keys with texts, such as [night] or {{site: Berlin}}; found {odd[0]}")
+    return {_plain(key): "" if text is None else text for key, text in pairs}
 
 
-Tags = Annotated[dict[str, Annotated[str, BeforeValidator(_tag)]], BeforeValidator(_tags)]
+Tags = Annotated[dict[str, Annotated[str, BeforeValidator(_plain)]], BeforeValidator(_tags)]
 """Keys with or without a text."""

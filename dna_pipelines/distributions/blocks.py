@@ -34,6 +34,13 @@ class Blocks:
 
     def merge(self, other: Blocks) -> Blocks:
         """The counts of both sets of images together."""
+        total = Blocks(self.counts.copy(), self.n_images.copy())
+        total.add(other)
+        return total
+
+    def add(self, other: Blocks) -> None:
+        """Merge another into this one, in its place: in a fraction of the time, because nothing is allocated."""
         if self.counts.shape != other.counts.shape:
             raise ValueError(f"blocks of shapes {self.counts.shape} and {other.counts.shape} cannot be merged")
-        return Blocks(self.counts + other.counts, self.n_images + other.n_images)
+        np.add(self.counts, other.counts, out=self.counts)
+        np.add(self.n_images, other.n_images, out=self.n_images)

@@ -35,24 +35,25 @@ class Histogram:
     @staticmethod
     def empty(n_neurons: int, n_bins: int) -> Histogram:
         """The identity of `merge`."""
-        none, bins = np.zeros(n_neurons, np.uint64), np.zeros((n_neurons, n_bins), np.uint64)
+        bins = np.zeros((n_neurons, n_bins), np.uint64)
+        n_values, low, high, n_zero, n_nan = np.zeros((5, n_neurons), np.uint64)
         lowest, highest = np.full(n_neurons, np.inf, np.float32), np.full(n_neurons, -np.inf, np.float32)
-        return Histogram(bins, none, none, none, none, none, lowest, highest)
+        return Histogram(bins, n_values, low, high, n_zero, n_nan, lowest, highest)
 
     def merge(self, other: Histogram) -> Histogram:
         """The histogram of both sets of values together."""
+        total = Histogram(*(getattr(self, field.name).copy() for field in fields(self)))
+        total.add(other)
+        return total
+
+    def add(self, other: Histogram) -> None:
+        """Merge another into this one, in its place: in a fraction of the time, because nothing is allocated."""
         if self.counts.shape != other.counts.shape:
             raise ValueError(f"histograms of shapes {self.counts.shape} and {other.counts.shape} cannot be merged")
-        merged = {
-            field.name: getattr(self, field.name) + getattr(other, field.name)
-            for field in fields(self)
-            if field.name not in ("minimum", "maximum")
-        }
-        return Histogram(
-            **merged,
-            minimum=np.minimum(self.minimum, other.minimum),
-            maximum=np.maximum(self.maximum, other.maximum),
-        )
+        joined = {"minimum": np.minimum, "maximum": np.maximum}
+        for field in fields(self):
+            mine, theirs = getattr(self, field.name), getattr(other, field.name)
+            joined.get(field.name, np.add)(mine, theirs, out=mine)
 
     @property
     def n_dead(self) -> int:

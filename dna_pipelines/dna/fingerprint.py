@@ -62,6 +62,7 @@ def sum_partials(
     """Add up the measures of shards, one after the other, so that memory stays flat."""
     histogram, moments, blocks = Histogram.empty(n_neurons, n_bins), Moments.empty(n_neurons), Blocks.empty(n_neurons)
     for part_histogram, part_moments, part_blocks in parts:
-        histogram, moments = histogram.merge(part_histogram), moments.merge(part_moments)
-        blocks = blocks.merge(part_blocks)
+        histogram.add(part_histogram)
+        moments = moments.merge(part_moments)
+        blocks.add(part_blocks)
     return histogram, moments, blocks

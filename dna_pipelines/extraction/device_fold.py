@@ -10,6 +10,7 @@ import warnings
 from collections.abc import Callable
 from functools import lru_cache
 from importlib.util import find_spec
+from typing import Any
 
 import numpy as np
 import torch
@@ -35,7 +36,7 @@ class DeviceFold:
 
     Attributes:
         counts: (n_neurons, n_bins + 3) int32: below the range, the bins, above it, NaN.
-        blocks: (n_present, n_neurons, COARSE_WIDTH) int32, only of blocks that occur.
+        blocks: (n_neurons, n_present, COARSE_WIDTH) int32, only of blocks that occur.
         slots: (n_images,) which of `blocks` an image belongs to.
         pooled: (n_images, n_neurons) float64 averages over positions.
         n_zero, minimum, maximum: (n_neurons,).
@@ -46,14 +47,13 @@ class DeviceFold:
     ) -> None:
         n_neurons = len(binning.lo)
         self.n_bins = binning.n_bins
-        self.lo = torch.from_numpy(binning.lo).to(device)
-        self.scale = torch.from_numpy(binning.scale).to(device)
+        self.lo, self.scale = _sent(binning.lo, device), _sent(binning.scale, device)
         coarse = np.concatenate([np.pad(binning.coarse_of, 1, mode="edge"), [COARSE_BINS]]).astype(np.int64)
-        self.coarse_of = torch.from_numpy(coarse).to(device)
+        self.coarse_of = _sent(coarse, device)
         self._present, slots = np.unique(np.asarray(blocks, np.int64), return_inverse=True)
-        self._host_slots, self.slots = slots, torch.from_numpy(slots).to(device)
+        self._host_slots, self.slots = slots, _sent(slots, device)
         self.counts = torch.zeros((n_neurons, binning.n_bins + 3), dtype=torch.int32, device=device)
-        shape = (len(self._present), n_neurons, COARSE_WIDTH)
+        shape = (n_neurons, len(self._present), COARSE_WIDTH)
         self.blocks = torch.zeros(shape, dtype=torch.int32, device=device)
         self.n_zero = torch.zeros(n_neurons, dtype=torch.int32, device=device)
         self.minimum = torch.full((n_neurons,), torch.inf, device=device)
@@ -114,10 +114,15 @@ class DeviceFold:
 
     def block_counts(self) -> Blocks:
         """The coarse counts as a measure."""
-        counts = np.zeros((self.blocks.shape[1], N_BLOCKS, COARSE_BINS), np.uint64)
-        counts[:, self._present] = self.blocks.cpu().numpy()[..., :COARSE_BINS].transpose(1, 0, 2)
+        counts = np.zeros((len(self.blocks), N_BLOCKS, COARSE_BINS), np.uint64)
+        counts[:, self._present] = self.blocks.cpu().numpy()[..., :COARSE_BINS]
         n_images = np.bincount(self._present[self._host_slots], minlength=N_BLOCKS).astype(np.uint64)
         return Blocks(counts, n_images)
+
+
+def _sent(values: NDArray[Any], device: str) -> torch.Tensor:
+    """On the device, in its queue: waiting for the copy would be waiting for all that was queued before."""
+    return torch.from_numpy(values).to(device, non_blocking=True)
 
 
 def fold_with_torch(fold: DeviceFold, part: slice, values: torch.Tensor, images: slice) -> None:
@@ -138,7 +143,7 @@ def _fold_some(fold: DeviceFold, part: slice, values: torch.Tensor, images: slic
     one = torch.ones((), dtype=torch.int32, device=values.device)
     flat = (place + neuron * fold.counts.shape[1]).reshape(-1)
     fold.counts[part].view(-1).scatter_add_(0, flat, one.expand(flat.shape))
-    row = fold.slots[images][:, None, None] * fold.blocks.shape[1] + part.start + neuron
+    row = (part.start + neuron) * fold.blocks.shape[1] + fold.slots[images][:, None, None]
     flat = (row * COARSE_WIDTH + fold.coarse_of[place]).reshape(-1)
     fold.blocks.view(-1).scatter_add_(0, flat, one.expand(flat.shape))
     fold.n_zero[part] += (values == 0).sum((0, 2), dtype=torch.int32)

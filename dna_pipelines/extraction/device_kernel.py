@@ -42,7 +42,7 @@ def fold_with_triton(fold: DeviceFold, part: slice, values: torch.Tensor, images
         fold.scale[part],
         fold.slots[images],
         fold.counts[part],
-        fold.blocks[:, part],
+        fold.blocks[part],
         fold.blocks.stride(0),
         fold.n_zero[part],
         fold.minimum[part],
@@ -107,7 +107,7 @@ def _fold_layer(
             high = tl.maximum(high, tl.where(counted, value, float("-inf")))
             total += value.to(tl.float64)
         slot = tl.load(slots + image)
-        to = blocks + slot * block_stride + neuron * COARSE + coarse_bins
+        to = blocks + one * neuron * block_stride + slot * COARSE + coarse_bins
         tl.atomic_add(to, coarse_found, mask=(coarse_bins < COARSE) & (coarse_found > 0), sem="relaxed")
         tl.store(pooled + one * image * pooled_stride + neuron, tl.sum(total) / n_positions)
     to = counts + neuron * (N_BINS + 3) + bins

@@ -6,12 +6,14 @@ import threading
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from dna_pipelines.ahead import ahead
 from dna_pipelines.distributions import Binning, ImageFeatures, Moments
 from dna_pipelines.distributions.fold import Fold
 from dna_pipelines.distributions.fold_kernels import compile_kernels
@@ -27,6 +29,12 @@ from dna_pipelines.manifests import Shard
 OnImages = Callable[[int], None]
 """Called with the number of images that have just been extracted."""
 
+Keep = Callable[[Shard, Partial], None]
+"""Writes a partial; called from several threads."""
+
+_MOST_WRITERS = 4
+"""Each holds all measures of a shard, more than half a GB for ViT-B/16, and one more shard waits for them."""
+
 
 def extract_partials(
     extractor: Extractor,
@@ -38,8 +46,9 @@ def extract_partials(
     on_images: OnImages | None = None,
     others: Sequence[Extractor] = (),
     clock: StageClock | None = None,
+    keep: Keep | None = None,
 ) -> Generator[tuple[Shard, Partial]]:
-    """The partial of every shard, as soon as its last image is done; closing the generator stops its threads.
+    """The partial of every shard once its last image is done; closing the generator stops its threads.
 
     Args:
         extractor: the network.
@@ -51,6 +60,8 @@ def extract_partials(
         on_images: for progress.
         others: the same extractor on more devices of one kind, which share the shards; nor on them.
         clock: takes the time of the stages.
+        keep: writes a partial. Adding up and writing go on beside the extraction, so that no device waits for them;
+            what is complete when the generator is closed, or meets an error, is kept.
 
     Raises:
         SourceChanged: when an image is no longer what it was.
@@ -60,16 +71,39 @@ def extract_partials(
     if extractor.device == "cpu":
         compile_kernels()
     stream = ActivationStream([extractor, *others], read, workers, clock)
-    with closing(stream.run(batches_of(extractor, ranges, shards))) as batches:
-        for batch in batches:
-            if on_images:
-                on_images(len(batch.digests))
-            for run in batch.tag:
-                run.shard.n_left -= run.rows.stop - run.rows.start
-                if run.shard.n_left == 0:
-                    with clock.working("write"):
-                        partial = run.shard.partial()
-                    yield run.shard.shard, partial
+    n_writers = max(1, min(_MOST_WRITERS, stream.n_workers // 2))
+    clock.use(n_writers=n_writers)
+
+    def finish(shard: _OpenShard) -> tuple[Shard, Partial]:
+        with clock.working("write"):
+            measured = shard.partial()
+        if keep:
+            with clock.waiting("write"):
+                keep(shard.shard, measured)
+        return shard.shard, measured
+
+    def tasks(batches: Iterable[Batch[list[_Run]]]) -> Iterator[Callable[[], tuple[Shard, Partial]] | None]:
+        for shard in _complete(batches, on_images):
+            yield partial(finish, shard) if shard else None
+
+    with (
+        closing(stream.run(batches_of(extractor, ranges, shards))) as batches,
+        closing(ahead(tasks(batches), n_writers)) as finished,
+    ):
+        yield from finished
+
+
+def _complete(batches: Iterable[Batch[list[_Run]]], on_images: OnImages | None) -> Iterator[_OpenShard | None]:
+    """Shards all of whose images went through the network, and None after every batch."""
+    for batch in batches:
+        for run in batch.tag:
+            run.shard.n_left -= run.rows.stop - run.rows.start
+            if run.shard.n_left == 0:
+                yield run.shard
+        # After that: this is where Ctrl-C is noticed, and what is complete is to be kept.
+        if on_images:
+            on_images(len(batch.digests))
+        yield None
 
 
 @dataclass(eq=False)

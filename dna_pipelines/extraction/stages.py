@@ -34,6 +34,7 @@ class StageTimes:
         n_readers, n_workers: threads that read, and that may decode at the same time; as many others run the
             network where that is on the CPU.
         n_devices: accelerators; 0 where the network runs on the CPU.
+        n_writers: threads that add up and write.
     """
 
     n_images: int = 0
@@ -46,6 +47,7 @@ class StageTimes:
     n_readers: int = 1
     n_workers: int = 1
     n_devices: int = 0
+    n_writers: int = 1
 
     @property
     def images_per_s(self) -> float:
@@ -64,14 +66,14 @@ class StageTimes:
 
     @property
     def bound_by(self) -> Stage:
-        """The stage with most of the work on whatever is busiest: readers, processors, devices or the writer."""
+        """The stage with most of the work on whatever is busiest: readers, processors, devices or writers."""
         on_processors: tuple[Stage, ...] = ("decode",) if self.n_devices else ("decode", "forward", "fold")
         on_devices: tuple[Stage, ...] = ("forward", "fold") if self.n_devices else ()
         lanes: list[tuple[tuple[Stage, ...], int]] = [
             (("read",), self.n_readers),
             (on_processors, self.n_workers),
             (on_devices, max(self.n_devices, 1)),
-            (("write",), 1),
+            (("write",), self.n_writers),
         ]
         stages, _ = max(lanes, key=lambda lane: sum(map(self.seconds, lane[0])) / lane[1])
         return max(stages, key=self.seconds)
@@ -97,6 +99,7 @@ class StageTimes:
             n_readers=max(self.n_readers, other.n_readers),
             n_workers=max(self.n_workers, other.n_workers),
             n_devices=max(self.n_devices, other.n_devices),
+            n_writers=max(self.n_writers, other.n_writers),
         )
 
     def to_json(self) -> dict[str, Any]:
@@ -119,7 +122,7 @@ class StageTimes:
             shares[:1] = [f"{share} of the work" for share in shares[:1]]
         elif bound == "write":
             # It may bind with less of the work than what all cores share.
-            said += ", on one thread"
+            said += f", on {self.n_writers} threads" if self.n_writers > 1 else ", on one thread"
         return f"{reached}; bound by {bound} ({'; '.join(filter(None, (said, ', '.join(shares))))})"
 
 
@@ -131,11 +134,11 @@ class StageClock:
         self._seconds = dict.fromkeys(STAGES, 0.0)
         self._n_images = 0
         self._started = time.perf_counter()
-        self._threads = (1, 1, 0)
+        self._threads: dict[str, int] = {}
 
-    def use(self, n_readers: int, n_workers: int, n_devices: int) -> None:
-        """Note how many there are of each."""
-        self._threads = (n_readers, n_workers, n_devices)
+    def use(self, **threads: int) -> None:
+        """Note how many there are of each: `n_readers`, `n_workers`, `n_devices`, `n_writers`."""
+        self._threads |= threads
 
     def add(self, stage: Stage, seconds: float) -> None:
         """More seconds of a stage."""
@@ -170,7 +173,7 @@ class StageClock:
         with self._lock:
             read, decode, forward, fold, write = (self._seconds[stage] for stage in STAGES)
             elapsed_s = time.perf_counter() - self._started
-            return StageTimes(self._n_images, elapsed_s, read, decode, forward, fold, write, *self._threads)
+            return StageTimes(self._n_images, elapsed_s, read, decode, forward, fold, write, **self._threads)
 
 
 def n_cores() -> int:

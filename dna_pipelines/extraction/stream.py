@@ -67,7 +67,7 @@ class ActivationStream:
         lanes = [hosts[index % len(hosts)] for index in range(n_lanes)] + accelerators
         self._devices = [open_device(extractor) for extractor in lanes]
         self._n_buffers = sum(device.depth + 1 for device in self._devices) + _SPARE_BATCHES
-        self._clock.use(self.n_readers, self.n_workers, len(accelerators))
+        self._clock.use(n_readers=self.n_readers, n_workers=self.n_workers, n_devices=len(accelerators))
 
     @property
     def most_in_flight(self) -> int:

@@ -37,14 +37,16 @@ def examine(project: Project, *, pages: bool = False) -> Iterator[Finding]:
 
     Args:
         project: what to examine.
-        pages: read the tables of the lake whole, with their checksums, instead of their footers alone.
+        pages: also read every table of the lake whole, with its checksums.
     """
     packages = ", ".join(f"{name} {version(name)}" for name in ("dagster", "torch", "pyarrow", "duckdb", "numpy"))
     yield Finding("installation", True, f"dna_pipelines {dna_pipelines.__version__}, {packages}")
     yield _try("torch", _torch)
     yield _try("datasets file", lambda: f"{counted(len(project.config().datasets), 'dataset')} in {project.file.path}")
     yield _try("lake", lambda: _lake(project))
-    yield _try("SQL", lambda: _sql(project, pages))
+    yield _try("SQL", lambda: _sql(project))
+    if pages:
+        yield from _pages(project)
     free_gb = shutil.disk_usage(project.root).free / 1e9
     yield Finding("disk", free_gb > _LITTLE_SPACE_GB, f"{free_gb:,.1f} GB free at {project.root}")
     try:
@@ -57,7 +59,7 @@ def examine(project: Project, *, pages: bool = False) -> Iterator[Finding]:
     for extractor in config.extractors:
         yield _try(f"extractor {extractor.name}", lambda: _extractor(project, extractor))  # noqa: B023
         for dataset in config.datasets:
-            examined = partial(_dna, project, dataset.name, extractor.name, pages)
+            examined = partial(_dna, project, dataset.name, extractor.name)
             yield _try(f"{extractor.name} DNA of {dataset.name}", examined)
 
 
@@ -92,10 +94,12 @@ def _extractor(project: Project, config: ExtractorConfig) -> str:
     return said
 
 
-def _dna(project: Project, dataset: str, extractor: str, pages: bool) -> str:
+def _dna(project: Project, dataset: str, extractor: str) -> str:
     """Also looks at the partials, which a run does not miss before the dataset changes."""
     lake = project.lake
     commit, keys = lake.versions.latest(dataset), lake.fingerprints.extractor(extractor)
+    if keys is None and (known := lake.layout.extractor(extractor)).exists():
+        raise LakeError(f"{known}, or a key that it names, is damaged; `dna run` makes them again")
     if commit is None or keys is None or commit.n_images == 0:
         return "none yet"
     identity = dna_id(keys.comparability_key, commit.version_id)
@@ -104,21 +108,34 @@ def _dna(project: Project, dataset: str, extractor: str, pages: bool) -> str:
         if path.exists():
             raise LakeError(f"{path} is damaged, or a table of that DNA is gone; `dna run` makes it again")
         return "none yet"
-    look = read_parquet if pages else require_footer
     for table in DNA_TABLES:
-        look(lake.layout.dna(table, identity))
+        require_footer(lake.layout.dna(table, identity))
     for shard in dict.fromkeys(record.shards):
         for file in lake.fingerprints.partial_files(partial_place(project, record, shard), shard):
             try:
-                look(file)
+                require_footer(file)
             except LakeError as error:
                 raise LakeError(f"{file} is damaged; remove it and {path} and run `dna run`") from error
     return f"{counted(len(record.shards), 'shard')}, {counted(record.n_images, 'image')}"
 
 
-def _sql(project: Project, pages: bool) -> str:
-    project.catalog.require_sound(pages=pages)
+def _sql(project: Project) -> str:
+    project.catalog.require_sound()
     return f"{counted(len(project.catalog.views()), 'view')} over the lake"
+
+
+def _pages(project: Project) -> Iterator[Finding]:
+    """Tables that are damaged anywhere, also those that nothing asks for at present."""
+    tables = sorted(project.lake.layout.root.rglob("[!.]*.parquet"))
+    n_damaged = 0
+    for path in tables:
+        try:
+            read_parquet(path)
+        except LakeError as error:
+            n_damaged += 1
+            yield Finding("pages", False, str(error))
+    if not n_damaged:
+        yield Finding("pages", True, f"{counted(len(tables), 'table')} read whole")
 
 
 def _manifest(project: Project, dataset: str) -> str:

@@ -6,11 +6,13 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing
 from dataclasses import dataclass
+from functools import partial
 
+from dna_pipelines.ahead import ahead
 from dna_pipelines.dna import ActivationRanges, dna_id, sum_partials
 from dna_pipelines.extraction.extractor import Extractor
 from dna_pipelines.extraction.partials import extract_partials
-from dna_pipelines.extraction.stages import StageClock, StageTimes
+from dna_pipelines.extraction.stages import StageClock, StageTimes, n_cores
 from dna_pipelines.extraction.stream import ReadImage
 from dna_pipelines.manifests import Shard
 from dna_pipelines.pipeline.progress import Progress, Silent
@@ -18,6 +20,9 @@ from dna_pipelines.pipeline.project import Project
 from dna_pipelines.storage import DnaRecord
 from dna_pipelines.storage.fingerprints import Sums
 from dna_pipelines.storage.versions import now
+
+_MOST_READERS = 4
+"""Each holds the sums of a shard, which are up to half a GB for large networks."""
 
 
 @dataclass(frozen=True)
@@ -91,15 +96,19 @@ def measure(
     n_images, clock = sum(map(len, missing)), StageClock()
     if missing:
         with (progress or Silent()).task(f"{ready.name}: {version.label}", n_images) as advance:
-            workers = project.config().workers
             partials = extract_partials(
-                extractor, ranges, missing, read, workers=workers, on_images=advance, others=others, clock=clock
+                extractor,
+                ranges,
+                missing,
+                read,
+                workers=project.config().workers,
+                on_images=advance,
+                others=others,
+                clock=clock,
+                keep=lambda shard, measured: store.put_partial(compute.id, shard.id, measured, extractor.layers),
             )
             with closing(partials):
-                for shard, partial in partials:
-                    with clock.waiting("write"):
-                        store.put_partial(compute.id, shard.id, partial, extractor.layers)
-                    places[shard.id] = compute.id
+                places |= {shard.id: compute.id for shard, _ in partials}
     stages = clock.times() if missing else None
     extraction_s = time.monotonic() - started
     ids = [shard.id for shard in shards]
@@ -160,14 +169,17 @@ def _sum(
     store = project.lake.fingerprints
     done = set(base.shards) if base else set()
 
-    def parts() -> Iterator[Sums]:
+    def parts() -> Iterator[Callable[[], Sums]]:
         if base:
-            yield store.dna_sums(base.dna_id)
+            yield partial(store.dna_sums, base.dna_id)
         for shard in shards:
             if shard not in done:
-                yield store.partial_sums(places[shard], shard)
+                yield partial(store.partial_sums, places[shard], shard)
 
-    return sum_partials(parts(), ranges.layers.n_neurons, ranges.binning.n_bins)
+    # Reading takes several times as long as adding.
+    n_threads = max(1, min(_MOST_READERS, (project.config().workers or n_cores()) // 2))
+    with closing(ahead(parts(), n_threads)) as sums:
+        return sum_partials(sums, ranges.layers.n_neurons, ranges.binning.n_bins)
 
 
 def _base(project: Project, version: Version, shards: list[str], key: str, places: dict[str, str]) -> DnaRecord | None:

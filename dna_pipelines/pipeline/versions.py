@@ -161,7 +161,7 @@ def used_extractor(project: Project, name: str) -> ExtractorRecord:
     project.extractor_config(name)
     record = project.lake.fingerprints.extractor(name)
     if record is None:
-        raise NothingToCompare(f"{name} was never used here; run `dna run`")
+        raise NothingToCompare(f"{name} was never used here, or what is noted of it is damaged; run `dna run`")
     return record
 
 

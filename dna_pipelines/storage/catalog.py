@@ -155,16 +155,15 @@ class Catalog:
                 raise damage from error
             if type(error) is duckdb.Error:
                 # What reads the pages says no more than that they make no sense.
-                said = f"a table in {self._layout.root} is damaged ({error}); `dna doctor --pages` finds which"
+                said = f"a table that this reads is damaged ({error}); `dna doctor --pages` finds those of the lake"
                 raise LakeError(said) from error
             raise
 
-    def require_sound(self, *, pages: bool = False, named_in: str = "") -> None:
-        """Look at every file that the views read.
+    def require_sound(self, *, named_in: str = "") -> None:
+        """Look at every file that the views read, of tables at the footer alone.
 
         Args:
-            pages: read the tables whole, with their checksums, instead of their footers alone.
-            named_in: a text; tables whose paths it has are read whole in any case.
+            named_in: a text; tables whose paths it has are read whole.
 
         Raises:
             LakeError: when one is damaged.
@@ -174,7 +173,7 @@ class Catalog:
                 if kind := RECORDS.get(name):
                     kind.read(path)
                 elif path.suffix == ".parquet":
-                    (read_parquet if pages or str(path) in named_in else require_footer)(self._source(path))
+                    (read_parquet if str(path) in named_in else require_footer)(self._source(path))
 
     def _source(self, path: Path) -> Path:
         """The manifest that a current one is another name of; any other file is its own."""

@@ -86,7 +86,13 @@ def test_damage_within_a_table_is_a_message_that_says_how_to_find_it(project, la
 
 
 @pytest.mark.parametrize(
-    "pattern", ["partials/*/blocks/*.parquet", "dna/covariance/*.parquet", "distances/layers/*.parquet"]
+    "pattern",
+    [
+        "partials/*/blocks/*.parquet",
+        "dna/covariance/*.parquet",
+        "distances/layers/*.parquet",
+        "ranges/builtin/*.parquet",
+    ],
 )
 def test_the_doctor_reads_pages_where_asked_to(project, lake, dna, pattern):
     path = damaged_within(max(lake.glob(pattern)))
@@ -104,7 +110,8 @@ def test_damaged_keys_are_made_again(project, lake, dna, content):
         path.write_text(content, encoding="latin-1")
     said = dna("compare", "d0", "d1")
     assert said.code == 1
-    assert said.tells("`dna run`")
+    assert said.tells("or what is noted of it is damaged; run `dna run`")
+    assert dna("doctor").code == 1
     said = dna("run", "--json")
     assert said.code == 0
     assert (

@@ -1,5 +1,6 @@
 """The laws of merging, for each measure."""
 
+import copy
 from itertools import pairwise
 
 import numpy as np
@@ -9,6 +10,7 @@ from hypothesis import strategies as st
 
 from dna_pipelines.distributions import Binning, Blocks, Histogram, ImageFeatures, Layer, Layers, Moments
 from dna_pipelines.distributions.fold import Fold
+from dna_pipelines.dna import sum_partials
 from dna_pipelines_tests.laws.merging import counts_equal, merging_is_lawful, moments_equal
 
 LAYERS = Layers((Layer("first", 2), Layer("last", 3)))
@@ -38,6 +40,24 @@ def test_merging_parts_is_lawful_and_equals_measuring_the_whole(seed, sizes, off
         three = [part[place] for part in parts]
         merging_is_lawful(three, empty, equal)
         equal(three[0].merge(three[1]).merge(three[2]), whole[place])
+    for total, expected, equal in zip(
+        sum_partials(parts, 5, 1000), whole, (counts_equal, moments_equal, counts_equal), strict=True
+    ):
+        equal(total, expected)
+
+
+def test_merging_leaves_both_as_they_were_and_adding_changes_the_one_added_to():
+    rng = np.random.default_rng(0)
+    for place in (0, 2):
+        one, other = (
+            measured(rng.normal(size=(4, 5, 3)).astype(np.float32), rng.integers(0, 64, 4))[place] for _ in range(2)
+        )
+        before = copy.deepcopy((one, other))
+        both = one.merge(other)
+        counts_equal(one, before[0])
+        one.add(other)
+        counts_equal(one, both)
+        counts_equal(other, before[1])
 
 
 def test_moments_are_those_of_numpy():

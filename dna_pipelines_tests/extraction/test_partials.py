@@ -1,5 +1,6 @@
 """A shard's partial depends on its images and the extractor, and on nothing else."""
 
+import threading
 import time
 
 import numpy as np
@@ -8,7 +9,7 @@ import torch
 
 from dna_pipelines.distributions import Binning, Moments
 from dna_pipelines.distributions.fold import Fold
-from dna_pipelines.errors import ExtractorError, NothingToCompare, SourceChanged
+from dna_pipelines.errors import ExtractorError, LakeError, NothingToCompare, SourceChanged
 from dna_pipelines.extraction import partials as module
 from dna_pipelines.extraction.calibration import calibrate
 from dna_pipelines.extraction.device_fold import DeviceFold
@@ -18,6 +19,7 @@ from dna_pipelines.extraction.partials import extract_partials
 from dna_pipelines.extraction.probe import neurons_second, probe
 from dna_pipelines.extraction.registry import load_extractor
 from dna_pipelines.extraction.seeded import seeded_vit
+from dna_pipelines.extraction.stages import StageClock
 from dna_pipelines.identity import Item, block_of, digest_of
 from dna_pipelines.imaging import Preprocessing
 from dna_pipelines.manifests import Shard
@@ -157,6 +159,75 @@ def test_folding_on_the_device_gives_the_same_partials(extractor, ranges, monkey
         counts_equal(partial.histogram, expected[identity].histogram)
         counts_equal(partial.blocks, expected[identity].blocks)
         moments_equal(partial.moments, expected[identity].moments)
+
+
+@pytest.mark.parametrize("n_writers", [1, 3])
+def test_partials_are_kept_by_several_threads_beside_the_extraction(extractor, ranges, monkeypatch, n_writers):
+    monkeypatch.setattr(module, "_MOST_WRITERS", n_writers)
+    cut = [shard(*range(start, start + 4)) for start in range(0, 40, 4)]
+    expected = extract(extractor, ranges, cut)
+    together, kept, clock = threading.Barrier(n_writers, timeout=20), {}, StageClock()
+
+    def keep(done, partial):
+        kept[done.id] = partial
+        # So many wait here at the same time, or nobody gets through; the last may be fewer.
+        if len(kept) <= len(cut) - len(cut) % n_writers:
+            together.wait()
+
+    found = extract_partials(extractor, ranges, cut, IMAGES.__getitem__, workers=12, clock=clock, keep=keep)
+    for done, partial in found:
+        assert kept[done.id] is partial
+        equal(partial, expected[done.id])
+    assert kept.keys() == expected.keys()
+    assert clock.times().n_writers == n_writers
+
+
+def test_what_is_complete_is_kept_when_an_image_fails(extractor, ranges):
+    images, begun, kept = dict(IMAGES) | {DIGESTS[39]: b"no image"}, [], []
+    cut = [shard(*range(start, start + 8)) for start in range(0, 40, 8)]
+
+    def keep(done, _partial):
+        begun.append(done.id)
+        time.sleep(0.05)
+        kept.append(done.id)
+
+    with pytest.raises(SourceChanged, match=DIGESTS[39]):
+        list(extract_partials(extractor, ranges, cut, images.__getitem__, workers=1, keep=keep))
+    assert begun
+    assert kept == begun
+    assert cut[-1].id not in kept
+
+
+@pytest.mark.parametrize("n_through", [1, 2, 4])
+def test_a_shard_is_kept_that_was_complete_when_the_run_was_stopped(extractor, ranges, n_through):
+    cut, kept, n_batches = [shard(*range(start, start + 8)) for start in range(0, 40, 8)], [], 0
+
+    def stop(_n_images):
+        nonlocal n_batches
+        n_batches += 1
+        if n_batches == n_through:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        for _ in extract_partials(
+            extractor,
+            ranges,
+            cut,
+            IMAGES.__getitem__,
+            workers=1,
+            on_images=stop,
+            keep=lambda done, _: kept.append(done),
+        ):
+            pass
+    assert len(kept) == n_through
+
+
+def test_a_partial_that_cannot_be_kept_is_an_error(extractor, ranges):
+    def keep(_done, _partial):
+        raise LakeError("the disk is full")
+
+    with pytest.raises(LakeError, match="the disk is full"):
+        list(extract_partials(extractor, ranges, [shard(0, 1)], IMAGES.__getitem__, workers=1, keep=keep))
 
 
 def test_copies_of_an_image_count_as_often_as_they_occur(extractor, ranges):

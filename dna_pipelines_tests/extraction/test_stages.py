@@ -1,5 +1,7 @@
 """Stage times: what bounds an extraction."""
 
+from dataclasses import replace
+
 import pytest
 
 from dna_pipelines.extraction.stages import STAGES, StageClock, StageTimes
@@ -42,6 +44,8 @@ def test_times_of_several_extractions_add_up():
     assert (both.n_images, both.elapsed_s) == (200, 20.0)
     assert [both.seconds(stage) for stage in STAGES] == [0, 11, 20, 2, 3]
     assert both.n_devices == 1
+    assert both.n_writers == 1
+    assert one.merge(replace(two, n_writers=3)).n_writers == 3
     assert StageTimes().merge(one) == one
 
 
@@ -52,6 +56,14 @@ def test_a_line_for_people():
     assert (
         str(slow) == "800 images at 4.0/s; bound by read (8 threads waited for it; decode 90% of the work, forward 10%)"
     )
+
+
+def test_several_writers_share_the_writing():
+    measured = times(1, decode=10, forward=4, fold=1, write=7)
+    assert measured.bound_by == "write"
+    assert "on one thread" in str(measured)
+    assert replace(measured, n_writers=2).bound_by == "forward"
+    assert "bound by write (68% of the work, on 2 threads;" in str(replace(measured, n_writers=2, write_s=32.0))
 
 
 @pytest.mark.parametrize("measured", [StageTimes(99, 9.9, decode_s=9.0), StageTimes(100, 0.5, decode_s=0.4)])
