@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 
@@ -75,13 +75,30 @@ def machine() -> list[str]:
         model = next(line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
     except (OSError, StopIteration):
         model = platform.machine()
-    packages = ("numpy", "numba", "torch", "pyarrow", "duckdb", "pillow", "simplejpeg", "dna_pipelines")
-    versions = ", ".join(f"{name} {version(name)}" for name in packages)
+    packages = ("numpy", "numba", "torch", "pyarrow", "duckdb", "pillow", "simplejpeg", "triton", "dna_pipelines")
+    versions = ", ".join(f"{name} {found}" for name in packages if (found := _version(name)))
     return [
         f"Processor: {model}, {os.cpu_count()} cores; {platform.system()}.",
+        *_gpu(),
         f"Python {platform.python_version()}, {versions}.",
         f"Date: {date.today().isoformat()}.",  # noqa: DTZ011 (the day where it was run)
     ]
+
+
+def _version(name: str) -> str | None:
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return None
+
+
+def _gpu() -> list[str]:
+    import torch
+
+    if not torch.cuda.is_available():
+        return []
+    names = ", ".join(torch.cuda.get_device_name(index) for index in range(torch.cuda.device_count()))
+    return [f"GPU: {names}; CUDA {torch.version.cuda}, cuDNN {torch.backends.cudnn.version()}."]
 
 
 def python_path() -> dict[str, str]:

@@ -53,7 +53,7 @@ def _compare(name: str, ours: Ours, theirs: Theirs, n_images: int, n_rounds: int
 
     rounds = alternate(n_rounds, ours=fit_ours, theirs=fit_theirs, free=lambda: free.append(free_cores()))
     times, free = times[1:], free[1:]
-    moved = _moved(counts["ours"], counts["theirs"])
+    moved = moved_bins(counts["ours"], counts["theirs"])
     if moved > 5:
         raise RuntimeError(f"{name}: the reference's histograms are {moved:.1f} bins away")
     ratio = rounds.ratio("theirs", "ours")
@@ -100,7 +100,7 @@ def _compare(name: str, ours: Ours, theirs: Theirs, n_images: int, n_rounds: int
     ]
 
 
-def _moved(ours: np.ndarray, theirs: np.ndarray) -> float:
+def moved_bins(ours: np.ndarray, theirs: np.ndarray) -> float:
     """The mean earth mover's distance of neurons, in bins."""
     shares = [counts / counts.sum(axis=1, keepdims=True) for counts in (ours.astype(float), theirs.astype(float))]
     return float(np.abs(np.cumsum(shares[0] - shares[1], axis=1)).sum(axis=1).mean())

@@ -80,7 +80,12 @@ def measure_basis(
 
 
 def _moments(values: torch.Tensor, *, whole: bool) -> Seen:
-    """Moments over the positions in which every neuron of a layer is finite."""
+    """Moments over the positions in which every neuron of a layer is finite, in float32 whatever the network is in."""
+    with torch.autocast(values.device.type, enabled=False):
+        return _moments_in_float32(values, whole=whole)
+
+
+def _moments_in_float32(values: torch.Tensor, *, whole: bool) -> Seen:
     rows = values.transpose(1, 2).flatten(0, 1)
     rows = rows[rows.isfinite().all(dim=1)]
     n, width = rows.shape

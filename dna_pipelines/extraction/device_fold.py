@@ -6,9 +6,11 @@ on the device until the shard is complete.
 
 from __future__ import annotations
 
+import time
 import warnings
 from collections.abc import Callable
-from functools import lru_cache
+from functools import lru_cache, partial
+from importlib.metadata import version
 from importlib.util import find_spec
 from typing import Any
 
@@ -122,7 +124,7 @@ class DeviceFold:
 
 def _sent(values: NDArray[Any], device: str) -> torch.Tensor:
     """On the device, in its queue: waiting for the copy would be waiting for all that was queued before."""
-    return torch.from_numpy(values).to(device, non_blocking=True)
+    return torch.tensor(values, pin_memory=device != "cpu").to(device, non_blocking=True)
 
 
 def fold_with_torch(fold: DeviceFold, part: slice, values: torch.Tensor, images: slice) -> None:
@@ -169,19 +171,27 @@ def _place(fold: DeviceFold, part: slice, values: torch.Tensor) -> torch.Tensor:
     return torch.where(values.isnan(), n_bins + 2, place)
 
 
+def fold_key(device: str) -> dict[str, str]:
+    """What folding on a device adds to the compute key: the order in which averages are summed; on a CPU, nothing."""
+    if not device.startswith("cuda"):
+        return {}
+    return {"fold": f"triton {version('triton')}" if find_spec("triton") else "torch"}
+
+
 @lru_cache(maxsize=64)
 def fold_layer_for(device: str) -> FoldLayer:
-    """The fused kernel on a GPU where Triton is installed (it comes with torch for CUDA), else torch's operations.
+    """The faster of the fused kernels on a GPU, else torch's operations.
 
-    The kernel is first held against torch's operations on that very device, once in a process.
+    Kernels need Triton, which comes with torch for CUDA. They are first held against torch's operations on that very
+    device, once in a process.
     """
     if not device.startswith("cuda") or find_spec("triton") is None:
         return fold_with_torch
     try:
-        from dna_pipelines.extraction.device_kernel import fold_with_triton
+        from dna_pipelines.extraction.device_kernel import fold_by_tiles, fold_by_values
 
-        if agrees_with_torch(fold_with_triton, device):
-            return fold_with_triton
+        if right := [way for way in (fold_by_values, fold_by_tiles) if agrees_with_torch(way, device)]:
+            return min(right, key=partial(_seconds, device=device))
         problem = "gives other counts than torch's operations"
     # Compilers fail in ways of their own, and nothing depends on this one.
     except Exception as error:  # noqa: BLE001
@@ -193,19 +203,44 @@ def fold_layer_for(device: str) -> FoldLayer:
 def agrees_with_torch(fold_layer: FoldLayer, device: str) -> bool:
     """Whether a way of folding gives the counts of torch's operations, on values of every kind."""
     rng = np.random.default_rng(0)
-    values = rng.normal(0, 1, (6, 5, 300)).astype(np.float32)
-    values[:, 0, ::7] = 0.0
-    values[:, 1, ::5] = np.array([np.nan, np.inf, -np.inf, 1.0, -1.0, 9.0], np.float32)[:, None]
-    blocks, binning = np.array([3, 9, 3, 60, 9, 9]), Binning(np.full(7, -1.0), np.full(7, 1.0))
-    part, results = slice(1, 6), []
+    few = rng.normal(0, 1, (6, 5, 300)).astype(np.float32)
+    few[:, 0, ::7] = 0.0
+    few[:, 1, ::5] = np.array([np.nan, np.inf, -np.inf, 1.0, -1.0, 9.0], np.float32)[:, None]
+    # So many that a program of the kernel takes several images, and an image several tiles.
+    many = rng.normal(0, 1, (70, 64, 520)).astype(np.float32)
+    return _agree(fold_layer, device, few) and _agree(fold_layer, device, many)
+
+
+def _agree(fold_layer: FoldLayer, device: str, values: NDArray[np.float32]) -> bool:
+    n_images, n_neurons, _ = values.shape
+    blocks, part = np.array([3, 9, 3, 60, 9, 9])[np.arange(n_images) % 6], slice(1, n_neurons + 1)
+    binning, results = Binning(np.full(n_neurons + 2, -1.0), np.full(n_neurons + 2, 1.0)), []
     for function in (fold_with_torch, fold_layer):
         fold = DeviceFold(binning, blocks, device, function)
         conv = torch.from_numpy(values).to(device)
         tokens = conv.transpose(1, 2).contiguous().transpose(1, 2)
-        fold.add(part, conv, slice(0, 6))
-        fold.add(part, tokens[:4], slice(0, 4))
+        fold.add(part, conv, slice(0, n_images))
+        fold.add(part, tokens[1:4], slice(1, 4))
         results.append(fold)
     theirs, ours = results
     names = ("counts", "blocks", "n_zero", "minimum", "maximum")
     same = all(torch.equal(getattr(theirs, name), getattr(ours, name)) for name in names)
     return same and torch.allclose(theirs.pooled, ours.pooled, rtol=1e-12, equal_nan=True)
+
+
+def _seconds(fold_layer: FoldLayer, device: str) -> float:
+    """What a way of folding takes for one layer of a vision transformer."""
+    n_images, n_neurons, n_positions, times = 64, 768, 197, 5
+    values = torch.randn(n_images, n_positions, n_neurons, device=device).transpose(1, 2)
+    binning = Binning(np.full(n_neurons, -5.0), np.full(n_neurons, 5.0))
+    fold = DeviceFold(binning, np.arange(n_images), device, fold_layer)
+
+    def repeated() -> float:
+        started = time.perf_counter()
+        for _ in range(times):
+            fold.add(slice(0, n_neurons), values, slice(0, n_images))
+        torch.cuda.synchronize(device)
+        return time.perf_counter() - started
+
+    # The first time compiles what is new in these shapes.
+    return (repeated(), repeated())[1] / times

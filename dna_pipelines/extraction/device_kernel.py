@@ -2,6 +2,9 @@
 
 Triton compiles it on first use; it comes with torch for CUDA. Integer counts do not depend on the
 order in which they are added, and averages are summed in a fixed order.
+
+Values reach their bins in two ways, which give the same: a histogram of every tile, or one by one. Which
+is faster depends on what a version of Triton makes of `tl.histogram`, so both are timed on the device.
 """
 
 from __future__ import annotations
@@ -25,8 +28,17 @@ _POSITIONS = 512
 """Positions that a program takes at once."""
 
 
-def fold_with_triton(fold: DeviceFold, part: slice, values: torch.Tensor, images: slice) -> None:
-    """One layer by the kernel; see `DeviceFold.add`."""
+def fold_by_tiles(fold: DeviceFold, part: slice, values: torch.Tensor, images: slice) -> None:
+    """One layer by the kernel, with a histogram of every tile; see `DeviceFold.add`."""
+    _fold(fold, part, values, images, by_value=False)
+
+
+def fold_by_values(fold: DeviceFold, part: slice, values: torch.Tensor, images: slice) -> None:
+    """One layer by the kernel, adding every value to its bin in the device's memory; see `DeviceFold.add`."""
+    _fold(fold, part, values, images, by_value=True)
+
+
+def _fold(fold: DeviceFold, part: slice, values: torch.Tensor, images: slice, *, by_value: bool) -> None:
     n_images, n_neurons, n_positions = values.shape
     if n_images == 0:
         return
@@ -59,12 +71,16 @@ def fold_with_triton(fold: DeviceFold, part: slice, values: torch.Tensor, images
         COARSE=COARSE_WIDTH,
         COARSE_PADDED=triton.next_power_of_2(COARSE_WIDTH + 1),
         POSITIONS=positions,
+        BY_VALUE=by_value,
         # A fused multiply and add rounds once instead of twice, and would move values over edges.
         enable_fp_fusion=False,
     )
 
 
-@triton.jit  # type: ignore[untyped-decorator]
+# Shards begin and end anywhere in a batch, which must not compile the kernel again.
+@triton.jit(  # type: ignore[untyped-decorator]
+    do_not_specialize=["n_images", "group"], do_not_specialize_on_alignment=["slots", "pooled", "lo_of", "scale_of"]
+)
 def _fold_layer(
     values, image_stride, neuron_stride, position_stride,
     lo_of, scale_of, slots, counts, blocks, block_stride,
@@ -72,6 +88,7 @@ def _fold_layer(
     n_images, n_positions, group,
     N_BINS: tl.constexpr, PER_COARSE: tl.constexpr, WIDTH: tl.constexpr,  # noqa: N803
     COARSE: tl.constexpr, COARSE_PADDED: tl.constexpr, POSITIONS: tl.constexpr,  # noqa: N803
+    BY_VALUE: tl.constexpr,  # noqa: N803
 ):  # fmt: skip
     neuron = tl.program_id(0)
     # Offsets are taken in 64 bits: a layer of a large batch has more than 2**31 values.
@@ -99,7 +116,10 @@ def _fold_layer(
             place = tl.where(t > N_BINS, N_BINS + 1, place)
             place = tl.where(missing, N_BINS + 2, place)
             coarse = tl.where(missing, COARSE - 1, bin_of // PER_COARSE)
-            found += tl.histogram(tl.where(inside, place, WIDTH - 1), WIDTH)
+            if BY_VALUE:
+                tl.atomic_add(counts + neuron * (N_BINS + 3) + place, 1, mask=inside, sem="relaxed")
+            else:
+                found += tl.histogram(tl.where(inside, place, WIDTH - 1), WIDTH)
             coarse_found += tl.histogram(tl.where(inside, coarse, COARSE_PADDED - 1), COARSE_PADDED)
             zeros += (inside & (value == 0.0)).to(tl.int32)
             counted = inside & (value == value)  # noqa: PLR0124
@@ -110,8 +130,9 @@ def _fold_layer(
         to = blocks + one * neuron * block_stride + slot * COARSE + coarse_bins
         tl.atomic_add(to, coarse_found, mask=(coarse_bins < COARSE) & (coarse_found > 0), sem="relaxed")
         tl.store(pooled + one * image * pooled_stride + neuron, tl.sum(total) / n_positions)
-    to = counts + neuron * (N_BINS + 3) + bins
-    tl.atomic_add(to, found, mask=(bins < N_BINS + 3) & (found > 0), sem="relaxed")
+    if not BY_VALUE:
+        to = counts + neuron * (N_BINS + 3) + bins
+        tl.atomic_add(to, found, mask=(bins < N_BINS + 3) & (found > 0), sem="relaxed")
     tl.atomic_add(n_zero + neuron, tl.sum(zeros), sem="relaxed")
     tl.atomic_min(minimum + neuron, tl.min(low), sem="relaxed")
     tl.atomic_max(maximum + neuron, tl.max(high), sem="relaxed")

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from importlib.metadata import version
 from typing import Any, Literal
@@ -13,6 +14,7 @@ from torch import nn
 from dna_pipelines.distributions import Binning, Layers
 from dna_pipelines.dna import ActivationRanges
 from dna_pipelines.errors import ExtractorError
+from dna_pipelines.extraction.device_fold import fold_key
 from dna_pipelines.extraction.inputs import input_key
 from dna_pipelines.extraction.numerics import EXACT, precision_of
 from dna_pipelines.extraction.taps import Sink, Taps
@@ -154,13 +156,28 @@ class Extractor:
         """One forward pass in this extractor's precision; `sink` receives every tapped output once.
 
         Raises:
-            ExtractorError: when the network fails.
+            ExtractorError: when the network fails, or the device has too little memory.
         """
         try:
-            with precision_of(self.precision, self.device):
+            with self.memory_told(), precision_of(self.precision, self.device):
                 self.taps.run(inputs, sink)
         except ExtractorError as error:
             raise ExtractorError(f"{self.network.label}: {error}") from error
+
+    @contextmanager
+    def memory_told(self) -> Iterator[None]:
+        """Where the device has too little memory, say what to change.
+
+        Raises:
+            ExtractorError: that it has too little.
+        """
+        try:
+            yield
+        except torch.OutOfMemoryError as error:
+            raise ExtractorError(
+                f"{self.device} has too little memory for batches of {self.batch_size} images; "
+                "lower batch_size of this extractor in the datasets file"
+            ) from error
 
     def comparability_key(self, ranges: ActivationRanges) -> Key:
         """What decides which DNAs may be compared."""
@@ -178,6 +195,7 @@ class Extractor:
                 "batch_size": self.batch_size,
                 "threads": 1,
                 "device": _device_name(self.device),
+                **fold_key(self.device),
                 "torch": torch.__version__,
                 "pillow": PIL.__version__,
                 "numpy": np.__version__,

@@ -11,12 +11,12 @@ import time
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 from queue import Empty, SimpleQueue
 from typing import Generic, Protocol, TypeVar
 
 import torch
 
-from dna_pipelines.errors import ExtractorError
 from dna_pipelines.extraction.extractor import Extractor
 from dna_pipelines.extraction.probe import neurons_second
 
@@ -99,7 +99,7 @@ class CudaDevice:
     def __init__(self, extractor: Extractor) -> None:
         self._extractor = extractor
         self._device = torch.device(extractor.device)
-        self._copying, self._computing = (torch.cuda.Stream(self._device) for _ in range(2))  # type: ignore[no-untyped-call]
+        self._copying, self._computing = _streams(self._device)
 
     def start(self, job: Job[T]) -> Finished:
         """See `Device`; returns as soon as everything is in the queues."""
@@ -112,9 +112,10 @@ class CudaDevice:
             done.record(self._computing)
             folding.append((begun, done))
 
-        begun, done = self._event(), self._event()
+        # Waiting for the end of a batch must not take a core from those that decode.
+        begun, done = self._event(), self._event(blocking=True)
         with torch.cuda.device(self._device):
-            with torch.cuda.stream(self._copying):
+            with torch.cuda.stream(self._copying), self._extractor.memory_told():
                 inputs = job.inputs.to(self._device, non_blocking=True)
             self._computing.wait_stream(self._copying)
             with torch.cuda.stream(self._computing):
@@ -133,28 +134,29 @@ class CudaDevice:
         return finished
 
     @staticmethod
-    def _event() -> torch.cuda.Event:
-        return torch.cuda.Event(enable_timing=True)  # type: ignore[no-untyped-call]
+    def _event(*, blocking: bool = False) -> torch.cuda.Event:
+        return torch.cuda.Event(enable_timing=True, blocking=blocking)  # type: ignore[no-untyped-call]
+
+
+@cache
+def _streams(device: torch.device) -> tuple[torch.cuda.Stream, torch.cuda.Stream]:
+    """To copy on and to compute on: always the same two, because torch keeps the memory of each by itself."""
+    copying, computing = (torch.cuda.Stream(device) for _ in range(2))  # type: ignore[no-untyped-call]
+    return copying, computing
 
 
 def run_network(extractor: Extractor, job: Job[T], inputs: torch.Tensor, consume: Consume) -> None:
     """One forward pass, giving away what every tapped layer makes of the images of a batch.
 
     Raises:
-        ExtractorError: when the device has too little memory.
+        ExtractorError: as `Extractor.run`.
     """
     n_images, parts = len(job.batch.digests), list(extractor.layers.slices.values())
 
     def sink(index: int, output: torch.Tensor) -> None:
         consume(parts[index], neurons_second(output[:n_images], extractor.axes[index]).float())
 
-    try:
-        extractor.run(inputs, sink)
-    except torch.OutOfMemoryError as error:
-        raise ExtractorError(
-            f"{extractor.network.name}: {extractor.device} has too little memory for batches of "
-            f"{extractor.batch_size} images; lower batch_size of this extractor in the datasets file"
-        ) from error
+    extractor.run(inputs, sink)
 
 
 def serve(device: Device, ready: SimpleQueue[Job[T] | None], done: Callable[[Job[T], float, float], None]) -> None:

@@ -54,7 +54,10 @@ def probe(
     """
     if device.startswith("cuda") and not torch.cuda.is_available():
         raise ExtractorError(f"{network.label}: device '{device}' was asked for, and torch sees no GPU; use 'cpu'")
-    network.module.eval().requires_grad_(False).to(device)
+    try:
+        network.module.eval().requires_grad_(False).to(device)
+    except torch.OutOfMemoryError as error:
+        raise ExtractorError(f"{network.label}: {device} has too little memory for the network") from error
     probed = probe_layers(network, device=device, tokens=tokens)
     taps = Taps(network.module, network.taps, kept=probed.kept)
     shape = (probed.layers, probed.axes, probed.positions)

@@ -125,6 +125,9 @@ def network_alone(extractor: Extractor, ranges: ActivationRanges, sample: Sample
         [batch] = batches_of(extractor, ranges, [shard])
         return device.start(Job(batch, inputs, 0))()
 
+    if on_accelerator:
+        # Kernels are compiled, and looked over, when they are first used.
+        once()
     found["forward"], folding_s = _repeated(once)
     # The last rows of the batch are padding where there were too few images: they are not folded.
     found["fold"] = folding_s * extractor.batch_size / n

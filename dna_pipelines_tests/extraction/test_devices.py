@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 import warnings
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -102,18 +103,42 @@ def test_a_kernel_that_cannot_be_used_is_told_and_done_without(monkeypatch):
     fold_layer_for.cache_clear()
 
 
+@pytest.mark.parametrize("wrong", [None, "by_tiles", "by_values"])
+def test_the_faster_of_the_kernels_that_are_right_is_used(monkeypatch, wrong):
+    ways = {name: lambda *arguments: fold_with_torch(*arguments) for name in ("by_tiles", "by_values")}
+    seconds = {"by_tiles": 0.1, "by_values": 0.2}
+    if wrong:
+        ways[wrong] = blind_to_nan
+    kernels = SimpleNamespace(fold_by_tiles=ways["by_tiles"], fold_by_values=ways["by_values"])
+    monkeypatch.setitem(sys.modules, "dna_pipelines.extraction.device_kernel", kernels)
+    monkeypatch.setattr(device_fold, "find_spec", lambda _name: object())
+    names = {function: name for name, function in ways.items()}
+    monkeypatch.setattr(device_fold, "_seconds", lambda function, device: seconds[names[function]])
+    on_cpu = device_fold.agrees_with_torch
+    monkeypatch.setattr(device_fold, "agrees_with_torch", lambda function, _device: on_cpu(function, "cpu"))
+    fold_layer_for.cache_clear()
+    assert fold_layer_for("cuda:0") is ways["by_values" if wrong == "by_tiles" else "by_tiles"]
+    fold_layer_for.cache_clear()
+
+
 def test_on_the_cpu_no_kernel_is_looked_for():
     with warnings.catch_warnings(action="error"):
         assert fold_layer_for("cpu") is fold_with_torch
 
 
+@pytest.mark.campaign
 @pytest.mark.skipif(importlib.util.find_spec("triton") is None, reason="triton comes with torch for CUDA")
-def test_the_kernel_counts_as_torch_does():
-    """Interpreted on the CPU, in a process of its own, because Triton decides when it is imported."""
+@pytest.mark.skipif(torch.cuda.is_available(), reason="test_on_gpu looks at it there")
+@pytest.mark.parametrize("way", ["fold_by_tiles", "fold_by_values"])
+def test_the_kernel_counts_as_torch_does(way):
+    """Interpreted on the CPU, in a process of its own, because Triton decides when it is imported.
+
+    (Triton 3.6 cannot be interpreted with numpy 2.4 and later; 3.9 can.)
+    """
     code = (
         "from dna_pipelines.extraction.device_fold import agrees_with_torch; "
-        "from dna_pipelines.extraction.device_kernel import fold_with_triton; "
-        "print(agrees_with_torch(fold_with_triton, 'cpu'))"
+        f"from dna_pipelines.extraction.device_kernel import {way}; "
+        f"print(agrees_with_torch({way}, 'cpu'))"
     )
     environment = {**os.environ, "TRITON_INTERPRET": "1"}
     done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=False)

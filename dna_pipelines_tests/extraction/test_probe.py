@@ -203,6 +203,34 @@ def test_rows_are_probed_as_they_are_extracted():
         torch.set_num_threads(before)
 
 
+class Hungry(torch.nn.Module):
+    """Has memory for small batches, and for itself where it may."""
+
+    def __init__(self, *, fits):
+        super().__init__()
+        self.out, self._fits = torch.nn.Conv2d(3, 4, 1), fits
+
+    def to(self, *arguments, **named):
+        if not self._fits:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return super().to(*arguments, **named)
+
+    def forward(self, images):
+        if len(images) > 3:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return self.out(images)
+
+
+@pytest.mark.parametrize(
+    ("fits", "message"),
+    [(True, "batches of 16 images; lower batch_size"), (False, "too little memory for the network")],
+)
+def test_a_device_without_memory_is_said_when_a_network_is_loaded(fits, message):
+    network = Network("hungry", Hungry(fits=fits), Preprocessing(8), ("out",), "d", "c", "none", "")
+    with pytest.raises(ExtractorError, match=message):
+        probe(network, batch_size=16)
+
+
 def test_a_missing_gpu_is_said(monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     with pytest.raises(ExtractorError, match="no GPU"):

@@ -13,6 +13,7 @@ from dna_pipelines.distributions import Covariance, Layer, Layers, Moments
 from dna_pipelines.dna import Basis, Dna
 from dna_pipelines.dna.basis import REGULARISATION, main_components, random_directions
 from dna_pipelines.errors import ExtractorError
+from dna_pipelines.extraction import bases
 from dna_pipelines.extraction.bases import measure_basis
 from dna_pipelines.extraction.calibration import calibrate
 from dna_pipelines.extraction.device_fold import DeviceFold
@@ -181,6 +182,21 @@ def test_fast_networks_are_mapped_in_float32():
     for values, ours_of_layer, w, b in zip(theirs, ours, ranges.basis.weights, ranges.basis.offsets, strict=True):
         expected = np.einsum("kd,ndp->nkp", w.astype(float), values.astype(float)) + b[:, None]
         np.testing.assert_allclose(ours_of_layer, expected, rtol=1e-4, atol=1e-4)
+
+
+def test_the_basis_of_a_fast_network_is_measured_in_float32():
+    fast = load_extractor("seeded_vit", batch_size=8, precision="fast")
+    seen = []
+
+    def measured(_index, output):
+        assert torch.is_autocast_enabled("cpu")
+        seen.append((bases._moments(output.mT.float(), whole=True), output.flatten(0, 1).double().numpy()))
+
+    fast.run(torch.zeros(8, 3, 64, 64).normal_(generator=torch.Generator().manual_seed(0)), measured)
+    for covariance, rows in seen:
+        np.testing.assert_allclose(covariance.mean, rows.mean(axis=0), rtol=1e-6, atol=1e-6)
+        expected = np.cov(rows.T, bias=True) * len(rows)
+        np.testing.assert_allclose(covariance.comoment, expected, rtol=1e-5, atol=1e-5 * np.abs(expected).max())
 
 
 def test_keys_say_the_view_and_the_basis(base, viewed):
