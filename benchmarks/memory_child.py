@@ -6,7 +6,7 @@ import resource
 import sys
 from pathlib import Path
 
-from dna_pipelines.pipeline import fingerprint, ingest
+from dna_pipelines.pipeline import fingerprint, ingest, loading
 from dna_pipelines.pipeline.project import Project
 
 
@@ -20,7 +20,7 @@ def main(root: str, dataset: str, step: str) -> None:
         if fitted.work.n_images_extracted != fitted.commit.n_images:
             raise RuntimeError("some partials were there already, so this is not what was to be measured")
     else:
-        fingerprint.load(extractor)
+        loading.load(extractor)
         commit = project.lake.versions.latest(dataset)
         manifest = project.lake.versions.manifest(commit)
         fingerprint.reader(project, config, manifest)

@@ -80,7 +80,7 @@ def _torch() -> str:
 
 
 def _extractor(project: Project, config: ExtractorConfig) -> str:
-    from dna_pipelines.pipeline.fingerprint import load
+    from dna_pipelines.pipeline.loading import load
 
     project.lake.fingerprints.require_ranges(config.name)
     extractor = load(config)

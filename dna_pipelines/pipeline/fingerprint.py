@@ -5,13 +5,11 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from dna_pipelines.config import DatasetConfig, ExtractorConfig
 from dna_pipelines.dna import ActivationRanges, calibration_sample
 from dna_pipelines.errors import (
     CheckFailed,
-    ExtractorError,
     NothingToCompare,
     SourceChanged,
     SourceError,
@@ -20,16 +18,15 @@ from dna_pipelines.errors import (
     UserError,
 )
 from dna_pipelines.extraction.calibration import calibrate
-from dna_pipelines.extraction.devices import devices_of
 from dna_pipelines.extraction.extractor import Extractor
-from dna_pipelines.extraction.registry import builder_of, load_extractor
+from dna_pipelines.extraction.registry import builder_of
 from dna_pipelines.extraction.stamp import extractor_stamp
 from dna_pipelines.extraction.stream import ReadImage
-from dna_pipelines.extraction.views import view_of
 from dna_pipelines.identity import digest_of
 from dna_pipelines.manifests import Manifest, Shard
 from dna_pipelines.pipeline.checks import blocked, check_manifest
 from dna_pipelines.pipeline.files import imported_ranges, require_configured
+from dna_pipelines.pipeline.loading import load, load_all
 from dna_pipelines.pipeline.progress import Progress, Silent
 from dna_pipelines.pipeline.project import Project
 from dna_pipelines.pipeline.version_dna import Calibrated, Version, Work, measure
@@ -52,34 +49,6 @@ class Fitted:
     comparability_key: str
     work: Work
     duration_s: float = 0.0
-
-
-def load(config: ExtractorConfig) -> Extractor:
-    """The extractor of a line of the datasets file, on the first of its devices."""
-    return load_all(config)[0]
-
-
-def load_all(config: ExtractorConfig) -> list[Extractor]:
-    """The extractor of a line of the datasets file, once for each of its devices.
-
-    Raises:
-        UnknownName: when there is no such network.
-        ExtractorError: when it cannot serve, with the extractor's name.
-    """
-    settings: dict[str, Any] = {
-        "batch_size": config.batch_size,
-        "precision": config.precision,
-        "root": config.root,
-        "layers": config.layers,
-        "tokens": config.tokens,
-    }
-    try:
-        extractors = [load_extractor(config.loads, device=device, **settings) for device in devices_of(config.device)]
-        view = config.view
-        return [view_of(extractor, view) for extractor in extractors] if view else extractors
-    except ExtractorError as error:
-        # What was loaded may serve several extractors, with other layers or tokens.
-        raise ExtractorError(f"extractor {config.name}: {error}") from error
 
 
 def ensure_ranges(

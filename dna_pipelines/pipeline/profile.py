@@ -18,7 +18,7 @@ from dna_pipelines.extraction.stream import ReadImage
 from dna_pipelines.identity import Item, digest_of
 from dna_pipelines.manifests import Shard
 from dna_pipelines.pipeline.files import imported_ranges
-from dna_pipelines.pipeline.fingerprint import load_all
+from dna_pipelines.pipeline.loading import load_all
 from dna_pipelines.pipeline.progress import Advance, Progress, Silent, counted
 from dna_pipelines.pipeline.project import Project
 from dna_pipelines.pipeline.stage_speeds import Sample, StageSpeed, evenly, network_alone, take_sample, write_s

@@ -15,6 +15,7 @@ from dna_pipelines.extraction.probe import probe, probe_layers
 from dna_pipelines.extraction.registry import find_network, load_extractor, with_layers
 from dna_pipelines.extraction.stamp import extractor_stamp, traces
 from dna_pipelines.imaging import Preprocessing
+from dna_pipelines.pipeline.loading import load_all
 
 MODULE = """
     import torch
@@ -50,6 +51,20 @@ def test_a_function_of_the_projects_folder_is_a_network(tmp_path):
     extractor = load_extractor("own_one:build", batch_size=4, root=tmp_path)
     assert [(layer.name, layer.n_neurons) for layer in extractor.layers] == [("0", 4), ("2", 5)]
     assert extractor.parts["extractor"] == "mine"
+
+
+def test_a_module_that_is_made_once_cannot_be_on_several_devices(tmp_path, monkeypatch):
+    write_module(tmp_path, "own_once", MODULE + "\n    network = build()\n")
+    monkeypatch.setattr("dna_pipelines.pipeline.loading.devices_of", lambda _device: ("cpu", "cpu:0"))
+
+    def load(function):
+        config = ExtractorConfig(name="mine", network=f"own_once:{function}")
+        config.model_post_init({"root": tmp_path})
+        return load_all(config)
+
+    assert len(load("build")) == 2
+    with pytest.raises(ExtractorError, match="extractor mine: own_once:network gives one and the same module"):
+        load("network")
 
 
 def test_a_changed_module_is_noticed_without_being_imported(tmp_path):

@@ -13,8 +13,9 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 from dna_pipelines.extraction.partials import extract_partials
 from dna_pipelines.identity import digest_of
 from dna_pipelines.manifests import Shard
-from dna_pipelines.pipeline.fingerprint import ensure_ranges, fit, load, reader
+from dna_pipelines.pipeline.fingerprint import ensure_ranges, fit, reader
 from dna_pipelines.pipeline.ingest import refresh
+from dna_pipelines.pipeline.loading import load
 from dna_pipelines_tests.laws.merging import counts_equal, moments_equal
 from dna_pipelines_tests.toy import image_bytes, toy_project, write_image
 

@@ -9,10 +9,10 @@ import pyarrow.parquet as pq
 import pytest
 
 from dna_pipelines.errors import LakeError, NothingToCompare, SourceChanged, UnknownName
-from dna_pipelines.pipeline import fingerprint
 from dna_pipelines.pipeline.compare import compare_pair, update_pairs
 from dna_pipelines.pipeline.fingerprint import ensure_ranges, fit
 from dna_pipelines.pipeline.ingest import look, refresh
+from dna_pipelines.pipeline.loading import load
 from dna_pipelines.pipeline.plan import make_plan
 from dna_pipelines.pipeline.versions import current_dnas, find_commit, matrix_id, wanted_pairs
 from dna_pipelines_tests.toy import toy_project, write_image
@@ -321,4 +321,4 @@ def test_a_partial_that_cannot_be_written_stops_the_extraction(project, monkeypa
 def test_everything_the_lake_names_is_inside_it(project):
     inside = [path for path in Path(project.lake.layout.root).rglob("*") if path.is_file()]
     assert not [path for path in inside if path.name.endswith(".draft")]
-    assert fingerprint.load(project.config().extractors[0]).layers.n_neurons == 9
+    assert load(project.config().extractors[0]).layers.n_neurons == 9

@@ -1,0 +1,44 @@
+"""Extractors as the datasets file asks for them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from dna_pipelines.config import ExtractorConfig
+from dna_pipelines.errors import ExtractorError
+from dna_pipelines.extraction.devices import devices_of
+from dna_pipelines.extraction.extractor import Extractor
+from dna_pipelines.extraction.registry import load_extractor
+from dna_pipelines.extraction.views import view_of
+
+
+def load(config: ExtractorConfig) -> Extractor:
+    """The extractor of a line of the datasets file, on the first of its devices."""
+    return load_all(config)[0]
+
+
+def load_all(config: ExtractorConfig) -> list[Extractor]:
+    """The extractor of a line of the datasets file, once for each of its devices.
+
+    Raises:
+        UnknownName: when there is no such network.
+        ExtractorError: when it cannot serve, with the extractor's name.
+    """
+    settings: dict[str, Any] = {
+        "batch_size": config.batch_size,
+        "precision": config.precision,
+        "root": config.root,
+        "layers": config.layers,
+        "tokens": config.tokens,
+    }
+    try:
+        extractors = [load_extractor(config.loads, device=device, **settings) for device in devices_of(config.device)]
+        if len({id(extractor.network.module) for extractor in extractors}) < len(extractors):
+            raise ExtractorError(
+                f"{config.loads} gives one and the same module for every GPU; make a new one each time"
+            )
+        view = config.view
+        return [view_of(extractor, view) for extractor in extractors] if view else extractors
+    except ExtractorError as error:
+        # What was loaded may serve several extractors, with other layers or tokens.
+        raise ExtractorError(f"extractor {config.name}: {error}") from error
