@@ -24,7 +24,7 @@ test: check ## Lint, types, import contracts and tests (what CI runs; minutes)
 	@$(BIN)/python -m pytest -n 2 -m "not campaign"
 
 test-full: check ## The same with the long campaigns (tens of minutes)
-	@$(BIN)/python -m pytest -n 2
+	@$(BIN)/python -m pytest -n 2 --dist worksteal
 
 check: $(VENV)/.installed ## Lint, types and import contracts
 	@$(BIN)/ruff check .
