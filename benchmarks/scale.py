@@ -11,7 +11,7 @@ import dagster as dg
 from benchmarks.measure import Row, ms
 from dna_pipelines.dna import dna_id
 from dna_pipelines.extraction.stamp import extractor_stamp
-from dna_pipelines.identity import Item, digest_of
+from dna_pipelines.identity import Item, Key, digest_of
 from dna_pipelines.manifests import Manifest, Shard
 from dna_pipelines.manifests.manifest import OK, ImageRow
 from dna_pipelines.orchestration.build import build_defs
@@ -27,6 +27,7 @@ from dna_pipelines.storage.records import ExtractorRecord, Sighting
 
 N_DATASETS = 1000
 TARGET_S = 0.5
+KEY = Key({"made": "up"})
 
 
 def run(world) -> list[Row]:
@@ -78,13 +79,14 @@ def _project(root: Path) -> Project:
     store, extractor = project.lake.fingerprints, project.config().extractors[0]
     record = ExtractorRecord(
         name=extractor.name, stamp=extractor_stamp(extractor), fingerprint="f", ranges_id="r",
-        comparability_key="k", compute_key="c", recorded_at="2026-01-01T00:00:00+00:00",
+        comparability_key=KEY.id, compute_key=KEY.id, recorded_at="2026-01-01T00:00:00+00:00",
     )  # fmt: skip
+    store.put_key(KEY)
     store.put_extractor(record)
     for name in names:
         _add(project, name, 0, [digest_of(name.encode()), digest_of(name.encode() + b"2")])
     current = wanted_pairs(project, extractor.name).current
-    project.lake.distances.note_complete("k", current.values(), [])
+    project.lake.distances.note_complete(KEY.id, current.values(), [])
     project.lake.distances.note_drawn(extractor.name, matrix_id(wanted_pairs(project, extractor.name)))
     return Project(root)
 
@@ -99,10 +101,10 @@ def _add(project: Project, name: str, after: int, digests: list[str]) -> None:
     commit = project.lake.versions.add(
         name, Manifest(rows, (shard,)), after=after, uri="u", raw_version="0", settings="s", changes={}
     )
-    identity = dna_id("k", commit.version_id)
+    identity = dna_id(KEY.id, commit.version_id)
     dna = DnaRecord(
-        dna_id=identity, extractor="builtin", comparability_key="k", version_id=commit.version_id, n_images=2,
-        n_neurons=1, shards=(shard.id,), compute_keys=("c",), layers=[], n_dead=0, clipped_share=0.0,
+        dna_id=identity, extractor="builtin", comparability_key=KEY.id, version_id=commit.version_id, n_images=2,
+        n_neurons=1, shards=(shard.id,), compute_keys=(KEY.id,), layers=[], n_dead=0, clipped_share=0.0,
         n_images_extracted=2, extraction_s=0.0, created_at="2026-01-01T00:00:00+00:00",
     )  # fmt: skip
     layout = project.lake.layout

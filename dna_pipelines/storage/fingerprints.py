@@ -68,8 +68,7 @@ class Fingerprints:
 
     def _key(self, key_id: str) -> Key | None:
         record = self._records.read(KeyRecord, self._layout.key(key_id))
-        key = record and Key(record.parts)
-        return key if key and key.id == key_id else None
+        return record.key if record else None
 
     def extractor(self, name: str) -> ExtractorRecord | None:
         """The keys an extractor had when it was last used; None before that, and where what it says of them is lost."""

@@ -8,6 +8,7 @@ from typing import Any, ClassVar, Self
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from dna_pipelines.errors import LakeError
+from dna_pipelines.identity import Key
 
 
 class Record(BaseModel):
@@ -155,9 +156,21 @@ class KeyRecord(Record):
     model_config = ConfigDict(frozen=True, extra="allow")
 
     @property
-    def parts(self) -> dict[str, Any]:
-        """The whole file."""
-        return self.model_extra or {}
+    def key(self) -> Key:
+        """The key, of which the file is the parts."""
+        return Key(self.model_extra or {})
+
+    @classmethod
+    def read(cls, path: Path) -> Self:
+        """The record in a file, which is called after the key.
+
+        Raises:
+            LakeError: when it is damaged.
+        """
+        record = super().read(path)
+        if record.key.id != path.stem:
+            raise LakeError(f"{path} is damaged: what is in it is another key")
+        return record
 
 
 class SelectionRecord(Record):
