@@ -124,7 +124,8 @@ def _row(report: DatasetReport) -> list[object]:
         report.n_quarantined,
         sum(one.n_images_extracted for one in done),
         ", ".join(f"{count:,} {what}" for what, count in shards.items() if count) or "none",
-        Text(shown(report.why), style="red" if report.problem else ""),
+        # What the problem is stands below the table, in one piece.
+        Text(f"{report.problem.kind}, see below", style="red") if report.problem else Text(shown(report.why)),
     ]
 
 

@@ -207,6 +207,10 @@ def test_a_damaged_commit_holds_back_its_own_dataset_alone(project, lake, dna, c
     assert said.json["pairs"]["builtin"]["left_out"] == ["d0"]
     assert said.json["problems"] == []
     assert dna("matrix").code == 0
+    said = dna("run")
+    assert "failed, see below" in said.out
+    assert str(commit) not in said.out
+    assert said.tells(f"d0: {commit} is damaged")
     # What the message says to do.
     shutil.rmtree(commit.parents[1])
     said = dna("run", "--json")
