@@ -48,8 +48,9 @@ def respond(target: F64, others: F64, noise: F64, share: float = TOP_SHARE) -> F
     if not known.any():
         raise ValueError("no neuron differs between the images with and without the attribute")
     score = np.full(signal.shape, -np.inf)
-    # A neuron that differs in the target alone comes before all others.
-    score[known] = np.divide(signal, against, out=np.full(signal.shape, np.inf), where=against > 0)[known]
+    # A neuron that differs in the target alone, or all but alone, comes before all others.
+    with np.errstate(over="ignore"):
+        score[known] = np.divide(signal, against, out=np.full(signal.shape, np.inf), where=against > 0)[known]
     n_chosen = max(1, round(share * int(known.sum())))
     # Stable, so that equal scores are decided by the order of the neurons on every machine.
     weights = np.zeros(signal.shape)

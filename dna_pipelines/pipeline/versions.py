@@ -161,7 +161,11 @@ def used_extractor(project: Project, name: str) -> ExtractorRecord:
     project.extractor_config(name)
     record = project.lake.fingerprints.extractor(name)
     if record is None:
-        raise NothingToCompare(f"{name} was never used here, or what is noted of it is damaged; run `dna run`")
+        if project.lake.layout.extractor(name).exists():
+            raise LakeError(
+                f"what is noted of {name} in {project.lake.layout.root} is damaged; `dna run` makes it again"
+            )
+        raise NothingToCompare(f"{name} was never used here; run `dna run`")
     return record
 
 

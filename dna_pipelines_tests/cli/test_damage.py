@@ -110,7 +110,7 @@ def test_damaged_keys_are_made_again(project, lake, dna, content):
         path.write_text(content, encoding="latin-1")
     said = dna("compare", "d0", "d1")
     assert said.code == 1
-    assert said.tells("or what is noted of it is damaged; run `dna run`")
+    assert said.tells(f"what is noted of builtin in {lake} is damaged; `dna run` makes it again")
     assert dna("doctor").code == 1
     said = dna("run", "--json")
     assert said.code == 0

@@ -56,6 +56,11 @@ def test_thousands_of_neurons_meet_the_conditions_of_an_optimum():
     assert (slope[weights == 0] > -1e-9 * np.abs(matrix.T @ wanted).max()).all()
 
 
+def test_what_others_hardly_see_is_chosen_first_without_a_warning():
+    weights = respond(np.array([[4.0, 5.0, 6.0]]), np.array([[1.0, 2e-308, 3.0]]), np.zeros((1, 3)), share=0.1)
+    np.testing.assert_array_equal(weights, [0, 1, 0])
+
+
 @given(target=rows(2), others=rows(3), noise=rows(1), share=st.floats(0.1, 1))
 def test_the_selectivity_is_at_least_the_worst_score_chosen(target, others, noise, share):
     if not (target.mean(axis=0) > 0).any():
