@@ -39,11 +39,9 @@ def _plain(value: object) -> object:
 
 
 def _tags(value: object) -> object:
-    pairs = [(tag, None) for tag in value] if isinstance(value, list) else None
-    if isinstance(value, dict):
-        pairs = list(value.items())
-    if pairs is None:
+    if not isinstance(value, list | dict):
         return value
+    pairs = list(value.items()) if isinstance(value, dict) else [(tag, None) for tag in value]
     if odd := [key for key, _ in pairs if not isinstance(_plain(key), str)]:
         raise ValueError(f"tags are texts, or keys with texts, such as [night] or {{site: Berlin}}; found {odd[0]}")
     return {_plain(key): "" if text is None else text for key, text in pairs}

@@ -95,12 +95,7 @@ class Catalog:
         Raises:
             LakeError: when a file of the lake is damaged.
         """
-        try:
-            names, rows = self._answer(sql, parameters)
-        except duckdb.Error as error:
-            raise LakeError(
-                f"DuckDB cannot read {self._layout.root}: {error}; `dna doctor --pages` may say why"
-            ) from error
+        names, rows = self._answer(sql, parameters)
         return [dict(zip(names, row, strict=True)) for row in rows]
 
     def views_sql(self) -> str:
