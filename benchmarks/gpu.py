@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
+from math import inf
 
 import numpy as np
 import torch
@@ -11,7 +12,7 @@ import torch
 from benchmarks.measure import Row, alternate, ms
 from benchmarks.networks import Images, Ours, Theirs, vit
 from benchmarks.peers import HOW_TO_GET_PIPELINE, reference_pipeline
-from benchmarks.throughput import moved_bins
+from benchmarks.throughput import MOVED_BINS, moved_bins
 from benchmarks.world import World
 from dna_pipelines.distributions import Binning, Layer, Layers
 from dna_pipelines.extraction.device_fold import DeviceFold, fold_layer_for
@@ -77,10 +78,8 @@ def _against_reference(ours: Ours, theirs: Theirs, n_images: int, *, on_gpu: boo
         ours=lambda: counts.update(ours=ours.fit()[0]),
         theirs=lambda: counts.update(theirs=theirs.fit()),
     )
-    moved = moved_bins(counts["ours"], counts["theirs"])
     # Of eight images the resizing alone moves more.
-    if on_gpu and moved > 5:
-        raise RuntimeError(f"the reference's histograms are {moved:.1f} bins away")
+    moved = moved_bins(counts["ours"], counts["theirs"], at_most=MOVED_BINS if on_gpu else inf)
     ratio = rounds.ratio("theirs", "ours")
     return Row(
         f"{_name(ours, on_gpu=on_gpu)}: {n_images:,} JPEGs against the reference's own pipeline on the same device",

@@ -158,11 +158,11 @@ class Extractor:
         Raises:
             ExtractorError: when the network fails, or the device has too little memory.
         """
-        try:
-            with self.memory_told(), precision_of(self.precision, self.device):
+        with self.memory_told(), precision_of(self.precision, self.device):
+            try:
                 self.taps.run(inputs, sink)
-        except ExtractorError as error:
-            raise ExtractorError(f"{self.network.label}: {error}") from error
+            except ExtractorError as error:
+                raise ExtractorError(f"{self.network.label}: {error}") from error
 
     @contextmanager
     def memory_told(self) -> Iterator[None]:
@@ -175,7 +175,7 @@ class Extractor:
             yield
         except torch.OutOfMemoryError as error:
             raise ExtractorError(
-                f"{self.device} has too little memory for batches of {self.batch_size} images; "
+                f"{self.network.label}: {self.device} has too little memory for batches of {self.batch_size} images; "
                 "lower batch_size of this extractor in the datasets file"
             ) from error
 

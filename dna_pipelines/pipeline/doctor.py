@@ -126,9 +126,11 @@ def _sql(project: Project) -> str:
 
 def _pages(project: Project) -> Iterator[Finding]:
     """Tables that are damaged anywhere, also those that nothing asks for at present."""
-    tables = sorted(project.lake.layout.root.rglob("[!.]*.parquet"))
+    found = sorted(project.lake.layout.root.rglob("[!.]*.parquet"))
+    # A manifest has a second name in `current/`, which is a link.
+    tables = {(stat.st_dev, stat.st_ino): path for path in found for stat in [path.stat()]}
     n_damaged = 0
-    for path in tables:
+    for path in tables.values():
         try:
             read_parquet(path)
         except LakeError as error:

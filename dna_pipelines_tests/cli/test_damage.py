@@ -102,6 +102,13 @@ def test_the_doctor_reads_pages_where_asked_to(project, lake, dna, pattern):
     assert any(f"{path} is damaged" in line for line in said.out.splitlines() if line.startswith("BAD"))
 
 
+def test_the_doctor_tells_a_damaged_manifest_once(project, lake, dna):
+    path = damaged_within(max(lake.glob("datasets/*/manifests/*.parquet")))
+    said = dna("doctor", "--pages")
+    told = [line for line in said.out.splitlines() if line.startswith("BAD") and "pages" in line]
+    assert [str(path) in line for line in told] == [True]
+
+
 @pytest.mark.parametrize("content", ["", "{", "{}", '{"extractor": "another"}', "[]", "\xff"])
 def test_damaged_keys_are_made_again(project, lake, dna, content):
     paths = list(lake.glob("keys/*.json"))

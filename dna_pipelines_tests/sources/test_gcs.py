@@ -3,10 +3,12 @@
 import json
 import os
 import threading
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from urllib.parse import parse_qs, unquote, urlsplit
 
 import pytest
+
+from dna_pipelines_tests.sources.web_server import QuietServer
 
 # Otherwise the client asks for the kind of a bucket in another protocol first, and for a minute.
 os.environ.setdefault("GCSFS_EXPERIMENTAL_ZB_HNS_SUPPORT", "false")
@@ -63,7 +65,7 @@ class Handler(BaseHTTPRequestHandler):
 @pytest.fixture
 def store(source):
     """A server with files, and the source for a prefix of them."""
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    server = QuietServer(("127.0.0.1", 0), Handler)
     server.files, server.n_busy = {}, 0
     threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
     options = {"token": "anon", "endpoint_url": f"http://127.0.0.1:{server.server_port}"}

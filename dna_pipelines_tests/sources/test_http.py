@@ -4,13 +4,14 @@ import io
 import random
 import threading
 import zipfile
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from urllib.parse import unquote
 
 import pytest
 
 from dna_pipelines.errors import SourceError
 from dna_pipelines.sources import remote
+from dna_pipelines_tests.sources.web_server import QuietServer
 
 pytest.importorskip("aiohttp")
 
@@ -48,7 +49,7 @@ def web(monkeypatch):
         def log_message(self, *arguments):
             pass
 
-    web, server = Web(), ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    web, server = Web(), QuietServer(("127.0.0.1", 0), Handler)
     web.files, web.etags, web.headers = {}, {}, {}
     web.uri = f"http://127.0.0.1:{server.server_port}"
     threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
