@@ -14,7 +14,7 @@ from dna_pipelines.cli.terminal import TerminalProgress, note, out, require_yes,
 from dna_pipelines.errors import ConfigError
 from dna_pipelines.manifests.diff import in_words
 from dna_pipelines.pipeline.interruption import interruptible
-from dna_pipelines.pipeline.plan import Estimate, estimate, make_plan
+from dna_pipelines.pipeline.plan import Forecast, forecast, make_plan
 from dna_pipelines.pipeline.problem import problem_json
 from dna_pipelines.pipeline.progress import counted
 from dna_pipelines.pipeline.report import DatasetReport, RunReport, begin_report, nothing_done
@@ -34,9 +34,9 @@ def run(
     require_datasets(project)
     plan = make_plan(project, tuple(names or ()), progress)
     if dry_run:
-        found = estimate(project, plan, progress)
-        _show_estimates(found, json=json)
-        if any(item.problem for item in found):
+        found = forecast(project, plan, progress)
+        _show_forecast(found, json=json)
+        if found.missing or any(item.problem for item in found.datasets):
             raise typer.Exit(INCOMPLETE)
         return
     if plan.nothing_to_do:
@@ -129,12 +129,16 @@ def _row(report: DatasetReport) -> list[object]:
     ]
 
 
-def _show_estimates(found: list[Estimate], *, json: bool) -> None:
+def _show_forecast(found: Forecast, *, json: bool) -> None:
+    for name, why in found.missing.items():
+        note(f"extractor {name}: {why}", style="red")
+    for name in found.to_fetch:
+        note(f"extractor {name}: its weights are not on this machine; a run fetches them first", style="yellow")
     if json:
-        show_json([vars(item) | problem_json(item.problem) for item in found])
+        show_json([vars(item) | problem_json(item.problem) for item in found.datasets])
         return
     rows = []
-    for item in found:
+    for item in found.datasets:
         changes = in_words(item.changes)
         n_images = sum(item.n_to_extract.values())
         about = "–" if not n_images else "?" if item.extraction_s is None else f"{item.extraction_s:.0f} s"
@@ -142,7 +146,7 @@ def _show_estimates(found: list[Estimate], *, json: bool) -> None:
     show_table(
         None, ("dataset", "state", "images", "to extract", "about", "changes"), rows, ("images", "to extract", "about")
     )
-    _show_remarks({item.name: item.remark for item in found})
-    if any(item.extraction_s is None and any(item.n_to_extract.values()) for item in found):
+    _show_remarks({item.name: item.remark for item in found.datasets})
+    if any(item.extraction_s is None and any(item.n_to_extract.values()) for item in found.datasets):
         note("how long it takes is known after the first extraction")
     note("nothing was computed or committed")

@@ -62,6 +62,7 @@ class ModelFolder:
         Raises:
             ExtractorError: when there are none, or not all of them.
         """
+        self._require_folder()
         if (single := self.path / "model.safetensors").is_file():
             return [single]
         if (self.path / "model.safetensors.index.json").is_file():
@@ -92,7 +93,12 @@ class ModelFolder:
         found = facts.get("license_name") or facts.get("license") if isinstance(facts, dict) else None
         return str(found) if found else None
 
+    def _require_folder(self) -> None:
+        if not self.path.is_dir():
+            raise ExtractorError(f"{self.path} is not a folder; put config.json and model.safetensors there")
+
     def _json(self, name: str) -> dict[str, Any]:
+        self._require_folder()
         path = self.path / name
         try:
             found = json.loads(path.read_text(encoding="utf-8"))

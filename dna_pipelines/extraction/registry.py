@@ -29,7 +29,14 @@ from dna_pipelines.extraction.raised import RAISED, told
 from dna_pipelines.extraction.reference import reference_network
 from dna_pipelines.extraction.scattering import scattering
 from dna_pipelines.extraction.seeded import seeded_cnn, seeded_vit
-from dna_pipelines.extraction.stamp import entry_point_extractors, extractor_names, importable, traces
+from dna_pipelines.extraction.stamp import (
+    entry_point_extractors,
+    extractor_names,
+    importable,
+    require_library,
+    require_module,
+    traces,
+)
 from dna_pipelines.extraction.timm_network import timm_network
 from dna_pipelines.extraction.transformers_network import transformers_network
 
@@ -107,7 +114,7 @@ def builder_of(name: str, root: Path) -> Callable[[], Network]:
 
     Raises:
         UnknownName: listing the names there are.
-        ExtractorError: for a folder that is not there.
+        ExtractorError: when its library is not installed.
     """
     if factory := _FACTORIES.get(name):
         return factory
@@ -116,9 +123,8 @@ def builder_of(name: str, root: Path) -> Callable[[], Network]:
     if point := entry_point_extractors().get(name):
         return partial(_from_entry_point, point)
     kind, colon, place = name.partition(":")
-    if colon and kind == "local" and not (folder := _folder(place, root).path).is_dir():
-        raise ExtractorError(f"{name}: {folder} is not a folder; put config.json and model.safetensors there")
     if colon and kind in _KINDS:
+        require_library(name)
         return partial(_KINDS[kind], place, root)
     if colon:
         return partial(_own, kind, place, root)
@@ -159,21 +165,13 @@ _KINDS: dict[str, Callable[[str, Path], Network]] = {"hf": _from_hub, "timm": ti
 def _own(module: str, function: str, root: Path) -> Network:
     """What somebody's own function returns; its module is installed, or lies in the project's folder."""
     name = f"{module}:{function}"
-    kinds = ", ".join(f"{kind}:…" for kind in _KINDS)
-    if not all(part.isidentifier() for part in (*module.split("."), function)):
-        raise ExtractorError(f"'{name}' is none of {kinds}, nor a MODULE:FUNCTION")
+    require_module(name, root)
     # What it builds may import more from there.
     with importable(root):
         try:
             found = import_module(module)
         except ModuleNotFoundError as error:
-            if not (error.name and f"{module}.".startswith(f"{error.name}.")):
-                raise ExtractorError(
-                    f"{name}: importing {module} needs {error.name}, which is not installed"
-                ) from error
-            raise ExtractorError(
-                f"'{name}' is none of {kinds}, and there is no module {module}, installed or in {root.resolve()}"
-            ) from error
+            raise ExtractorError(f"{name}: importing {module} needs {error.name}, which is not installed") from error
         except RAISED as error:
             raise ExtractorError(f"{name}: importing {module} fails: {told(error)}") from error
         if not hasattr(found, function):

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import cache
 from importlib import invalidate_caches
+from importlib.machinery import ModuleSpec
 from importlib.metadata import EntryPoint, PackageNotFoundError, entry_points, version
 from importlib.util import find_spec
 from pathlib import Path
@@ -112,15 +113,49 @@ def _folder_state(folder: ModelFolder) -> list[str]:
     ]
 
 
-def _module_state(module: str, root: Path) -> list[str]:
-    """Of a module's file; of one in a package, of every file of that package, because it may import them all."""
-    package = module.partition(".")[0]
+_NEEDS = {"hf": ("transformers", "hf"), "local": ("transformers", "hf"), "timm": ("timm", "timm")}
+"""By kind of place: the package that builds networks from there, and the extra that brings it."""
+
+
+def require_library(network: str) -> None:
+    """Refuse a network whose library is not installed; nothing is imported.
+
+    Raises:
+        ExtractorError: naming the extra that brings it.
+    """
+    package, extra = _NEEDS.get(network.partition(":")[0], ("", ""))
+    if package and find_spec(package) is None:
+        raise ExtractorError(f"{network} needs an extra: pip install 'dna_pipelines[{extra}]'")
+
+
+def require_module(name: str, root: Path) -> None:
+    """Refuse what is no MODULE:FUNCTION, or of a module that is not there; nothing is imported.
+
+    Raises:
+        ExtractorError: when it is.
+    """
+    kinds = ", ".join(f"{kind}:…" for kind in _TRACES)
+    module, _, function = name.partition(":")
+    if not all(part.isidentifier() for part in (*module.split("."), function)):
+        raise ExtractorError(f"'{name}' is none of {kinds}, nor a MODULE:FUNCTION")
+    if _package(module, root) is None:
+        raise ExtractorError(
+            f"'{name}' is none of {kinds}, and there is no module {module}, installed or in {root.resolve()}"
+        )
+
+
+def _package(module: str, root: Path) -> ModuleSpec | None:
+    """The outermost package of a module, or the module itself, which are found without importing anything."""
     try:
         with importable(root):
-            # The outermost is found without importing anything.
-            spec = find_spec(package)
+            return find_spec(module.partition(".")[0])
     except (ImportError, ValueError):
-        return []
+        return None
+
+
+def _module_state(module: str, root: Path) -> list[str]:
+    """Of a module's file; of one in a package, of every file of that package, because it may import them all."""
+    spec = _package(module, root)
     if spec is None:
         return []
     if not spec.submodule_search_locations:

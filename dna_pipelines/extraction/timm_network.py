@@ -63,10 +63,6 @@ def timm_network(name: str, root: Path) -> Network:
 def _timm() -> Any:
     try:
         import timm
-    except ModuleNotFoundError as error:
-        if error.name == "timm":
-            raise ExtractorError("networks of timm need an extra: pip install 'dna_pipelines[timm]'") from error
-        raise ExtractorError(f"timm is installed but cannot be imported: {error}") from error
     # A torchvision that belongs to another torch fails in several ways.
     except Exception as error:
         raise ExtractorError(

@@ -66,10 +66,8 @@ def transformers_network(folder: ModelFolder, origin: str, licence: str) -> Netw
 
 
 def _load(folder: ModelFolder, origin: str) -> Any:
-    try:
-        import transformers
-    except ImportError as error:
-        raise ExtractorError(f"{origin} needs an extra: pip install 'dna_pipelines[hf]'") from error
+    import transformers
+
     options = {"local_files_only": True, "trust_remote_code": False}
     try:
         with _quiet():

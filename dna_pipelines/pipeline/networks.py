@@ -8,14 +8,14 @@ from __future__ import annotations
 import os
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from dna_pipelines.config import ExtractorConfig
 from dna_pipelines.errors import DnaError, ExtractorError
 from dna_pipelines.extraction.catalogue import BUILT_IN, REFERENCE, Known
 from dna_pipelines.extraction.hub import Repository
 from dna_pipelines.extraction.model_folder import ModelFolder
-from dna_pipelines.extraction.stamp import entry_point_extractors
+from dna_pipelines.extraction.stamp import entry_point_extractors, require_library, require_module
 from dna_pipelines.extraction.weights import (
     Published,
     built_in_weights,
@@ -43,12 +43,17 @@ KINDS = {
 """Places that `network:` can name, besides names."""
 
 
+State = Literal["here", "to fetch", "missing"]
+"""Of what a network is loaded from, as far as its files tell; `to fetch`: a run asks the hub for it."""
+
+
 @dataclass(frozen=True)
 class Listed:
     """One line of the list; None where only loading the network would tell.
 
     Attributes:
         extractor: the name in the datasets file, or that of a network.
+        state: of what it is loaded from.
         weights: where the weights are, or what to do about those that are missing.
         view: what is counted instead of the layers' own neurons.
     """
@@ -62,6 +67,7 @@ class Listed:
     input_px: int | None = None
     licence: str | None = None
     weights_sha256: str | None = None
+    state: State = "here"
     weights: str = ""
     summary: str = ""
     view: str | None = None
@@ -96,7 +102,7 @@ class Detail:
 def list_networks(project: Project) -> list[Listed]:
     """The project's extractors, then every other network with a name."""
     entries = _entries(project)
-    mine = [_of_project(entry) for entry in entries]
+    mine = [look_at_network(entry) for entry in entries]
     taken = {entry.loads for entry in entries if entry.name == entry.loads}
     named = [
         _of_known(known, group, project.root)
@@ -153,11 +159,8 @@ def describe_network(project: Project, name: str) -> Detail:
     return Detail(listed, widths, left_out, tokens, network.architecture, network.preprocessing.key(), names)
 
 
-def _entries(project: Project) -> tuple[ExtractorConfig, ...]:
-    return project.config().extractors if project.file.path.exists() else ()
-
-
-def _of_project(entry: ExtractorConfig) -> Listed:
+def look_at_network(entry: ExtractorConfig) -> Listed:
+    """What is known of an extractor of the datasets file without loading its network."""
     known = {known.name: known for known in (*BUILT_IN, *REFERENCE)}.get(entry.loads)
     facts: dict[str, Any] = {"extractor": entry.name, "group": PROJECT, "network": entry.loads, "used_here": True}
     if entry.view:
@@ -168,7 +171,11 @@ def _of_project(entry: ExtractorConfig) -> Listed:
     try:
         return Listed(**facts, **_at_place(entry.loads, entry.root))
     except DnaError as error:
-        return Listed(**facts, weights=str(error))
+        return Listed(**facts, state="missing", weights=f"not here: {error}")
+
+
+def _entries(project: Project) -> tuple[ExtractorConfig, ...]:
+    return project.config().extractors if project.file.path.exists() else ()
 
 
 def _of_known(known: Known, group: str, root: Path) -> Listed:
@@ -185,12 +192,13 @@ def _of_known(known: Known, group: str, root: Path) -> Listed:
 
 def _at_place(network: str, root: Path) -> dict[str, Any]:
     """What is known of a network at a place, without loading it."""
+    require_library(network)
     kind, _, place = network.partition(":")
     if kind == "hf":
         repository = Repository.parse(place)
         folder = repository.cached()
         if folder is None:
-            return {"weights": f"not here: {repository.missing()}"}
+            return {"state": "to fetch", "weights": f"not here: {repository.missing()}"}
         return {**_weights(folder.weight_files()), "licence": folder.licence() or f"unknown: see {repository.card}"}
     if kind == "local":
         local = ModelFolder(root / os.path.expanduser(place))
@@ -199,6 +207,11 @@ def _at_place(network: str, root: Path) -> dict[str, Any]:
         published = timm_weights(place)
         path = present(published, root)
         return _weights([path] if path else [], published, root)
+    if point := entry_point_extractors().get(network):
+        return {"weights": f"in {point.value}"}
+    # A name without a place may be that of a network which this process alone knows.
+    if ":" in network:
+        require_module(network, root)
     return {"weights": f"in {network}"}
 
 
@@ -207,4 +220,5 @@ def _weights(files: list[Path], published: Published | None = None, root: Path |
         return {"weights": str(files[0]), "weights_sha256": digest_of_files(files)}
     if published is None or root is None:
         raise ExtractorError("the weights are missing from this installation; install it again")
-    return {"weights": f"not here: {where_to_put(published, root)}"}
+    state: State = "to fetch" if published.hub_repo else "missing"
+    return {"state": state, "weights": f"not here: {where_to_put(published, root)}"}

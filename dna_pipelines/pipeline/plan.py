@@ -12,6 +12,7 @@ from dna_pipelines.extraction.stamp import extractor_stamp
 from dna_pipelines.manifests import Manifest
 from dna_pipelines.pipeline.checks import blocked, check_manifest, check_readable
 from dna_pipelines.pipeline.ingest import Look, draft, look
+from dna_pipelines.pipeline.networks import look_at_network
 from dna_pipelines.pipeline.problem import Problem
 from dna_pipelines.pipeline.progress import Progress, Silent
 from dna_pipelines.pipeline.project import Project
@@ -126,11 +127,42 @@ class Estimate:
     """See `Look`."""
 
 
-def estimate(project: Project, plan: Plan, progress: Progress | None = None) -> list[Estimate]:
-    """What a run would do, reading new files but writing nothing."""
+@dataclass(frozen=True)
+class Forecast:
+    """What a run would do."""
+
+    datasets: tuple[Estimate, ...]
+    missing: dict[str, str] = field(default_factory=dict)
+    """By extractor: why it cannot be loaded, as far as that is known beforehand."""
+    to_fetch: tuple[str, ...] = ()
+    """Extractors that are fetched first."""
+
+
+def forecast(project: Project, plan: Plan, progress: Progress | None = None) -> Forecast:
+    """What a run would do, reading new files but writing and fetching nothing."""
+    keys: dict[str, tuple[str, str] | None] = {}
+    missing: dict[str, str] = {}
+    to_fetch = []
+    for extractor in plan.extractors:
+        name, seen = extractor.config.name, look_at_network(extractor.config)
+        keys[name] = None
+        if extractor.to_load and seen.state == "missing":
+            missing[name] = f"weights {seen.weights}"
+        elif extractor.to_load and seen.state == "to fetch":
+            to_fetch.append(name)
+        else:
+            try:
+                keys[name] = _keys(project, extractor)
+            except UserError as error:
+                missing[name] = str(error).removeprefix(f"extractor {name}: ")
+    return Forecast(tuple(_estimates(project, plan, keys, progress)), missing, tuple(to_fetch))
+
+
+def _estimates(
+    project: Project, plan: Plan, keys: dict[str, tuple[str, str] | None], progress: Progress | None
+) -> list[Estimate]:
     records = project.lake.fingerprints.dna_records()
     found = []
-    keys = {extractor.config.name: _keys(project, extractor) for extractor in plan.extractors}
     for item in plan.datasets:
         if item.state == "failed" or item.seen is None:
             found.append(Estimate(item.name, item.state, problem=item.problem))
@@ -162,8 +194,19 @@ def estimate(project: Project, plan: Plan, progress: Progress | None = None) -> 
             )
             if to_extract[name]:
                 seconds = None if seconds is None or speed is None else seconds + to_extract[name] / speed
-        said = (problem, remark, item.seen.occasion)
-        found.append(Estimate(item.name, item.state, changes, n_images, to_extract, seconds, *said))
+        found.append(
+            Estimate(
+                item.name,
+                item.state,
+                changes,
+                n_images,
+                n_to_extract=to_extract,
+                extraction_s=seconds,
+                problem=problem,
+                remark=remark,
+                occasion=item.seen.occasion,
+            )
+        )
     return found
 
 

@@ -54,15 +54,20 @@ def test_extractors_of_the_datasets_file_are_listed_by_what_they_load(project, d
         "{name: far, network: 'hf:org/net@v1'}",
         "{name: blocks, network: mugs_vit_base, layers: ['block_*']}",
         "{name: own, network: 'my_networks:build'}",
+        "{name: not_mine, network: 'no_networks:build'}",
     ]
+    (project / "my_networks.py").write_text("")
     settings("datasets:\n", "extractors:\n" + "".join(f"  - {entry}\n" for entry in entries) + "datasets:\n")
     rows = {row["extractor"]: row for row in dna("extractors", "--json").json if row["group"] == "this project"}
     digest = hashlib.sha256((project / "models" / "mine" / "model.safetensors").read_bytes()).hexdigest()
     assert (rows["mine"]["weights_sha256"], rows["mine"]["licence"]) == (digest, "mit")
-    assert "put it there" in rows["gone"]["weights"]
+    assert "is not a folder; put config.json" in rows["gone"]["weights"]
     assert "hf download org/net --revision v1" in rows["far"]["weights"]
     assert (rows["blocks"]["layers"], rows["blocks"]["licence"]) == (None, "Apache-2.0")
     assert rows["own"]["weights"] == "in my_networks:build"
+    assert "there is no module no_networks" in rows["not_mine"]["weights"]
+    states = {name: row["state"] for name, row in rows.items() if row["state"] != "here"}
+    assert states == {"gone": "missing", "far": "to fetch", "blocks": "to fetch", "not_mine": "missing"}
     assert "mine = local:models/mine (used here)" in dna("extractors").out
 
 

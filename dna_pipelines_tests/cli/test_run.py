@@ -193,17 +193,39 @@ def test_a_dry_run_of_a_new_project_makes_no_lake(tmp_path, dna):
 
 @pytest.mark.parametrize(
     ("network", "said"),
-    [("local:nope", "nope is not a folder; put config.json"), ("builtim", "did you mean 'builtin'?")],
+    [
+        ("local:nope", "nope is not a folder; put config.json"),
+        ("builtim", "extractor x: there is no extractor 'builtim'; did you mean 'builtin'?"),
+        ("nope:build", "there is no module nope"),
+        ("nope :build", "nor a MODULE:FUNCTION"),
+        ("hf:nope", "'hf:nope' is no repository"),
+        ("vgg16", "get https://"),
+    ],
 )
-def test_a_dry_run_of_a_new_project_tells_of_a_network_that_is_not_there(tmp_path, dna, network, said):
+def test_a_dry_run_tells_of_networks_that_are_not_there(tmp_path, dna, monkeypatch, network, said):
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
     write_image(tmp_path / "images" / "a.png", 1)
-    dna("add", "a", "images")
+    (tmp_path / "data").mkdir()
     (tmp_path / "data" / "datasets.yaml").write_text(
-        f"extractors: [{{name: x, network: '{network}'}}]\ndatasets: [{{name: a, uri: images}}]\n"
+        f"extractors: [{{name: builtin}}, {{name: x, network: '{network}'}}]\ndatasets: [{{name: a, uri: images}}]\n"
     )
+    found = dna("run", "--dry-run", "--json")
+    assert (found.code, found.json[0]["n_to_extract"]) == (3, {"builtin": 1, "x": 1})
+    assert found.tells(said)
+
+
+def test_a_dry_run_fetches_nothing_and_says_what_a_run_would(tmp_path, dna, monkeypatch):
+    monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path / "hub"))
+    write_image(tmp_path / "images" / "a.png", 1)
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "datasets.yaml").write_text(
+        "extractors: [{name: x, network: 'hf:org/repo'}]\ndatasets: [{name: a, uri: images}]\n"
+    )
+    before = snapshot(tmp_path)
     found = dna("run", "--dry-run")
-    assert found.code == 1
-    assert said in found.err
+    assert found.code == 0
+    assert found.tells("extractor x: its weights are not on this machine; a run fetches them first")
+    assert snapshot(tmp_path) == before
 
 
 def test_a_dry_run_tells_one_datasets_problem_and_goes_on(project, settings, dna):

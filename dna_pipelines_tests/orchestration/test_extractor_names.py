@@ -3,7 +3,7 @@
 import pytest
 
 from dna_pipelines.orchestration.headless import calibrate_anew
-from dna_pipelines.pipeline.plan import estimate, make_plan
+from dna_pipelines.pipeline.plan import forecast, make_plan
 from dna_pipelines.pipeline.progress import Silent
 from dna_pipelines_tests.orchestration.test_assets import run
 from dna_pipelines_tests.toy import toy_project, write_image
@@ -34,7 +34,7 @@ def pairs_of(extractor):
 
 
 def to_extract(project):
-    return {one.name: one.n_to_extract for one in estimate(project, make_plan(project))}
+    return {one.name: one.n_to_extract for one in forecast(project, make_plan(project)).datasets}
 
 
 def test_a_name_may_have_dashes_and_dots(project):
