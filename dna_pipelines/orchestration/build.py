@@ -6,6 +6,7 @@ from dna_pipelines.orchestration.assets.fingerprints import fingerprint_assets
 from dna_pipelines.orchestration.assets.ingestion import manifest_asset, raw
 from dna_pipelines.orchestration.automation import Lacking, Upkeep, automation_sensor
 from dna_pipelines.orchestration.registry_sensor import registry_sensor
+from dna_pipelines.orchestration.retention import retention_sensor
 from dna_pipelines.orchestration.scanning import scan_job, scan_sensor
 from dna_pipelines.orchestration.workbench import Workbench
 from dna_pipelines.pipeline.project import Project
@@ -30,7 +31,7 @@ def build_defs(project: Project, condition: dg.AutomationCondition | None = None
     return dg.Definitions(
         assets=build_assets(project, condition),
         jobs=[scan_job],
-        sensors=[registry_sensor, scan_sensor, automation_sensor],
+        sensors=[registry_sensor, scan_sensor, automation_sensor, retention_sensor],
         resources={"workbench": Workbench(project)},
         # A process of its own for each step would import torch each time.
         executor=dg.in_process_executor,
