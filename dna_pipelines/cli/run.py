@@ -17,6 +17,7 @@ from dna_pipelines.pipeline.interruption import interruptible
 from dna_pipelines.pipeline.plan import Forecast, forecast, make_plan
 from dna_pipelines.pipeline.problem import problem_json
 from dna_pipelines.pipeline.progress import counted
+from dna_pipelines.pipeline.pruning import prune_as_configured
 from dna_pipelines.pipeline.report import DatasetReport, RunReport, begin_report, nothing_done
 
 
@@ -49,6 +50,8 @@ def run(
 
         report = begin_report(plan)
         interruptible(lambda steps: bring_up_to_date(project, plan, report, steps), progress, note)
+        if (pruned := prune_as_configured(project)) and pruned.n_removed:
+            note(f"beyond keep_versions: removed {pruned}")
     if json:
         show_json(report.to_json())
     else:

@@ -1,4 +1,4 @@
-"""Commands about the installation: doctor, ui, replay."""
+"""Commands about the installation and the lake: doctor, prune, ui, replay."""
 
 from __future__ import annotations
 
@@ -8,9 +8,11 @@ from typing import Annotated
 import typer
 
 from dna_pipelines.cli.app import FAILED, TOOLS, app, project_of
-from dna_pipelines.cli.terminal import note, out
+from dna_pipelines.cli.terminal import note, out, require_yes, show_json, show_table
 from dna_pipelines.errors import UserError
 from dna_pipelines.pipeline.progress import counted
+from dna_pipelines.pipeline.pruning import FEWEST
+from dna_pipelines.pipeline.pruning import prune as run_pruning
 
 
 @app.command(rich_help_panel=TOOLS)
@@ -32,6 +34,40 @@ def doctor(
         failed |= not finding.ok
     if failed:
         raise typer.Exit(FAILED)
+
+
+@app.command(rich_help_panel=TOOLS)
+def prune(
+    context: typer.Context,
+    keep: Annotated[
+        int | None,
+        typer.Option(min=FEWEST, help="Versions of each dataset to keep. Default: keep_versions of the datasets file."),
+    ] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be removed.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Give up old versions of all datasets, and remove what no kept version needs.
+
+    Commits, distances between layers and verdicts stay. A version that was given up can be compared no more.
+
+    With `keep_versions: N` in the datasets file, runs and the daemon do this by themselves.
+    """
+    project = project_of(context)
+    keep = project.config().keep_versions if keep is None else keep
+    if keep is None:
+        raise UserError(f"how many versions? Say --keep N, or keep_versions: N in {project.file.path}")
+    found = run_pruning(project, keep, dry_run=True)
+    if not json and found.n_versions:
+        show_table(None, ("dataset", "versions given up"), list(found.n_versions.items()), ("versions given up",))
+    if found.n_removed and not dry_run:
+        if not yes:
+            require_yes(f"This removes {found}. Go on?")
+        found = run_pruning(project, keep)
+    if json:
+        show_json({"n_versions": found.n_versions, "n_removed": dict(found.n_removed), "n_bytes": found.n_bytes})
+        return
+    out.print(f"{'would remove' if dry_run else 'removed'} {found}")
 
 
 @app.command(rich_help_panel=TOOLS)

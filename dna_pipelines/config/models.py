@@ -246,6 +246,8 @@ class WatchConfig(_Strict):
     datasets: tuple[DatasetConfig, ...] = ()
     scan_every: Interval = 3600.0
     """How often the daemon looks whether a dataset changed, unless the dataset says otherwise."""
+    keep_versions: Count | None = Field(default=None, ge=2)
+    """How many versions of each dataset are kept, its last ones; all where None."""
     workers: Count = Field(default=0, ge=0)
     """Extraction threads; 0 means one a core. Results do not depend on it."""
 

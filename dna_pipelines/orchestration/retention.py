@@ -11,9 +11,12 @@ import dagster as dg
 from dagster._core.storage.event_log import SqliteEventLogStorage
 from dagster._core.storage.local_compute_log_manager import LocalComputeLogManager
 
+from dna_pipelines.errors import DnaError
 from dna_pipelines.orchestration.automation import automation_sensor
 from dna_pipelines.orchestration.scanning import scan_job
+from dna_pipelines.orchestration.workbench import Workbench
 from dna_pipelines.pipeline.progress import counted
+from dna_pipelines.pipeline.pruning import prune_as_configured
 
 _LOOKS_S = 3600.0
 """How long what `keep_current` printed at a tick is kept."""
@@ -29,13 +32,19 @@ _AT_ONCE = 200
     name="retention",
     minimum_interval_seconds=600,
     default_status=dg.DefaultSensorStatus.RUNNING,
-    description="Removes old runs of `scan`, and what `keep_current` printed more than an hour ago.",
+    description="Removes old runs of `scan`, what `keep_current` printed more than an hour ago, and versions of "
+    "datasets beyond `keep_versions` of the datasets file.",
 )
-def retention_sensor(context: dg.SensorEvaluationContext) -> dg.SkipReason:
+def retention_sensor(context: dg.SensorEvaluationContext, workbench: dg.ResourceParam[Workbench]) -> dg.SkipReason:
     """Forget what is old; no run is ever needed for it."""
     n_logs = forget_looks(context.instance, context.repository_name or "")
     n_runs = forget_scans(context.instance)
-    return dg.SkipReason(f"removed {counted(n_runs, 'old scan')} and {counted(n_logs, 'log')} of ticks")
+    try:
+        pruned = prune_as_configured(workbench.project)
+    except DnaError as error:
+        return dg.SkipReason(str(error))
+    lake = f"; beyond keep_versions: {pruned}" if pruned else ""
+    return dg.SkipReason(f"removed {counted(n_runs, 'old scan')} and {counted(n_logs, 'log')} of ticks{lake}")
 
 
 def forget_looks(instance: dg.DagsterInstance, repository: str, now: float | None = None) -> int:

@@ -129,5 +129,7 @@ def _dna(project: Project, reference: str, extractor: str, progress: Progress | 
     if store.dna_record(identity) is None:
         if reason := why_held_back(project, reference, extractor):
             raise NothingToCompare(f"{reference} has no DNA of {extractor}: it is held back: {reason}")
+        if project.lake.versions.is_given_up(commit):
+            raise NothingToCompare(f"{reference} was given up (`dna prune`), so it has no DNA any more")
         raise NothingToCompare(f"{reference} has no DNA of {extractor} yet; run `dna run`")
     return store.dna(identity, reference), None

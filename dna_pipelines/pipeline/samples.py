@@ -19,6 +19,9 @@ from dna_pipelines.pipeline.progress import Progress
 from dna_pipelines.pipeline.project import Project
 from dna_pipelines.pipeline.slices import Slice, fit_slice
 
+SAMPLE_OF = "a uniform sample of "
+"""How the label of a sample begins."""
+
 _FINER = 4
 """As many blocks of a sample as this are worth the smaller side, or more."""
 
@@ -40,7 +43,7 @@ def sample_of(members: Members, n_smaller: int) -> Members:
         About 8 to 16 times as many images as the smaller side has.
     """
     share = share_of(len(members.items), n_smaller)
-    return members.take(np.flatnonzero(members.lots < share).tolist(), f"a uniform sample of {members.label}")
+    return members.take(np.flatnonzero(members.lots < share).tolist(), SAMPLE_OF + members.label)
 
 
 def share_of(n_images: int, n_smaller: int) -> float:

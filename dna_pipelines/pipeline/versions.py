@@ -121,7 +121,7 @@ def find_commit(project: Project, reference: str | Reference) -> Commit:
     if not version:
         return latest
     history = versions.history(name)
-    distinct = _distinct(history)
+    distinct = distinct_versions(history)
     found: list[Commit] = []
     if re.fullmatch(r"-?[0-9]{1,11}", version):
         number = int(version)
@@ -144,7 +144,7 @@ def _listed(commits: list[Commit]) -> str:
     return ", ".join(f"{commit.seq} ({commit.version_id[:8]})" for commit in commits)
 
 
-def _distinct(history: list[Commit]) -> list[Commit]:
+def distinct_versions(history: list[Commit]) -> list[Commit]:
     """The last commit of each version: a rename, a touched file or other metadata do not make another version.
 
     The last one says what the images were called, and what was said of them, before the version changed.

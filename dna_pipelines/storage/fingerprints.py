@@ -70,6 +70,10 @@ class Fingerprints:
         record = self._records.read(KeyRecord, self._layout.key(key_id))
         return record.key if record else None
 
+    def key_ids(self) -> list[str]:
+        """The ids of all keys, comparability and compute."""
+        return [path.stem for path in self._layout.key("x").parent.glob("[!.]*.json")]
+
     def extractor(self, name: str) -> ExtractorRecord | None:
         """The keys an extractor had when it was last used; None before that, and where what it says of them is lost."""
         record = self._records.read(ExtractorRecord, self._layout.extractor(name))

@@ -57,6 +57,7 @@ class Versions:
         Raises:
             LakeError: when it is gone or damaged. Only that of the last commit can be made again.
         """
+        self._require_kept(commit)
         path = self._layout.manifest(commit.dataset, commit.manifest_id)
         # What is ignored may change while the rows, which name the file, do not.
         try:
@@ -66,7 +67,7 @@ class Versions:
             if commit == self.latest(commit.dataset):
                 raise
             raise LakeError(
-                f"{path} is gone or damaged, and a version that is past is not made again: restore the file from a copy"
+                f"{path} is damaged, and a version that is past is not made again: restore the file from a copy"
             ) from error
 
     def shards_among(self, commits: Iterable[Commit], digests: Collection[str]) -> Iterator[Shard]:
@@ -93,11 +94,24 @@ class Versions:
         Raises:
             LakeError: as `manifest`.
         """
+        self._require_kept(commit)
         return read_members(self._layout.manifest(commit.dataset, commit.manifest_id))
 
     def has_manifest(self, commit: Commit) -> bool:
         """Whether the manifest of a commit is there (it may be damaged)."""
         return self._layout.manifest(commit.dataset, commit.manifest_id).exists()
+
+    def is_given_up(self, commit: Commit) -> bool:
+        """Whether it is past and its manifest is no longer there."""
+        return not self.has_manifest(commit) and commit != self.latest(commit.dataset)
+
+    def _require_kept(self, commit: Commit) -> None:
+        if self.is_given_up(commit):
+            path = self._layout.manifest(commit.dataset, commit.manifest_id)
+            raise LakeError(
+                f"version {commit.seq} of {commit.dataset} was given up (`dna prune`), or {path} was lost: "
+                "only its commit is left"
+            )
 
     def put_manifest(self, dataset: str, manifest: Manifest) -> None:
         """Keep a manifest; one that is there stays, unless it is damaged."""
