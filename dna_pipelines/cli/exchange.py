@@ -32,7 +32,7 @@ def export(
         str,
         typer.Argument(
             metavar="NAME",
-            help="NAME, NAME@COMMIT, NAME@-1, NAME@VERSION_ID or a slice: 'NAME[column=value]'.",
+            help="NAME, NAME@COMMIT, NAME@-1, NAME@VERSION_ID or a slice: 'NAME[COLUMN=VALUE]'.",
         ),
     ],
     file: Annotated[Path, typer.Argument(help="NAME.json; the arrays go to NAME.npz beside it.")],

@@ -7,10 +7,18 @@ import re
 from datetime import date
 from typing import Annotated
 
-from pydantic import BeforeValidator, Field, Strict, StringConstraints
+from pydantic import AfterValidator, BeforeValidator, Field, Strict, StringConstraints
 
 NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,99}$"
-Name = Annotated[str, StringConstraints(pattern=NAME_PATTERN)]
+
+
+def _no_file(value: str) -> str:
+    if value.lower().endswith(".json"):
+        raise ValueError("a name that ends in .json would be taken for a file; choose another")
+    return value
+
+
+Name = Annotated[str, StringConstraints(pattern=NAME_PATTERN), AfterValidator(_no_file)]
 
 Count = Annotated[int, Strict()]
 """A whole number that is written as one: neither `'7'` nor `true` nor `7.0`."""
@@ -44,6 +52,8 @@ def _tags(value: object) -> object:
     pairs = list(value.items()) if isinstance(value, dict) else [(tag, None) for tag in value]
     if odd := [key for key, _ in pairs if not isinstance(_plain(key), str)]:
         raise ValueError(f"tags are texts, or keys with texts, such as [night] or {{site: Berlin}}; found {odd[0]}")
+    if not all(_plain(key) for key, _ in pairs):
+        raise ValueError("a tag has a key; write KEY or KEY=VALUE")
     return {_plain(key): "" if text is None else text for key, text in pairs}
 
 

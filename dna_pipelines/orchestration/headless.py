@@ -126,7 +126,8 @@ class HeadlessRun:
 
     def _fit(self, reports: Sequence[DatasetReport], extractors: Sequence[str]) -> None:
         self._fit_once(reports, extractors)
-        stale = {each.dataset: each for each in reports if each.problem and each.problem.kind == "source changed"}
+        changed = [each for each in reports if each.problem and each.problem.kind == "source changed"]
+        stale = {each.dataset: each for each in changed if each.dataset in self._watched()}
         # Images changed between the scan and the extraction: look once more.
         self._ingest([DatasetPlan(self._project.file.dataset(name), "changed") for name in stale], stale)
         for name, report in stale.items():
@@ -141,7 +142,11 @@ class HeadlessRun:
 
     def _fit_once(self, reports: Sequence[DatasetReport], extractors: Sequence[str]) -> None:
         lacking: dict[tuple[str, ...], dict[str, DatasetReport]] = {}
+        watched = self._watched()
         for report in reports:
+            if report.dataset not in watched:
+                report.problem = Problem("it was removed from the datasets file meanwhile")
+                continue
             report.problem = held_back(self._project, report.dataset)
             missing = [name for name in missing_dnas(self._project, report.dataset) if name in extractors]
             if missing:
@@ -153,9 +158,15 @@ class HeadlessRun:
                 for key, facts in found.items():
                     some[dataset].fingerprints[keys[key]] = _fingerprint_report(facts)
 
+    def _watched(self) -> set[str]:
+        """The datasets that a run can be asked for now: somebody may edit the datasets file while it works."""
+        partitions = self._instance.get_dynamic_partitions(DATASETS.name or "")
+        return {dataset.name for dataset in self._project.config().datasets} & set(partitions)
+
     def _tell_of_what_moved(self, reports: Iterable[DatasetReport], extractors: Sequence[str]) -> None:
         """A DNA that was made is missing if other processes changed what it has to be of, and did so again."""
-        for report in (one for one in reports if not one.problem):
+        watched = self._watched()
+        for report in (one for one in reports if not one.problem and one.dataset in watched):
             missing = [name for name in missing_dnas(self._project, report.dataset) if name in extractors]
             if missing:
                 report.problem = Problem(

@@ -6,6 +6,7 @@ import os
 import platform
 import socket
 import time
+from pathlib import Path
 
 import dagster as dg
 import psutil
@@ -14,7 +15,7 @@ from dagster._core.storage.tags import GRPC_INFO_TAG
 STARTING, STARTED = dg.DagsterRunStatus.STARTING, dg.DagsterRunStatus.STARTED
 
 PROCESS = "dna/process"
-"""The tag that names the process of a run: host, number, and when it began (numbers are used again)."""
+"""The tag that names the process of a run: host, number, and when it began, because numbers are used again."""
 
 HOST = "dna/host"
 """The tag that names the machine whose daemon asked for a run."""
@@ -65,7 +66,22 @@ def _has_no_server(run: dg.DagsterRun, age_s: float) -> bool:
 
 
 def _name(number: int) -> str:
-    return f"{platform.node()}/{number}/{psutil.Process(number).create_time():.0f}"
+    return f"{platform.node()}/{number}/{_began(number)}"
+
+
+def _began(number: int) -> str:
+    """When a process began, in a way that does not change when somebody sets the clock.
+
+    Raises:
+        psutil.NoSuchProcess: when there is none.
+    """
+    try:
+        told = Path(f"/proc/{number}/stat").read_text(encoding="utf-8", errors="replace")
+        boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii")
+    except OSError:
+        return f"{psutil.Process(number).create_time():.0f}"
+    # Its 22nd field, in ticks since the system was started; the second one, a name, may hold anything.
+    return f"{told.rpartition(')')[2].split()[19]}-{boot[:8]}"
 
 
 def _is_gone(named: str) -> bool:

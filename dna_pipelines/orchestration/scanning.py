@@ -102,9 +102,11 @@ def decide(
         now: in seconds since 1970.
         scanned: when each was scanned last; a dataset that does not occur never was.
         asked: when that was asked for last; a scan that was lost is asked for again, but not at once.
+            Times in the future were noted while the clock was wrong, and count as never.
         intervals: how often each is to be scanned, in seconds; infinite for never.
     """
     never = float("-inf")
+    scanned, asked = ({name: at for name, at in some.items() if at <= now} for some in (scanned, asked))
     due = [
         name
         for name, every_s in intervals.items()

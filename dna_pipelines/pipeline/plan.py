@@ -263,6 +263,8 @@ def dna_state(project: Project, dataset: DatasetConfig, extractor: ExtractorConf
     commit, record = project.lake.versions.latest(dataset.name), project.lake.fingerprints.extractor(extractor.name)
     if commit is None:
         return "missing"
+    if blocked(check_manifest(dataset, commit)):
+        return "held back"
     if commit.n_images == 0:
         return "empty"
     if record and record.stamp != extractor_stamp(extractor):

@@ -116,7 +116,7 @@ def judge_pair(
     """
     files = [side.label for side in (left, right) if not isinstance(side, Dna)]
     if files:
-        why = f"{files[0]} is a file of another program, which has no blocks to deal"
+        why = f"{files[0]} is a file, and files have no blocks to deal"
         return Judgement(None, why, a=left.label, b=right.label)
     a, b = (find_members(project, side.label) for side in (left, right))
     return judge_members(project, a, b, left.key.id, selection, extractor, n_resamples, progress)

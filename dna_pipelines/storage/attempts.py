@@ -9,8 +9,8 @@ from dna_pipelines.storage.layout import Layout
 from dna_pipelines.storage.record_cache import RecordCache
 from dna_pipelines.storage.records import Attempt
 
-ALL = "all"
-"""The partition of what has none."""
+ALL = "(all)"
+"""The partition of what has none; no dataset can be called that."""
 
 _PATIENCE_S = (0.0, 60.0, 600.0, 3600.0)
 """How long to wait for a next try with the same input, after none, one, two, … that failed."""
@@ -54,7 +54,9 @@ class Attempts:
             return True
         n_failed = last.n_tries - (last.problem is None)
         wait_s = _PATIENCE_S[min(n_failed, len(_PATIENCE_S) - 1)]
-        return (time.time() if now is None else now) >= last.at + wait_s
+        now = time.time() if now is None else now
+        # What seems to come from the future was noted while the clock was wrong.
+        return now >= last.at + wait_s or last.at > now
 
     def _try(self, asset: str, partition: str, input_id: str, *, begun: bool) -> None:
         last = self.last(asset, partition)

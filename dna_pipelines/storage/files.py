@@ -7,7 +7,7 @@ import os
 import time
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from dna_pipelines.errors import LakeError
@@ -15,6 +15,8 @@ from dna_pipelines.errors import LakeError
 _NO_LINKS = {errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.EMLINK, errno.ENOSYS, errno.EXDEV}
 _NO_SYNC = {errno.EINVAL, errno.ENOTSUP, errno.EOPNOTSUPP, errno.EACCES}
 _STALE_S = 24 * 3600
+_CLAIM_S = 10.0
+"""Longer than a rename takes."""
 
 
 def write_new(path: Path, data: bytes) -> bool:
@@ -36,11 +38,33 @@ def write_new(path: Path, data: bytes) -> bool:
         except OSError as error:
             if error.errno not in _NO_LINKS:
                 raise
-            # File systems without hard links: the name is checked, then taken.
-            if path.exists():
-                return False
-            draft.rename(path)
+            return _renamed(draft, path)
     return True
+
+
+def _renamed(draft: Path, path: Path) -> bool:
+    """Give a draft its name where there are no hard links; whether this call did.
+
+    Renaming replaces what is there, so one has to have the claim to the name before looking, and only one can.
+    """
+    claim = path.with_name(f".{path.name}.claim.draft")
+    while not path.exists():
+        try:
+            os.close(os.open(claim, os.O_CREAT | os.O_EXCL | os.O_WRONLY))
+        except FileExistsError:
+            time.sleep(0.01)
+            with suppress(FileNotFoundError):
+                if time.time() - claim.stat().st_mtime > _CLAIM_S:
+                    # Whoever had it was killed.
+                    claim.unlink()
+            continue
+        try:
+            if not path.exists():
+                draft.rename(path)
+                return True
+        finally:
+            claim.unlink(missing_ok=True)
+    return False
 
 
 def replace(path: Path, data: bytes) -> None:

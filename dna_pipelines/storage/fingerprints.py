@@ -223,15 +223,17 @@ class Fingerprints:
             replace(path, data)
 
     def put_dna(self, record: DnaRecord, histogram: Histogram, moments: Moments, blocks: Blocks) -> None:
-        """Keep a DNA; its record is written last."""
+        """Keep a DNA, unless it is there; its record is written last.
+
+        Tables without a record are of a writer that was killed, maybe on another machine: none of them is taken over.
+        """
+        if self.dna_record(record.dna_id):
+            return
         facts = {"dna_id": record.dna_id, "comparability_key": record.comparability_key, "n_images": record.n_images}
         layers = Layers.from_key(record.layers)
         for table, data in dna_files(histogram, moments, blocks, layers, facts).items():
-            write_new(self._layout.dna(table, record.dna_id), data)
-        path, data = self._layout.dna_record(record.dna_id), record.to_bytes()
-        if not write_new(path, data) and self._records.read(DnaRecord, path) is None:
-            # It is damaged.
-            replace(path, data)
+            replace(self._layout.dna(table, record.dna_id), data)
+        replace(self._layout.dna_record(record.dna_id), record.to_bytes())
 
     def dna(self, dna_id: str, label: str = "") -> Dna:
         """A DNA in memory.

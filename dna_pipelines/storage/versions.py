@@ -6,6 +6,7 @@ import dataclasses
 import json
 import os
 import re
+import time
 from collections.abc import Collection, Iterable, Iterator
 from datetime import UTC, datetime
 from typing import Any
@@ -209,9 +210,9 @@ class Versions:
         replace(self._layout.scanned, json.dumps({**self.scanned(), dataset: at}).encode())
 
     def looked_at_ns(self, dataset: str) -> int:
-        """When the last refresh that succeeded began to look; 0 before the first."""
+        """When the last refresh that succeeded began to look; 0 before the first, or if the clock was wrong."""
         looked = self._records.read(Looked, self._layout.looked(dataset))
-        return looked.at_ns if looked else 0
+        return looked.at_ns if looked and looked.at_ns <= time.time_ns() else 0
 
     def put_looked(self, dataset: str, at_ns: int) -> None:
         """Note that a refresh took in everything there was at a moment."""

@@ -135,6 +135,7 @@ def test_a_wrong_value_is_refused_with_its_line(message, text, said):
         ("tags: [a: b]", "tags: tags are texts, or keys with texts"),
         ("tags: [[a], b]", "tags: tags are texts, or keys with texts"),
         ("tags: {~: b}", "tags: tags are texts, or keys with texts"),
+        ("tags: {'': b}", "tags: a tag has a key"),
         ("tags: a", "tags: expected keys with values, such as {key: value}, found the text 'a'"),
         ("group_by: [a]", "group_by: expected text, found a list"),
         ("scan_every: 5s", "scan_every: write a time of at least 10 seconds"),

@@ -17,6 +17,7 @@ from dna_pipelines.pipeline import fingerprint
 from dna_pipelines.pipeline.plan import dna_state, make_plan
 from dna_pipelines.pipeline.progress import Silent
 from dna_pipelines.pipeline.report import begin_report, nothing_done
+from dna_pipelines.storage.attempts import ALL
 from dna_pipelines_tests.toy import image_bytes, toy_project, write_image
 
 IMAGES = {f"{number}.png": number for number in range(8)}
@@ -81,7 +82,7 @@ def test_a_picture_that_is_not_drawn_is_drawn(project):
     (project.lake.layout.drawn("toy")).unlink()
     picture = project.root / "data" / "reports" / "toy-matrix.png"
     picture.unlink()
-    project.lake.attempts.begin("toy/matrix", "all", "whatever")
+    project.lake.attempts.begin("toy/matrix", ALL, "whatever")
     assert not make_plan(project).nothing_to_do
     assert run(project).pairs["toy"].n_pairs_computed == 0
     assert picture.exists()
@@ -162,6 +163,23 @@ def test_one_dataset_that_fails_holds_back_no_other(project):
     assert report["two"].fingerprints["toy"].n_images_extracted == 1
     assert report["two"].problem is None
     assert project.lake.versions.latest("one").n_images == 8
+
+
+@pytest.mark.parametrize("phase", ["_ensure_ranges", "_compare"])
+def test_a_dataset_that_is_removed_under_the_run_holds_back_no_other(project, monkeypatch, phase):
+    original, text = getattr(headless.HeadlessRun, phase), project.file.path.read_text()
+
+    def remove_then_go_on(self, *arguments):
+        entry = text[text.index("  - name: one") : text.index("  - name: two")]
+        project.file.path.write_text(text.replace(entry, ""))
+        return original(self, *arguments)
+
+    monkeypatch.setattr(headless.HeadlessRun, phase, remove_then_go_on)
+    report = by_name(run(project))
+    assert report["two"].problem is None
+    assert report["two"].fingerprints["toy"].n_images_extracted > 0
+    removed = phase == "_ensure_ranges"
+    assert ("removed from the datasets file" in str(report["one"].problem)) == removed
 
 
 def test_images_that_change_under_the_run_are_looked_at_once_more(project, monkeypatch):

@@ -2,6 +2,7 @@
 
 import json
 import os
+import time
 
 import dagster as dg
 
@@ -13,6 +14,7 @@ from dna_pipelines.pipeline.export import export_ranges
 from dna_pipelines.pipeline.ingest import refresh
 from dna_pipelines.pipeline.versions import current_dnas
 from dna_pipelines.pipeline.watch import needs, scan
+from dna_pipelines.storage.attempts import ALL
 from dna_pipelines_tests.orchestration.daemon import ALL_OF, Daemon, open_instance
 from dna_pipelines_tests.toy import toy_project, write_image
 
@@ -234,7 +236,7 @@ def test_the_matrix_waits_for_distances_that_are_not_tried_yet(daemon, monkeypat
         assert daemon.news()[-2:] == ALL_OF
     assert needs(daemon.project).matrix
     assert daemon.until_idle() == []
-    daemon.project.lake.attempts.forget("toy/distances", "all")
+    daemon.project.lake.attempts.forget("toy/distances", ALL)
     assert daemon.until_idle() == ALL_OF
 
 
@@ -282,6 +284,31 @@ def test_needs_names_what_is_lacking(daemon):
     found = needs(daemon.project)
     assert list(found.manifests) == ["one"]
     assert found.dnas == {"toy": {}}
+
+
+def test_a_dataset_may_be_called_all(tmp_path):
+    project = toy_project(tmp_path, {name: {"1.png": n, "2.png": n + 1} for n, name in ((0, "all"), (10, "other"))})
+    with open_instance(project) as instance:
+        daemon = Daemon(project, instance)
+        daemon.news()
+        write_image(daemon.place("all"), "new.png", 99)
+        assert daemon.news() == [("manifest", "all"), ("toy/dna", "all"), *ALL_OF]
+
+
+def test_a_clock_that_was_wrong_once_stops_nothing(daemon):
+    in_a_year = time.time() + 365 * 86_400
+    for times in (({"a": in_a_year}, {}), ({}, {"a": in_a_year})):
+        assert decide(time.time(), *times, {"a": 60.0})[0] == ["a"]
+    notes = daemon.project.lake.attempts
+    notes.begin("toy/dna", "one", "input")
+    notes.fail("toy/dna", "one", "a problem")
+    now = notes.last("toy/dna", "one").at
+    assert not notes.may_try("toy/dna", "one", "input", now + 1)
+    assert notes.may_try("toy/dna", "one", "input", now - 365 * 86_400)
+    notes.forget("toy/dna", "one")
+    daemon.project.lake.versions.put_looked("one", time.time_ns() + 365 * 86_400 * 10**9)
+    write_image(daemon.place("one"), "new.png", 99)
+    assert daemon.news() == [("manifest", "one"), ("toy/dna", "one"), *ALL_OF]
 
 
 def test_who_is_due():

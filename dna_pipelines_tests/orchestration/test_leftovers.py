@@ -7,6 +7,8 @@ import socket
 import time
 
 import dagster as dg
+import psutil
+import pytest
 from dagster._core.events.log import EventLogEntry
 from dagster._core.storage.tags import GRPC_INFO_TAG
 
@@ -50,6 +52,20 @@ def test_runs_whose_process_is_gone_are_reaped_and_what_they_did_is_asked_for_ag
         assert instance.get_run_by_id(run_id).status == dg.DagsterRunStatus.STARTED
         instance.report_run_failed(instance.get_run_by_id(run_id))
     assert daemon.until_idle() == [("manifest", "one"), ("toy/dna", "one"), *ALL_OF]
+
+
+@pytest.mark.skipif(not psutil.LINUX, reason="elsewhere the clock is what there is")
+def test_a_run_that_is_under_way_stays_so_when_somebody_sets_the_clock(daemon, monkeypatch):
+    run = daemon.instance.create_run_for_job(
+        scan_job, run_config={"ops": {"look_at_places": {"config": {"datasets": []}}}}
+    )
+    daemon.instance.handle_new_event(_event(run, dg.DagsterEventType.RUN_START))
+    leftovers.name_process(daemon.instance, run.run_id)
+    boot_time = psutil._pslinux.boot_time
+    monkeypatch.setattr(psutil._pslinux, "boot_time", lambda: boot_time() + 7200)
+    assert leftovers.reap(daemon.instance) == []
+    named = leftovers._name(os.getpid())
+    assert leftovers._is_gone(f"{named[: named.rindex('/')]}/1-{named[-8:]}")
 
 
 def test_runs_that_no_server_will_start_any_more_are_reaped(daemon, tmp_path):

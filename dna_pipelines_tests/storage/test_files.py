@@ -4,6 +4,8 @@ import errno
 import os
 import stat
 import threading
+import time
+from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
@@ -23,7 +25,23 @@ def test_the_first_writer_wins_and_the_second_changes_nothing(tmp_path):
     assert [item.name for item in path.parent.iterdir()] == ["file"]
 
 
-def test_of_many_writers_exactly_one_wins(tmp_path):
+def without_links(monkeypatch):
+    """A file system that has none."""
+
+    def refuse(*_arguments):
+        raise OSError(errno.EPERM, os.strerror(errno.EPERM))
+
+    monkeypatch.setattr(os, "link", refuse)
+
+
+@pytest.mark.parametrize("round_number", range(10))
+@pytest.mark.parametrize("has_links", [True, False])
+def test_of_many_writers_exactly_one_wins(tmp_path, monkeypatch, has_links, round_number):
+    if not has_links:
+        without_links(monkeypatch)
+        # Whoever looks before it has the name to itself sees nothing for long enough.
+        rename = Path.rename
+        monkeypatch.setattr(Path, "rename", lambda draft, path: (time.sleep(0.005), rename(draft, path))[1])
     barrier, won = threading.Barrier(16), []
 
     def write(number):
@@ -38,6 +56,16 @@ def test_of_many_writers_exactly_one_wins(tmp_path):
         thread.join()
     assert len(won) == 1
     assert (tmp_path / "file").read_bytes() == b"%d" % won[0] * 10_000
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
+
+
+def test_a_writer_that_was_killed_between_its_claim_and_the_name_holds_nobody_up_for_long(tmp_path, monkeypatch):
+    without_links(monkeypatch)
+    claim = tmp_path / ".file.claim.draft"
+    claim.touch()
+    os.utime(claim, (time.time() - 60,) * 2)
+    assert write_new(tmp_path / "file", b"data")
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
 
 
 @pytest.mark.parametrize("refused", [None, errno.ENOTSUP, errno.EXDEV, errno.EPERM])

@@ -9,6 +9,7 @@ from dna_pipelines.dna import Partial
 from dna_pipelines.errors import LakeError
 from dna_pipelines.identity import Key
 from dna_pipelines.storage import DnaRecord, Lake
+from dna_pipelines.storage.measure_tables import DNA_TABLES
 from dna_pipelines_tests.laws.merging import counts_equal
 
 LAYERS = Layers((Layer("first", 3), Layer("last", 5)))
@@ -84,6 +85,26 @@ def test_a_dna_is_there_when_its_record_is(lake):
     np.testing.assert_array_equal(moments.mean, measured.moments.mean[3:])
     with pytest.raises(LakeError, match="no DNA"):
         store.dna("missing")
+
+
+@pytest.mark.parametrize("lost", DNA_TABLES)
+def test_a_dna_is_never_of_two_writers(lake, lost):
+    """One was killed before its record, or a table was lost; another machine, whose last bits differ, goes on."""
+    root, store, (one, other) = lake[0].layout, lake[0].fingerprints, (partial_of(0), partial_of(1))
+    store.put_key(Key({"k": 1}))
+    store.put_dna(record("d"), one.histogram, one.moments, one.blocks)
+    root.dna(lost, "d").unlink()
+    elsewhere = record("d").model_copy(update={"compute_keys": ("elsewhere",)})
+    store.put_dna(elsewhere, other.histogram, other.moments, other.blocks)
+    assert store.dna_record("d") == elsewhere
+    histogram, moments, blocks = store.dna_sums("d")
+    counts_equal(histogram, other.histogram)
+    np.testing.assert_array_equal(moments.mean, other.moments.mean)
+    np.testing.assert_array_equal(blocks.counts, other.blocks.counts)
+    # Once it is there, it is never changed.
+    store.put_dna(record("d"), one.histogram, one.moments, one.blocks)
+    assert store.dna_record("d") == elsewhere
+    counts_equal(store.dna_histogram("d"), other.histogram)
 
 
 def test_sql_sees_one_row_per_neuron_with_the_counts(lake):
