@@ -2,6 +2,7 @@
 
 from collections import Counter
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -78,6 +79,17 @@ def test_many_small_shards_are_joined_by_naming_their_parents():
     assert len(joined[0].parents) == MAX_SMALL_SHARDS + 1
     assert items_of(shards) == Counter(items)
     assert len(shards) == 2
+
+
+@pytest.mark.parametrize(("n_images", "are_small"), [(4, True), (5, True), (6, False)])
+def test_a_shard_that_is_at_most_half_full_is_small(n_images, are_small):
+    numbers = iter(range(1000))
+    before = tuple(
+        Shard(tuple(Item(f"{next(numbers):064x}") for _ in range(n_images))) for _ in range(MAX_SMALL_SHARDS + 1)
+    )
+    items = [item for shard in before for item in shard.items]
+    after = cut_shards([*items, Item("f" * 64)], before, 10)
+    assert any(shard.parents for shard in after) == are_small
 
 
 def test_a_version_that_did_not_change_keeps_its_cut_and_joined_shards_remember_their_parents():

@@ -165,6 +165,15 @@ def test_a_file_that_settled_is_not_read_at_every_scan(project, monkeypatch):
     assert read == [b"fresh.png"]
 
 
+@pytest.mark.parametrize(("age_s", "n_unsettled"), [(1.9, 1), (2.1, 0)])
+def test_a_file_is_settled_two_seconds_after_it_was_modified(project, monkeypatch, age_s, n_unsettled):
+    path = project.root / "images" / "a" / "fresh.png"
+    write_image(path.parent, path.name, 79)
+    clock = path.stat().st_mtime_ns + int(age_s * 1e9)
+    monkeypatch.setattr(ingest.time, "time_ns", lambda: clock)
+    assert refreshed(project).commit.n_unsettled == n_unsettled
+
+
 @pytest.mark.parametrize("damage", ["gone", "damaged"])
 def test_a_lost_manifest_is_made_again(project, damage):
     commit = project.lake.versions.latest("a")

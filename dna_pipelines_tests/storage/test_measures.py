@@ -5,7 +5,7 @@ import pytest
 
 from dna_pipelines.distributions import Binning, ImageFeatures, Layer, Layers, Moments
 from dna_pipelines.distributions.fold import Fold
-from dna_pipelines.dna import Partial
+from dna_pipelines.dna import ActivationRanges, Partial
 from dna_pipelines.errors import LakeError
 from dna_pipelines.identity import Key
 from dna_pipelines.storage import DnaRecord, Lake
@@ -85,6 +85,23 @@ def test_a_dna_is_there_when_its_record_is(lake):
     np.testing.assert_array_equal(moments.mean, measured.moments.mean[3:])
     with pytest.raises(LakeError, match="no DNA"):
         store.dna("missing")
+
+
+def test_of_two_that_measured_ranges_the_first_wins_and_both_go_on_with_its(lake):
+    store = lake[0].fingerprints
+    mine, theirs, anew = (
+        ActivationRanges(
+            LAYERS, Binning(np.full(8, -edge), np.full(8, edge)), *np.zeros((3, 8)), n_images=7, datasets=()
+        )
+        for edge in (1.0, 2.0, 3.0)
+    )
+    assert store.put_ranges("toy", "f", mine, anew=False).id == mine.id
+    assert store.put_ranges("toy", "f", theirs, anew=False).id == mine.id
+    assert store.ranges("toy", "f").id == mine.id
+    # Of another network, or because somebody asked for it, there are others.
+    assert store.put_ranges("toy", "another", theirs, anew=False).id == theirs.id
+    assert store.put_ranges("toy", "f", anew, anew=True).id == anew.id
+    assert store.ranges("toy", "f").id == anew.id
 
 
 @pytest.mark.parametrize("lost", DNA_TABLES)
