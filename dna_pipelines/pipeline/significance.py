@@ -176,7 +176,7 @@ def _judged(
     question = Question(
         one.dna_id, other.dna_id, one.members.label, other.members.label,
         len(one.members.items), len(other.members.items),
-        weights_id(selection.layers, selection.weights), METHOD, n_resamples, tested.unit, n_tests,
+        weights_id(selection.layers, selection.weights), METHOD, n_resamples, tested.unit, tested.doubts, n_tests,
     )  # fmt: skip
     if kept := project.lake.verdicts.get(question, selection.layers):
         return told(kept, None)

@@ -178,9 +178,10 @@ class Catalog:
 
     def _scan(self, name: str) -> str:
         pattern, columns = TABLES[name]
+        typed = ", ".join(f"NULL::{kind} AS {column}" for column, kind in split(columns))
+        empty = f"SELECT {typed} WHERE false"
         if not any(self._layout.root.glob(pattern)):
-            empty = ", ".join(f"NULL::{kind} AS {column}" for column, kind in split(columns))
-            return f"SELECT {empty} WHERE false"
+            return empty
         place = _quoted(f"{_literal(self._layout.root)}/{pattern}")
         if pattern.endswith(".json"):
             typed = ", ".join(f"{column}: '{kind}'" for column, kind in split(columns))
@@ -190,9 +191,10 @@ class Catalog:
             every = f"FROM read_parquet('{place}', union_by_name=true, filename=true)"
             long = f"UNPIVOT ({every}) ON COLUMNS('pooled/.*') INTO NAME layer VALUE pooled"
             return f"SELECT digest, signs, layer[8:] AS layer, pooled, filename FROM ({long})"  # noqa: S608
-        # Verdicts of an older method have fewer columns.
-        options = ", union_by_name=true" if name == "verdicts" else ""
-        return f"SELECT * FROM read_parquet('{place}'{options})"  # noqa: S608 (quoted above)
+        if name == "verdicts":
+            # Older ones have fewer columns, and a view has to have the same columns for ever.
+            return f"{empty} UNION ALL BY NAME SELECT * FROM read_parquet('{place}', union_by_name=true)"  # noqa: S608
+        return f"SELECT * FROM read_parquet('{place}')"  # noqa: S608 (quoted above)
 
 
 @cache
