@@ -25,7 +25,7 @@ _SERIES = re.compile(r"frame|clip|video|vid_|seq|scene|shot|burst|track|drive|ca
 _SHORTEST_RUN, _WIDEST_STEP = 5, 10
 
 _MOST_UNEVEN = 1.5
-"""By how often the images of a unit may be more on one side: about where p begins to be wrong (docs/significance.md)."""
+"""How many times as many images a unit of one side may have: about where p begins to be wrong."""
 
 T = TypeVar("T")
 
