@@ -211,7 +211,7 @@ class Catalog:
             every = f"FROM read_parquet('{place}', union_by_name=true, filename=true, {options})"
             long = f"UNPIVOT ({every}) ON COLUMNS('pooled/.*') INTO NAME layer VALUE pooled"
             return f"SELECT digest, signs, layer[8:] AS layer, pooled, filename FROM ({long})"  # noqa: S608
-        if name == "verdicts":
+        if name in ("verdicts", "layer_rows"):
             # Older ones have fewer columns, and a view has to have the same columns for ever.
             return f"{empty} UNION ALL BY NAME SELECT * FROM read_parquet('{place}', union_by_name=true, {options})"  # noqa: S608
         return f"SELECT * FROM read_parquet('{place}', {options})"  # noqa: S608 (quoted above)

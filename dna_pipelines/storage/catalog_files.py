@@ -57,7 +57,7 @@ TABLES: dict[str, tuple[str, str]] = {
     "layer_rows": (
         "distances/layers/*.parquet",
         """comparability_key VARCHAR, dna_a VARCHAR, dna_b VARCHAR, layer VARCHAR, n_neurons INTEGER,
-        emd_bins DOUBLE, emd_range DOUBLE, nfd DOUBLE, fd DOUBLE""",
+        emd_bins DOUBLE, emd_range DOUBLE, nfd DOUBLE, fd DOUBLE, n_emd INTEGER, n_nfd INTEGER""",
     ),
     "verdicts": (
         "verdicts/*.parquet",

@@ -30,7 +30,7 @@ def needed_by(statement: str) -> set[str]:
     while texts:
         named = {word for word in re.findall(r"\w+", texts.pop().lower()) if word in known} - found
         found |= named
-        texts += [known[name].partition("COMMENT ON")[0] for name in named]
+        texts += [re.sub(r"--.*", "", known[name].partition("COMMENT ON")[0]) for name in named]
     return found
 
 

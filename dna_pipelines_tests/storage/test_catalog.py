@@ -1,10 +1,15 @@
 """The catalog: its views open in any duckdb shell, and every column says what it means."""
 
+import json
+
 import duckdb
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from dna_pipelines.comparison import LayerMeasures, Selection, emd_bins, layer_distances, nfd
+from dna_pipelines.distributions import Histogram, Layer, Layers, Moments
 from dna_pipelines.errors import LakeError, UserError
 from dna_pipelines.storage import Commit, Lake
 from dna_pipelines.storage.catalog import Catalog, _meanings, meaning
@@ -170,3 +175,54 @@ def test_a_damaged_table_hinders_only_what_reads_it(tmp_path):
     assert catalog.rows("SELECT count(*) AS n FROM versions") == [{"n": 0}]
     with pytest.raises(LakeError, match=r"s\.parquet"):
         catalog.rows("FROM image_features")
+
+
+LAYERS = Layers((Layer("a", 2), Layer("b", 2)))
+
+
+def measures(without):
+    """Of four neurons, some of which have no values; those of the last have one image, so that they have no NFD."""
+    counts = np.zeros((4, 10), np.uint64)
+    counts[np.arange(4), np.arange(4)] = 50
+    counts[without] = 0
+    none = np.zeros(4, np.uint64)
+    histogram = Histogram(counts, *[none] * 5, np.zeros(4, np.float32), np.zeros(4, np.float32))
+    return histogram, Moments(np.array([9, 9, 9, 1], np.uint64), np.arange(4.0), np.ones(4))
+
+
+@pytest.mark.parametrize("without", [[], [0], [0, 1], [0, 1, 2, 3]])
+@pytest.mark.parametrize("older", [False, True])
+def test_a_neuron_without_values_counts_in_the_matrix_as_in_a_comparison(tmp_path, without, older):
+    lake = Lake(tmp_path)
+    lake.prepare()
+    other = measures([])[0]
+    other.counts[:] = other.counts[:, ::-1]
+    known = {"x": (other, measures([])[1]), "y": measures(without)}
+
+    def load(identity, layer):
+        part = LAYERS.slices[layer]
+        histogram, moments = (
+            {field: value[part] for field, value in vars(one).items() if isinstance(value, np.ndarray)}
+            for one in known[identity]
+        )
+        return LayerMeasures(Histogram(**histogram), Moments(**moments))
+
+    lake.distances.put_layers("k", layer_distances([("x", "y")], LAYERS, load))
+    if older:
+        (path,) = (tmp_path / "distances" / "layers").glob("*.parquet")
+        table = pq.read_table(path).drop_columns(["n_emd", "n_nfd"])
+        path.unlink()
+        pq.write_table(table, path)
+    current = [{"extractor": "e", "comparability_key": "k", "dataset": name, "dna_id": name} for name in "xy"]
+    lake.layout.current_dnas.parent.mkdir(parents=True, exist_ok=True)
+    lake.layout.current_dnas.write_text(json.dumps(current))
+    row = Catalog(lake.layout).rows("FROM matrix WHERE dataset_a = 'x' AND dataset_b = 'y'")[0]
+    everything = Selection.everything(LAYERS)
+    (hx, mx), (hy, my) = known["x"], known["y"]
+    expected = everything.mean(emd_bins(hx.counts, hy.counts)), everything.mean(nfd(mx, my))
+    found = [np.nan if row[name] is None else row[name] for name in ("emd_bins", "nfd")]
+    if not older:
+        np.testing.assert_allclose(found, expected)
+    # A table of before does not tell how many neurons of a layer have values, but whether any has.
+    elif len(without) != 1:
+        assert found[0] == pytest.approx(expected[0], nan_ok=True)
