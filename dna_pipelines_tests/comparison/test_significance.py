@@ -217,6 +217,25 @@ def test_where_nothing_differs_the_level_is_kept(n_a, n_b, group_size):
     assert (false_alarms(3000, n_a, n_b, group_size, seed=1) < 0.065).all()
 
 
+def test_no_p_is_smaller_than_the_distances_that_dealing_can_give():
+    """With as many units on both sides every deal and its complement give one distance, so there are half as many."""
+    one_each = np.zeros(N_BLOCKS, np.uint64)
+    one_each[:8] = 5
+    fewer = one_each.copy()
+    fewer[6:] = 0
+    rng = np.random.default_rng(2)
+    equal, unequal = (deal(units_of(one_each, other), 99, rng) for other in (one_each, fewer))
+    assert equal.n_ways == 12870
+    assert equal.smallest_p == pytest.approx(2 / 12870)
+    assert unequal.smallest_p == pytest.approx(1 / 3003)
+    a, b = (np.zeros((N_NEURONS, N_BLOCKS, COARSE_BINS), np.uint64) for _ in range(2))
+    for side, start in ((a, 0), (b, 45)):
+        for block in range(8):
+            side[np.arange(N_NEURONS), block, start + rng.integers(0, 3, N_NEURONS)] = 50
+    verdict = judged((a, one_each), (b, one_each), n_resamples=999)
+    assert verdict.p_tail >= 2 / 12870
+
+
 def test_dealing_images_of_groups_one_by_one_is_wrong():
     """What makes groups necessary: the same images in blocks of their own, as if nothing bound them together."""
     rng, alarms = np.random.default_rng(4), 0

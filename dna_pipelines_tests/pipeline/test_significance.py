@@ -6,14 +6,15 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-from dna_pipelines.comparison import Selection
+from dna_pipelines.comparison import Selection, significance
 from dna_pipelines.comparison.multiplicity import benjamini_hochberg
+from dna_pipelines.distributions import Layer, Layers
 from dna_pipelines.pipeline import tested
 from dna_pipelines.pipeline.compare import compare_pair
 from dna_pipelines.pipeline.members import doubts, find_members, looks_like_sequences
 from dna_pipelines.pipeline.project import Project
 from dna_pipelines.pipeline.selections import find_selection, save_selection
-from dna_pipelines.pipeline.significance import judge_pair
+from dna_pipelines.pipeline.significance import judge_pair, p_in_words
 from dna_pipelines.pipeline.significance_matrix import _corrected, judge_all
 from dna_pipelines_tests.toy import bring_up_to_date, toy_project, write_image
 
@@ -324,6 +325,27 @@ def test_verdicts_of_before_doubts_were_kept_are_read(project):
     assert row["doubts"] is None
     assert list(row) == [column.name for column in project.catalog.columns("significance")]
     project.catalog.export()
+
+
+def test_of_neurons_that_never_vary_it_is_said_that_they_do_not():
+    verdict = significance_of_constants()
+    said = p_in_words(verdict)
+    assert said == "no more than chance: p = 1 (of the mean distance alone: no neuron differs from deal to deal)"
+
+
+def significance_of_constants():
+    layers, n_images = Layers((Layer("a", 3),)), np.ones(64, np.uint64)
+    counts = np.zeros((3, 64, 50), np.uint64)
+    counts[:, :, 7] = 4
+    return significance(
+        Selection.everything(layers),
+        lambda _: (counts, counts),
+        n_images,
+        n_images,
+        n_resamples=99,
+        seed=1,
+        n_bins=1000,
+    )
 
 
 def test_too_few_groups_are_refused_with_what_it_would_take(tmp_path):
