@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from dna_pipelines.comparison import Selection, emd_bins, significance, too_coarse, why_untestable
 from dna_pipelines.comparison.chances import chances
 from dna_pipelines.comparison.redeal import deal, dealt_distances, draw, resampled_distances, units_of
+from dna_pipelines.comparison.significance import _interval
 from dna_pipelines.distributions import COARSE_BINS, Layer, Layers
 from dna_pipelines.identity import N_BLOCKS
 
@@ -254,6 +255,12 @@ def test_dealing_images_of_groups_one_by_one_is_wrong():
             sides.append((counts, np.ones(N_BLOCKS, np.uint64)))
         alarms += judged(*sides, n_resamples=99).p <= 0.05
     assert alarms >= 6
+
+
+def test_an_interval_is_wide_where_the_distance_may_well_have_come_out_too_large():
+    """Resamples that reach far up say that the true distance may lie far below, not above (basic bootstrap)."""
+    low, high = _interval(10.0, np.repeat([0.0, 10.0], [90, 10]))
+    assert (low, high) == (1.0, 11.0)
 
 
 def test_a_change_of_some_neurons_is_found_and_named():

@@ -9,7 +9,7 @@ import pytest
 from dna_pipelines.comparison import Selection, significance
 from dna_pipelines.comparison.multiplicity import benjamini_hochberg
 from dna_pipelines.distributions import Layer, Layers
-from dna_pipelines.pipeline import tested
+from dna_pipelines.pipeline import counts, tested
 from dna_pipelines.pipeline.compare import compare_pair
 from dna_pipelines.pipeline.members import doubts, find_members, looks_like_sequences
 from dna_pipelines.pipeline.project import Project
@@ -75,6 +75,20 @@ def test_the_counts_of_what_was_added_are_those_of_the_images_alone(project):
     by_difference, alone = judged(project, "a@1", "a"), judged(project, "added", "a@1")
     assert by_difference.verdict.emd_bins == alone.verdict.emd_bins
     assert by_difference.verdict.p == alone.verdict.p
+
+
+def test_dnas_that_were_computed_otherwise_are_not_taken_from_each_other(project, monkeypatch):
+    """Their counts may differ in last bits, so a difference of them would be of no images at all."""
+    new, old = find_members(project, "a"), find_members(project, "a@1")
+    key = project.lake.fingerprints.extractor("toy").comparability_key
+    asked = project, new.without(old), new, old, key
+    difference = counts.counts_of_rest(*asked)
+    assert [one.compute_key for one in (*difference.more, *difference.less)] == [None, None]
+    monkeypatch.setattr(counts, "_computed_by", lambda _, dna: {dna.id})
+    shards = counts.counts_of_rest(*asked)
+    assert shards.less == ()
+    assert all(one.compute_key for one in shards.more)
+    np.testing.assert_array_equal(shards.histogram(), difference.histogram())
 
 
 def test_of_a_version_that_shrank_what_was_removed_is_tested(project):
