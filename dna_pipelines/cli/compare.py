@@ -179,7 +179,8 @@ def _show_verdict(judgement: Any, reasons: list[str]) -> None:
         _say(judgement.in_words)
         return
     interval = f"({verdict.low_bins:.3g} to {verdict.high_bins:.3g})"
-    _say(f"{judgement.in_words}; {verdict.n_changed:,} of {verdict.n_tested:,} neurons changed")
+    changed = f"; {verdict.n_changed:,} of {verdict.n_tested:,} neurons changed" if verdict.n_tested else ""
+    _say(f"{judgement.in_words}{changed}")
     _say(
         f"noise floor {verdict.noise_floor_bins:.3g} ± {verdict.noise_spread_bins:.2g} bins, debiased "
         f"{verdict.debiased_bins:.3g} {interval}; independent unit: {judgement.unit}"

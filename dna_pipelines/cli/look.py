@@ -28,7 +28,7 @@ SelectionName = Annotated[
 ]
 Metric = StrEnum("Metric", {name: name for name in METRICS})  # type: ignore[misc]
 
-_MARKS = "≈: no more than chance; ?: not tested (p corrected for all pairs, at 5 %)"
+_MARKS = "≈: no more than chance; !: more, but in doubt; ?: not tested (p corrected for all pairs, at 5 %)"
 
 
 @app.command(rich_help_panel=DATASETS)
@@ -119,7 +119,7 @@ def matrix(
             lambda steps: steered_matrix(project, name, str(metric), selection, steps), TerminalProgress(), note
         )
     judged = _judged(project, found.extractor, selection) if significance else []
-    marks = {pair: mark for one in judged for pair in ((one.a, one.b), (one.b, one.a)) if (mark := _mark(one.differs))}
+    marks = {pair: mark for one in judged for pair in ((one.a, one.b), (one.b, one.a)) if (mark := _mark(one))}
     if picture:
         from dna_pipelines.reporting.pictures import matrix_picture
 
@@ -165,11 +165,19 @@ def _judged(project: Project, extractor: str, selection: str | None) -> list[Any
             f"{first.judgement.why_not or first.judgement.in_words}",
             style="yellow",
         )
+    if in_doubt := [one for one in judged if one.judgement.doubts]:
+        first = in_doubt[0]
+        note(
+            f"{len(in_doubt):,} are in doubt (marked ! where they differ), such as {first.a} and {first.b}: "
+            f"{'; '.join(first.judgement.doubts)}",
+            style="yellow",
+        )
     return judged
 
 
-def _mark(differs: bool | None) -> str:
-    return {True: "", False: "≈ ", None: "? "}[differs]
+def _mark(one: Any) -> str:
+    differs = "! " if one.judgement.doubts else ""
+    return {True: differs, False: "≈ ", None: "? "}[one.differs]
 
 
 def _number(value: float) -> str:

@@ -33,7 +33,11 @@ class LayerMeasures:
 
 @dataclass(frozen=True)
 class LayerDistance:
-    """The distances of one pair in one layer: means over its neurons."""
+    """The distances of one pair in one layer: means over its neurons that have a value.
+
+    Attributes:
+        n_emd, n_nfd: how many those are, of which the mean over several layers is made.
+    """
 
     a: str
     b: str
@@ -43,6 +47,8 @@ class LayerDistance:
     emd_range: float
     nfd: float
     fd: float | None
+    n_emd: int
+    n_nfd: int
 
 
 @dataclass(frozen=True)
@@ -230,7 +236,8 @@ def _distances(visit: _Visit) -> Iterator[LayerDistance]:
         covariances = a.covariances.get(layer), b.covariances.get(layer)
         full = fd(*covariances) if covariances[0] and covariances[1] else None
         first, second = sorted(pair)
-        yield LayerDistance(first, second, layer, n_neurons, emd, emd / n_bins, _mean(frechet), full)
+        n_known = (int(np.isfinite(some).sum()) for some in (values, frechet))
+        yield LayerDistance(first, second, layer, n_neurons, emd, emd / n_bins, _mean(frechet), full, *n_known)
 
 
 def _mean(values: NDArray[np.float64]) -> float:

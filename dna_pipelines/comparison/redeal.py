@@ -133,11 +133,14 @@ class Deals:
         scale: (1 + n_resamples,) undoes what sizes that are not quite those of the two sides do to distances
             (under the null they go as √(1/n_a + 1/n_b)).
         n_ways: about how many ways there are to deal like this.
+        smallest_p: no p-value can be below it: of as many units on both sides, a deal and the one that swaps the sides
+            give the same distance.
     """
 
     to_a: NDArray[np.bool_]
     scale: F64
     n_ways: float
+    smallest_p: float
 
     @property
     def picks(self) -> Picks:
@@ -161,7 +164,9 @@ def deal(units: Units, n_resamples: int, rng: np.random.Generator) -> Deals:
     to_a = np.concatenate([lies[None], taken if units.n_images_a <= units.n_images_b else ~taken])
     n_images_a = to_a @ sizes
     spread = 1 / n_images_a + 1 / (sizes.sum() - n_images_a)
-    return Deals(to_a, np.sqrt(spread[0] / spread), float(comb(n_units, int(np.median(n_taken)))))
+    typical = int(np.median(n_taken))
+    n_ways = float(comb(n_units, typical))
+    return Deals(to_a, np.sqrt(spread[0] / spread), n_ways, (2 if 2 * typical == n_units else 1) / n_ways)
 
 
 def draw(units: Units, n_resamples: int, rng: np.random.Generator) -> Picks:

@@ -25,7 +25,7 @@ U64 = NDArray[np.uint64]
 LEVEL = 0.05
 """What is called more than chance, or changed, has a p-value of at most this."""
 
-METHOD = 3
+METHOD = 4
 """Counts up when the method changes, so that no verdict of an older one is taken for one of this."""
 
 N_DRAWN = 500
@@ -211,7 +211,7 @@ def significance(
         below += weights[parts[name]][known].sum()
         if on_neurons:
             on_neurons(len(neurons))
-    found = chances(dealt, weights, 1 / deals.n_ways)
+    found = chances(dealt, weights, deals.smallest_p)
     layer_means = np.stack([weighted_mean(dealt[:, part], weights[part]) for part in parts.values()], axis=1)
     layer_p = family_wise(layer_means)[0]
     everywhere = np.full(selection.layers.n_neurons, np.nan)

@@ -38,7 +38,8 @@ def tail_p(statistics: F64, smallest: float = 0.0) -> TailP:
     """The p-value of the first statistic among the others, extrapolated where that takes it.
 
     Tails lighter than an exponential one are taken for exponential, because a lighter fit ends somewhere, and
-    gives 0 beyond. That makes small p-values too large rather than too small.
+    gives 0 beyond. Of light tails that makes small p-values too large; of tails heavier than any that the largest
+    250 of the others show, they are too small (docs/significance.md).
 
     Args:
         statistics: (1 + n_resamples,) the first one was observed.

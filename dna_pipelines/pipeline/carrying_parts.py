@@ -124,7 +124,9 @@ def _by_shard(project: Project, found: Positions) -> list[Part]:
     for shard, n_images in n_of.items():
         counts = store.partial_histogram(partial_place(project, rows.record, shard), shard).counts
         contribution = found.contribution(counts)
-        left = sides.counts_a - counts if n_images < len(rows) else None
+        # Copies of images within a dataset may fill the same shard again.
+        times = np.uint64(rows.record.shards.count(shard))
+        left = sides.counts_a - times * counts if n_images < len(rows) else None
         parts.append(
             Part(
                 shard,

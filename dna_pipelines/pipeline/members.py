@@ -24,6 +24,9 @@ from dna_pipelines.storage import Commit
 _SERIES = re.compile(r"frame|clip|video|vid_|seq|scene|shot|burst|track|drive|cam", re.IGNORECASE)
 _SHORTEST_RUN, _WIDEST_STEP = 5, 10
 
+_MOST_UNEVEN = 1.5
+"""How many times as many images a unit of one side may have: about where p begins to be wrong."""
+
 T = TypeVar("T")
 
 
@@ -73,6 +76,12 @@ class Members:
     def like_sequences(self) -> bool:
         """See `looks_like_sequences`."""
         return looks_like_sequences(self.names)
+
+    @cached_property
+    def images_per_unit(self) -> float:
+        """On average; copies of an image that has no group are one unit, as they lie in one block."""
+        alone = {item.digest for item in self.items if item.group is None}
+        return len(self.items) / max(len(self.groups) + len(alone), 1)
 
     @property
     def unit(self) -> str:
@@ -138,7 +147,7 @@ def find_members(project: Project, reference: str) -> Members:
 
 
 def doubts(a: Members, b: Members) -> list[str]:
-    """Reasons why images that are taken for independent may not be."""
+    """Reasons why what is taken for independent may not be, or not alike."""
     found = [
         f"{side.label}: likely sequences without a group (numbered frames in the paths). Images of one sequence are "
         "not independent, and any p is then far too small; `group_by` in the datasets file says what belongs together"
@@ -151,12 +160,29 @@ def doubts(a: Members, b: Members) -> list[str]:
             f"{with_groups.label} has groups and {without.label} has none: if images of {without.label} belong "
             "together too, any p is too small"
         )
+    found += _uneven(a, b)
     if a.commit.dataset == b.commit.dataset and (shared := a.groups & b.groups):
         found.append(
             f"{len(shared):,} {'group has' if len(shared) == 1 else 'groups have'} images on both sides, which are "
             "then not independent of each other"
         )
     return found
+
+
+def _uneven(a: Members, b: Members) -> list[str]:
+    """Where groups differ in size: blocks are put together until they hold as many images, not as many groups."""
+    small, large = sorted((a, b), key=lambda side: side.images_per_unit)
+    times = large.images_per_unit / small.images_per_unit
+    if not (a.groups or b.groups) or times <= _MOST_UNEVEN:
+        return []
+    said = (
+        f"a group (or image without one) of {large.label} has {large.images_per_unit:.3g} images on average, one of "
+        f"{small.label} {small.images_per_unit:.3g}: so images of the two tell unequally much, and any p may be far "
+        f"too small (too large, where {large.label} is the larger side), and the interval is off. `every: "
+        f"{max(round(times), 2)}` for its dataset in the datasets file takes fewer images of each group of "
+        f"{large.label}, which makes them more alike"
+    )
+    return [said]
 
 
 def looks_like_sequences(names: Iterable[str]) -> bool:

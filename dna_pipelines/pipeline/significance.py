@@ -90,6 +90,8 @@ def p_in_words(verdict: Significance) -> str:
         return "not tested: no neuron has values on both sides"
     said = "more than chance at these sizes" if verdict.more_than_chance else "no more than chance"
     few = f", {verdict.p_tail:.1g} by extrapolation" if verdict.extrapolated else ""
+    if np.isnan(verdict.p_strongest):
+        return f"{said}: p = {verdict.p:.2g}{few} (of the mean distance alone: no neuron differs from deal to deal)"
     alone = f"mean distance {verdict.p_mean:.2g}, strongest neuron {verdict.p_strongest:.2g}"
     return f"{said}: p = {verdict.p:.2g}{few} ({alone})"
 
@@ -176,7 +178,7 @@ def _judged(
     question = Question(
         one.dna_id, other.dna_id, one.members.label, other.members.label,
         len(one.members.items), len(other.members.items),
-        weights_id(selection.layers, selection.weights), METHOD, n_resamples, tested.unit, n_tests,
+        weights_id(selection.layers, selection.weights), METHOD, n_resamples, tested.unit, tested.doubts, n_tests,
     )  # fmt: skip
     if kept := project.lake.verdicts.get(question, selection.layers):
         return told(kept, None)

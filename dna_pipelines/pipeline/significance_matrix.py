@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import combinations
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from dna_pipelines.comparison import Selection
 from dna_pipelines.comparison.multiplicity import benjamini_hochberg, benjamini_yekutieli
@@ -18,6 +20,8 @@ from dna_pipelines.pipeline.selections import extractor_layers, extractor_select
 from dna_pipelines.pipeline.significance import N_RESAMPLES, Judgement, judge_members
 from dna_pipelines.pipeline.versions import current_dnas, used_extractor
 
+F64 = NDArray[np.float64]
+
 
 @dataclass(frozen=True)
 class PairJudgement:
@@ -25,7 +29,7 @@ class PairJudgement:
 
     Attributes:
         p_bh, p_by: corrected for all pairs, after Benjamini and Hochberg, and Benjamini and Yekutieli; NaN where
-            the pair could not be tested.
+            the pair could not be tested. A p that is in doubt helps no other pair.
     """
 
     a: str
@@ -57,6 +61,7 @@ class PairJudgement:
             "p_by": self.p_by,
             "n_sampled_of": self.judgement.n_sampled_of,
             "why_not": self.judgement.why_not,
+            "doubts": list(self.judgement.doubts),
         }
 
 
@@ -91,5 +96,15 @@ def judge_all(
             judgements.append(judge_members(project, *pair, key, chosen, extractor, n_resamples, progress))
             advance(1)
     p = np.array([one.verdict.p_tail if one.verdict else np.nan for one in judgements])
-    corrected = zip(pairs, judgements, benjamini_hochberg(p), benjamini_yekutieli(p), strict=True)
+    in_doubt = np.array([bool(one.doubts) for one in judgements], np.bool_)
+    both = (_corrected(correct, p, in_doubt) for correct in (benjamini_hochberg, benjamini_yekutieli))
+    corrected = zip(pairs, judgements, *both, strict=True)
     return [PairJudgement(a, b, one, float(bh), float(by)) for (a, b), one, bh, by in corrected]
+
+
+def _corrected(correct: Callable[[F64], F64], p: F64, in_doubt: NDArray[np.bool_]) -> F64:
+    """P corrected for all tests, where those in doubt count as tests but not as findings for the others.
+
+    Small p-values make the correction of the others milder, which one that is too small by mistake must not do.
+    """
+    return np.where(in_doubt, correct(p), correct(np.where(in_doubt & np.isfinite(p), 1.0, p)))

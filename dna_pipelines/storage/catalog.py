@@ -7,10 +7,9 @@ The lake is the truth; a view is a glob over files that are either whole or abse
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from functools import cache
-from importlib.resources import files
 from itertools import groupby
 from operator import itemgetter
 from pathlib import Path
@@ -22,6 +21,7 @@ from ruamel.yaml import YAML
 from dna_pipelines.errors import LakeError, UserError
 from dna_pipelines.identity import digest_of
 from dna_pipelines.storage.catalog_files import RECORDS, TABLES, split
+from dna_pipelines.storage.catalog_views import definitions, needed_by, resource
 from dna_pipelines.storage.files import draft_of, replace
 from dna_pipelines.storage.layout import Layout
 from dna_pipelines.storage.tables import read_parquet, require_footer
@@ -41,15 +41,19 @@ class Catalog:
     def __init__(self, layout: Layout) -> None:
         self._layout = layout
 
-    def connect(self) -> duckdb.DuckDBPyConnection:
-        """A connection in memory with all views; it holds no lock on anything.
+    def connect(self, statement: str | None = None) -> duckdb.DuckDBPyConnection:
+        """A connection in memory with views; it holds no lock on anything.
+
+        Args:
+            statement: to make only the views that it names, and those that these need: DuckDB reads the footer of every
+                file of a view when it is made. By default all.
 
         Raises:
             LakeError: when a file of the lake is damaged.
         """
         connection = duckdb.connect()
         with self._damage_told():
-            connection.execute(self.views_sql())
+            connection.execute(self.views_sql(statement))
         return connection
 
     @property
@@ -98,10 +102,16 @@ class Catalog:
         names, rows = self._answer(sql, parameters)
         return [dict(zip(names, row, strict=True)) for row in rows]
 
-    def views_sql(self) -> str:
-        """The statements that make the views."""
-        raw = [f"CREATE OR REPLACE VIEW _{name} AS {self._scan(name)};" for name in TABLES]
-        return "\n".join(raw) + "\n" + _resource("views.sql")
+    def views_sql(self, statement: str | None = None) -> str:
+        """The statements that make the views: all, or those that a statement needs."""
+        needed = needed_by(statement) if statement is not None else None
+        raw = [
+            f"CREATE OR REPLACE VIEW _{name} AS {self._scan(name)};"
+            for name in TABLES
+            if needed is None or f"_{name}" in needed
+        ]
+        views = [text for name, text in definitions().items() if needed is None or name in needed]
+        return "\n".join(raw + views)
 
     def export(self) -> None:
         """Write `catalog.sql` and `catalog.duckdb`, if they are not as they should be.
@@ -110,7 +120,7 @@ class Catalog:
             LakeError: when they cannot be written, or a file of the lake is damaged.
         """
         # Asking DuckDB for the columns of all views takes longer than this comparison.
-        head = f"-- Columns as in {digest_of(_resource('columns.yaml').encode())}.\n{self.views_sql()}\n"
+        head = f"-- Columns as in {digest_of(resource('columns.yaml').encode())}.\n{self.views_sql()}\n"
         script, database = self._layout.root / "catalog.sql", self.database
         if script.exists() and database.exists() and script.read_bytes().startswith(head.encode()):
             return
@@ -131,7 +141,14 @@ class Catalog:
 
     def _answer(self, sql: str, parameters: list[Any] | None = None) -> tuple[list[str], list[tuple[Any, ...]]]:
         with self._damage_told():
-            cursor = self.connect().execute(sql, parameters or [])
+            try:
+                cursor = self.connect(sql).execute(sql, parameters or [])
+            except duckdb.CatalogException:
+                # What comes first of several statements must not happen twice.
+                if ";" in sql.rstrip("; \n"):
+                    raise
+                # Of what there is not, DuckDB says what is called alike.
+                cursor = self.connect().execute(sql, parameters or [])
             if cursor is None:
                 raise UserError("there is no statement in that; `dna sql` without one lists the views")
             return [column[0] for column in cursor.description or []], cursor.fetchall()
@@ -178,21 +195,26 @@ class Catalog:
 
     def _scan(self, name: str) -> str:
         pattern, columns = TABLES[name]
+        typed = ", ".join(f"NULL::{kind} AS {column}" for column, kind in split(columns))
+        empty = f"SELECT {typed} WHERE false"
         if not any(self._layout.root.glob(pattern)):
-            empty = ", ".join(f"NULL::{kind} AS {column}" for column, kind in split(columns))
-            return f"SELECT {empty} WHERE false"
+            return empty
         place = _quoted(f"{_literal(self._layout.root)}/{pattern}")
+        # Else DuckDB takes a folder above the lake that is called `key=value` for a column.
+        options = "hive_partitioning=false"
         if pattern.endswith(".json"):
             typed = ", ".join(f"{column}: '{kind}'" for column, kind in split(columns))
-            return f"SELECT * FROM read_json('{place}', columns={{{typed}}})"  # noqa: S608 (quoted above)
+            options += f", maximum_object_size={_room(self._layout.root.glob(pattern))}"
+            return f"SELECT * FROM read_json('{place}', columns={{{typed}}}, {options})"  # noqa: S608 (quoted above)
         if name == "image_rows":
             # Every layer is a column of its own in the files, and a view has to have the same columns for ever.
-            every = f"FROM read_parquet('{place}', union_by_name=true, filename=true)"
+            every = f"FROM read_parquet('{place}', union_by_name=true, filename=true, {options})"
             long = f"UNPIVOT ({every}) ON COLUMNS('pooled/.*') INTO NAME layer VALUE pooled"
             return f"SELECT digest, signs, layer[8:] AS layer, pooled, filename FROM ({long})"  # noqa: S608
-        # Verdicts of an older method have fewer columns.
-        options = ", union_by_name=true" if name == "verdicts" else ""
-        return f"SELECT * FROM read_parquet('{place}'{options})"  # noqa: S608 (quoted above)
+        if name in ("verdicts", "layer_rows"):
+            # Older ones have fewer columns, and a view has to have the same columns for ever.
+            return f"{empty} UNION ALL BY NAME SELECT * FROM read_parquet('{place}', union_by_name=true, {options})"  # noqa: S608
+        return f"SELECT * FROM read_parquet('{place}', {options})"  # noqa: S608 (quoted above)
 
 
 @cache
@@ -226,12 +248,21 @@ def _comments_sql() -> str:
 
 @cache
 def _meanings() -> dict[str, str]:
-    known: dict[str, str] = YAML(typ="safe").load(_resource("columns.yaml"))
+    known: dict[str, str] = YAML(typ="safe").load(resource("columns.yaml"))
     return known
 
 
-def _resource(name: str) -> str:
-    return files("dna_pipelines.storage").joinpath("queries", name).read_text(encoding="utf-8")
+def _room(records: Iterable[Path]) -> int:
+    """Bytes that a record may have: those of the largest, in steps, so that the views seldom change.
+
+    A commit has a line for each shard. DuckDB's own limit is 16 MiB, and it holds memory of twice the limit.
+    """
+    sizes = [2**24]
+    for record in records:
+        # It may be pruned just now.
+        with suppress(FileNotFoundError):
+            sizes.append(2 ** record.stat().st_size.bit_length())
+    return max(sizes)
 
 
 def _literal(path: Path) -> str:

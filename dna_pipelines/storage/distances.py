@@ -36,6 +36,8 @@ LAYER_SCHEMA = pa.schema(
         ("emd_range", pa.float64()),
         ("nfd", pa.float64()),
         ("fd", pa.float64()),
+        ("n_emd", pa.int32()),
+        ("n_nfd", pa.int32()),
     ]
 )
 

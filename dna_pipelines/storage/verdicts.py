@@ -36,6 +36,7 @@ class Question:
         selection_id: of the neurons and their weights, see `weights_id`.
         method: see `comparison.significance.METHOD`.
         unit: what is taken for independent.
+        doubts: why what is taken for independent may not be.
         n_tests: tests that its p-values are corrected for: two where both sides have images that the other lacks.
     """
 
@@ -49,6 +50,7 @@ class Question:
     method: int
     n_resamples: int
     unit: str
+    doubts: tuple[str, ...] = ()
     n_tests: int = 1
 
     @property
@@ -98,6 +100,7 @@ class Verdicts:
         table = pa.table(
             {
                 **{field.name: [getattr(question, field.name)] for field in fields(question)},
+                "doubts": pa.array([list(question.doubts)], pa.list_(pa.string())),
                 **plain,
                 "more_than_chance": [verdict.more_than_chance],
                 "n_tested": [verdict.n_tested],

@@ -100,6 +100,20 @@ def test_files_of_other_programs_have_no_blocks(project, dna):
     assert "no blocks to deal" in found["why_not"]
 
 
+def test_the_matrix_marks_what_differs_but_is_in_doubt(project, dna):
+    """Paths that look like clips, and no group: p is not to be trusted."""
+    for path in (project / "d2").iterdir():
+        path.rename(path.with_name(f"clip_{path.name}"))
+    assert dna("run").code == 0
+    pairs = {(row["a"], row["b"]): row for row in dna("matrix", "--significance", "--json").json["pairs"]}
+    assert pairs["d0", "d1"]["doubts"] == []
+    assert "likely sequences without a group" in pairs["d0", "d2"]["doubts"][0]
+    assert pairs["d0", "d2"]["differs"]
+    shown = dna("matrix", "--significance")
+    assert shown.tells("2 are in doubt (marked ! where they differ), such as d0 and d2: d2: likely sequences")
+    assert shown.out.count("! ") == 2 * sum(bool(row["doubts"] and row["differs"]) for row in pairs.values())
+
+
 def test_the_matrix_marks_what_is_chance(project, dna):
     said = dna("matrix", "--significance", "--json")
     pairs = {(row["a"], row["b"]): row for row in said.json["pairs"]}

@@ -136,6 +136,13 @@ def test_the_error_of_a_cdf_is_that_of_independent_blocks():
     assert 0.02 < np.mean(kept) < 0.09
 
 
+@pytest.mark.parametrize(("away", "counts"), [(25, False), (35, True)])
+def test_the_error_from_few_blocks_is_that_of_a_sample(away, counts):
+    """Two blocks of 40 and 60 %: the standard error of their mean is 10 points, and not 7 as if they were all there is."""
+    a, b = (np.array([[[low, 100 - low] for low in lows]], np.uint64) for lows in ((40, 60), (50 - away, 50 - away)))
+    assert bool(more_than_chance(a, b, 2)[0, 0]) is counts
+
+
 def test_a_real_difference_is_more_than_chance_and_one_block_shows_nothing():
     rng = np.random.default_rng(4)
     low = rng.multinomial(50, [0.7, 0.2, 0.1], (1, 64)).astype(np.uint64)

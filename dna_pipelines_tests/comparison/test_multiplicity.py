@@ -159,3 +159,11 @@ def test_the_fit_finds_shape_and_scale():
     shape, scale = fit_pareto(rng.random((5, 500)))
     assert (shape == 0).all()
     np.testing.assert_allclose(scale, 0.5, atol=0.05)
+
+
+@pytest.mark.parametrize("shape", [0.05, 0.1, 0.3])
+def test_a_tail_that_is_a_little_heavier_than_exponential_is_fitted_as_such(shape):
+    uniform = np.random.default_rng(3).random((20, 5000))
+    shapes, scales = fit_pareto((uniform**-shape - 1) / shape)
+    assert shapes.mean() == pytest.approx(shape, abs=0.02)
+    assert scales.mean() == pytest.approx(1, abs=0.03)

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from dna_pipelines.comparison import Selection, emd_bins, significance, too_coarse, why_untestable
 from dna_pipelines.comparison.chances import chances
 from dna_pipelines.comparison.redeal import deal, dealt_distances, draw, resampled_distances, units_of
+from dna_pipelines.comparison.significance import _interval
 from dna_pipelines.distributions import COARSE_BINS, Layer, Layers
 from dna_pipelines.identity import N_BLOCKS
 
@@ -217,6 +218,25 @@ def test_where_nothing_differs_the_level_is_kept(n_a, n_b, group_size):
     assert (false_alarms(3000, n_a, n_b, group_size, seed=1) < 0.065).all()
 
 
+def test_no_p_is_smaller_than_the_distances_that_dealing_can_give():
+    """With as many units on both sides every deal and its complement give one distance, so there are half as many."""
+    one_each = np.zeros(N_BLOCKS, np.uint64)
+    one_each[:8] = 5
+    fewer = one_each.copy()
+    fewer[6:] = 0
+    rng = np.random.default_rng(2)
+    equal, unequal = (deal(units_of(one_each, other), 99, rng) for other in (one_each, fewer))
+    assert equal.n_ways == 12870
+    assert equal.smallest_p == pytest.approx(2 / 12870)
+    assert unequal.smallest_p == pytest.approx(1 / 3003)
+    a, b = (np.zeros((N_NEURONS, N_BLOCKS, COARSE_BINS), np.uint64) for _ in range(2))
+    for side, start in ((a, 0), (b, 45)):
+        for block in range(8):
+            side[np.arange(N_NEURONS), block, start + rng.integers(0, 3, N_NEURONS)] = 50
+    verdict = judged((a, one_each), (b, one_each), n_resamples=999)
+    assert verdict.p_tail >= 2 / 12870
+
+
 def test_dealing_images_of_groups_one_by_one_is_wrong():
     """What makes groups necessary: the same images in blocks of their own, as if nothing bound them together."""
     rng, alarms = np.random.default_rng(4), 0
@@ -235,6 +255,12 @@ def test_dealing_images_of_groups_one_by_one_is_wrong():
             sides.append((counts, np.ones(N_BLOCKS, np.uint64)))
         alarms += judged(*sides, n_resamples=99).p <= 0.05
     assert alarms >= 6
+
+
+def test_an_interval_is_wide_where_the_distance_may_well_have_come_out_too_large():
+    """Resamples that reach far up say that the true distance may lie far below, not above (basic bootstrap)."""
+    low, high = _interval(10.0, np.repeat([0.0, 10.0], [90, 10]))
+    assert (low, high) == (1.0, 11.0)
 
 
 def test_a_change_of_some_neurons_is_found_and_named():

@@ -174,6 +174,27 @@ def test_shards_are_exact(made):
         assert part.without_bins == pytest.approx(emd_bins(a - shard, b).mean())
 
 
+def test_a_shard_that_occurs_twice_is_taken_away_twice(tmp_path):
+    """Eight images, which were then copied within the dataset, and eight others."""
+    project = toy_project(
+        tmp_path, {"a": {f"{number}.png": number for number in range(8)}, "b": {f"{number}.png": number for number in range(50, 60)}},
+        "shard_size: 8", "calibrate_on: [b]",
+    )  # fmt: skip
+    bring_up_to_date(project)
+    for start, name in ((0, "copy"), (20, "other")):
+        for number in range(8):
+            write_image(tmp_path / "images" / "a", f"{name}{number}.png", start + number)
+        bring_up_to_date(project)
+    found = carrying_parts(project, "a", "b", "shard")
+    assert sorted(part.n_images for part in found.parts) == [8, 16]
+    a, b = (find_dna(project, name, "toy").counts for name in "ab")
+    place = project.lake.fingerprints.extractor("toy").compute_key
+    for part in found.parts:
+        shard = project.lake.fingerprints.partial_histogram(place, part.value).counts
+        left = a - np.uint64(part.n_images // 8) * shard
+        assert part.without_bins == pytest.approx(emd_bins(left, b).mean())
+
+
 def test_images_from_anywhere_are_held_against_datasets(made, tmp_path):
     project = Project(made)
     (tmp_path / "x").mkdir()

@@ -3,16 +3,19 @@
 import shutil
 
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 
-from dna_pipelines.comparison import Selection
-from dna_pipelines.pipeline import tested
+from dna_pipelines.comparison import Selection, significance
+from dna_pipelines.comparison.multiplicity import benjamini_hochberg
+from dna_pipelines.distributions import Layer, Layers
+from dna_pipelines.pipeline import counts, tested
 from dna_pipelines.pipeline.compare import compare_pair
-from dna_pipelines.pipeline.members import find_members, looks_like_sequences
+from dna_pipelines.pipeline.members import doubts, find_members, looks_like_sequences
 from dna_pipelines.pipeline.project import Project
 from dna_pipelines.pipeline.selections import find_selection, save_selection
-from dna_pipelines.pipeline.significance import judge_pair
-from dna_pipelines.pipeline.significance_matrix import judge_all
+from dna_pipelines.pipeline.significance import judge_pair, p_in_words
+from dna_pipelines.pipeline.significance_matrix import _corrected, judge_all
 from dna_pipelines_tests.toy import bring_up_to_date, toy_project, write_image
 
 N_OLD, N_ADDED = 40, 12
@@ -72,6 +75,20 @@ def test_the_counts_of_what_was_added_are_those_of_the_images_alone(project):
     by_difference, alone = judged(project, "a@1", "a"), judged(project, "added", "a@1")
     assert by_difference.verdict.emd_bins == alone.verdict.emd_bins
     assert by_difference.verdict.p == alone.verdict.p
+
+
+def test_dnas_that_were_computed_otherwise_are_not_taken_from_each_other(project, monkeypatch):
+    """Their counts may differ in last bits, so a difference of them would be of no images at all."""
+    new, old = find_members(project, "a"), find_members(project, "a@1")
+    key = project.lake.fingerprints.extractor("toy").comparability_key
+    asked = project, new.without(old), new, old, key
+    difference = counts.counts_of_rest(*asked)
+    assert [one.compute_key for one in (*difference.more, *difference.less)] == [None, None]
+    monkeypatch.setattr(counts, "_computed_by", lambda _, dna: {dna.id})
+    shards = counts.counts_of_rest(*asked)
+    assert shards.less == ()
+    assert all(one.compute_key for one in shards.more)
+    np.testing.assert_array_equal(shards.histogram(), difference.histogram())
 
 
 def test_of_a_version_that_shrank_what_was_removed_is_tested(project):
@@ -262,6 +279,87 @@ def test_groups_are_the_unit_and_doubts_are_told(tmp_path):
     assert found.unit == "group, or image without one"
     assert any("likely sequences without a group" in doubt and "frames" in doubt for doubt in found.doubts)
     assert any("has groups and frames has none" in doubt for doubt in found.doubts)
+
+
+def test_groups_of_unequal_size_are_in_doubt_wherever_a_verdict_is_shown(tmp_path):
+    """12 clips of 5 against 30 of 2 or more: the units hold as many images, but not as many clips."""
+    datasets = {
+        "long": {f"clip{number // 5}/{number}.png": 15 * number for number in range(60)},
+        "short": {f"clip{number // 2}/{number}.png": 15 * (100 + number) for number in range(60)},
+        "alike": {f"clip{number // 3}/{number}.png": 15 * (200 + number) for number in range(90)},
+    }
+    project = toy_project(tmp_path, datasets, "group_by: folder", "calibrate_on: [long]")
+    bring_up_to_date(project)
+    found, fine = judged(project, "long", "short"), judged(project, "alike", "short")
+    (doubt,) = found.doubts
+    assert "of long has 5 images on average, one of short 2" in doubt
+    assert "`every: 2` for its dataset" in doubt
+    assert found.to_json()["doubts"] == (doubt,)
+    assert fine.doubts == ()
+    kept = {tuple(sorted((row["label_a"], row["label_b"]))): row for row in project.catalog.rows("FROM significance")}
+    assert kept["long", "short"]["doubts"] == [doubt]
+    assert kept["alike", "short"]["doubts"] == []
+    pairs = {(one.a, one.b): one for one in judge_all(project, "toy", n_resamples=99)}
+    assert pairs["long", "short"].to_json()["doubts"] == [doubt]
+    assert pairs["short", "alike"].to_json()["doubts"] == []
+
+
+def test_single_images_against_groups_that_are_large_are_in_doubt(tmp_path):
+    datasets = {
+        "clips": {f"clip{number // 4}/{number}.png": 15 * number for number in range(40)},
+        "single": {f"x{number}/{number}.png": 15 * (100 + number) for number in range(40)},
+    }
+    project = toy_project(tmp_path, datasets, "", "calibrate_on: [clips]")
+    file = project.file.path
+    file.write_text(file.read_text().replace("uri: images/clips", "uri: images/clips\n    group_by: folder"))
+    bring_up_to_date(project)
+    clips, single = find_members(project, "clips"), find_members(project, "single")
+    assert (clips.images_per_unit, single.images_per_unit) == (4, 1)
+    assert any("of clips has 4 images on average, one of single 1" in doubt for doubt in doubts(single, clips))
+    # Without any group there is nothing to doubt, whatever is there twice.
+    twice = single.take([*range(40), *range(30)], "twice")
+    assert twice.images_per_unit == 1.75
+    assert doubts(single, twice) == []
+
+
+def test_a_p_in_doubt_makes_no_other_pair_significant():
+    p, in_doubt = np.array([0.02, 1e-6, 1e-6, np.nan]), np.array([False, True, True, True])
+    found = _corrected(benjamini_hochberg, p, in_doubt)
+    np.testing.assert_allclose(benjamini_hochberg(p)[:3], [0.02, 1.5e-6, 1.5e-6])
+    np.testing.assert_allclose(found, [0.06, 1.5e-6, 1.5e-6, np.nan])
+
+
+def test_verdicts_of_before_doubts_were_kept_are_read(project):
+    judged(project, "a@1", "twin")
+    (path,) = (project.lake.layout.root / "verdicts").glob("*.parquet")
+    older = pq.read_table(path).drop_columns(["doubts"])
+    path.unlink()
+    pq.write_table(older, path)
+    (row,) = project.catalog.rows("FROM significance")
+    assert row["doubts"] is None
+    assert list(row) == [column.name for column in project.catalog.columns("significance")]
+    project.catalog.export()
+
+
+def test_of_neurons_that_never_vary_it_is_said_that_they_do_not():
+    verdict = significance_of_constants()
+    said = p_in_words(verdict)
+    assert said == "no more than chance: p = 1 (of the mean distance alone: no neuron differs from deal to deal)"
+
+
+def significance_of_constants():
+    layers, n_images = Layers((Layer("a", 3),)), np.ones(64, np.uint64)
+    counts = np.zeros((3, 64, 50), np.uint64)
+    counts[:, :, 7] = 4
+    return significance(
+        Selection.everything(layers),
+        lambda _: (counts, counts),
+        n_images,
+        n_images,
+        n_resamples=99,
+        seed=1,
+        n_bins=1000,
+    )
 
 
 def test_too_few_groups_are_refused_with_what_it_would_take(tmp_path):

@@ -89,11 +89,16 @@ COMMENT ON VIEW neuron_distances IS
     'One row per pair, metric and layer. Ask for one extractor, whose layers may be called like those of another; `values` has one number per neuron. Weigh them in SQL: list_dot_product(values, weights) / list_sum(weights).';
 
 CREATE OR REPLACE VIEW matrix AS
-WITH pairs AS (
-    SELECT dna_a, dna_b, sum(emd_bins * n_neurons) / sum(n_neurons) AS emd_bins,
-           sum(emd_range * n_neurons) / sum(n_neurons) AS emd_range,
-           sum(nfd * n_neurons) / sum(n_neurons) AS nfd, avg(fd) AS fd
-    FROM layer_distances GROUP BY ALL
+WITH known AS (
+    -- A neuron without a value does not count, as in `dna compare`; tables of before tell only how many neurons there are.
+    SELECT *, if(isnan(emd_bins), NULL, coalesce(n_emd, n_neurons)) AS of_emd,
+           if(isnan(nfd), NULL, coalesce(n_nfd, n_neurons)) AS of_nfd
+    FROM layer_distances
+), pairs AS (
+    SELECT dna_a, dna_b, sum(emd_bins * of_emd) / sum(of_emd) AS emd_bins,
+           sum(emd_range * of_emd) / sum(of_emd) AS emd_range,
+           sum(nfd * of_nfd) / sum(of_nfd) AS nfd, avg(fd) AS fd
+    FROM known GROUP BY dna_a, dna_b
 ), both_ways AS (
     SELECT dna_a AS a, dna_b AS b, * EXCLUDE (dna_a, dna_b) FROM pairs
     UNION ALL SELECT dna_b, dna_a, * EXCLUDE (dna_a, dna_b) FROM pairs WHERE dna_a <> dna_b
