@@ -8,9 +8,12 @@ from concurrent.futures import ThreadPoolExecutor
 import fsspec
 
 from dna_pipelines.errors import SourceError
+from dna_pipelines.sources.asking import cannot, is_local
 from dna_pipelines.sources.base import Entry, Listing, Selection
-from dna_pipelines.sources.remote import Options, cannot, entry_of, file_system_of, read_object
+from dna_pipelines.sources.remote import Options, entry_of, file_system_of, info_of, read_object
 
+_OF_THE_LINE = (FileNotFoundError, NotADirectoryError, IsADirectoryError, ValueError)
+"""What is wrong with one line, such as a name that no store could have; all else is wrong with the store."""
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
 
@@ -32,7 +35,7 @@ class IndexSource:
         """Look up every named file."""
         try:
             self._fs.invalidate_cache()
-            lines = self._fs.cat_file(self._path).removeprefix(_BYTE_ORDER_MARK).splitlines()
+            lines = read_object(self._fs, self._path).removeprefix(_BYTE_ORDER_MARK).splitlines()
         except Exception as error:
             raise cannot(f"{self._uri} cannot be read", error) from error
         named = [line.strip() for line in lines if line.strip() and not line.lstrip().startswith(b"#")]
@@ -69,9 +72,14 @@ class IndexSource:
     def _entry(self, path: bytes) -> Entry:
         try:
             fs, full = self._resolve(path)
-            info = fs.info(full)
         except SourceError as error:
             return Entry(path, 0, "missing", problem=f"named in the index, but {error}")
-        except Exception as error:  # noqa: BLE001 (any back end may refuse one line; the line is reported)
+        try:
+            info = info_of(fs, full)
+        except Exception as error:
+            # A store that cannot be asked does not say that an image is gone, and one that refuses does not either.
+            if not (isinstance(error, _OF_THE_LINE) or is_local(fs)):
+                name = path.decode("utf-8", "backslashreplace")
+                raise cannot(f"{self._uri} names {name}, which cannot be looked up", error) from error
             return Entry(path, 0, "missing", problem=f"named in the index, but {type(error).__name__}: {error}")
         return entry_of(path, info)

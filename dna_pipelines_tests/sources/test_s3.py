@@ -168,6 +168,20 @@ def test_a_store_that_cannot_be_reached_is_an_error(store, source):
         source(f"{store.uri}/im", options={"endpoint_url": "http://127.0.0.1:9"}).list()
 
 
+@pytest.mark.parametrize("trouble", ["away", "no credentials"])
+def test_an_index_of_keys_that_cannot_be_asked_for_loses_none(store, source, tmp_path, monkeypatch, trouble):
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9" if trouble == "away" else store.server)
+    for name in SECRETS if trouble == "no credentials" else ():
+        monkeypatch.delenv(name)
+    (tmp_path / "index.txt").write_text(f"{store.uri}/a.png\n")
+    s3fs.S3FileSystem.clear_instance_cache()
+    try:
+        with pytest.raises(SourceError, match=r"a\.png, which cannot be looked up: .*(connect|credentials)"):
+            source("index.txt").list()
+    finally:
+        s3fs.S3FileSystem.clear_instance_cache()
+
+
 def test_the_endpoint_may_come_from_the_environment(store, source, monkeypatch):
     store.write({"im/a.png": b"1"})
     monkeypatch.setenv("AWS_ENDPOINT_URL", store.server)
