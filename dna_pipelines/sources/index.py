@@ -22,7 +22,7 @@ class IndexSource:
 
     A line is a name as it is: there is no quoting, only the blanks around it do not count. The options
     are for the store that the index lies on, and for URIs of the same scheme; what lies elsewhere takes
-    its settings from the environment.
+    its settings from the environment. This machine needs none, so those of an index here are for its URIs.
     """
 
     def __init__(self, uri: str, selection: Selection, options: Options | None = None) -> None:
@@ -54,8 +54,9 @@ class IndexSource:
     def _resolve(self, path: bytes) -> tuple[fsspec.AbstractFileSystem, str]:
         text = os.fsdecode(path)
         if "://" in text:
-            same_scheme = text.partition("://")[0] == self._uri.partition("://")[0]
-            return file_system_of(text, self._options if same_scheme else None)
+            scheme, _, below = self._uri.partition("://")
+            meant = not below or text.startswith(f"{scheme}://")
+            return file_system_of(text, self._options if meant else None)
         if text.startswith("/"):
             if "://" in self._uri:
                 raise SourceError(f"{self._uri} is elsewhere, so write file://{text} for a file of this machine")

@@ -28,7 +28,7 @@ class WebFileSystem(HTTPFileSystem):  # type: ignore[misc]
     def __init__(
         self, *, timeout: float = _SILENCE_S, client_kwargs: dict[str, Any] | None = None, **options: Any
     ) -> None:
-        if not timeout > 0:
+        if not isinstance(timeout, int | float) or timeout <= 0:
             raise ValueError(f"the timeout is {timeout!r}; it has to be a number of seconds")
         limits = ClientTimeout(total=None, sock_connect=timeout, sock_read=timeout)
         super().__init__(client_kwargs={"timeout": limits, **(client_kwargs or {})}, **options)

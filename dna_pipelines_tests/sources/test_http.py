@@ -2,6 +2,7 @@
 
 import io
 import random
+import time
 import zipfile
 
 import pytest
@@ -28,8 +29,10 @@ def index(web, source, tmp_path):
 
     def opened(*paths):
         (tmp_path / "index.txt").write_text("".join(f"{web.uri}{path}\n" for path in paths))
-        return source("index.txt")
+        return source("index.txt", options=index.options)
 
+    index = opened
+    index.options = {}
     return opened
 
 
@@ -166,6 +169,34 @@ def test_a_server_that_fails_later_makes_no_image_vanish(web, source, manifest_o
     web.refusals = {path: how}
     with pytest.raises(SourceError, match="nothing was changed"):
         manifest_of(opened)
+
+
+@pytest.mark.parametrize("place", ["index", "images", "images.tar", "images.zip"])
+def test_a_server_that_never_answers_is_not_waited_for(web, index, source, monkeypatch, place):
+    monkeypatch.setattr(asking, "_PATIENCE_S", 0.0)
+    web.refusals = {f"/{name}": "silence" for name in (place, "a.png")}
+    index.options = options = {"timeout": 0.2}
+    began = time.monotonic()
+    with pytest.raises(SourceError, match=r"(?i)timeout"):
+        (index("/a.png") if place == "index" else source(f"{web.uri}/{place}", options=options)).list()
+    assert time.monotonic() - began < 5
+
+
+def test_a_server_that_is_slow_but_not_silent_is_waited_for(web, source):
+    web.files, web.drip_s = {"/index.txt": b"a.png\n" * 4, "/a.png": b"1"}, 0.25
+    (entry,) = source(f"{web.uri}/index.txt", options={"timeout": 0.5}).list().entries
+    assert entry.problem is None
+
+
+def test_a_server_is_not_waited_for_long_unless_somebody_says_so():
+    timeout = remote.file_system_of("https://somewhere/a.png")[0].client_kwargs["timeout"]
+    assert (timeout.total, timeout.sock_connect, timeout.sock_read) == (None, 30, 30)
+
+
+@pytest.mark.parametrize("timeout", [0, "soon", None])
+def test_a_timeout_that_is_no_number_of_seconds_is_an_error(source, timeout):
+    with pytest.raises(SourceError, match="timeout"):
+        source("http://somewhere/images", options={"timeout": timeout})
 
 
 def test_a_package_that_is_missing_is_named(source, monkeypatch):

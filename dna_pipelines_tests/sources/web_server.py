@@ -2,6 +2,7 @@
 
 import sys
 import threading
+import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import unquote
 
@@ -18,13 +19,13 @@ class WebServer(QuietServer):
     """Files by path, and how it is to fail.
 
     `etags`: of some files. `headers`: of all. `n_busy`: how many GETs are answered 503. `has_ranges`: whether it
-    answers range requests. `refusals`: by path, a status, "hang up", or "silence".
+    answers range requests. `drip_s`: how long a piece of a file takes. `refusals`: by path, a status, "hang up", or "silence".
     """
 
     def __init__(self):
         super().__init__(("127.0.0.1", 0), _Handler)
         self.files, self.etags, self.headers, self.refusals = {}, {}, {}, {}
-        self.n_busy, self.has_ranges, self.silence = 0, False, threading.Event()
+        self.n_busy, self.has_ranges, self.drip_s, self.silence = 0, False, 0.0, threading.Event()
         self.uri = f"http://127.0.0.1:{self.server_port}"
         threading.Thread(target=self.serve_forever, args=(0.02,), daemon=True).start()
 
@@ -60,8 +61,11 @@ class _Handler(BaseHTTPRequestHandler):
         for header in (headers or {}).items():
             self.send_header(*header)
         self.end_headers()
-        if self.command == "GET":
-            self.wfile.write(data)
+        # In four pieces where it is slow, which together take longer than a server may be silent.
+        size = -(-len(data) // 4) if self.server.drip_s else len(data)
+        for start in range(0, len(data), size) if self.command == "GET" else ():
+            time.sleep(self.server.drip_s)
+            self.wfile.write(data[start : start + size])
 
     def refuse(self, how):
         if how == "silence":
