@@ -200,7 +200,8 @@ def _parts(fs: fsspec.AbstractFileSystem, found: Mapping[str, Any], root: str, p
 
 
 def _relative(full: str, root: str) -> bytes:
-    return os.fsencode(full.removeprefix(root.rstrip("/")).lstrip("/"))
+    # One slash alone: a key may go on with another.
+    return os.fsencode(full.removeprefix(root.rstrip("/")).removeprefix("/"))
 
 
 def _expanded(path: str) -> Iterator[str]:

@@ -40,7 +40,7 @@ class RemoteSource:
             raise SourceError(f"{self._uri} is a single object; use the folder it lies in, or an index .txt")
         entries, n_ignored = [], 0
         for full, info in found.items():
-            path = os.fsencode(full.removeprefix(self._root).lstrip("/"))
+            path = os.fsencode(full.removeprefix(self._root).removeprefix("/"))
             if self._selection(path):
                 entries.append(entry_of(path, info))
             else:
