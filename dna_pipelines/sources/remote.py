@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import time
 from collections.abc import Mapping
@@ -20,6 +21,10 @@ Options = Mapping[str, Any]
 
 _EXTRAS = {"s3": "s3", "s3a": "s3", "gs": "gcs", "gcs": "gcs", "http": "http", "https": "http"}
 _WEB = ("http://", "https://")
+_GOOGLE = ("gs://", "gcs://")
+_GOOGLE_PATIENCE_S = 5.0
+"""Its client asks for the kind of a bucket before each listing, in another protocol, and where there is no connection
+(or a firewall) each time for a minute. We do well without."""
 _CHECKSUMS = ("ETag", "etag", "md5Hash", "crc32c", "content_md5", "Content-MD5")
 _TIMES = ("LastModified", "last_modified", "Last-Modified", "mtime", "updated", "created")
 
@@ -65,6 +70,9 @@ def file_system_of(place: str, options: Options | None = None) -> tuple[fsspec.A
     try:
         if place.startswith(_WEB) and "::" not in place:
             return _web(**(options or {})), place
+        if place.startswith(_GOOGLE):
+            options = {"retry_timeout": _GOOGLE_PATIENCE_S, **(options or {})}
+            _hush("gcsfs")
         fs, path = fsspec.core.url_to_fs(place, **(options or {}))
     except ImportError as error:
         extra = _EXTRAS.get(place.partition("://")[0])
@@ -80,6 +88,14 @@ def _web(**options: Any) -> fsspec.AbstractFileSystem:
     from dna_pipelines.sources.web import WebFileSystem
 
     return WebFileSystem(**options)
+
+
+def _hush(library: str) -> None:
+    """A library that logs the errors it raises, with traces, before whoever catches them can say what they mean."""
+    logger = logging.getLogger(library)
+    if logger.level == logging.NOTSET:
+        # Otherwise somebody wants to see them.
+        logger.setLevel(logging.CRITICAL)
 
 
 def find(fs: fsspec.AbstractFileSystem, root: str, uri: str) -> dict[str, dict[str, Any]]:
