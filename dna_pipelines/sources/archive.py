@@ -40,17 +40,17 @@ class ZipSource:
             raise
         except Exception as error:
             raise cannot(f"{self._uri} cannot be opened as a zip archive", error) from error
-        entries, n_ignored, seen = [], 0, set[bytes]()
+        entries, n_ignored, ignored, seen = [], 0, None, set[bytes]()
         for info in infos:
             path = _raw_name(info)
             if info.is_dir():
                 continue
             if not self._selection(path) or path in seen:
-                n_ignored += 1
+                n_ignored, ignored = n_ignored + 1, path
                 continue
             seen.add(path)
             entries.append(Entry(path, info.file_size, f"{info.file_size:x}-{info.CRC:08x}"))
-        return Listing(sorted(entries, key=lambda entry: entry.path), n_ignored)
+        return Listing(sorted(entries, key=lambda entry: entry.path), n_ignored, ignored)
 
     def read(self, path: bytes) -> bytes:
         """Read one member."""

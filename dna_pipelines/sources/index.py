@@ -44,7 +44,8 @@ class IndexSource:
             self._forget(place)
         with ThreadPoolExecutor(16) as pool:
             entries = list(pool.map(self._entry, chosen))
-        return Listing(entries, len(named) - len(chosen))
+        ignored = next((path for path in named if not self._selection.admits(path)), None)
+        return Listing(entries, len(named) - len(chosen), ignored)
 
     def read(self, path: bytes) -> bytes:
         """Read one of the named files."""

@@ -43,14 +43,14 @@ class RemoteSource:
         found = find(self._fs, self._root, self._uri)
         if self._root in found:
             raise SourceError(f"{self._uri} is a single object; use the folder it lies in, or an index .txt")
-        entries, n_ignored = [], 0
+        entries, n_ignored, ignored = [], 0, None
         for full, info in found.items():
             path = os.fsencode(full.removeprefix(self._root).removeprefix("/"))
             if self._selection(path):
                 entries.append(entry_of(path, info))
             else:
-                n_ignored += 1
-        return Listing(sorted(entries, key=lambda entry: entry.path), n_ignored)
+                n_ignored, ignored = n_ignored + 1, path
+        return Listing(sorted(entries, key=lambda entry: entry.path), n_ignored, ignored)
 
     def read(self, path: bytes) -> bytes:
         """Read one object, relative to the URI."""
