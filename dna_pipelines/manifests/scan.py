@@ -42,6 +42,8 @@ class Scan:
     unsettled: frozenset[bytes]
     n_not_sampled: int = 0
     """Files that the dataset's `every` and `limit` leave out."""
+    ignored: bytes | None = None
+    """One of the ignored files, as an example."""
 
     @cached_property
     def raw_version(self) -> str:
@@ -90,7 +92,7 @@ def scan_source(
     unsettled = frozenset(
         entry.path for entry in entries if entry.modified_ns is not None and entry.modified_ns > limit
     )
-    return Scan(tuple(entries), listing.n_ignored, unsettled, n_not_sampled)
+    return Scan(tuple(entries), listing.n_ignored, unsettled, n_not_sampled, listing.ignored)
 
 
 def _second_look(entry: Entry, manifest: Manifest, source: Source, settled_ns: int) -> Entry:

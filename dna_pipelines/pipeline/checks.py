@@ -29,7 +29,8 @@ def check_manifest(dataset: DatasetConfig, commit: Commit) -> list[Check]:
     not_empty = Check(
         "not_empty",
         commit.n_images > 0,
-        f"{commit.n_images:,} readable images at {dataset.uri}",
+        f"{commit.n_images:,} readable images at {dataset.uri}"
+        + (f" ({commit.remark})" if commit.remark and not commit.n_images else ""),
         blocking=False,
         figures={"n_images": commit.n_images},
     )

@@ -123,7 +123,8 @@ def draft(project: Project, seen: Look, progress: Progress | None = None) -> Dra
         )
     remark = _on_stray_rows(dataset, metadata or {}, manifest)
     _require_group_column(dataset, manifest, remark)
-    return Draft(manifest, diff_manifests(previous, manifest), remark)
+    remarks = (remark, _on_no_file(dataset, seen.scan))
+    return Draft(manifest, diff_manifests(previous, manifest), "; ".join(one for one in remarks if one))
 
 
 def changes_since(project: Project, dataset: str, before: Commit | None) -> dict[str, int]:
@@ -169,6 +170,22 @@ def _on_stray_rows(dataset: DatasetConfig, table: Metadata, manifest: Manifest) 
         return f"{len(stray):,} of {len(table):,} rows of {place} name no image here, such as {stray[0]}"
     example = f", where an image is called {manifest.rows[0].name}" if manifest.rows else ""
     return f"no row of {place} names an image here: its column {column} has {stray[0]}{example}"
+
+
+def _on_no_file(dataset: DatasetConfig, scan: Scan) -> str:
+    """Why not a single file is taken; empty where one is."""
+    uri = dataset.uri
+    if scan.entries:
+        return ""
+    if scan.n_not_sampled:
+        return f"the sample takes none of the {scan.n_not_sampled:,} files at {uri}; see `every`"
+    if not scan.n_ignored:
+        return f"there is nothing at {uri}: no file, no line and no row"
+    rules = {"globs": dataset.globs, "exclude": dataset.exclude}
+    told = " and ".join(f"`{rule}: [{', '.join(patterns)}]`" for rule, patterns in rules.items() if patterns)
+    fault = f"passes {told}" if told else "has the suffix of an image (`globs` can ask for others)"
+    example = f", such as {scan.ignored.decode('utf-8', 'backslashreplace')}" if scan.ignored else ""
+    return f"no file at {uri} {fault}: {scan.n_ignored:,} ignored{example}"
 
 
 def _require_group_column(dataset: DatasetConfig, manifest: Manifest, remark: str) -> None:

@@ -7,10 +7,14 @@ import lzma
 import threading
 import zipfile
 import zlib
+from functools import partial
+from typing import IO, cast
 
 from dna_pipelines.errors import SourceError, Unreadable
+from dna_pipelines.sources.asking import asked_for_bytes, cannot
 from dna_pipelines.sources.base import Entry, Listing, Selection
-from dna_pipelines.sources.remote import Options, cannot, file_system_of
+from dna_pipelines.sources.parts import Watched
+from dna_pipelines.sources.remote import Options, file_system_of, info_of
 
 
 class ZipSource:
@@ -27,26 +31,26 @@ class ZipSource:
         fs, place = file_system_of(self._uri, self._options)
         try:
             fs.invalidate_cache()
-            fs.info(place)
+            info_of(fs, place)
         except Exception as error:
-            raise cannot(f"{self._uri} cannot be reached", _reason(error)) from error
+            raise cannot(f"{self._uri} cannot be reached", error) from error
         try:
             infos = self._archive().infolist()
         except SourceError:
             raise
         except Exception as error:
             raise cannot(f"{self._uri} cannot be opened as a zip archive", error) from error
-        entries, n_ignored, seen = [], 0, set[bytes]()
+        entries, n_ignored, ignored, seen = [], 0, None, set[bytes]()
         for info in infos:
             path = _raw_name(info)
             if info.is_dir():
                 continue
             if not self._selection(path) or path in seen:
-                n_ignored += 1
+                n_ignored, ignored = n_ignored + 1, path
                 continue
             seen.add(path)
             entries.append(Entry(path, info.file_size, f"{info.file_size:x}-{info.CRC:08x}"))
-        return Listing(sorted(entries, key=lambda entry: entry.path), n_ignored)
+        return Listing(sorted(entries, key=lambda entry: entry.path), n_ignored, ignored)
 
     def read(self, path: bytes) -> bytes:
         """Read one member."""
@@ -72,17 +76,19 @@ class ZipSource:
         archive: zipfile.ZipFile | None = getattr(self._local, "archive", None)
         if archive is None:
             fs, path = file_system_of(self._uri, self._options)
-            archive = zipfile.ZipFile(fs.open(path, "rb"))
+            file = Watched(fs, asked_for_bytes(fs, partial(fs.open, path, "rb")), None)
+            try:
+                archive = zipfile.ZipFile(cast("IO[bytes]", file))
+            except zipfile.BadZipFile:
+                # It says so of a file that cannot be read, too.
+                if file.failure:
+                    raise file.failure from None
+                raise
             self._local.archive = archive
             self._local.members = {}
             for info in archive.infolist():
                 self._local.members.setdefault(_raw_name(info), info)
         return archive
-
-
-def _reason(error: Exception) -> Exception:
-    """The client for HTTP says of everything that a file is not found, and why only in the cause."""
-    return error.__cause__ if isinstance(error.__cause__, Exception) else error
 
 
 def _raw_name(info: zipfile.ZipInfo) -> bytes:

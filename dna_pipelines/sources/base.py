@@ -50,6 +50,8 @@ class Listing:
     entries: list[Entry]
     n_ignored: int = 0
     """Files that are there and that no glob asks for, and names that were given before."""
+    ignored: bytes | None = None
+    """One that no glob asks for, as an example."""
 
 
 class Source(Protocol):

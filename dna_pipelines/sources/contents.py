@@ -12,8 +12,8 @@ from typing import NamedTuple, Protocol
 import pyarrow as pa
 
 from dna_pipelines.errors import SourceError
+from dna_pipelines.sources.asking import cannot
 from dna_pipelines.sources.parts import Part
-from dna_pipelines.sources.remote import cannot
 
 _FORMAT = 2
 """Another one when more is seen in the same files: they are looked into once again."""

@@ -31,7 +31,7 @@ class FolderSource:
             kind = "is a file, not a folder" if os.path.exists(self._root) else "does not exist"
             raise SourceError(f"{os.fsdecode(self._root)} {kind}")
         entries: list[Entry] = []
-        n_ignored, wanted = 0, self._selection.__call__
+        n_ignored, ignored, wanted = 0, None, self._selection.__call__
         stack, followed = [b""], set[bytes]()
         while stack:
             prefix = stack.pop()
@@ -56,9 +56,9 @@ class FolderSource:
                 elif wanted(path):
                     entries.append(_entry(path, item))
                 else:
-                    n_ignored += 1
+                    n_ignored, ignored = n_ignored + 1, path
         entries.sort()
-        return Listing(entries, n_ignored)
+        return Listing(entries, n_ignored, ignored)
 
     def read(self, path: bytes) -> bytes:
         """Read one file, relative to the folder."""

@@ -8,9 +8,12 @@ from concurrent.futures import ThreadPoolExecutor
 import fsspec
 
 from dna_pipelines.errors import SourceError
+from dna_pipelines.sources.asking import cannot, is_local
 from dna_pipelines.sources.base import Entry, Listing, Selection
-from dna_pipelines.sources.remote import Options, cannot, entry_of, file_system_of, read_object
+from dna_pipelines.sources.remote import Options, entry_of, file_system_of, info_of, read_object
 
+_OF_THE_LINE = (FileNotFoundError, NotADirectoryError, IsADirectoryError, ValueError)
+"""What is wrong with one line, such as a name that no store could have; all else is wrong with the store."""
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
 
@@ -19,7 +22,7 @@ class IndexSource:
 
     A line is a name as it is: there is no quoting, only the blanks around it do not count. The options
     are for the store that the index lies on, and for URIs of the same scheme; what lies elsewhere takes
-    its settings from the environment.
+    its settings from the environment. This machine needs none, so those of an index here are for its URIs.
     """
 
     def __init__(self, uri: str, selection: Selection, options: Options | None = None) -> None:
@@ -32,7 +35,7 @@ class IndexSource:
         """Look up every named file."""
         try:
             self._fs.invalidate_cache()
-            lines = self._fs.cat_file(self._path).removeprefix(_BYTE_ORDER_MARK).splitlines()
+            lines = read_object(self._fs, self._path).removeprefix(_BYTE_ORDER_MARK).splitlines()
         except Exception as error:
             raise cannot(f"{self._uri} cannot be read", error) from error
         named = [line.strip() for line in lines if line.strip() and not line.lstrip().startswith(b"#")]
@@ -41,7 +44,8 @@ class IndexSource:
             self._forget(place)
         with ThreadPoolExecutor(16) as pool:
             entries = list(pool.map(self._entry, chosen))
-        return Listing(entries, len(named) - len(chosen))
+        ignored = next((path for path in named if not self._selection.admits(path)), None)
+        return Listing(entries, len(named) - len(chosen), ignored)
 
     def read(self, path: bytes) -> bytes:
         """Read one of the named files."""
@@ -51,8 +55,9 @@ class IndexSource:
     def _resolve(self, path: bytes) -> tuple[fsspec.AbstractFileSystem, str]:
         text = os.fsdecode(path)
         if "://" in text:
-            same_scheme = text.partition("://")[0] == self._uri.partition("://")[0]
-            return file_system_of(text, self._options if same_scheme else None)
+            scheme, _, below = self._uri.partition("://")
+            meant = not below or text.startswith(f"{scheme}://")
+            return file_system_of(text, self._options if meant else None)
         if text.startswith("/"):
             if "://" in self._uri:
                 raise SourceError(f"{self._uri} is elsewhere, so write file://{text} for a file of this machine")
@@ -69,9 +74,14 @@ class IndexSource:
     def _entry(self, path: bytes) -> Entry:
         try:
             fs, full = self._resolve(path)
-            info = fs.info(full)
         except SourceError as error:
             return Entry(path, 0, "missing", problem=f"named in the index, but {error}")
-        except Exception as error:  # noqa: BLE001 (any back end may refuse one line; the line is reported)
+        try:
+            info = info_of(fs, full)
+        except Exception as error:
+            # A store that cannot be asked does not say that an image is gone, and one that refuses does not either.
+            if not (isinstance(error, _OF_THE_LINE) or is_local(fs)):
+                name = path.decode("utf-8", "backslashreplace")
+                raise cannot(f"{self._uri} names {name}, which cannot be looked up", error) from error
             return Entry(path, 0, "missing", problem=f"named in the index, but {type(error).__name__}: {error}")
         return entry_of(path, info)

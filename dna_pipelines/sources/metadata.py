@@ -18,8 +18,9 @@ import pyarrow.parquet
 
 from dna_pipelines.config import MetadataConfig
 from dna_pipelines.errors import SourceError
+from dna_pipelines.sources.asking import cannot
 from dna_pipelines.sources.opening import resolve_uri
-from dna_pipelines.sources.remote import Options, file_system_of, signature_of
+from dna_pipelines.sources.remote import Options, file_system_of, info_of, signature_of
 from dna_pipelines.sources.values import column_texts, is_bytes, json_text
 
 _SPACE = re.compile(r"\s*")
@@ -31,11 +32,11 @@ def metadata_signature(config: MetadataConfig, base: Path, options: Options | No
     try:
         fs, path = file_system_of(place, options)
         fs.invalidate_cache()
-        return signature_of(fs.info(path))
+        return signature_of(info_of(fs, path))
     except SourceError:
         raise
     except Exception as error:
-        raise SourceError(f"the metadata table {place} cannot be reached: {type(error).__name__}: {error}") from error
+        raise cannot(f"the metadata table {place} cannot be reached", error) from error
 
 
 def read_metadata(config: MetadataConfig, base: Path, options: Options | None = None) -> dict[str, dict[str, str]]:

@@ -8,6 +8,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import product
 from typing import Any
 
@@ -15,8 +16,9 @@ import fsspec
 from fsspec.implementations.local import LocalFileSystem
 
 from dna_pipelines.errors import SourceError
+from dna_pipelines.sources.asking import asked, asked_for_bytes, cannot
 from dna_pipelines.sources.base import Entry
-from dna_pipelines.sources.remote import Options, cannot, entry_of, file_system_of, find
+from dna_pipelines.sources.remote import Options, entry_of, file_system_of, find, info_of
 
 _BRACES = re.compile(r"\{([^{}]*)\}")
 _NUMBERS = re.compile(r"(\d+)\.\.(\d+)")
@@ -54,11 +56,11 @@ class Part:
     @contextmanager
     def opened(self) -> Iterator[Watched]:
         """The file, to be read where one likes."""
-        with self.fs.open(self.path, "rb", block_size=_BLOCK_BYTES) as file:
+        with asked_for_bytes(self.fs, partial(self.fs.open, self.path, "rb", block_size=_BLOCK_BYTES)) as file:
             # A stream that only goes on says so here; later it would be taken for a damaged file.
             file.seek(1)
             file.seek(0)
-            yield Watched(file, self.entry.size_bytes)
+            yield Watched(self.fs, file, self.entry.size_bytes)
 
 
 class Watched:
@@ -67,7 +69,8 @@ class Watched:
     Whoever makes sense of its bytes may raise anything: where reading did not fail, the bytes are to blame.
     """
 
-    def __init__(self, file: Any, size_bytes: int | None) -> None:
+    def __init__(self, fs: fsspec.AbstractFileSystem, file: Any, size_bytes: int | None) -> None:
+        self._fs = fs
         self._file = file
         self._size_bytes = size_bytes
         self.failure: Exception | None = None
@@ -76,7 +79,8 @@ class Watched:
         """Read so many bytes; memory is not set aside for more than there are, whatever the file says of itself."""
         most = size if self._size_bytes is None else min(size, self._size_bytes)
         try:
-            data: bytes = self._file.read(most)
+            # One that failed has not moved on, and begins anew where it was.
+            data: bytes = asked_for_bytes(self._fs, partial(self._file.read, most))
         except Exception as error:
             self.failure = error
             raise
@@ -128,10 +132,9 @@ def find_parts(
 
 def _info(fs: fsspec.AbstractFileSystem, path: str) -> dict[str, Any] | None:
     try:
-        found: dict[str, Any] = fs.info(path)
+        return info_of(fs, path)
     except FileNotFoundError:
         return None
-    return found
 
 
 def _is_pattern(path: str) -> bool:
@@ -157,7 +160,7 @@ def _of_pattern(
             found |= described
             missing += gone
         else:
-            found |= fs.glob(name, detail=True)
+            found |= asked(fs, partial(fs.glob, name, detail=True))
     found = {full: info for full, info in found.items() if info["type"] != "directory"}
     if not found:
         raise SourceError(f"nothing is named {place}")
@@ -197,7 +200,8 @@ def _parts(fs: fsspec.AbstractFileSystem, found: Mapping[str, Any], root: str, p
 
 
 def _relative(full: str, root: str) -> bytes:
-    return os.fsencode(full.removeprefix(root.rstrip("/")).lstrip("/"))
+    # One slash alone: a key may go on with another.
+    return os.fsencode(full.removeprefix(root.rstrip("/")).removeprefix("/"))
 
 
 def _expanded(path: str) -> Iterator[str]:

@@ -2,34 +2,31 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import time
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 from urllib.request import url2pathname
 
 import fsspec
 
 from dna_pipelines.errors import SourceError
+from dna_pipelines.sources.asking import asked, asked_for_bytes, cannot, not_in_place
 from dna_pipelines.sources.base import Entry, Listing, Selection
 
 Options = Mapping[str, Any]
 """What a file system needs to be reached, such as an endpoint."""
 
 _EXTRAS = {"s3": "s3", "s3a": "s3", "gs": "gcs", "gcs": "gcs", "http": "http", "https": "http"}
+_WEB = ("http://", "https://")
+_GOOGLE = ("gs://", "gcs://")
+_GOOGLE_PATIENCE_S = 5.0
+"""Its client asks for the kind of a bucket before each listing, in another protocol, and where there is no connection
+(or a firewall) each time for a minute. We do well without."""
 _CHECKSUMS = ("ETag", "etag", "md5Hash", "crc32c", "content_md5", "Content-MD5")
 _TIMES = ("LastModified", "last_modified", "Last-Modified", "mtime", "updated", "created")
-
-_PAUSES_S = (0.5, 2.0)
-"""How long to wait before a read that failed on the way is repeated. The clients of S3 and GCS repeat by
-themselves, and longer; what reaches us from them has failed for good."""
-_BUSY = frozenset({429, 500, 502, 503, 504})
-
-_NO_RANGES = (
-    "the server does not answer range requests, without which nothing can be read from the middle of a file; use a "
-    "server that answers them, copy the file to this machine, or serve the images one by one and list them in an "
-    "index .txt"
-)
 
 
 class RemoteSource:
@@ -46,14 +43,14 @@ class RemoteSource:
         found = find(self._fs, self._root, self._uri)
         if self._root in found:
             raise SourceError(f"{self._uri} is a single object; use the folder it lies in, or an index .txt")
-        entries, n_ignored = [], 0
+        entries, n_ignored, ignored = [], 0, None
         for full, info in found.items():
-            path = os.fsencode(full.removeprefix(self._root).lstrip("/"))
+            path = os.fsencode(full.removeprefix(self._root).removeprefix("/"))
             if self._selection(path):
                 entries.append(entry_of(path, info))
             else:
-                n_ignored += 1
-        return Listing(sorted(entries, key=lambda entry: entry.path), n_ignored)
+                n_ignored, ignored = n_ignored + 1, path
+        return Listing(sorted(entries, key=lambda entry: entry.path), n_ignored, ignored)
 
     def read(self, path: bytes) -> bytes:
         """Read one object, relative to the URI."""
@@ -71,6 +68,11 @@ def file_system_of(place: str, options: Options | None = None) -> tuple[fsspec.A
     if "://" not in place:
         return fsspec.filesystem("file"), place
     try:
+        if place.startswith(_WEB) and "::" not in place:
+            return _web(**(options or {})), place
+        if place.startswith(_GOOGLE):
+            options = {"retry_timeout": _GOOGLE_PATIENCE_S, **(options or {})}
+            _hush("gcsfs")
         fs, path = fsspec.core.url_to_fs(place, **(options or {}))
     except ImportError as error:
         extra = _EXTRAS.get(place.partition("://")[0])
@@ -79,6 +81,21 @@ def file_system_of(place: str, options: Options | None = None) -> tuple[fsspec.A
     except (ValueError, TypeError) as error:
         raise SourceError(f"{place}: {error}") from error
     return fs, path
+
+
+def _web(**options: Any) -> fsspec.AbstractFileSystem:
+    # Its client is an extra.
+    from dna_pipelines.sources.web import WebFileSystem
+
+    return WebFileSystem(**options)
+
+
+def _hush(library: str) -> None:
+    """A library that logs the errors it raises, with traces, before whoever catches them can say what they mean."""
+    logger = logging.getLogger(library)
+    if logger.level == logging.NOTSET:
+        # Otherwise somebody wants to see them.
+        logger.setLevel(logging.CRITICAL)
 
 
 def find(fs: fsspec.AbstractFileSystem, root: str, uri: str) -> dict[str, dict[str, Any]]:
@@ -90,8 +107,8 @@ def find(fs: fsspec.AbstractFileSystem, root: str, uri: str) -> dict[str, dict[s
     try:
         # fsspec remembers listings for as long as the process lives, and changes would not be seen.
         fs.invalidate_cache()
-        found: dict[str, dict[str, Any]] = fs.find(root, detail=True)
-        if not found and not fs.exists(root):
+        found: dict[str, dict[str, Any]] = asked(fs, partial(fs.find, root, detail=True))
+        if not found and not asked(fs, partial(fs.exists, root)):
             raise SourceError(f"{uri} does not exist")
         fs.invalidate_cache()
     except SourceError:
@@ -102,44 +119,27 @@ def find(fs: fsspec.AbstractFileSystem, root: str, uri: str) -> dict[str, dict[s
     return found
 
 
-def cannot(what: str, error: Exception) -> SourceError:
-    """The message for whatever a back end raised."""
-    said = f"{what}: {type(error).__name__}: {error}"
-    # fsspec's words for a server that sends the whole file whatever is asked for, and for one that says so before.
-    if "support range requests" in said or "seek streaming" in said:
-        return SourceError(f"{what}: {_NO_RANGES}")
-    if "credential" in said.lower():
-        said += " (credentials belong in the environment, or in the files that the store's own tools use)"
-    return SourceError(said)
+def info_of(fs: fsspec.AbstractFileSystem, path: str) -> dict[str, Any]:
+    """What a file system says of one file.
+
+    Raises:
+        FileNotFoundError: when it says that nothing is there. Whatever else is raised says something else.
+    """
+    found: dict[str, Any] = asked(fs, partial(fs.info, path))
+    return found
 
 
 def read_object(fs: fsspec.AbstractFileSystem, path: str, start: int | None = None, end: int | None = None) -> bytes:
-    """Read one object, or the bytes of it from `start` to `end`; whatever a back end raises becomes an OSError.
-
-    What fails on the way (a connection that breaks, a server that is busy) is repeated.
+    """Read one object, or the bytes of it from `start` to `end`.
 
     Raises:
-        OSError: when it cannot be read.
+        OSError: when it cannot be read, whatever a back end raises.
         SourceError: when more comes than was asked for: those are other bytes, of this object and of any other.
     """
-    for pause_s in (*_PAUSES_S, None):
-        try:
-            data: bytes = fs.cat_file(path, start=start, end=end)
-        except Exception as error:
-            if pause_s is not None and _may_pass(error):
-                time.sleep(pause_s)
-                continue
-            if isinstance(error, OSError):
-                raise
-            raise OSError(f"{type(error).__name__}: {error}") from error
-        if start is not None and end is not None and len(data) > end - start:
-            raise SourceError(f"{path} cannot be read in place: {_NO_RANGES}")
-        return data
-    raise AssertionError("the last round returns or raises")
-
-
-def _may_pass(error: Exception) -> bool:
-    return isinstance(error, ConnectionError | TimeoutError) or getattr(error, "status", None) in _BUSY
+    data: bytes = asked_for_bytes(fs, partial(fs.cat_file, path, start=start, end=end))
+    if start is not None and end is not None and len(data) > end - start:
+        raise not_in_place(path)
+    return data
 
 
 def entry_of(path: bytes, info: Mapping[str, Any]) -> Entry:

@@ -62,7 +62,8 @@ class RowSource:
                 path, own = b"%b/%b" % (part.name, member.name), f"{signature}#{member.start}"
                 entries.append(Entry(path, None, own, modified_ns, None, member.metadata))
         self._parts = {part.name: part for part in parts}
-        return Listing(sorted(entries, key=lambda entry: entry.path), len(found) - len(parts))
+        ignored = next((part.name for part in found if part.name not in self._parts), None)
+        return Listing(sorted(entries, key=lambda entry: entry.path), len(found) - len(parts), ignored)
 
     def read(self, path: bytes) -> bytes:
         """The bytes in one row."""

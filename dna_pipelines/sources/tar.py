@@ -62,7 +62,7 @@ class TarSource:
         """The members of every archive."""
         parts, entries = find_parts(self._uri, SUFFIXES["tar"], self._options, self._base)
         places: dict[bytes, tuple[Part, Member]] = {}
-        n_ignored = 0
+        n_ignored, ignored = 0, None
         alone = len(parts) == 1 and parts[0].is_whole
         for part, contents in zip(parts, self._finder.all(parts), strict=True):
             if contents.damage and not contents.members and alone:
@@ -75,13 +75,14 @@ class TarSource:
             keys = {key_of(member.name) for member in chosen}
             # What describes an image that is taken has been taken in with it.
             n_ignored += sum(other.beside is None or other.beside not in keys for other in others) + contents.n_hidden
+            ignored = prefix + others[0].name if others else ignored
             for member in chosen:
                 entries.append(_entry(prefix + member.name, member, part))
                 places[prefix + member.name] = (part, member)
             if contents.damage:
                 entries.append(Entry(part.name, part.entry.size_bytes, "broken", None, contents.damage, None, True))
         self._places = places
-        return Listing(sorted(entries, key=lambda entry: entry.path), n_ignored)
+        return Listing(sorted(entries, key=lambda entry: entry.path), n_ignored, ignored)
 
     def read(self, path: bytes) -> bytes:
         """Read one member."""

@@ -79,7 +79,7 @@ class Commit(Record):
     shards: tuple[ShardRecord, ...]
     changes: dict[str, int] = Field(default_factory=dict)
     remark: str = ""
-    """What is odd, and no error: rows of the metadata table that name no image."""
+    """What is odd, and no error: rows of the metadata table that name no image, globs that match nothing."""
     created_at: str
 
 

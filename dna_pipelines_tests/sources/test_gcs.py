@@ -1,6 +1,7 @@
 """Google's storage through its real client, against a small server that speaks as much of its API as we use."""
 
 import json
+import logging
 import os
 import threading
 from http.server import BaseHTTPRequestHandler
@@ -8,6 +9,8 @@ from urllib.parse import parse_qs, unquote, urlsplit
 
 import pytest
 
+from dna_pipelines.errors import SourceError
+from dna_pipelines.sources.remote import file_system_of
 from dna_pipelines_tests.sources.web_server import QuietServer
 
 # Otherwise the client asks for the kind of a bucket in another protocol first, and for a minute.
@@ -26,7 +29,7 @@ class Handler(BaseHTTPRequestHandler):
         name = unquote(path.removeprefix(f"{OBJECTS}/"))
         if server.n_busy:
             server.n_busy -= 1
-            self.answer(503, b"{}")
+            self.answer(server.busy_status, b"{}")
         elif path == OBJECTS:
             # Two to a page, so that there are several.
             names = sorted(one for one in server.files if one.startswith(asked.get("prefix", "")))
@@ -66,9 +69,10 @@ class Handler(BaseHTTPRequestHandler):
 def store(source):
     """A server with files, and the source for a prefix of them."""
     server = QuietServer(("127.0.0.1", 0), Handler)
-    server.files, server.n_busy = {}, 0
+    server.files, server.n_busy, server.busy_status = {}, 0, 503
     threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
     options = {"token": "anon", "endpoint_url": f"http://127.0.0.1:{server.server_port}"}
+    server.options = options
     server.at = lambda prefix: source(f"gs://bucket/{prefix}", options=options)
     yield server
     server.shutdown()
@@ -105,3 +109,18 @@ def test_a_busy_store_is_asked_again(store):
     opened.list()
     store.n_busy = 1
     assert opened.read(b"a.png") == b"1"
+
+
+def test_an_error_is_told_once_and_not_logged_by_the_client(store, caplog, monkeypatch):
+    monkeypatch.setattr(logging.getLogger("gcsfs"), "level", logging.NOTSET)
+    # One that the client does not repeat.
+    store.n_busy, store.busy_status = 1000, 418
+    with pytest.raises(SourceError, match="gs://bucket/im cannot be listed: HttpError"):
+        store.at("im").list()
+    assert caplog.records == []
+
+
+def test_the_client_is_not_waited_for_long_unless_somebody_says_so(store):
+    for given, used in (({}, 5.0), ({"retry_timeout": 60.0}, 60.0)):
+        fs, _ = file_system_of("gs://bucket/im", store.options | given)
+        assert fs.storage_options["retry_timeout"] == used

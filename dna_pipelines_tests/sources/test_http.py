@@ -2,60 +2,25 @@
 
 import io
 import random
-import threading
+import time
 import zipfile
-from http.server import BaseHTTPRequestHandler
-from urllib.parse import unquote
 
 import pytest
 
 from dna_pipelines.errors import SourceError
-from dna_pipelines.sources import remote
-from dna_pipelines_tests.sources.web_server import QuietServer
+from dna_pipelines.sources import asking, remote
+from dna_pipelines_tests.sources.web_server import WebServer
 
 pytest.importorskip("aiohttp")
 
 
 @pytest.fixture
 def web(monkeypatch):
-    """A server: what it has by path, with an etag or without, and how often it is to be busy."""
-    monkeypatch.setattr(remote, "_PAUSES_S", (0.0, 0.0))
-
-    class Web:
-        n_busy = 0
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self):
-            path = unquote(self.path)
-            if web.n_busy and self.command == "GET":
-                web.n_busy -= 1
-                self.send_error(503)
-            elif path not in web.files:
-                self.send_error(404)
-            else:
-                data = web.files[path]
-                self.send_response(200)
-                self.send_header("Content-Length", str(len(data)))
-                if path in web.etags:
-                    self.send_header("ETag", web.etags[path])
-                for header in web.headers.items():
-                    self.send_header(*header)
-                self.end_headers()
-                if self.command == "GET":
-                    self.wfile.write(data)
-
-        do_HEAD = do_GET  # noqa: N815
-
-        def log_message(self, *arguments):
-            pass
-
-    web, server = Web(), QuietServer(("127.0.0.1", 0), Handler)
-    web.files, web.etags, web.headers = {}, {}, {}
-    web.uri = f"http://127.0.0.1:{server.server_port}"
-    threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
-    yield web
-    server.shutdown()
-    server.server_close()
+    """A server, which is asked again without a pause."""
+    monkeypatch.setattr(asking, "_PAUSES_S", (0.0, 0.0))
+    server = WebServer()
+    yield server
+    server.stop()
 
 
 @pytest.fixture
@@ -64,8 +29,10 @@ def index(web, source, tmp_path):
 
     def opened(*paths):
         (tmp_path / "index.txt").write_text("".join(f"{web.uri}{path}\n" for path in paths))
-        return source("index.txt")
+        return source("index.txt", options=index.options)
 
+    index = opened
+    index.options = {}
     return opened
 
 
@@ -112,6 +79,124 @@ def test_a_file_that_vanishes_is_quarantined(web, index, manifest_of):
     opened.list = lambda: entries
     web.files = {}
     assert [row.reason for row in manifest_of(opened).quarantined] == ["vanished"]
+
+
+@pytest.mark.parametrize("how", [404, 410])
+def test_only_what_the_server_calls_gone_is_missing(web, index, manifest_of, png, how):
+    web.files, web.refusals = {"/a.png": png(), "/b.png": png(1)}, {"/b.png": how}
+    manifest = manifest_of(index("/a.png", "/b.png"))
+    assert [row.name for row in manifest.readable] == [f"{web.uri}/a.png"]
+    assert ["named in the index" in row.detail for row in manifest.quarantined] == [True]
+
+
+@pytest.mark.parametrize(
+    ("how", "said"),
+    [(401, "refuses access .401"), (403, "refuses access .403"), (429, "429"), (503, "503"), ("hang up", "Disc")],
+)
+@pytest.mark.parametrize("when", ["listing", "reading"])
+def test_a_server_that_fails_is_an_error_and_no_image_is_missing(web, index, manifest_of, png, how, said, when):
+    web.files, web.etags = {"/a.png": png(), "/b.png": png(1)}, {"/a.png": '"v1"', "/b.png": '"v1"'}
+    opened = index("/a.png", "/b.png")
+    if when == "reading":
+        entries = opened.list()
+        opened.list = lambda: entries
+    web.refusals = {"/b.png": how}
+    with pytest.raises(SourceError, match=said) as raised:
+        manifest_of(opened)
+    assert "/b.png" in str(raised.value)
+
+
+@pytest.mark.parametrize("when", ["listing", "reading"])
+def test_a_server_that_cannot_be_reached_is_an_error_and_no_image_is_missing(web, index, manifest_of, png, when):
+    web.files = {"/a.png": png()}
+    opened = index("/a.png")
+    if when == "reading":
+        entries = opened.list()
+        opened.list = lambda: entries
+    web.stop()
+    with pytest.raises(SourceError, match=r"a\.png.*(Cannot connect|Disconnected)"):
+        manifest_of(opened)
+
+
+def test_a_line_that_is_no_address_is_quarantined_and_no_other(web, index, manifest_of, png):
+    web.files = {"/a.png": png()}
+    (row,) = manifest_of(index("/a.png", ":no-port/b.png")).quarantined
+    assert row.name == f"{web.uri}:no-port/b.png"
+
+
+@pytest.mark.parametrize(
+    "place", ["images", "images.zip", "images.tar", "images.parquet", "images-{0..3}.tar", "*.tar", "index.txt"]
+)
+@pytest.mark.parametrize(("how", "said"), [("away", "Cannot connect"), (503, "503"), (403, "refuses access .403")])
+def test_a_place_on_a_server_that_fails_is_not_called_missing(web, source, place, how, said):
+    if how == "away":
+        web.stop()
+    else:
+        names = {place, place.rpartition("*")[0], *(f"images-{n}.tar" for n in range(4)), "images/"}
+        web.refusals = {f"/{name}": how for name in names}
+    with pytest.raises(SourceError, match=said) as raised:
+        source(f"{web.uri}/{place}").list()
+    assert "does not exist" not in str(raised.value)
+
+
+def test_a_page_below_a_folder_that_fails_is_no_empty_one(web, source):
+    web.headers = {"Content-Type": "text/html"}
+    web.files = {"/im": b'<a href="a.png"></a><a href="deep/"></a>', "/im/deep": b'<a href="b.png"></a>'}
+    listed = source(f"{web.uri}/im").list().entries
+    assert [entry.path for entry in listed] == [b"a.png", b"deep/b.png"]
+    web.refusals = {"/im/deep": "hang up"}
+    with pytest.raises(SourceError, match="cannot be listed"):
+        source(f"{web.uri}/im").list()
+
+
+@pytest.mark.parametrize("kind", ["tar", "tar.gz", "zip", "parquet"])
+def test_a_busy_server_is_asked_again_for_what_is_in_a_file(web, source, packed, png, kind):
+    web.files, web.has_ranges = {f"/images.{kind}": packed(kind, 2**21)}, True
+    opened = source(f"{web.uri}/images.{kind}")
+    first = opened.list().entries[0].path
+    web.n_busy = 2
+    assert opened.read(first) == png()
+
+
+@pytest.mark.parametrize("kind", ["tar", "tar.gz", "zip", "parquet"])
+@pytest.mark.parametrize("how", [503, 403, "hang up"])
+def test_a_server_that_fails_later_makes_no_image_vanish(web, source, manifest_of, packed, kind, how):
+    path = f"/images.{kind}"
+    web.files, web.has_ranges = {path: packed(kind, 2**21)}, True
+    opened = source(f"{web.uri}{path}")
+    entries = opened.list()
+    opened.list = lambda: entries
+    web.refusals = {path: how}
+    with pytest.raises(SourceError, match="nothing was changed"):
+        manifest_of(opened)
+
+
+@pytest.mark.parametrize("place", ["index", "images", "images.tar", "images.zip"])
+def test_a_server_that_never_answers_is_not_waited_for(web, index, source, monkeypatch, place):
+    monkeypatch.setattr(asking, "_PATIENCE_S", 0.0)
+    web.refusals = {f"/{name}": "silence" for name in (place, "a.png")}
+    index.options = options = {"timeout": 0.2}
+    began = time.monotonic()
+    with pytest.raises(SourceError, match=r"(?i)timeout"):
+        (index("/a.png") if place == "index" else source(f"{web.uri}/{place}", options=options)).list()
+    assert time.monotonic() - began < 5
+
+
+def test_a_server_that_is_slow_but_not_silent_is_waited_for(web, source):
+    web.files, web.drip_s = {"/index.txt": b"a.png\n" * 4, "/a.png": b"1"}, 0.25
+    (entry,) = source(f"{web.uri}/index.txt", options={"timeout": 0.5}).list().entries
+    assert entry.problem is None
+
+
+def test_a_server_is_not_waited_for_long_unless_somebody_says_so():
+    timeout = remote.file_system_of("https://somewhere/a.png")[0].client_kwargs["timeout"]
+    assert (timeout.total, timeout.sock_connect, timeout.sock_read) == (None, 30, 30)
+
+
+@pytest.mark.parametrize("timeout", [0, "soon", None])
+def test_a_timeout_that_is_no_number_of_seconds_is_an_error(source, timeout):
+    with pytest.raises(SourceError, match="timeout"):
+        source("http://somewhere/images", options={"timeout": timeout})
 
 
 def test_a_package_that_is_missing_is_named(source, monkeypatch):

@@ -3,7 +3,7 @@
 import pytest
 
 from dna_pipelines.errors import SourceError
-from dna_pipelines.sources import remote
+from dna_pipelines.sources import asking
 
 
 def test_objects_are_listed_and_read(memory, source):
@@ -92,7 +92,7 @@ def test_whatever_a_back_end_raises_while_reading_is_an_os_error(memory, source,
 
 def test_a_place_that_fails_while_reading_is_an_error_and_quarantines_nothing(memory, source, manifest_of, monkeypatch):
     """A network that breaks must not look like a dataset that lost its images."""
-    monkeypatch.setattr(remote, "_PAUSES_S", (0.0,))
+    monkeypatch.setattr(asking, "_PAUSES_S", (0.0,))
     memory("a.png", b"1")
     opened = source(memory.uri)
 

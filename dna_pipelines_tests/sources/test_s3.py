@@ -92,6 +92,32 @@ def test_two_slashes_are_one(store, at):
         assert opened.read(entry.path) == b"1"
 
 
+@pytest.mark.parametrize("root", ["pre fix", "pre fix/", ""])
+def test_two_slashes_in_a_key_are_not_one(store, at, root):
+    keys = {f"{root.rstrip('/')}/{name}".lstrip("/"): name.encode() for name in ("a.png", "deep//a.png", "deep/a.png")}
+    keys[f"{root.rstrip('/')}//a.png" if root else "/a.png"] = b"/a.png"
+    store.write(keys)
+    opened = at(root)
+    entries = opened.list().entries
+    assert [entry.path for entry in entries] == sorted(keys.values())
+    assert [opened.read(entry.path) for entry in entries] == sorted(keys.values())
+
+
+def test_two_slashes_on_a_line_of_an_index_are_not_one(store, at):
+    lines = f"deep//a.png\ndeep/a.png\n{store.uri}/deep//a.png\n"
+    store.write({"deep/a.png": b"one", "deep//a.png": b"two", "index.txt": lines.encode()})
+    opened = at("index.txt")
+    assert [opened.read(entry.path) for entry in opened.list().entries] == [b"two", b"one", b"two"]
+
+
+def test_archives_whose_keys_differ_by_a_slash_are_two(store, at, tar_bytes, png):
+    store.write({"t/a.tar": tar_bytes({"x.png": png(1)}), "t//a.tar": tar_bytes({"x.png": png(2)})})
+    opened = at("t", kind="tar")
+    entries = opened.list().entries
+    assert [entry.path for entry in entries] == [b"/a.tar/x.png", b"a.tar/x.png"]
+    assert [opened.read(entry.path) for entry in entries] == [png(2), png(1)]
+
+
 def test_a_change_between_two_scans_of_one_process_is_seen(store, at):
     store.write({"im/a.png": b"one", "im/b.png": b"one"})
     before = {entry.path: entry.signature for entry in at("im").list().entries}
@@ -166,6 +192,20 @@ def test_a_bucket_that_is_not_there_is_an_error(store, source, uri):
 def test_a_store_that_cannot_be_reached_is_an_error(store, source):
     with pytest.raises(SourceError, match="cannot be listed"):
         source(f"{store.uri}/im", options={"endpoint_url": "http://127.0.0.1:9"}).list()
+
+
+@pytest.mark.parametrize("trouble", ["away", "no credentials"])
+def test_an_index_of_keys_that_cannot_be_asked_for_loses_none(store, source, tmp_path, monkeypatch, trouble):
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9" if trouble == "away" else store.server)
+    for name in SECRETS if trouble == "no credentials" else ():
+        monkeypatch.delenv(name)
+    (tmp_path / "index.txt").write_text(f"{store.uri}/a.png\n")
+    s3fs.S3FileSystem.clear_instance_cache()
+    try:
+        with pytest.raises(SourceError, match=r"a\.png, which cannot be looked up: .*(connect|credentials)"):
+            source("index.txt").list()
+    finally:
+        s3fs.S3FileSystem.clear_instance_cache()
 
 
 def test_the_endpoint_may_come_from_the_environment(store, source, monkeypatch):

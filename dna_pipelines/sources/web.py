@@ -1,0 +1,68 @@
+"""Web servers. fsspec's client takes every failure for a file that is not there; this one tells them apart.
+
+Only the web's own words for it (404, and 410: gone) mean that nothing is there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from typing import Any
+
+from aiohttp import ClientTimeout
+from fsspec.implementations.http import HTTPFileSystem
+
+_SILENCE_S = 30.0
+_GONE = frozenset({404, 410})
+
+
+class WebFileSystem(HTTPFileSystem):  # type: ignore[misc]
+    """Files on web servers.
+
+    Args:
+        timeout: for how many seconds a connection may not come about, or a server may say nothing. However long
+            a large file takes, it may take.
+        client_kwargs: for the client; its `timeout` has the last word.
+        options: for fsspec's class.
+    """
+
+    def __init__(
+        self, *, timeout: float = _SILENCE_S, client_kwargs: dict[str, Any] | None = None, **options: Any
+    ) -> None:
+        if not isinstance(timeout, int | float) or timeout <= 0:
+            raise ValueError(f"the timeout is {timeout!r}; it has to be a number of seconds")
+        limits = ClientTimeout(total=None, sock_connect=timeout, sock_read=timeout)
+        super().__init__(client_kwargs={"timeout": limits, **(client_kwargs or {})}, **options)
+
+    def _raise_not_found_for_status(self, response: Any, url: str) -> None:
+        if response.status in _GONE:
+            raise FileNotFoundError(url)
+        response.raise_for_status()
+
+    async def _info(self, url: str, **kwargs: Any) -> dict[str, Any]:
+        try:
+            found: dict[str, Any] = await super()._info(url, **kwargs)
+        except FileNotFoundError as error:
+            # Whatever went wrong is its cause.
+            if error.__cause__ is None or getattr(error.__cause__, "status", None) in _GONE:
+                raise
+            raise error.__cause__ from None
+        return found
+
+    async def _exists(self, path: str, **_kwargs: Any) -> bool:
+        try:
+            await self._info(path)
+        except FileNotFoundError:
+            return False
+        return True
+
+    async def _walk(
+        self, path: str, maxdepth: int | None = None, topdown: bool = True, on_error: Any = None, **kwargs: Any
+    ) -> AsyncIterator[Any]:
+        # By default a page that cannot be fetched counts as an empty one, and its images as deleted.
+        async for found in super()._walk(path, maxdepth, topdown, on_error or _unless_gone, **kwargs):
+            yield found
+
+
+def _unless_gone(error: OSError) -> None:
+    if not isinstance(error, FileNotFoundError):
+        raise error
