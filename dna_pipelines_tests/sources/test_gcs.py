@@ -24,7 +24,7 @@ class Handler(BaseHTTPRequestHandler):
         name = unquote(path.removeprefix(f"{OBJECTS}/"))
         if server.n_busy:
             server.n_busy -= 1
-            self.answer(503, b"{}")
+            self.answer(503, json.dumps({"error": {"code": 503, "message": "busy"}}).encode())
         elif path == OBJECTS:
             # Two to a page, so that there are several.
             names = sorted(one for one in server.files if one.startswith(asked.get("prefix", "")))
