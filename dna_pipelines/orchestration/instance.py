@@ -95,7 +95,10 @@ def _trouble_told(home: Path) -> Iterator[None]:
 
 def _trouble(error: BaseException | None, folder: Path) -> str | None:
     """What a database, or the file system below a folder, said that is behind an error."""
-    while error:
+    seen: list[BaseException] = []
+    # Dagster raises what a step raised from its own error, whose cause is what the step raised: a circle.
+    while error and error not in seen:
+        seen.append(error)
         if isinstance(error, OperationalError | sqlite3.OperationalError):
             return str(error.orig if isinstance(error, OperationalError) else error)
         if isinstance(error, OSError) and Path(str(error.filename)).is_relative_to(folder):

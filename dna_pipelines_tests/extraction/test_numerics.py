@@ -28,7 +28,12 @@ def tried_out():
 
 def settings():
     matmul, cudnn, cpu = torch.backends.cuda.matmul, torch.backends.cudnn, torch.backends.mkldnn
-    precisions = [place.fp32_precision for place in (matmul, cudnn.conv, cudnn.rnn, cpu.matmul, cpu.conv, cpu.rnn)]
+    if hasattr(matmul, "fp32_precision"):
+        places = (matmul, cudnn.conv, cudnn.rnn, cpu.matmul, cpu.conv, cpu.rnn)
+        precisions = [place.fp32_precision for place in places]
+    else:
+        # torch before 2.9
+        precisions = [matmul.allow_tf32, cudnn.allow_tf32]
     return precisions, cudnn.benchmark, cudnn.deterministic, torch.get_num_threads()
 
 

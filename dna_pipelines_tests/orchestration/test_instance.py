@@ -87,3 +87,14 @@ def test_migrations_are_read_once_however_many_databases_are_made(
     monkeypatch.setattr(ScriptDirectory, "_load_revisions", read)
     with open_instance(project) as instance:
         materialize(instance, 2)
+
+
+def test_what_a_step_raises_comes_out_of_it(project: Project) -> None:
+    """Dagster's own error has it as its cause, and is its context: a circle."""
+
+    @dg.asset
+    def broken() -> None:
+        raise RuntimeError("not the disk's fault")
+
+    with pytest.raises(RuntimeError, match="not the disk's fault"), open_instance(project) as instance:
+        dg.materialize([broken], instance=instance)

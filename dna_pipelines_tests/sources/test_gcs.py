@@ -29,7 +29,8 @@ class Handler(BaseHTTPRequestHandler):
         name = unquote(path.removeprefix(f"{OBJECTS}/"))
         if server.n_busy:
             server.n_busy -= 1
-            self.answer(server.busy_status, b"{}")
+            told = {"error": {"code": server.busy_status, "message": "busy"}}
+            self.answer(server.busy_status, json.dumps(told).encode())
         elif path == OBJECTS:
             # Two to a page, so that there are several.
             names = sorted(one for one in server.files if one.startswith(asked.get("prefix", "")))
