@@ -86,8 +86,11 @@ def is_local(fs: fsspec.AbstractFileSystem) -> bool:
 def _told(error: Exception) -> str:
     status = getattr(error, "status", None)
     if status in _REFUSED:
-        return f"the server refuses access ({status} {getattr(error, 'message', '')}): {_place(error)}"
-    return f"{type(error).__name__}: {error}"
+        said = f"the server refuses access ({status} {getattr(error, 'message', '')}): {_place(error)}"
+    else:
+        said = f"{type(error).__name__}: {error}"
+    # Clients quote the braces of a name, which nobody would find in the datasets file then.
+    return said.replace("%7B", "{").replace("%7D", "}")
 
 
 def _place(error: Exception) -> str:

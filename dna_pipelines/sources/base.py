@@ -25,6 +25,9 @@ _ENDINGS = frozenset(f".{suffix}".encode() for suffix in IMAGE_SUFFIXES)
 _USUAL_ENDINGS = frozenset(cased for ending in _ENDINGS if len(ending) == 4 for cased in (ending, ending.upper()))
 
 
+_HERE = re.compile(rb"\A(?:\./+)+(?=[^/])")
+
+
 class Entry(NamedTuple):
     """One listed file.
 
@@ -96,6 +99,11 @@ class Selection:
         text = os.fsdecode(path)
         wanted = self._wanted is None or self._wanted.search(text) is not None
         return wanted and (self._unwanted is None or self._unwanted.search(text) is None)
+
+
+def bare(name: bytes) -> bytes:
+    """A name without the `./` that `find` begins it with: with it and without, it is one file."""
+    return _HERE.sub(b"", name)
 
 
 def _any_of(globs: Sequence[str]) -> re.Pattern[str]:

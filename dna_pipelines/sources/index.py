@@ -9,7 +9,7 @@ import fsspec
 
 from dna_pipelines.errors import SourceError
 from dna_pipelines.sources.asking import cannot, is_local
-from dna_pipelines.sources.base import Entry, Listing, Selection
+from dna_pipelines.sources.base import Entry, Listing, Selection, bare
 from dna_pipelines.sources.remote import Options, entry_of, file_system_of, info_of, read_object
 
 _OF_THE_LINE = (FileNotFoundError, NotADirectoryError, IsADirectoryError, ValueError)
@@ -20,9 +20,9 @@ _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 class IndexSource:
     """The files an index names, relative to the index. What is named and missing is reported, not skipped.
 
-    A line is a name as it is: there is no quoting, only the blanks around it do not count. The options
-    are for the store that the index lies on, and for URIs of the same scheme; what lies elsewhere takes
-    its settings from the environment. This machine needs none, so those of an index here are for its URIs.
+    A line is a name as it is: there is no quoting, only the blanks around it and a leading `./` do not count.
+    The options are for the store that the index lies on, and for URIs of the same scheme; what lies elsewhere
+    takes its settings from the environment. This machine needs none, so those of an index here are for its URIs.
     """
 
     def __init__(self, uri: str, selection: Selection, options: Options | None = None) -> None:
@@ -38,7 +38,8 @@ class IndexSource:
             lines = read_object(self._fs, self._path).removeprefix(_BYTE_ORDER_MARK).splitlines()
         except Exception as error:
             raise cannot(f"{self._uri} cannot be read", error) from error
-        named = [line.strip() for line in lines if line.strip() and not line.lstrip().startswith(b"#")]
+        stripped = (line.strip() for line in lines)
+        named = [bare(line) for line in stripped if line and not line.startswith(b"#")]
         chosen = sorted({path for path in named if self._selection.admits(path)})
         for place in {os.fsdecode(path).partition("://")[0] for path in chosen if b"://" in path}:
             self._forget(place)

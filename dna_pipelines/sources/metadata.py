@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import re
 from codecs import BOM_UTF8
 from collections import Counter
@@ -19,6 +20,7 @@ import pyarrow.parquet
 from dna_pipelines.config import MetadataConfig
 from dna_pipelines.errors import SourceError
 from dna_pipelines.sources.asking import cannot
+from dna_pipelines.sources.base import bare
 from dna_pipelines.sources.opening import resolve_uri
 from dna_pipelines.sources.remote import Options, file_system_of, info_of, signature_of
 from dna_pipelines.sources.values import column_texts, is_bytes, json_text
@@ -63,9 +65,10 @@ def read_metadata(config: MetadataConfig, base: Path, options: Options | None = 
     twice = [name for name in (config.path_column, *wanted) if table.column_names.count(name) > 1]
     if twice:
         raise SourceError(f"{place} has more than one column {twice[0]}")
-    paths, columns = _texts(place, table, config.path_column), {name: _texts(place, table, name) for name in wanted}
-    if None in paths:
-        raise SourceError(f"row {paths.index(None) + 1} of {place} has no {config.path_column}")
+    named, columns = _texts(place, table, config.path_column), {name: _texts(place, table, name) for name in wanted}
+    if None in named:
+        raise SourceError(f"row {named.index(None) + 1} of {place} has no {config.path_column}")
+    paths = [os.fsdecode(bare(os.fsencode(path))) for path in named if path is not None]
     if len(set(paths)) < len(paths):
         again = next(path for path, count in Counter(paths).items() if count > 1)
         raise SourceError(f"{place} has more than one row for {again}")
@@ -73,7 +76,6 @@ def read_metadata(config: MetadataConfig, base: Path, options: Options | None = 
     return {
         path: {name: text for name, text in zip(columns, row, strict=True) if text is not None}
         for path, row in zip(paths, rows, strict=False)
-        if path is not None
     }
 
 

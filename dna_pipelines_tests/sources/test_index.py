@@ -149,3 +149,13 @@ def test_a_path_that_is_named_twice_is_counted(make_files, source):
     (place / "list.txt").write_text("a.png\nb.png\na.png\na.png\n")
     listing = source(place / "list.txt").list()
     assert ([entry.path for entry in listing.entries], listing.n_ignored) == ([b"a.png", b"b.png"], 2)
+
+
+def test_a_leading_dot_is_no_part_of_a_name(make_files, source):
+    place = make_files("a.png", "deep/b.png", ".c.png", ".d/e.png")
+    (place / "list.txt").write_text("./a.png\na.png\n././deep/b.png\n.//deep/b.png\n.c.png\n.d/e.png\n")
+    opened = source(place / "list.txt")
+    listing = opened.list()
+    assert [entry.path for entry in listing.entries] == [b".c.png", b".d/e.png", b"a.png", b"deep/b.png"]
+    assert listing.n_ignored == 2
+    assert [opened.read(entry.path) for entry in listing.entries] == [b".c.png", b".d/e.png", b"a.png", b"deep/b.png"]

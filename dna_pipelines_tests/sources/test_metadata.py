@@ -33,6 +33,12 @@ def test_a_tsv_table_is_read(table):
     assert table("path\tlabel\na.png\tcat, black\n", "table.tsv") == {"a.png": {"label": "cat, black"}}
 
 
+def test_a_leading_dot_of_a_path_does_not_count(table):
+    assert list(table("path,label\n./a.png,cat\nb/./c.png,cat\n.d.png,cat\n")) == ["a.png", "b/./c.png", ".d.png"]
+    with pytest.raises(SourceError, match=r"more than one row for a\.png"):
+        table("path,label\n./a.png,cat\na.png,cat\n")
+
+
 def test_a_jsonl_table_is_read_and_what_is_absent_left_out(table):
     text = '{"path": "a.png", "label": "cat", "score": 3}\n{"path": "b.png", "score": 4}\n'
     assert table(text, "table.jsonl") == WANTED

@@ -210,6 +210,13 @@ def test_an_index_of_keys_that_cannot_be_asked_for_loses_none(store, source, tmp
         s3fs.S3FileSystem.clear_instance_cache()
 
 
+def test_braces_are_told_as_they_were_written(store, source):
+    with pytest.raises(SourceError, match="cannot be listed") as raised:
+        source(f"{store.uri}/t-{{0..1}}.tar", options={"endpoint_url": "http://127.0.0.1:9"}).list()
+    assert str(raised.value).count("t-{0..1}.tar") == 2
+    assert "%7B" not in str(raised.value)
+
+
 def test_the_endpoint_may_come_from_the_environment(store, source, monkeypatch):
     store.write({"im/a.png": b"1"})
     monkeypatch.setenv("AWS_ENDPOINT_URL", store.server)
