@@ -16,6 +16,7 @@ from dna_pipelines.errors import ExtractorError
 from dna_pipelines.extraction.blocks import working
 from dna_pipelines.extraction.extractor import Extractor, Network, Positions
 from dna_pipelines.extraction.numerics import EXACT, reproducible
+from dna_pipelines.extraction.steadiness import require_steady
 from dna_pipelines.extraction.survey import Seen, Survey, survey
 from dna_pipelines.extraction.taps import Taps
 
@@ -50,7 +51,7 @@ def probe(
 
     Raises:
         ExtractorError: when an output has no clear neuron axis or is not finite, or when what one image gives
-            is random or depends on the other images of its batch.
+            is random, or depends on the other images of its batch or on other batches.
     """
     if device.startswith("cuda") and not torch.cuda.is_available():
         raise ExtractorError(f"{network.label}: device '{device}' was asked for, and torch sees no GPU; use 'cpu'")
@@ -63,7 +64,7 @@ def probe(
     shape = (probed.layers, probed.axes, probed.positions)
     extractor = Extractor(network, taps, *shape, batch_size, device, precision, tokens)
     with reproducible():
-        _require_steady_rows(extractor)
+        require_steady(extractor)
     return extractor
 
 
@@ -243,42 +244,3 @@ def _prefix(network: Network, n_tokens: int, grown: tuple[int, ...]) -> int | No
     if network.patch_px and (n_before := n_tokens - (network.preprocessing.size_px // network.patch_px) ** 2) >= 0:
         return n_before
     return None
-
-
-def _require_steady_rows(extractor: Extractor) -> None:
-    """The same image at both ends of two different batches must give the same bits, which must be finite."""
-    size, n, names = extractor.network.preprocessing.size_px, extractor.batch_size, extractor.layers.names
-    generator = torch.Generator().manual_seed(1)
-    image = torch.rand(3, size, size, generator=generator)
-    batches = [torch.rand(n, 3, size, size, generator=generator) for _ in range(2)]
-    batches[0][0] = batches[1][-1] = image
-    first, last = _row(extractor, batches[0], 0), _row(extractor, batches[1], -1)
-
-    def layers(wrong: Iterable[bool]) -> list[str]:
-        return [name or "the network itself" for name, so in zip(names, wrong, strict=True) if so]
-
-    label = extractor.network.label
-    if wrong := layers(not row.isfinite().all() for row in first):
-        raise ExtractorError(
-            f"{label}: NaN or infinity comes out of {', '.join(wrong)}, for images of plain noise; look for it in the "
-            "weights, and in what is divided by"
-        )
-    if moved := layers(not torch.equal(*rows) for rows in zip(first, last, strict=True)):
-        again = _row(extractor, batches[0], 0)
-        if drawn := layers(not torch.equal(*rows) for rows in zip(first, again, strict=True)):
-            raise ExtractorError(
-                f"{label}: two passes of the same images differ (in {', '.join(drawn)}); a frozen network in "
-                "evaluation mode must draw no random numbers"
-            )
-        raise ExtractorError(
-            f"{label}: what an image gives depends on its batch (in {', '.join(moved)}); "
-            "a frozen network in evaluation mode must treat every image alone. If it does, and only last bits move, "
-            "another batch_size helps: a multiple of 8"
-        )
-
-
-def _row(extractor: Extractor, batch: torch.Tensor, place: int) -> list[torch.Tensor]:
-    """What every layer gives for the image at one place of a batch."""
-    found: dict[int, torch.Tensor] = {}
-    extractor.run(batch.to(extractor.device), lambda index, output: found.update({index: output[place].clone()}))
-    return [found[index] for index in range(len(extractor.layers))]
