@@ -155,7 +155,7 @@ def _shape(seen: Seen | None) -> tuple[int, ...]:
 
 def _neuron_axis(name: str, module: nn.Module, two: Seen | None, three: Seen | None, larger: Seen | None) -> int:
     if two is None:
-        raise ExtractorError(f"nothing came out of '{name}' in a forward pass")
+        raise ExtractorError(f"nothing came out of '{name}' in a forward pass: it does not run, or is scripted")
     if two.n_calls > 1:
         raise ExtractorError(f"module '{name}' is used twice in one pass; tap the modules around it")
     if two.shape is None:

@@ -50,7 +50,9 @@ def survey(module: nn.Module, n_images: int, size_px: int, label: str, device: s
     """
     found: Survey = {}
     generator = torch.Generator().manual_seed(0)
-    hooks = [part.register_forward_hook(_hook(name, found)) for name, part in module.named_modules()]
+    # Scripted parts take no hooks, and so can be no layers.
+    parts = [(name, part) for name, part in module.named_modules() if not isinstance(part, torch.jit.ScriptModule)]
+    hooks = [part.register_forward_hook(_hook(name, found)) for name, part in parts]
     try:
         module(torch.rand(n_images, 3, size_px, size_px, generator=generator).to(device))
     except ExtractorError:
