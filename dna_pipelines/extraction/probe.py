@@ -154,13 +154,7 @@ def _shape(seen: Seen | None) -> tuple[int, ...]:
 
 
 def _neuron_axis(name: str, module: nn.Module, two: Seen | None, three: Seen | None, larger: Seen | None) -> int:
-    if two is None:
-        raise ExtractorError(f"nothing came out of '{name}' in a forward pass: it does not run, or is scripted")
-    if two.n_calls > 1:
-        raise ExtractorError(f"module '{name}' is used twice in one pass; tap the modules around it")
-    if two.shape is None:
-        raise ExtractorError(f"module '{name}' gives a {two.kind}, not a tensor; tap another")
-    shape, more, grown = two.shape, _shape(three), _shape(larger)
+    shape, more, grown = _shape_of_layer(name, two), _shape(three), _shape(larger)
     what = f"module '{name}' gives outputs of shape {shape}"
     if not (len(shape) in (2, 3, 4) and shape[0] == 2 and more[:1] == (3,) and shape[1:] == more[1:]):
         raise ExtractorError(f"{what}: the first axis must be the batch, with one to three axes behind it")
@@ -178,6 +172,22 @@ def _neuron_axis(name: str, module: nn.Module, two: Seen | None, three: Seen | N
     if len(shape) == 4 and len(odd) == 1:
         return odd[0]
     raise ExtractorError(f"{what}, and {grown} for larger images: no axis is clearly the neuron")
+
+
+def _shape_of_layer(name: str, seen: Seen | None) -> tuple[int, ...]:
+    """What a module gives, if that is one tensor that can be counted."""
+    if seen is None:
+        raise ExtractorError(f"nothing came out of '{name}' in a forward pass: it does not run, or is scripted")
+    if seen.n_calls > 1:
+        raise ExtractorError(f"module '{name}' is used twice in one pass; tap the modules around it")
+    if seen.shape is None:
+        raise ExtractorError(f"module '{name}' gives a {seen.kind}, not a tensor; tap another")
+    if seen.is_complex:
+        raise ExtractorError(
+            f"module '{name}' gives complex numbers, which have no order; tap a module behind it that gives their "
+            "magnitudes (`abs`) or parts (`torch.view_as_real`)"
+        )
+    return seen.shape
 
 
 def _widths(module: nn.Module) -> set[int]:
