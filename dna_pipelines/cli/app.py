@@ -9,7 +9,7 @@ import typer
 from typer.core import TyperGroup
 
 import dna_pipelines
-from dna_pipelines.cli.terminal import note
+from dna_pipelines.cli.terminal import note, strays_aside
 from dna_pipelines.errors import ConfigError, DnaError
 from dna_pipelines.pipeline.project import Project
 
@@ -76,7 +76,8 @@ def _root(
 
 
 def project_of(context: typer.Context) -> Project:
-    """The project that the command is about."""
+    """The project that the command is about; from here on, what its code prints is no result."""
+    context.with_resource(strays_aside())
     return Project.find(context.obj)
 
 

@@ -6,10 +6,10 @@ import json
 import math
 import sys
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from decimal import Decimal
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO, cast
 
 import typer
 from rich.console import Console
@@ -45,6 +45,40 @@ if not out.is_terminal:
     # Nobody's window: a file or a program gets whole lines.
     out = _Results(highlight=False, width=100_000)
 err = Console(stderr=True, highlight=False)
+
+
+class _Aside:
+    """Standard output as somebody's code sees it: standard error."""
+
+    def write(self, text: str) -> int:
+        # A reader who left is no failure of theirs.
+        with suppress(BrokenPipeError):
+            sys.stderr.write(text)
+        return len(text)
+
+    def flush(self) -> None:
+        with suppress(BrokenPipeError):
+            sys.stderr.flush()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(sys.stderr, name)
+
+
+@contextmanager
+def strays_aside() -> Iterator[None]:
+    """Networks of people's own may print; in a `with` block only results go to standard output."""
+    results = sys.stdout
+    if isinstance(results, _Aside):
+        yield
+        return
+    out.file = results
+    sys.stdout = cast("TextIO", _Aside())
+    try:
+        yield
+    finally:
+        sys.stdout = results
+        # That is: whatever standard output is.
+        out.file = cast("TextIO", None)
 
 
 class TerminalProgress:
@@ -101,7 +135,7 @@ def show_json(value: Any) -> None:
     """Print a JSON value, and nothing else."""
     said = json.dumps(_plain(value), indent=2, ensure_ascii=False, default=str, allow_nan=False)
     # JSON itself escapes no others.
-    print(said.translate(_JSON_CONTROLS))
+    print(said.translate(_JSON_CONTROLS), file=out.file)
 
 
 def note(message: str, style: str = "") -> None:

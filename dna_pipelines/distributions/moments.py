@@ -93,7 +93,10 @@ class Moments:
         return np.divide(self.m2, n - 1, out=np.full_like(self.m2, np.nan), where=n > 1)
 
     def merge(self, other: Moments) -> Moments:
-        """The moments of both sets of images together."""
+        """The moments of both sets of images together.
+
+        A covariance that one of two sets of images lacks is dropped: it would not be of all images.
+        """
         if self.mean.shape != other.mean.shape:
             raise ValueError(f"moments of {len(self.mean)} and {len(other.mean)} neurons cannot be merged")
         n_a, n_b = self.n_images.astype(np.float64), other.n_images.astype(np.float64)
@@ -102,6 +105,9 @@ class Moments:
         covariances = dict(self.covariances)
         for name, theirs in other.covariances.items():
             covariances[name] = covariances[name].merge(theirs) if name in covariances else theirs
+        if n_a.any() and n_b.any():
+            for name in self.covariances.keys() ^ other.covariances.keys():
+                del covariances[name]
         return Moments(
             self.n_images + other.n_images,
             # Weighted from the first side, so that merging into an empty one is exact.

@@ -32,7 +32,8 @@ class Network:
         module: the network; it takes (batch, 3, size, size) float32.
         preprocessing: how an image becomes its input.
         taps: module names whose outputs are the layers, in order.
-        weights_digest: sha256 of the weights file; empty where there are no weights.
+        weights_digest: sha256 of the weights file; empty where there are no weights. Of people's own networks the
+            weights themselves are hashed too.
         architecture: a word for the code that uses the weights; change it when the code changes.
         licence: of the weights.
         covariance_layers, image_layers: layers with a full covariance, and with one row per image;

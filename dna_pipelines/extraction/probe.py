@@ -16,6 +16,7 @@ from dna_pipelines.errors import ExtractorError
 from dna_pipelines.extraction.blocks import working
 from dna_pipelines.extraction.extractor import Extractor, Network, Positions
 from dna_pipelines.extraction.numerics import EXACT, reproducible
+from dna_pipelines.extraction.steadiness import require_steady
 from dna_pipelines.extraction.survey import Seen, Survey, survey
 from dna_pipelines.extraction.taps import Taps
 
@@ -50,7 +51,7 @@ def probe(
 
     Raises:
         ExtractorError: when an output has no clear neuron axis or is not finite, or when what one image gives
-            is random or depends on the other images of its batch.
+            is random, or depends on the other images of its batch or on other batches.
     """
     if device.startswith("cuda") and not torch.cuda.is_available():
         raise ExtractorError(f"{network.label}: device '{device}' was asked for, and torch sees no GPU; use 'cpu'")
@@ -63,7 +64,7 @@ def probe(
     shape = (probed.layers, probed.axes, probed.positions)
     extractor = Extractor(network, taps, *shape, batch_size, device, precision, tokens)
     with reproducible():
-        _require_steady_rows(extractor)
+        require_steady(extractor)
     return extractor
 
 
@@ -153,13 +154,7 @@ def _shape(seen: Seen | None) -> tuple[int, ...]:
 
 
 def _neuron_axis(name: str, module: nn.Module, two: Seen | None, three: Seen | None, larger: Seen | None) -> int:
-    if two is None:
-        raise ExtractorError(f"nothing came out of '{name}' in a forward pass")
-    if two.n_calls > 1:
-        raise ExtractorError(f"module '{name}' is used twice in one pass; tap the modules around it")
-    if two.shape is None:
-        raise ExtractorError(f"module '{name}' gives a {two.kind}, not a tensor; tap another")
-    shape, more, grown = two.shape, _shape(three), _shape(larger)
+    shape, more, grown = _shape_of_layer(name, two), _shape(three), _shape(larger)
     what = f"module '{name}' gives outputs of shape {shape}"
     if not (len(shape) in (2, 3, 4) and shape[0] == 2 and more[:1] == (3,) and shape[1:] == more[1:]):
         raise ExtractorError(f"{what}: the first axis must be the batch, with one to three axes behind it")
@@ -177,6 +172,22 @@ def _neuron_axis(name: str, module: nn.Module, two: Seen | None, three: Seen | N
     if len(shape) == 4 and len(odd) == 1:
         return odd[0]
     raise ExtractorError(f"{what}, and {grown} for larger images: no axis is clearly the neuron")
+
+
+def _shape_of_layer(name: str, seen: Seen | None) -> tuple[int, ...]:
+    """What a module gives, if that is one tensor that can be counted."""
+    if seen is None:
+        raise ExtractorError(f"nothing came out of '{name}' in a forward pass: it does not run, or is scripted")
+    if seen.n_calls > 1:
+        raise ExtractorError(f"module '{name}' is used twice in one pass; tap the modules around it")
+    if seen.shape is None:
+        raise ExtractorError(f"module '{name}' gives a {seen.kind}, not a tensor; tap another")
+    if seen.is_complex:
+        raise ExtractorError(
+            f"module '{name}' gives complex numbers, which have no order; tap a module behind it that gives their "
+            "magnitudes (`abs`) or parts (`torch.view_as_real`)"
+        )
+    return seen.shape
 
 
 def _widths(module: nn.Module) -> set[int]:
@@ -243,42 +254,3 @@ def _prefix(network: Network, n_tokens: int, grown: tuple[int, ...]) -> int | No
     if network.patch_px and (n_before := n_tokens - (network.preprocessing.size_px // network.patch_px) ** 2) >= 0:
         return n_before
     return None
-
-
-def _require_steady_rows(extractor: Extractor) -> None:
-    """The same image at both ends of two different batches must give the same bits, which must be finite."""
-    size, n, names = extractor.network.preprocessing.size_px, extractor.batch_size, extractor.layers.names
-    generator = torch.Generator().manual_seed(1)
-    image = torch.rand(3, size, size, generator=generator)
-    batches = [torch.rand(n, 3, size, size, generator=generator) for _ in range(2)]
-    batches[0][0] = batches[1][-1] = image
-    first, last = _row(extractor, batches[0], 0), _row(extractor, batches[1], -1)
-
-    def layers(wrong: Iterable[bool]) -> list[str]:
-        return [name or "the network itself" for name, so in zip(names, wrong, strict=True) if so]
-
-    label = extractor.network.label
-    if wrong := layers(not row.isfinite().all() for row in first):
-        raise ExtractorError(
-            f"{label}: NaN or infinity comes out of {', '.join(wrong)}, for images of plain noise; look for it in the "
-            "weights, and in what is divided by"
-        )
-    if moved := layers(not torch.equal(*rows) for rows in zip(first, last, strict=True)):
-        again = _row(extractor, batches[0], 0)
-        if drawn := layers(not torch.equal(*rows) for rows in zip(first, again, strict=True)):
-            raise ExtractorError(
-                f"{label}: two passes of the same images differ (in {', '.join(drawn)}); a frozen network in "
-                "evaluation mode must draw no random numbers"
-            )
-        raise ExtractorError(
-            f"{label}: what an image gives depends on its batch (in {', '.join(moved)}); "
-            "a frozen network in evaluation mode must treat every image alone. If it does, and only last bits move, "
-            "another batch_size helps: a multiple of 8"
-        )
-
-
-def _row(extractor: Extractor, batch: torch.Tensor, place: int) -> list[torch.Tensor]:
-    """What every layer gives for the image at one place of a batch."""
-    found: dict[int, torch.Tensor] = {}
-    extractor.run(batch.to(extractor.device), lambda index, output: found.update({index: output[place].clone()}))
-    return [found[index] for index in range(len(extractor.layers))]

@@ -12,11 +12,9 @@ import difflib
 import os
 from collections.abc import Callable
 from functools import lru_cache, partial
-from importlib import import_module
-from importlib.metadata import EntryPoint
 from pathlib import Path
 
-from dna_pipelines.errors import DnaError, ExtractorError, UnknownName
+from dna_pipelines.errors import UnknownName
 from dna_pipelines.extraction.blocks import chosen_taps
 from dna_pipelines.extraction.builtin import builtin
 from dna_pipelines.extraction.catalogue import REFERENCE
@@ -24,17 +22,15 @@ from dna_pipelines.extraction.extractor import Extractor, Network
 from dna_pipelines.extraction.hub import Repository
 from dna_pipelines.extraction.model_folder import ModelFolder
 from dna_pipelines.extraction.numerics import EXACT
+from dna_pipelines.extraction.own_networks import entry_point_network, own_network
 from dna_pipelines.extraction.probe import Tokens, probe
-from dna_pipelines.extraction.raised import RAISED, told
 from dna_pipelines.extraction.reference import reference_network
 from dna_pipelines.extraction.scattering import scattering
 from dna_pipelines.extraction.seeded import seeded_cnn, seeded_vit
 from dna_pipelines.extraction.stamp import (
     entry_point_extractors,
     extractor_names,
-    importable,
     require_library,
-    require_module,
     traces,
 )
 from dna_pipelines.extraction.timm_network import timm_network
@@ -121,13 +117,13 @@ def builder_of(name: str, root: Path) -> Callable[[], Network]:
     if name in {known.name for known in REFERENCE}:
         return partial(reference_network, name, root)
     if point := entry_point_extractors().get(name):
-        return partial(_from_entry_point, point)
+        return partial(entry_point_network, point)
     kind, colon, place = name.partition(":")
     if colon and kind in _KINDS:
         require_library(name)
         return partial(_KINDS[kind], place, root)
     if colon:
-        return partial(_own, kind, place, root)
+        return partial(own_network, kind, place, root)
     known = sorted({*_FACTORIES, *extractor_names()})
     close = difflib.get_close_matches(name, known, n=1)
     hint = f"did you mean '{close[0]}'?" if close else f"known are: {', '.join(known)}"
@@ -160,43 +156,3 @@ def _from_folder(place: str, root: Path) -> Network:
 
 
 _KINDS: dict[str, Callable[[str, Path], Network]] = {"hf": _from_hub, "timm": timm_network, "local": _from_folder}
-
-
-def _own(module: str, function: str, root: Path) -> Network:
-    """What somebody's own function returns; its module is installed, or lies in the project's folder."""
-    name = f"{module}:{function}"
-    require_module(name, root)
-    # What it builds may import more from there.
-    with importable(root):
-        try:
-            found = import_module(module)
-        except ModuleNotFoundError as error:
-            raise ExtractorError(f"{name}: importing {module} needs {error.name}, which is not installed") from error
-        except RAISED as error:
-            raise ExtractorError(f"{name}: importing {module} fails: {told(error)}") from error
-        if not hasattr(found, function):
-            raise ExtractorError(f"module {module} has no '{function}'")
-        return _built(getattr(found, function), name)
-
-
-def _from_entry_point(point: EntryPoint) -> Network:
-    try:
-        factory = point.load()
-    except RAISED as error:
-        raise ExtractorError(f"{point.name}: importing {point.value} fails: {told(error)}") from error
-    return _built(factory, point.name)
-
-
-def _built(factory: Callable[[], Network], name: str) -> Network:
-    try:
-        network = factory() if callable(factory) else factory
-    except DnaError:
-        raise
-    except RAISED as error:
-        raise ExtractorError(f"{name} fails: {told(error, factory)}") from error
-    if not isinstance(network, Network):
-        raise ExtractorError(
-            f"{name} must be a function that returns a `dna_pipelines.extraction.extractor.Network`; "
-            f"it gives a {type(network).__name__}"
-        )
-    return network if network.origin else dataclasses.replace(network, origin=name)

@@ -22,7 +22,7 @@ from dna_pipelines.errors import ExtractorError
 from dna_pipelines.extraction.catalogue import KNOWN
 from dna_pipelines.extraction.hub import Repository
 from dna_pipelines.extraction.model_folder import ModelFolder
-from dna_pipelines.extraction.weights import Published, present, state_of_files, timm_weights
+from dna_pipelines.extraction.weights import SUFFIXES, Published, present, state_of_files, timm_weights
 from dna_pipelines.identity import stable_hash
 
 GROUP = "dna_pipelines.extractors"
@@ -154,14 +154,28 @@ def _package(module: str, root: Path) -> ModuleSpec | None:
 
 
 def _module_state(module: str, root: Path) -> list[str]:
-    """Of a module's file; of one in a package, of every file of that package, because it may import them all."""
+    """Of whatever a module may import or load: the files of its package; of one in the project's folder, all there."""
     spec = _package(module, root)
     if spec is None:
         return []
-    if not spec.submodule_search_locations:
-        return state_of_files([path for path in (Path(spec.origin or ""),) if path.is_file()])
-    folders = [Path(folder) for folder in spec.submodule_search_locations]
-    return [state for folder in folders for state in state_of_files(sorted(folder.rglob("*.py")))]
+    root = root.resolve()
+    packages = [Path(folder) for folder in spec.submodule_search_locations or ()]
+    file = Path(spec.origin or "")
+    paths = {path for folder in packages for path in folder.rglob("*.py")}
+    if file.is_file():
+        paths.add(file)
+    if root in {file.resolve().parent, *(package.resolve().parent for package in packages)}:
+        paths |= set(_importable_files(root))
+    return state_of_files(sorted(paths))
+
+
+def _importable_files(root: Path) -> Iterator[Path]:
+    """Modules in a folder and in its packages, and the weights beside them; other folders may be full of images."""
+    for folder, inside, names in os.walk(root):
+        paths = (Path(folder, name) for name in names if name.endswith((".py", *SUFFIXES)))
+        # Editors leave links to nothing.
+        yield from (path for path in paths if path.is_file())
+        inside[:] = [name for name in inside if os.path.isfile(os.path.join(folder, name, "__init__.py"))]
 
 
 def _version(package: str) -> str:

@@ -20,16 +20,18 @@ class Seen:
         shape: of its output; None where that is no tensor.
         kind: the class of its output.
         n_calls: how often it ran.
+        is_complex: whether its output has imaginary parts, which have no order to be counted by.
     """
 
     shape: tuple[int, ...] | None
     kind: str
     n_calls: int = 1
+    is_complex: bool = False
 
     @property
     def usable(self) -> bool:
-        """Whether it gave one tensor, as a layer does."""
-        return self.shape is not None and self.n_calls == 1
+        """Whether it gave one tensor of real numbers, as a layer does."""
+        return self.shape is not None and self.n_calls == 1 and not self.is_complex
 
 
 Survey = dict[str, Seen]
@@ -50,7 +52,9 @@ def survey(module: nn.Module, n_images: int, size_px: int, label: str, device: s
     """
     found: Survey = {}
     generator = torch.Generator().manual_seed(0)
-    hooks = [part.register_forward_hook(_hook(name, found)) for name, part in module.named_modules()]
+    # Scripted parts take no hooks, and so can be no layers.
+    parts = [(name, part) for name, part in module.named_modules() if not isinstance(part, torch.jit.ScriptModule)]
+    hooks = [part.register_forward_hook(_hook(name, found)) for name, part in parts]
     try:
         module(torch.rand(n_images, 3, size_px, size_px, generator=generator).to(device))
     except ExtractorError:
@@ -75,6 +79,6 @@ def _hook(name: str, found: Survey) -> Any:
         tensor = tensor_of(output)
         shape = None if tensor is None else tuple(tensor.shape)
         n_calls = found.pop(name).n_calls + 1 if name in found else 1
-        found[name] = Seen(shape, type(output).__name__, n_calls)
+        found[name] = Seen(shape, type(output).__name__, n_calls, tensor is not None and tensor.is_complex())
 
     return hook

@@ -17,7 +17,8 @@ from pathlib import Path
 from dna_pipelines.errors import ExtractorError
 from dna_pipelines.extraction.hub import cached_file, fetched_file
 
-_SUFFIXES = (".safetensors", ".pth", ".pt")
+SUFFIXES = (".safetensors", ".pth", ".pt")
+"""Of files of weights."""
 
 
 @dataclass(frozen=True)
@@ -54,7 +55,7 @@ def present(published: Published, root: Path) -> Path | None:
     for example for the reference implementation.
     """
     for folder in weight_folders(root):
-        for suffix in _SUFFIXES:
+        for suffix in SUFFIXES:
             if (path := folder / f"{published.name}{suffix}").is_file():
                 return path
     if published.hub_repo:

@@ -197,18 +197,27 @@ def calibrated(project: Project, config: ExtractorConfig) -> Calibrated:
     return Calibrated(config.name, [extractor.bound(ranges) for extractor in extractors], ranges)
 
 
+def _calibrated_or_made(project: Project, config: ExtractorConfig, progress: Progress | None) -> Calibrated:
+    """The same; a network may be another one although its files looked the same when the run was planned."""
+    try:
+        return calibrated(project, config)
+    except NothingToCompare:
+        ensure_ranges(project, config, progress)
+        return calibrated(project, config)
+
+
 def fit(project: Project, dataset: DatasetConfig, config: ExtractorConfig, progress: Progress | None = None) -> Fitted:
     """The DNA of a dataset as it was last committed.
 
     Raises:
-        NothingToCompare: when the dataset was never ingested, or the extractor never calibrated.
+        NothingToCompare: when the dataset was never ingested, or there is no image to calibrate on.
         SourceChanged: when images changed since they were ingested.
     """
     versions, started = project.lake.versions, time.monotonic()
     commit = versions.latest(dataset.name)
     if commit is None:
         raise NothingToCompare(f"{dataset.name} has no manifest yet; run `dna run` (or materialize its manifest first)")
-    ready = calibrated(project, config)
+    ready = _calibrated_or_made(project, config, progress)
     key = ready.extractors[0].comparability_key(ready.ranges)
     if commit.n_images == 0:
         return Fitted(dataset.name, config.name, commit, None, key.id, Work())

@@ -138,6 +138,7 @@ def network(module):
     return Network("mine", nn.Sequential(module), Preprocessing(8), ("0",), "d", "mine/1", "none", "")
 
 def nan():
+    torch.manual_seed(1)
     module = nn.Conv2d(3, 4, 3)
     nn.init.constant_(module.bias, float("nan"))
     return network(module)
@@ -231,3 +232,42 @@ def test_a_network_that_is_missing_is_said_with_what_to_do(brought, dna):
     assert said.code == 1
     assert "BAD extractor mine" in said.out
     assert "has no model.safetensors; put it there" in said.out
+
+
+PRINTS = """
+import torch
+from torch import nn
+from dna_pipelines.extraction.extractor import Network
+from dna_pipelines.imaging import Preprocessing
+
+print("importing")
+
+class Prints(nn.Conv2d):
+    def forward(self, x):
+        print("forward")
+        return super().forward(x)
+
+def build():
+    print("building", flush=True)
+    torch.manual_seed(1)
+    return Network("mine", nn.Sequential(Prints(3, 4, 3)), Preprocessing(8), ("0",), "d", "mine/1", "none", "")
+"""
+
+
+def test_what_a_network_prints_is_no_result(project, dna, settings):
+    (project / "printing_network.py").write_text(PRINTS)
+    shown = dna("extractors", "printing_network:build", "--json")
+    assert shown.json["layers"] == 1
+    assert all(word in shown.err for word in ("importing", "building", "forward"))
+    settings("datasets:\n", "extractors: [{name: mine, network: 'printing_network:build'}]\ndatasets:\n")
+    assert dna("run", "--json").json["calibrated"] == ["mine"]
+    assert "mine" in dna("extractors").out
+
+
+def test_a_reader_who_left_is_no_failure_of_a_network_that_prints(project):
+    (project / "printing_network.py").write_text(PRINTS)
+    command = f"{sys.executable} -m dna_pipelines.cli.main extractors printing_network:build"
+    ended = subprocess.run(
+        ["bash", "-c", f"{command} 2>&1 >/dev/null | :; echo ${{PIPESTATUS[0]}}"], check=False, stdout=-1, text=True
+    )
+    assert ended.stdout == "0\n"

@@ -46,6 +46,18 @@ def test_merging_parts_is_lawful_and_equals_measuring_the_whole(seed, sizes, off
         equal(total, expected)
 
 
+def test_a_covariance_that_one_side_lacks_is_dropped_because_it_is_not_of_all_images():
+    pooled = np.random.default_rng(0).normal(size=(7, 5))
+    one, other = Moments.of(pooled[:3], LAYERS, ("first", "last")), Moments.of(pooled[3:], LAYERS, ("last",))
+    for both in (one.merge(other), other.merge(one)):
+        assert list(both.covariances) == ["last"]
+        assert both.covariances["last"].n_images == 7
+    bare, nothing = Moments.of(pooled[3:], LAYERS), Moments.empty(5)
+    assert one.merge(bare).covariances == bare.merge(one).covariances == {}
+    for same in (one.merge(nothing), nothing.merge(one)):
+        assert {name: covariance.n_images for name, covariance in same.covariances.items()} == {"first": 3, "last": 3}
+
+
 def test_merging_leaves_both_as_they_were_and_adding_changes_the_one_added_to():
     rng = np.random.default_rng(0)
     for place in (0, 2):

@@ -104,6 +104,33 @@ def test_a_package_of_the_project_is_noticed_and_may_import_its_own_modules(tmp_
     assert traces("own_package.inner:build", tmp_path) != before
 
 
+@pytest.mark.parametrize("changed", ["helper.py", "own.safetensors", "parts/inner/deep.py"])
+@pytest.mark.parametrize("module", ["own_with_help", "own_pack.inner", "parts"])
+def test_whatever_can_be_imported_from_the_projects_folder_is_noticed(tmp_path, module, changed):
+    for name in ("own_with_help.py", "helper.py", "own.safetensors", "parts/__init__.py", "parts/inner/deep.py"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text("1")
+    (tmp_path / "parts" / "inner" / "__init__.py").touch()
+    (tmp_path / "own_pack").mkdir()
+    (tmp_path / "own_pack" / "inner.py").touch()
+    (tmp_path / ".#helper.py").symlink_to("nobody@nowhere")
+    before = traces(f"{module}:build", tmp_path)
+    (tmp_path / changed).write_text("22")
+    assert traces(f"{module}:build", tmp_path) != before
+
+
+def test_folders_that_are_no_packages_are_not_searched(tmp_path):
+    write_module(tmp_path, "own_alone")
+    for folder in ("data/lake", ".venv/lib/thing", "images"):
+        (tmp_path / folder).mkdir(parents=True)
+    (tmp_path / ".venv" / "lib" / "thing" / "__init__.py").touch()
+    before = traces("own_alone:build", tmp_path)
+    for file in ("data/lake/a.py", ".venv/lib/thing/a.py", "images/a.safetensors"):
+        (tmp_path / file).write_text("1")
+    assert len(before) == 1
+    assert traces("own_alone:build", tmp_path) == before
+
+
 def test_what_is_installed_comes_before_a_module_of_the_project(tmp_path, monkeypatch):
     installed, root = tmp_path / "installed", tmp_path / "project"
     for folder, name in ((installed, "installed"), (root, "projects")):

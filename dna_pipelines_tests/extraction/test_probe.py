@@ -149,9 +149,20 @@ class NotATensor(nn.Module):
         return self.inner(x)["out"]
 
 
+class Spectrum(nn.Module):
+    def forward(self, x):
+        return torch.fft.rfft2(x)
+
+
+class Magnitude(nn.Module):
+    def forward(self, x):
+        return x.abs()
+
+
 @pytest.mark.parametrize(
     ("module", "taps", "message"),
     [
+        (nn.Sequential(Spectrum(), Magnitude()), ["0"], "module '0' gives complex numbers.*; these modules work: 1$"),
         (BatchDependent(), ["out"], "depends on its batch"),
         (BatchDependent(), [""], "depends on its batch .in the network itself"),
         (Random(), ["out"], r"^n: two passes of the same images differ \(in out\)"),

@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 
 from dna_pipelines.errors import NothingToCompare
+from dna_pipelines.extraction import registry
 from dna_pipelines.extraction.registry import load_extractor
-from dna_pipelines.pipeline.fingerprint import ensure_ranges, known_keys
+from dna_pipelines.pipeline.fingerprint import ensure_ranges, fit, known_keys
 from dna_pipelines.pipeline.ingest import refresh
 from dna_pipelines.pipeline.project import Project
 from dna_pipelines_tests import toy
@@ -63,3 +64,33 @@ def test_layers_without_ranges_are_calibrated(project):
     ranges, _ = ensure_ranges(project, entry(project, ", layers: [stage3, stage3.first]"))
     assert ranges.datasets == ("few",)
     assert np.isfinite(ranges.minimum).all()
+
+
+OWN = """
+import os, torch
+from torch import nn
+from dna_pipelines.extraction.extractor import Network
+from dna_pipelines.imaging import Preprocessing
+
+def build():
+    torch.manual_seed(int(os.environ["SEED_OF_OWN"]))
+    module = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU())
+    return Network("mine", module, Preprocessing(8), ("0", "1"), "the same", "mine/1", "none", "")
+"""
+
+
+def test_a_network_that_became_another_unnoticed_gets_its_ranges_where_they_are_missed(project, monkeypatch):
+    (project.root / "own_unnoticed.py").write_text(OWN)
+    text = project.file.path.read_text().partition("\nextractors:")[0]
+    project.file.path.write_text(f"{text}\nextractors:\n  - {{name: mine, network: 'own_unnoticed:build'}}\n")
+    config, dataset = project.config().extractors[0], project.file.dataset("few")
+    refresh(project, dataset)
+    keys = []
+    for seed in ("1", "2"):
+        monkeypatch.setenv("SEED_OF_OWN", seed)
+        registry._loaded.cache_clear()
+        fitted = fit(project, dataset, config)
+        keys.append(fitted.comparability_key)
+        assert project.lake.fingerprints.extractor("mine").comparability_key == fitted.comparability_key
+        assert fitted.record
+    assert keys[0] != keys[1]

@@ -1,0 +1,97 @@
+"""Networks of the user's own are known by what their weights are, and have to be plain modules."""
+
+import textwrap
+
+import pytest
+import torch
+from safetensors.torch import save_file
+from torch import nn
+
+from dna_pipelines.errors import ExtractorError
+from dna_pipelines.extraction import own_networks
+from dna_pipelines.extraction.registry import find_network, load_extractor
+
+MODULE = """
+    from pathlib import Path
+
+    import torch
+    from safetensors.torch import load_file
+    from torch import nn
+    from dna_pipelines.extraction.extractor import Network
+    from dna_pipelines.imaging import Preprocessing
+
+    EXAMPLE = torch.zeros(1, 3, 8, 8)
+
+    def build():
+        torch.manual_seed(1)
+        module = nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4))
+        return Network("mine", module, Preprocessing(8), ("0", "1"), "said", "mine/1", "none", "")
+"""
+
+SAVED = MODULE.replace(
+    "torch.manual_seed(1)", 'tensors = load_file(Path(__file__).with_name("own.safetensors"))'
+).replace("return", "module.load_state_dict(tensors)\n        return")
+
+
+def written(root, name, text):
+    (root / f"{name}.py").write_text(textwrap.dedent(text))
+    return f"{name}:build"
+
+
+@pytest.mark.parametrize("moved", ["0.weight", "1.running_mean"])
+def test_other_weights_are_another_network_whatever_its_author_says_of_them(tmp_path, moved):
+    network = written(tmp_path, f"weights_{moved.replace('.', '_')}", SAVED)
+    tensors = nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4)).state_dict()
+    digests = []
+    for step in (0, 0, 1):
+        tensors[moved].flatten()[0] += step
+        save_file(tensors, tmp_path / "own.safetensors")
+        digests.append(find_network(network, tmp_path).weights_digest)
+    assert digests[0] == digests[1] != digests[2]
+
+
+def test_what_its_author_says_of_the_weights_counts_too(tmp_path):
+    names = (written(tmp_path, "weights_a", MODULE), written(tmp_path, "weights_b", MODULE.replace("said", "else")))
+    digests = {find_network(name, tmp_path).weights_digest for name in names}
+    assert len(digests) == 2
+    assert {len(digest) for digest in digests} == {64}
+
+
+def test_every_kind_of_tensor_has_a_digest_and_only_its_own():
+    kinds = [torch.zeros(2, dtype=kind) for kind in (torch.float32, torch.bfloat16, torch.bool, torch.complex64)]
+    kinds += [torch.zeros(()), torch.zeros(0), torch.zeros(0, 2), torch.zeros(1, 2), torch.ones(2), torch.ones(2, 1)]
+    kinds += [torch.eye(2).to_sparse(), torch.eye(3)[:, ::2]]
+    digests = [own_networks._digest(tensor) for tensor in kinds]
+    assert len(set(digests)) == len(kinds)
+    assert own_networks._digest(torch.eye(3)[:, ::2].clone()) == digests[-1]
+
+
+@pytest.mark.parametrize(
+    ("name", "old", "new", "message"),
+    [
+        ("unseeded", "torch.manual_seed(1)", "", "building it twice gives other weights .0.bias, 0.weight.; .*manual_seed"),
+        ("lazy", "nn.Conv2d(3, 4,", "nn.LazyConv2d(4,", r"0\.weight, 0\.bias get their shape .*give the layers their shapes"),
+        ("meta", '"mine", module', '"mine", module.to("meta")', "its weights cannot be read: NotImplementedError"),
+        ("scripted", '"mine", module', '"mine", torch.jit.script(module)', "scripted or traced .*hooks.*give the plain"),
+        ("traced", '"mine", module', '"mine", torch.jit.trace(module.eval(), EXAMPLE)', "scripted or traced"),
+        ("program", '"mine", module', '"mine", torch.export.export(module.eval(), (EXAMPLE,))', "and is ExportedProgram"),
+        (
+            "exported",
+            '"mine", module',
+            '"mine", torch.export.export(module.eval(), (EXAMPLE,)).module()',
+            "cannot be put into evaluation mode: NotImplementedError: .*give the plain module",
+        ),
+        (
+            "scripted_part",
+            "nn.BatchNorm2d(4)",
+            "torch.jit.script(nn.BatchNorm2d(4))",
+            "nothing came out of '1' .* scripted; these modules work: 0",
+        ),
+    ],
+)  # fmt: skip
+@pytest.mark.filterwarnings("ignore:.*torch.jit.*:DeprecationWarning")
+def test_what_is_no_plain_frozen_module_is_refused_with_what_to_give(tmp_path, name, old, new, message):
+    assert old in MODULE
+    network = written(tmp_path, f"weights_{name}", MODULE.replace(old, new))
+    with pytest.raises(ExtractorError, match=f"^{network}: .*{message}"):
+        load_extractor(network, batch_size=2, root=tmp_path)
