@@ -22,9 +22,9 @@ def kind_of(failure: dg.Failure) -> str:
     return str(failure.metadata[KIND].value) if KIND in failure.metadata else ""
 
 
-def unexpected(error: object, run_id: str) -> str:
-    """What people are told of a failure that is a defect."""
-    return f"{str(error).strip()} (unexpected; `dna ui` shows the stack trace of run {run_id})"
+def unexpected(error: str, asset: str, run_id: str) -> str:
+    """What people are told of a failure that is a defect, in the making of an asset."""
+    return f"{asset}: {error.strip()} (unexpected; `dna ui` shows the stack trace of run {run_id})"
 
 
 @contextmanager

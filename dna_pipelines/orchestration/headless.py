@@ -7,10 +7,9 @@ from typing import Any
 import dagster as dg
 from dagster._core.storage.tags import ASSET_PARTITION_RANGE_END_TAG, ASSET_PARTITION_RANGE_START_TAG
 
-from dna_pipelines.errors import Interrupted, SourceChanged, UserError
+from dna_pipelines.errors import UserError
 from dna_pipelines.extraction.stages import StageTimes
 from dna_pipelines.manifests import ManifestDiff
-from dna_pipelines.orchestration.attempts import FAILED, KIND, WHAT, unexpected
 from dna_pipelines.orchestration.build import build_assets
 from dna_pipelines.orchestration.describe import Metadata, plain
 from dna_pipelines.orchestration.instance import open_instance
@@ -18,6 +17,7 @@ from dna_pipelines.orchestration.keys import MANIFEST, key_of, op_name
 from dna_pipelines.orchestration.leftovers import reap
 from dna_pipelines.orchestration.partitions import DATASETS, sync_partitions
 from dna_pipelines.orchestration.per_dataset import MOST_OF_A_RUN
+from dna_pipelines.orchestration.problems import problem_of
 from dna_pipelines.orchestration.scanning import raw_event
 from dna_pipelines.orchestration.workbench import Workbench
 from dna_pipelines.pipeline.ingest import changes_since
@@ -29,8 +29,6 @@ from dna_pipelines.pipeline.report import DatasetReport, FingerprintReport, Pair
 from dna_pipelines.storage import Commit
 
 _QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
-_CHECK_FAILED = "DagsterAssetCheckFailedError"
-"""What Dagster raises when a blocking check failed; it does not export it."""
 
 
 def bring_up_to_date(project: Project, plan: Plan, report: RunReport, progress: Progress) -> None:
@@ -177,7 +175,7 @@ class HeadlessRun:
     ) -> tuple[dict[dg.AssetKey, Metadata], Problem | None]:
         """The metadata of what was materialized, and what went wrong."""
         result = self._run(keys, config=config)
-        return self._found(result).get(None, {}), _problem(result)
+        return self._found(result).get(None, {}), problem_of(result, keys)
 
     def _materialize_each(
         self, keys: Sequence[dg.AssetKey], datasets: Sequence[str]
@@ -191,7 +189,7 @@ class HeadlessRun:
                 tags = {ASSET_PARTITION_RANGE_START_TAG: batch[0], ASSET_PARTITION_RANGE_END_TAG: batch[-1]}
                 result = self._run(keys, tags=tags)
             found = self._found(result)
-            done |= {name: (found.get(name, {}), _problem(result, name)) for name in batch}
+            done |= {name: (found.get(name, {}), problem_of(result, keys, name)) for name in batch}
         return done
 
     def _found(self, result: dg.ExecuteInProcessResult) -> dict[str | None, dict[dg.AssetKey, Metadata]]:
@@ -253,39 +251,3 @@ def _fingerprint_report(facts: Metadata) -> FingerprintReport:
         duration_s=facts["duration_s"],
         stages=StageTimes(**facts["stages"]) if "stages" in facts else None,
     )
-
-
-def _problem(result: dg.ExecuteInProcessResult, partition: str | None = None) -> Problem | None:
-    """The first failure (of one dataset), in the words of the error where it is one of ours.
-
-    None if all went well or checks alone failed: what those withhold is asked of the lake, see `held_back`.
-
-    Raises:
-        Interrupted: when that is what happened.
-    """
-    if result.success:
-        return None
-    explained = False
-    for event in result.all_events:
-        if not event.is_step_failure:
-            continue
-        failure = event.step_failure_data
-        if failure.user_failure_data and failure.user_failure_data.description:
-            facts = plain(failure.user_failure_data.metadata)
-            if facts.get(KIND) == Interrupted.__name__:
-                raise Interrupted(failure.user_failure_data.description)
-            if FAILED not in facts:
-                return _told(facts.get(KIND, ""), failure.user_failure_data.description)
-            explained = True
-            if one := facts[FAILED].get(partition):
-                return _told(one[KIND], one[WHAT])
-        elif failure.error and failure.error.cls_name == _CHECK_FAILED:
-            explained = True
-        elif failure.error:
-            return Problem(unexpected((failure.error.cause or failure.error).message, result.run_id))
-    return None if explained else Problem(f"run {result.run_id} failed; `dna ui` shows why")
-
-
-def _told(error: str, what: str) -> Problem:
-    """What a step says that failed with one of our errors, by the class of that."""
-    return Problem(what, "source changed" if error == SourceChanged.__name__ else "failed")

@@ -95,7 +95,10 @@ def _make_all(context: dg.AssetExecutionContext, workbench: Workbench, make: Mak
             continue
         except Exception as error:
             context.log.exception(name)
-            failed[name] = {KIND: type(error).__name__, WHAT: unexpected(error, context.run.run_id)}
+            failed[name] = {
+                KIND: type(error).__name__,
+                WHAT: unexpected(f"{type(error).__name__}: {error}", key.to_user_string(), context.run.run_id),
+            }
             continue
         tags = {"dagster/data_version": done.data_version, "dagster/code_version": code_version or "", **read}
         context.log_event(dg.AssetMaterialization(key, partition=name, metadata=done.metadata, tags=tags))

@@ -100,11 +100,32 @@ def test_one_that_fails_is_told_of_alone_and_the_others_are_done(project, monkey
     failing(monkeypatch, {"one": LakeError("the disk is gone"), "two": RuntimeError("a defect")})
     report = run(project)
     assert report["one"].problem == Problem("the disk is gone")
-    assert str(report["two"].problem).startswith("a defect (unexpected; `dna ui` shows the stack trace of run ")
+    assert str(report["two"].problem).startswith(
+        "toy/dna: RuntimeError: a defect (unexpected; `dna ui` shows the stack trace of run "
+    )
     assert report["three"].problem is None
     assert report["three"].n_images_extracted == 4
     # What was made is compared, and the run of DNAs says that it was not all.
     assert sorted(states_of_runs(project)) == ["FAILURE", "SUCCESS", "SUCCESS", "SUCCESS"]
+
+
+@pytest.mark.parametrize("names", [NAMES, ("alone",)])
+def test_of_two_extractors_that_fail_each_is_named(tmp_path, monkeypatch, names):
+    project = toy_project(tmp_path, {name: {f"{i}.png": i} for i, name in enumerate(names)})
+    text = project.file.path.read_text()
+    project.file.path.write_text(text.replace("  - name: toy", "  - {name: second, network: toy}\n  - name: toy"))
+
+    def fit(_project, dataset, extractor, *_arguments):
+        raise RuntimeError(f"a defect of {extractor.name}")
+
+    monkeypatch.setattr(fingerprint, "fit", fit)
+    report = run(project)
+    assert set(report) == set(names)
+    for one in report.values():
+        said = sorted(str(one.problem).splitlines())
+        assert [line.partition(" (unexpected;")[0] for line in said] == [
+            "second/dna: RuntimeError: a defect of second", "toy/dna: RuntimeError: a defect of toy"
+        ]  # fmt: skip
 
 
 def test_what_keeps_changing_is_told_as_such_and_not_as_a_failure(project, monkeypatch):
