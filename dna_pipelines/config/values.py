@@ -7,7 +7,7 @@ import re
 from datetime import date
 from typing import Annotated
 
-from pydantic import BeforeValidator, Field, Strict, StringConstraints
+from pydantic import AfterValidator, BeforeValidator, Field, Strict, StringConstraints
 
 NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,99}$"
 Name = Annotated[str, StringConstraints(pattern=NAME_PATTERN)]
@@ -31,6 +31,16 @@ def _seconds(value: object) -> float:
 
 Interval = Annotated[float, BeforeValidator(_seconds)]
 """Seconds, at least 10; infinite for never."""
+
+
+def _device(value: str) -> str:
+    if not re.fullmatch(r"cpu|cuda(:[0-9]+)?", value):
+        raise ValueError(f"there is no device '{value}'; use 'cpu', 'cuda' (all GPUs) or one GPU, such as 'cuda:0'")
+    return value
+
+
+Device = Annotated[str, AfterValidator(_device)]
+"""A device, or all of a kind."""
 
 
 def _plain(value: object) -> object:
