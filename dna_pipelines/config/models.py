@@ -17,7 +17,7 @@ from pydantic import (
     model_validator,
 )
 
-from dna_pipelines.config.values import NAME_PATTERN, Count, Interval, Name, Share, Tags
+from dna_pipelines.config.values import NAME_PATTERN, Count, Device, Interval, Name, Share, Tags
 from dna_pipelines.config.views import View
 
 Kind = Literal["folder", "index", "zip", "tar", "parquet", "arrow"]
@@ -160,7 +160,7 @@ class ExtractorConfig(_Strict):
     calibration_images: Count = Field(default=512, ge=1)
     """Most images the activation ranges are taken from."""
     batch_size: Count = Field(default=32, ge=1, le=4096)
-    device: str = "cpu"
+    device: Device = "cpu"
     """`cpu`, `cuda` for all GPUs, or one of them, such as `cuda:1`."""
     precision: Literal["float32", "fast"] = "float32"
     """`fast` computes in bfloat16; such DNAs can only be compared with each other."""

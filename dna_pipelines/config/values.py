@@ -41,6 +41,16 @@ Interval = Annotated[float, BeforeValidator(_seconds)]
 """Seconds, at least 10; infinite for never."""
 
 
+def _device(value: str) -> str:
+    if not re.fullmatch(r"cpu|cuda(:[0-9]+)?", value):
+        raise ValueError(f"there is no device '{value}'; use 'cpu', 'cuda' (all GPUs) or one GPU, such as 'cuda:0'")
+    return value
+
+
+Device = Annotated[str, AfterValidator(_device)]
+"""A device, or all of a kind."""
+
+
 def _plain(value: object) -> object:
     """Its text; what has keys or items of its own stays what it is, which is an error."""
     return str(value) if isinstance(value, str | int | float | date) else value

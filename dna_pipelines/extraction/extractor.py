@@ -31,7 +31,7 @@ class Network:
             files are: two copies of one network can be compared.
         module: the network; it takes (batch, 3, size, size) float32.
         preprocessing: how an image becomes its input.
-        taps: module names whose outputs are the layers, in order.
+        taps: module names whose outputs are the layers, in order; its blocks where empty.
         weights_digest: sha256 of the weights file; empty where there are no weights. Of people's own networks the
             weights themselves are hashed too.
         architecture: a word for the code that uses the weights; change it when the code changes.

@@ -61,7 +61,11 @@ def from_transformers(config: Mapping[str, Any], where: str) -> Preprocessing:
     name = re.sub(r"(ImageProcessor|FeatureExtractor)(Fast|Pil)?$", "", named)
     kind = _KINDS.get(name)
     if kind is None:
-        raise ExtractorError(f"{where}: images are prepared by '{named}', which is none of {', '.join(sorted(_KINDS))}")
+        raise ExtractorError(
+            f"{where}: images are prepared by '{named}', which is none of {', '.join(sorted(_KINDS))}. If one of these "
+            "can do the same, put the network's files into a folder, with a preprocessor_config.json of that kind "
+            "(`image_processor_type`, such as ViTImageProcessor), and load it as local:FOLDER"
+        )
     unknown = [key for key, value in config.items() if key.startswith("do_") and value and key not in _WITHOUT_EFFECT]
     if unknown or config.get("rescale_offset"):
         raise ExtractorError(

@@ -15,7 +15,7 @@ from functools import lru_cache, partial
 from pathlib import Path
 
 from dna_pipelines.errors import UnknownName
-from dna_pipelines.extraction.blocks import chosen_taps
+from dna_pipelines.extraction.blocks import chosen_taps, default_taps
 from dna_pipelines.extraction.builtin import builtin
 from dna_pipelines.extraction.catalogue import REFERENCE
 from dna_pipelines.extraction.extractor import Extractor, Network
@@ -131,10 +131,14 @@ def builder_of(name: str, root: Path) -> Callable[[], Network]:
 
 
 def with_layers(network: Network, layers: tuple[str, ...]) -> Network:
-    """The network with the layers that somebody chose."""
-    if not layers:
+    """The network with the layers that somebody chose; its blocks where nobody did, nor its author."""
+    if network.taps and not layers:
         return network
-    taps = chosen_taps(network.module, network.preprocessing.size_px, layers, network.label)
+    module, size_px = network.module, network.preprocessing.size_px
+    if layers:
+        taps = chosen_taps(module, size_px, layers, network.label)
+    else:
+        taps = default_taps(module, size_px, network.label)
     return dataclasses.replace(network, taps=taps)
 
 

@@ -1,4 +1,4 @@
-"""Any vision network in the layout of transformers: from the Hugging Face hub or a folder."""
+"""Vision networks in the layout of transformers: from the Hugging Face hub or a folder."""
 
 from __future__ import annotations
 

@@ -35,7 +35,7 @@ _PROBED_AT_ONCE = 8
 """Images of a batch at most when a network is only shown: enough to see what depends on a batch, and soon done."""
 
 KINDS = {
-    "hf:ORG/REPO[@REVISION]": "any vision network of the Hugging Face hub (extra `hf`)",
+    "hf:ORG/REPO[@REVISION]": "a vision network of the hub, its images prepared in one of the known ways (extra `hf`)",
     "timm:ARCHITECTURE.TAG": "any network of timm (extra `timm`)",
     "local:FOLDER": "config.json, preprocessor_config.json and model.safetensors in a folder (extra `hf`)",
     "MODULE:FUNCTION": "your own function that returns a Network; the module may lie in the project's folder",

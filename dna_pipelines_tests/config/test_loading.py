@@ -159,12 +159,33 @@ def test_what_is_no_entry_is_told_with_its_line(message, text, said):
     assert message(text) == said
 
 
-@pytest.mark.parametrize("entry", ["batch_size: 0", "precision: fp16", "views: [foo]", "name: 'x y'"])
+@pytest.mark.parametrize(
+    "entry",
+    [
+        "batch_size: 0",
+        "precision: fp16",
+        "device: gpu",
+        "device: 'cuda:'",
+        "device: mps",
+        "views: [foo]",
+        "name: 'x y'",
+    ],
+)
 def test_a_wrong_extractor_is_one_mistake(message, entry):
     name = "" if entry.startswith("name") else "name: builtin, "
     said = message(f"extractors:\n  - {{{name}{entry}}}\n")
     assert said.startswith("line 2: extractors.0.")
     assert len(said.splitlines()) == 1
+
+
+def test_a_device_that_does_not_exist_is_told_with_those_that_may(message, written):
+    said = message("extractors:\n  - name: builtin\n    device: gpu\n")
+    assert said == (
+        "line 3: extractors.0.device: there is no device 'gpu'; use 'cpu', 'cuda' (all GPUs) or one GPU, such as 'cuda:0'"
+    )
+    for device in ("cpu", "cuda", "cuda:11"):
+        [one] = written(f"extractors:\n  - name: builtin\n    device: {device}\n").load().extractors
+        assert one.device == device
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ from torch import nn
 
 from dna_pipelines.config import ExtractorConfig
 from dna_pipelines.errors import ExtractorError, UnknownName
+from dna_pipelines.extraction import registry
 from dna_pipelines.extraction.blocks import default_taps
 from dna_pipelines.extraction.extractor import Network
 from dna_pipelines.extraction.probe import probe, probe_layers
@@ -325,6 +326,27 @@ def test_a_module_that_cannot_be_tapped_is_refused_with_those_that_can():
         ExtractorError, match=r"nothing came out of 'unused' .*; these modules work: .*body\.0, body\.0\.blocks, "
     ):
         probe(staged(("norm", "unused")), batch_size=2)
+
+
+class Transformer(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.patches = nn.Conv2d(3, 8, 8, 8)
+        blocks = (nn.TransformerEncoderLayer(8, 2, 16, 0.1, batch_first=True, norm_first=True) for _ in range(2))
+        self.blocks, self.norm = nn.ModuleList(blocks), nn.LayerNorm(8)
+
+    def forward(self, x):
+        x = self.patches(x).flatten(2).transpose(1, 2)
+        for block in self.blocks:
+            x = block(x)
+        return self.norm(x)
+
+
+def test_where_nobody_names_layers_they_are_the_blocks_and_the_norm_behind_the_last(monkeypatch, tmp_path):
+    torch.manual_seed(0)
+    bare = Network("n", Transformer(), Preprocessing(16), (), "d", "c", "none", "")
+    monkeypatch.setitem(registry._FACTORIES, "bare", lambda: bare)
+    assert load_extractor("bare", batch_size=2, root=tmp_path).layers.names == ["blocks.0", "blocks.1", "norm"]
 
 
 class Fixed(nn.Module):

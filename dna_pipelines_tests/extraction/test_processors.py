@@ -90,7 +90,7 @@ def test_sizes_of_old_files_are_understood(size, kind, fit):
     [
         (
             {"image_processor_type": "GLPNImageProcessor"},
-            "prepared by 'GLPNImageProcessor', which is none of Beit, Bit",
+            "prepared by 'GLPNImageProcessor', which is none of Beit, Bit.* preprocessor_config.json of .* as local:FOLDER",
         ),
         ({}, "prepared by ''"),
         ({"do_flip_channel_order": True}, "do_flip_channel_order"),

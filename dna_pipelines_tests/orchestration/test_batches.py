@@ -101,7 +101,7 @@ def test_one_that_fails_is_told_of_alone_and_the_others_are_done(project, monkey
     report = run(project)
     assert report["one"].problem == Problem("the disk is gone")
     assert str(report["two"].problem).startswith(
-        "toy/dna: a defect (unexpected; `dna ui` shows the stack trace of run "
+        "toy/dna: RuntimeError: a defect (unexpected; `dna ui` shows the stack trace of run "
     )
     assert report["three"].problem is None
     assert report["three"].n_images_extracted == 4
