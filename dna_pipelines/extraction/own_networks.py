@@ -123,7 +123,7 @@ def _require_plain(module: Any, name: str) -> None:
 def _tensors(module: nn.Module, name: str) -> dict[str, str]:
     """A digest for each parameter and buffer, also of those that are not saved."""
     try:
-        tensors = {**dict(module.named_buffers()), **module.state_dict()}
+        tensors = {**dict(module.named_parameters()), **dict(module.named_buffers()), **module.state_dict()}
         return {part: _digest(tensor) for part, tensor in tensors.items() if isinstance(tensor, torch.Tensor)}
     # Such as tensors without values (meta).
     except RAISED as error:

@@ -18,6 +18,7 @@ from dna_pipelines.pipeline.members import Members
 from dna_pipelines.pipeline.progress import Progress
 from dna_pipelines.pipeline.project import Project
 from dna_pipelines.pipeline.slices import Slice, fit_slice
+from dna_pipelines.storage.removal import note_use
 
 SAMPLE_OF = "a uniform sample of "
 """How the label of a sample begins."""
@@ -76,7 +77,8 @@ def fit_sample(project: Project, sample: Members, key: str, extractor: str, prog
     Raises:
         UserError: when images have to be extracted and cannot be.
     """
-    if project.lake.fingerprints.dna_record(dna_id(key, sample.id)):
+    if record := project.lake.fingerprints.dna_record(dna_id(key, sample.id)):
+        note_use(project.lake.layout.dna_record(record.dna_id))
         return 0
     manifest, left = project.lake.versions.manifest(sample.commit), Counter(sample.items)
     rows = []

@@ -22,6 +22,7 @@ from dna_pipelines.pipeline.project import Project
 from dna_pipelines.pipeline.reference import Reference
 from dna_pipelines.pipeline.versions import find_commit, used_extractor
 from dna_pipelines.storage import Commit, DnaRecord
+from dna_pipelines.storage.removal import note_use
 
 GROUP = "group"
 """What conditions call the group of an image, unless its metadata have a column of that name."""
@@ -112,6 +113,7 @@ def fit_slice(
     """
     key = used_extractor(project, extractor).comparability_key
     if record := project.lake.fingerprints.dna_record(dna_id(key, found.id)):
+        note_use(project.lake.layout.dna_record(record.dna_id))
         return record, None
     # Only what extracts needs torch.
     from dna_pipelines.pipeline.fingerprint import reader

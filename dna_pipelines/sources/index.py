@@ -76,6 +76,9 @@ class IndexSource:
         try:
             fs, full = self._resolve(path)
         except SourceError as error:
+            # What this machine lacks, or what the options say, is no matter of the line.
+            if isinstance(error.__cause__, (ImportError, TypeError)):
+                raise
             return Entry(path, 0, "missing", problem=f"named in the index, but {error}")
         try:
             info = info_of(fs, full)

@@ -9,7 +9,8 @@ from importlib.resources import files
 from dna_pipelines.storage.catalog_files import TABLES
 
 _ABOUT_VIEWS = re.compile(
-    r"\b(show|describe|query|query_table|pragma|database|information_schema|duckdb_|sqlite_|pg_)", re.IGNORECASE
+    r"^\s*desc\b|\b(show|describe|query|query_table|pragma|database|information_schema|duckdb_|sqlite_|pg_)",
+    re.IGNORECASE,
 )
 """What a statement may have that asks what there is, or makes names while it runs."""
 

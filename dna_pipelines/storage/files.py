@@ -47,24 +47,39 @@ def _renamed(draft: Path, path: Path) -> bool:
 
     Renaming replaces what is there, so one has to have the claim to the name before looking, and only one can.
     """
-    claim = path.with_name(f".{path.name}.claim.draft")
+    claim, mine = path.with_name(f".{path.name}.claim.draft"), uuid.uuid4().bytes
+    theirs, since_s = b"", time.monotonic()
     while not path.exists():
         try:
-            os.close(os.open(claim, os.O_CREAT | os.O_EXCL | os.O_WRONLY))
+            handle = os.open(claim, os.O_CREAT | os.O_EXCL | os.O_WRONLY)
         except FileExistsError:
+            if (found := _content(claim)) != theirs:
+                theirs, since_s = found, time.monotonic()
+            # By one clock, because that of a server may be another.
+            elif time.monotonic() - since_s > _CLAIM_S:
+                # Whoever had it was killed. It can be renamed once.
+                with suppress(FileNotFoundError):
+                    claim.rename(away := draft_of(claim))
+                    away.unlink()
             time.sleep(0.01)
-            with suppress(FileNotFoundError):
-                if time.time() - claim.stat().st_mtime > _CLAIM_S:
-                    # Whoever had it was killed.
-                    claim.unlink()
             continue
         try:
+            os.write(handle, mine)
+            os.close(handle)
             if not path.exists():
                 draft.rename(path)
                 return True
         finally:
-            claim.unlink(missing_ok=True)
+            if _content(claim) == mine:
+                claim.unlink(missing_ok=True)
     return False
+
+
+def _content(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except FileNotFoundError:
+        return b""
 
 
 def replace(path: Path, data: bytes) -> None:

@@ -196,6 +196,11 @@ class Fingerprints:
         """The rows of a partial's images."""
         return read_images(self._layout.partial(compute_key, "images", shard_id))
 
+    def partial_digests(self, compute_key: str, shard_id: str) -> set[str]:
+        """The digests of a partial's images."""
+        table, _ = read_parquet(self._layout.partial(compute_key, "images", shard_id), ["digest"])
+        return set(table["digest"].to_pylist())
+
     def put_partial(self, compute_key: str, shard_id: str, measured: Partial, layers: Layers) -> None:
         """Keep a partial; tables that exist are left as they are."""
         facts = {"shard_id": shard_id, "compute_key": compute_key, "n_images": len(measured.images.digests)}

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Iterator, Mapping
 from collections.abc import Set as AbstractSet
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -44,23 +46,37 @@ class Unneeded:
 def unneeded(layout: Layout, kept: Ids, given_up: Ids) -> Iterator[Unneeded]:
     """Files of given-up versions that no kept one needs, and old ones that belong to neither.
 
-    In the order in which they can be removed: a DNA is there when its record is, so that goes first.
+    In the order in which they can be removed: what is known by a record alone before it, and a DNA's tables after it.
     """
+    gone = given_up.dnas - kept.dnas
+    for path in _beside(layout.neuron_distances("a", "b")):
+        if not gone.isdisjoint(path.stem.split("-")):
+            yield Unneeded("neuron table", path.stem, path)
     dnas = [layout.dna_record("x"), *(layout.dna(table, "x") for table in DNA_TABLES)]
     for place in dnas:
         for path in _beside(place):
             if _goes(path, kept.dnas, given_up.dnas):
                 yield Unneeded("DNA", path.stem, path)
-    gone = given_up.dnas - kept.dnas
-    for path in _beside(layout.neuron_distances("a", "b")):
-        if not gone.isdisjoint(path.stem.split("-")):
-            yield Unneeded("neuron table", path.stem, path)
     for folder in sorted((layout.root / "partials").glob("[!.]*")):
         yield from _partials(layout, folder.name, kept, given_up)
     for folder in sorted((layout.root / "datasets").glob("[!.]*")):
         for path in _beside(layout.manifest(folder.name, "x")):
             if _goes(path, kept.manifests, given_up.manifests):
                 yield Unneeded("manifest", path.stem, path)
+
+
+def note_use(record: Path) -> None:
+    """Note that a DNA was asked for, on its record's time; a lake that cannot be written stays as it is."""
+    with suppress(OSError):
+        os.utime(record)
+
+
+def last_use(record: Path) -> float | None:
+    """When a DNA was made or asked for last, in seconds since 1970; None where it is gone."""
+    try:
+        return record.stat().st_mtime
+    except FileNotFoundError:
+        return None
 
 
 def _partials(layout: Layout, compute_key: str, kept: Ids, given_up: Ids) -> Iterator[Unneeded]:

@@ -50,6 +50,22 @@ def test_other_weights_are_another_network_whatever_its_author_says_of_them(tmp_
     assert digests[0] == digests[1] != digests[2]
 
 
+class Adapter(nn.Linear):
+    """Saves its bias alone."""
+
+    def state_dict(self, *arguments, **named):
+        return {"bias": super().state_dict(*arguments, **named)["bias"]}
+
+
+def test_weights_that_a_network_does_not_save_count_too():
+    module = Adapter(2, 2)
+    before = own_networks._tensors(module, "mine")
+    module.weight.data += 1
+    assert {part for part, digest in own_networks._tensors(module, "mine").items() if digest != before[part]} == {
+        "weight"
+    }
+
+
 def test_what_its_author_says_of_the_weights_counts_too(tmp_path):
     names = (written(tmp_path, "weights_a", MODULE), written(tmp_path, "weights_b", MODULE.replace("said", "else")))
     digests = {find_network(name, tmp_path).weights_digest for name in names}

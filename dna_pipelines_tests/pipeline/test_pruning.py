@@ -22,6 +22,7 @@ from dna_pipelines.storage.measure_tables import DNA_TABLES, TABLES
 from dna_pipelines_tests.toy import toy_project, write_image
 
 DAY_S = 24 * 3600
+START_S = 1_700_000_000
 
 
 @pytest.fixture
@@ -220,31 +221,108 @@ def test_parts_stay_where_the_joined_shard_was_not_measured_yet(project):
     assert update(project)["one"] == 1
 
 
-def test_slices_go_with_the_versions_they_were_made_of(project, monkeypatch):
-    """A slice of now stays; one that was made when a given-up version was there goes, and is made anew."""
-    moment = time.time()
-    stamp = lambda: time.strftime("%Y-%m-%dT%H:%M:%S+00:00", time.gmtime(moment))  # noqa: E731
-    monkeypatch.setattr("dna_pipelines.storage.versions.now", stamp)
-    monkeypatch.setattr("dna_pipelines.pipeline.version_dna.now", stamp)
-    project.file.path.write_text(
-        project.file.path.read_text().replace("    shard_size: 6", "    shard_size: 6\n    group_by: 'regex:(.)\\.png'")
-    )
-    project = Project(project.root)
+@pytest.fixture
+def clock(monkeypatch):
+    """Sets the time that commits and records are of; a slice asked for is used at that time."""
+
+    def at(project, moment_s, reference=""):
+        stamp = time.strftime("%Y-%m-%dT%H:%M:%S+00:00", time.gmtime(START_S + moment_s))
+        monkeypatch.setattr("dna_pipelines.storage.versions.now", lambda: stamp)
+        monkeypatch.setattr("dna_pipelines.pipeline.version_dna.now", lambda: stamp)
+        if reference:
+            identity = find_dna(project, reference, "toy").id
+            os.utime(project.lake.layout.dna_record(identity), (START_S + moment_s,) * 2)
+            return identity
+        return None
+
+    return at
+
+
+@pytest.fixture
+def grouped(tmp_path, clock):
+    """Groups are the last digits of the names."""
+    clock(None, 0)
+    images = {f"{number:03d}.png": number for number in range(12)}
+    project = toy_project(tmp_path, {"one": images}, "shard_size: 6\ngroup_by: 'regex:(.)\\.png'")
     update(project)
-    moment += 10
-    old = find_dna(project, "one[group=1]", "toy").id
+    return project
+
+
+def test_slices_go_with_the_versions_they_were_used_with(grouped, clock):
+    old = clock(grouped, 10, "one[group=1]")
     for number in (101, 111, 121):
-        moment += 10
-        grow(project, number)
-    moment += 10
-    new = find_dna(project, "one[group=1]", "toy").id
+        clock(grouped, number)
+        grow(grouped, number)
+    new = clock(grouped, 200, "one[group=1]")
     assert old != new
-    assert {old, new} <= stems(project, "dna/records/*.json")
-    before = counts(project, "one[group=1]")
-    prune(project, 2)
-    assert stems(project, "dna/records/*.json") & {old, new} == {new}
-    np.testing.assert_array_equal(counts(project, "one[group=1]"), before)
-    assert problems(project) == []
+    assert {old, new} <= stems(grouped, "dna/records/*.json")
+    before = counts(grouped, "one[group=1]")
+    clock(grouped, 200, "one[group=1]")
+    prune(grouped, 2)
+    assert stems(grouped, "dna/records/*.json") & {old, new} == {new}
+    np.testing.assert_array_equal(counts(grouped, "one[group=1]"), before)
+    assert problems(grouped) == []
+
+
+@pytest.mark.parametrize("used_again", [True, False])
+def test_a_slice_that_did_not_change_stays_while_it_is_used(grouped, clock, used_again):
+    """Otherwise it is made again when somebody asks for it: its images are still there."""
+    found = clock(grouped, 10, "one[group=1]")
+    for number in (102, 103, 104):
+        clock(grouped, number)
+        grow(grouped, number)
+    before = counts(grouped, "one[group=1]")
+    # Asking for it is what counts.
+    assert grouped.lake.layout.dna_record(found).stat().st_mtime > time.time() - 600
+    assert clock(grouped, 200 if used_again else 10, "one[group=1]") == found
+    prune(grouped, 2)
+    assert (found in stems(grouped, "dna/records/*.json")) == used_again
+    np.testing.assert_array_equal(counts(grouped, "one[group=1]"), before)
+
+
+def test_a_slice_of_a_kept_version_stays_when_its_images_are_gone(grouped, clock):
+    found = clock(grouped, 10, "one[group=1]")
+    for number in (102, 103):
+        clock(grouped, number)
+        grow(grouped, number)
+    clock(grouped, 104)
+    for name in ("001.png", "011.png"):
+        (place(grouped) / name).unlink()
+    update(grouped)
+    before = counts(grouped, "one[group=1]@-1")
+    os.utime(grouped.lake.layout.dna_record(found), (START_S + 10,) * 2)
+    prune(grouped, 2)
+    np.testing.assert_array_equal(counts(grouped, "one[group=1]@-1"), before)
+    assert find_dna(grouped, "one[group=1]@-1", "toy").id == found
+
+
+def test_what_is_not_measured_yet_stays_and_so_does_the_last_that_is(project):
+    """Others commit while a run measures, or all that is newer is held back."""
+    before = counts(project, "one")
+    for number in (100, 101, 102):
+        write_image(place(project), f"{number:03d}.png", number)
+        refresh(project, project.file.dataset("one"))
+    found = prune(project, 2)
+    assert (found.n_versions, found.n_removed) == ({}, {})
+    np.testing.assert_array_equal(counts(project, "one@1"), before)
+    assert update(project) == {"one": 3, "two": 0}
+    assert prune(project, 2).n_versions == {"one": 2}
+
+
+def test_a_dataset_whose_first_commit_was_killed_is_no_hindrance(project):
+    grow(project, 100, 101)
+    project.lake.layout.commits("three").mkdir(parents=True)
+    assert prune(project, 2).n_versions == {"one": 1}
+
+
+def test_a_version_that_came_back_is_not_given_up(project):
+    grow(project, 100)
+    (place(project) / "100.png").unlink()
+    update(project)
+    grow(project, 101)
+    assert prune(project, 2).n_versions == {"one": 1}
+    again = prune(project, 2)
+    assert (again.n_versions, again.n_removed) == ({}, {})
 
 
 def test_strange_files_are_removed_when_they_are_old(project):

@@ -2,6 +2,7 @@
 
 import os
 
+import fsspec
 import pytest
 
 from dna_pipelines.errors import SourceError
@@ -159,3 +160,14 @@ def test_a_leading_dot_is_no_part_of_a_name(make_files, source):
     assert [entry.path for entry in listing.entries] == [b".c.png", b".d/e.png", b"a.png", b"deep/b.png"]
     assert listing.n_ignored == 2
     assert [opened.read(entry.path) for entry in listing.entries] == [b".c.png", b".d/e.png", b"a.png", b"deep/b.png"]
+
+
+def test_a_client_that_this_machine_lacks_is_no_missing_image(index, source, make_files, monkeypatch):
+    def lacking(*_arguments, **_options):
+        raise ImportError("Install s3fs to access S3")
+
+    make_files("a.png")
+    opened = source(index("a.png\ns3://bucket/b.png\n"))
+    monkeypatch.setattr(fsspec.core, "url_to_fs", lacking)
+    with pytest.raises(SourceError, match=r"pip install 'dna_pipelines\[s3\]'"):
+        opened.list()

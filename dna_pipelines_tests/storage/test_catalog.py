@@ -143,7 +143,7 @@ def test_a_statement_makes_only_the_views_it_needs(catalog, sql, views):
 
 
 @pytest.mark.parametrize(
-    "sql", ["SHOW TABLES", "FROM duckdb_views()", "FROM information_schema.tables", "pragma show_tables"]
+    "sql", ["SHOW TABLES", " desc;", "FROM duckdb_views()", "FROM information_schema.tables", "pragma show_tables"]
 )
 def test_who_asks_what_there_is_sees_every_view(catalog, sql):
     assert needed(catalog, sql) >= {name for name, _, _ in catalog.views()}
