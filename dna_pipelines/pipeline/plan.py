@@ -144,11 +144,13 @@ def forecast(project: Project, plan: Plan, progress: Progress | None = None) -> 
     missing: dict[str, str] = {}
     to_fetch = []
     for extractor in plan.extractors:
-        name, seen = extractor.config.name, look_at_network(extractor.config)
+        name = extractor.config.name
         keys[name] = None
-        if extractor.to_load and seen.state == "missing":
+        # Of one that is known nothing is looked for: that would hash its weights.
+        seen = look_at_network(extractor.config) if extractor.to_load else None
+        if seen and seen.state == "missing":
             missing[name] = f"weights {seen.weights}"
-        elif extractor.to_load and seen.state == "to fetch":
+        elif seen and seen.state == "to fetch":
             to_fetch.append(name)
         else:
             try:

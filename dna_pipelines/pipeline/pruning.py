@@ -70,12 +70,13 @@ def prune(project: Project, keep: int, *, dry_run: bool = False) -> Pruned:
     kept = {name: [one for one in commits if one.seq >= first[name].seq] for name, commits in histories.items()}
     old = {name: [one for one in commits if one.seq < first[name].seq] for name, commits in histories.items()}
     kept_ids, given_up = _divided(project, kept, old)
-    n_versions = {
-        name: len({one.version_id for one in commits if one.manifest_id not in kept_ids.manifests})
-        for name, commits in ((name, [one for one in some if versions.has_manifest(one)]) for name, some in old.items())
+    gone = {
+        (name, one.version_id)
+        for name, commits in old.items()
+        for one in commits
+        if one.manifest_id not in kept_ids.manifests and versions.has_manifest(one)
     }
-    n_versions = {name: n for name, n in n_versions.items() if n}
-    pruned, seen = Pruned(n_versions), set[tuple[str, str]]()
+    pruned, seen = Pruned(dict(Counter(name for name, _ in sorted(gone)))), set[tuple[str, str]]()
     for one in unneeded(project.lake.layout, kept_ids, given_up):
         with suppress(FileNotFoundError):
             pruned.n_bytes += one.path.stat().st_size
