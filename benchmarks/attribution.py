@@ -7,12 +7,12 @@ import numpy as np
 from benchmarks.measure import Row
 from benchmarks.pictures import CORRUPTIONS, Measured, blobs, corrupted, crops, digits, measure, png, ranges_of
 from benchmarks.world import World
+from dna_pipelines.analysis.images.attribution import _POOLED_BINS, _POOLED_ERRORS, IN_DETAIL
 from dna_pipelines.comparison.influence import more_than_chance, of_pooled, potential, unit_counts
 from dna_pipelines.comparison.scores import log_ratio, nearest, rarity
 from dna_pipelines.distributions import COARSE_BINS
 from dna_pipelines.extraction.registry import load_extractor
 from dna_pipelines.identity import N_BLOCKS
-from dna_pipelines.pipeline.attribution import _POOLED_BINS, _POOLED_ERRORS, IN_DETAIL
 
 N_REFERENCE, N_PLANTED = 300, 40
 SCENARIOS = {

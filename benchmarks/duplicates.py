@@ -10,10 +10,10 @@ from PIL import Image
 from benchmarks.measure import Row, alternate, ms
 from benchmarks.pictures import Measured, digits, levels, measure, photograph, png, ranges_of, saved
 from benchmarks.world import World
+from dna_pipelines.analysis.images.duplicates import MOST_BITS, MOST_DISTANCE
 from dna_pipelines.comparison.codes import near_pairs
 from dna_pipelines.extraction.registry import load_extractor
 from dna_pipelines.identity import digest_of
-from dna_pipelines.pipeline.duplicates import MOST_BITS, MOST_DISTANCE
 
 TILE_PX, N_IMAGES, N_COPIED = 128, 300, 40
 N_CODES = 10_000

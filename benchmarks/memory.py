@@ -10,8 +10,9 @@ from pathlib import Path
 
 from benchmarks.measure import Row, python_path
 from benchmarks.world import World
-from dna_pipelines.pipeline import fingerprint, ingest
-from dna_pipelines.pipeline.project import Project
+from dna_pipelines.project.project import ProjectFolder
+from dna_pipelines.update import ingest
+from dna_pipelines.update.calibration import ensure_ranges
 
 TARGET = 1.15
 N_ROUNDS = 2
@@ -22,18 +23,18 @@ STEPS = ("load", "refresh", "fit")
 def run(world: World, n_images: int = N_IMAGES) -> list[Row]:
     root = world.root / "memory"
     root.mkdir()
-    project, images = Project(root), world.tree("many", n_images, N_FOLDERS)
+    project, images = ProjectFolder(root), world.tree("many", n_images, N_FOLDERS)
     project.file.create()
     project.file.add({"name": "large", "uri": str(images)})
     project.file.add({"name": "small", "uri": str(images / "00")})
     return _measure(world, project)
 
 
-def _measure(world: World, project: Project) -> list[Row]:
+def _measure(world: World, project: ProjectFolder) -> list[Row]:
     n_images = {
         name: ingest.refresh(project, project.file.dataset(name)).commit.n_images for name in ("small", "large")
     }
-    fingerprint.ensure_ranges(project, project.config().extractors[0])
+    ensure_ranges(project, project.config().extractors[0])
     peaks: dict[tuple[str, str], list[float]] = {}
     for number in range(N_ROUNDS):
         for name in n_images:

@@ -6,12 +6,14 @@ import resource
 import sys
 from pathlib import Path
 
-from dna_pipelines.pipeline import fingerprint, ingest, loading
-from dna_pipelines.pipeline.project import Project
+from dna_pipelines.project.image_bytes import reader
+from dna_pipelines.project.project import ProjectFolder
+from dna_pipelines.update import extractors as loading
+from dna_pipelines.update import fingerprint, ingest
 
 
 def main(root: str, dataset: str, step: str) -> None:
-    project = Project(Path(root))
+    project = ProjectFolder(Path(root))
     config, extractor = project.file.dataset(dataset), project.config().extractors[0]
     if step == "refresh":
         ingest.refresh(project, config)
@@ -23,7 +25,7 @@ def main(root: str, dataset: str, step: str) -> None:
         loading.load(extractor)
         commit = project.lake.versions.latest(dataset)
         manifest = project.lake.versions.manifest(commit)
-        fingerprint.reader(project, config, manifest)
+        reader(project, config, manifest)
     print(peak_mib())
 
 

@@ -17,11 +17,11 @@ import psutil
 
 from benchmarks.measure import Row, ms, python_path, timed
 from benchmarks.world import World
-from dna_pipelines.pipeline import compare, fingerprint
-from dna_pipelines.pipeline.plan import make_plan
-from dna_pipelines.pipeline.progress import Silent
-from dna_pipelines.pipeline.project import Project
-from dna_pipelines.pipeline.report import begin_report
+from dna_pipelines.project.progress import Silent
+from dna_pipelines.project.project import ProjectFolder
+from dna_pipelines.update import calibration, fingerprint, pairs
+from dna_pipelines.update.plan import make_plan
+from dna_pipelines.update.report import begin_report
 
 N_IMAGES = 10_000
 TARGET_SHARE = 0.05
@@ -31,7 +31,7 @@ SETTLING_S, WATCHED_S, HOUR_S, DAY_S = 60, 180, 3_600, 86_400
 def run(world: World) -> list[Row]:
     images = world.images
     (world.root / "orchestration").mkdir()
-    project = Project(world.root / "orchestration")
+    project = ProjectFolder(world.root / "orchestration")
     project.file.create()
     # Half of the tree.
     project.file.add({"name": "large", "uri": str(images), "globs": ["0?/*.png"]})
@@ -74,15 +74,15 @@ def run(world: World) -> list[Row]:
     ]
 
 
-def _run(project: Project) -> tuple[float, float]:
+def _run(project: ProjectFolder) -> tuple[float, float]:
     """Seconds of bringing everything up to date, and those that are spent outside of Dagster."""
     from dna_pipelines.orchestration.assets import fingerprints, ingestion
     from dna_pipelines.orchestration.headless import bring_up_to_date
 
-    plan = make_plan(Project(project.root))
+    plan = make_plan(ProjectFolder(project.root))
     places = [
-        (ingestion, "refresh"), (ingestion, "describe_manifest"), (fingerprint, "ensure_ranges"),
-        (fingerprint, "fit"), (compare, "update_pairs"), (Project, "matrix"), (fingerprints, "describe_matrix"),
+        (ingestion, "refresh"), (ingestion, "describe_manifest"), (calibration, "ensure_ranges"),
+        (fingerprint, "fit"), (pairs, "update_pairs"), (fingerprints, "find_matrix"), (fingerprints, "describe_matrix"),
         (fingerprints, "describe_dna"), (fingerprints, "describe_pairs"),
     ]  # fmt: skip
     spent: list[float] = []
@@ -105,7 +105,7 @@ def _timing(function, spent: list[float]):
 def _import_s() -> float:
     """What a process pays to have Dagster, beyond what it needs anyway."""
     code = (
-        "import time, dna_pipelines.pipeline.fingerprint\nstarted = time.perf_counter()\n"
+        "import time, dna_pipelines.update.fingerprint\nstarted = time.perf_counter()\n"
         "import dna_pipelines.orchestration.headless\nprint(time.perf_counter() - started)"
     )
     done = [
@@ -115,7 +115,7 @@ def _import_s() -> float:
     return min(float(one.stdout) for one in done)
 
 
-def _idle(project: Project) -> tuple[float, int, int]:
+def _idle(project: ProjectFolder) -> tuple[float, int, int]:
     """Of `WATCHED_S` in which nothing changes: processor seconds, bytes of databases, bytes of what ticks printed."""
     home = project.dagster_home
     with _ui(project) as process:
@@ -127,7 +127,7 @@ def _idle(project: Project) -> tuple[float, int, int]:
 
 
 @contextlib.contextmanager
-def _ui(project: Project) -> Iterator[psutil.Process]:
+def _ui(project: ProjectFolder) -> Iterator[psutil.Process]:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]

@@ -18,12 +18,12 @@ from dna_pipelines.orchestration.build import build_defs
 from dna_pipelines.orchestration.instance import open_instance
 from dna_pipelines.orchestration.keys import MANIFEST
 from dna_pipelines.orchestration.partitions import sync_partitions
-from dna_pipelines.pipeline.project import Project
-from dna_pipelines.pipeline.versions import matrix_id, wanted_pairs
-from dna_pipelines.pipeline.watch import needs
+from dna_pipelines.project.project import ProjectFolder
 from dna_pipelines.storage import DnaRecord
 from dna_pipelines.storage.measure_tables import DNA_TABLES
 from dna_pipelines.storage.records import ExtractorRecord, Sighting
+from dna_pipelines.update.pairs import matrix_id, wanted_pairs
+from dna_pipelines.update.staleness import needs
 
 N_DATASETS = 1000
 TARGET_S = 0.5
@@ -70,12 +70,12 @@ def run(world) -> list[Row]:
     ]
 
 
-def _project(root: Path) -> Project:
+def _project(root: Path) -> ProjectFolder:
     (root / "data").mkdir(parents=True)
     names = [f"d{number:04d}" for number in range(N_DATASETS)]
     lines = ["datasets:", *(f"  - {{name: {name}, uri: images/{name}}}" for name in names)]
     (root / "data" / "datasets.yaml").write_text("\n".join(lines) + "\n")
-    project = Project(root)
+    project = ProjectFolder(root)
     store, extractor = project.lake.fingerprints, project.config().extractors[0]
     record = ExtractorRecord(
         name=extractor.name, stamp=extractor_stamp(extractor), fingerprint="f", ranges_id="r",
@@ -88,10 +88,10 @@ def _project(root: Path) -> Project:
     current = wanted_pairs(project, extractor.name).current
     project.lake.distances.note_complete(KEY.id, current.values(), [])
     project.lake.distances.note_drawn(extractor.name, matrix_id(wanted_pairs(project, extractor.name)))
-    return Project(root)
+    return ProjectFolder(root)
 
 
-def _add(project: Project, name: str, after: int, digests: list[str]) -> None:
+def _add(project: ProjectFolder, name: str, after: int, digests: list[str]) -> None:
     """A version of a dataset with its DNA's record."""
     shard = Shard(tuple(Item(digest) for digest in digests))
     rows = tuple(
@@ -115,7 +115,7 @@ def _add(project: Project, name: str, after: int, digests: list[str]) -> None:
         path.write_bytes(data)
 
 
-def _ticks(project: Project) -> float:
+def _ticks(project: ProjectFolder) -> float:
     """Seconds of a tick, the first of which is not counted."""
     with open_instance(project) as instance:
         sync_partitions(instance, project)
@@ -132,7 +132,7 @@ def _ticks(project: Project) -> float:
     return min(seconds[1:])
 
 
-def _fit_anew(project: Project, name: str) -> None:
+def _fit_anew(project: ProjectFolder, name: str) -> None:
     """A new version of a dataset, with a DNA that was not compared yet."""
     dataset = project.lake.versions
     before = dataset.latest(name)

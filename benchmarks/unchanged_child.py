@@ -8,15 +8,16 @@ import sys
 from pathlib import Path
 
 from benchmarks.measure import alternate
-from dna_pipelines.pipeline.plan import make_plan
-from dna_pipelines.pipeline.project import Project
-from dna_pipelines.pipeline.report import nothing_done
+from dna_pipelines.project.current import publish
+from dna_pipelines.project.project import ProjectFolder
+from dna_pipelines.update.plan import make_plan
+from dna_pipelines.update.report import nothing_done
 
 
 def main(root: Path, tree: str) -> None:
     def ours() -> None:
         # A project of its own each time, as every process has.
-        plan = make_plan(Project(root))
+        plan = make_plan(ProjectFolder(root))
         if not plan.nothing_to_do:
             raise RuntimeError("something is left to do, so this is not what was to be measured")
         nothing_done(plan)
@@ -27,7 +28,7 @@ def main(root: Path, tree: str) -> None:
         walk=lambda: _walk(tree),
         stat=lambda: _stat(tree),
         walk_and_stat=lambda: _walk_and_stat(tree),
-        publish=lambda: Project(root).publish(),
+        publish=lambda: publish(ProjectFolder(root)),
     )
     print(json.dumps(rounds.seconds))
 

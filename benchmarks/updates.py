@@ -6,7 +6,8 @@ import random
 
 from benchmarks.measure import Row, ms, timed
 from benchmarks.world import N_FOLDERS, N_IMAGES, World
-from dna_pipelines.pipeline import fingerprint, ingest
+from dna_pipelines.update import fingerprint, ingest
+from dna_pipelines.update.calibration import ensure_ranges
 
 TARGET = 0.03
 PERCENT = N_IMAGES // 100
@@ -53,7 +54,7 @@ def _step(world: World, what: str, *, at_most: float | None = None, one_shard: b
     project, first = world.fitted
     dataset, extractor = project.file.dataset("large"), project.config().extractors[0]
     scan_s, _ = timed(lambda: ingest.refresh(project, dataset))
-    fingerprint.ensure_ranges(project, extractor)
+    ensure_ranges(project, extractor)
     fit_s, fitted = timed(lambda: fingerprint.fit(project, dataset, extractor))
     work = fitted.work
     share = work.n_images_extracted / N_IMAGES

@@ -10,9 +10,11 @@ import numpy as np
 from PIL import Image
 
 from benchmarks.measure import timed
-from dna_pipelines.pipeline import fingerprint, ingest
-from dna_pipelines.pipeline.project import Project
-from dna_pipelines.pipeline.versions import matrix_id, wanted_pairs
+from dna_pipelines.project.current import publish
+from dna_pipelines.project.project import ProjectFolder
+from dna_pipelines.update import fingerprint, ingest
+from dna_pipelines.update.calibration import ensure_ranges
+from dna_pipelines.update.pairs import matrix_id, wanted_pairs
 
 N_IMAGES, N_FOLDERS = 20_000, 20
 # Files modified less than two seconds before a scan are read again at the next one.
@@ -48,26 +50,26 @@ class World:
         os.utime(path, (LONG_AGO, LONG_AGO))
         return path
 
-    def empty_project(self, name: str) -> Project:
+    def empty_project(self, name: str) -> ProjectFolder:
         """A project that watches the whole tree as `large`, with nothing done yet."""
         root = self.root / name
         root.mkdir()
-        project = Project(root)
+        project = ProjectFolder(root)
         project.file.create()
         project.file.add({"name": "large", "uri": str(self.images)})
         return project
 
     @cached_property
-    def fitted(self) -> tuple[Project, dict[str, float]]:
+    def fitted(self) -> tuple[ProjectFolder, dict[str, float]]:
         """A project whose DNA is up to date, and the seconds that the first run of each step took."""
         project = self.empty_project("project")
         dataset, extractor = project.file.dataset("large"), project.config().extractors[0]
         seconds = {
             "refresh": timed(lambda: ingest.refresh(project, dataset))[0],
-            "ranges": timed(lambda: fingerprint.ensure_ranges(project, extractor))[0],
+            "ranges": timed(lambda: ensure_ranges(project, extractor))[0],
             "fit": timed(lambda: fingerprint.fit(project, dataset, extractor))[0],
         }
-        project.publish()
+        publish(project)
         # A matrix of one dataset, drawn as far as a run is concerned.
         project.lake.distances.note_drawn(extractor.name, matrix_id(wanted_pairs(project, extractor.name)))
         return project, seconds

@@ -1,6 +1,6 @@
 """The one thing Dagster loads: the definitions of the project that DNA_ROOT or the working folder names."""
 
 from dna_pipelines.orchestration.build import build_defs
-from dna_pipelines.pipeline.project import Project
+from dna_pipelines.project.project import ProjectFolder
 
-defs = build_defs(Project.find())
+defs = build_defs(ProjectFolder.find())

@@ -11,9 +11,10 @@ from torch import nn
 from dna_pipelines.extraction.extractor import Network
 from dna_pipelines.extraction.registry import register
 from dna_pipelines.imaging import Preprocessing
-from dna_pipelines.pipeline.fingerprint import ensure_ranges, fit
-from dna_pipelines.pipeline.ingest import refresh
-from dna_pipelines.pipeline.project import Project
+from dna_pipelines.project.project import ProjectFolder
+from dna_pipelines.update.calibration import ensure_ranges
+from dna_pipelines.update.fingerprint import fit
+from dna_pipelines.update.ingest import refresh
 
 
 def toy_network() -> Network:
@@ -49,7 +50,9 @@ def write_image(folder: Path, name: str, number: int) -> None:
     path.write_bytes(image_bytes(number))
 
 
-def toy_project(root: Path, datasets: dict[str, dict[str, int]], settings: str = "", extractor: str = "") -> Project:
+def toy_project(
+    root: Path, datasets: dict[str, dict[str, int]], settings: str = "", extractor: str = ""
+) -> ProjectFolder:
     """A project with a folder of images for each dataset: file name to image number."""
     lines = ["version: 1", "workers: 2", "extractors:", "  - name: toy", "    batch_size: 4"]
     lines += [f"    {line}" for line in extractor.splitlines()]
@@ -62,10 +65,10 @@ def toy_project(root: Path, datasets: dict[str, dict[str, int]], settings: str =
         lines += [f"  - name: {name}", f"    uri: images/{name}", *(f"    {line}" for line in settings.splitlines())]
     (root / "data").mkdir(exist_ok=True)
     (root / "data" / "datasets.yaml").write_text("\n".join(lines) + "\n")
-    return Project(root)
+    return ProjectFolder(root)
 
 
-def bring_up_to_date(project: Project) -> None:
+def bring_up_to_date(project: ProjectFolder) -> None:
     """Manifests, ranges and DNAs of the first extractor, without Dagster and without distances."""
     extractor, datasets = project.config().extractors[0], project.config().datasets
     for dataset in datasets:

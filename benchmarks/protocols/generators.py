@@ -26,11 +26,11 @@ from benchmarks.protocols.seen import Seen, Sight
 from benchmarks.protocols.textures import wilson
 from benchmarks.protocols.two_samples import squares
 from benchmarks.protocols.viewed import PROJECTED, WHITENED
+from dna_pipelines.analysis.images.duplicates import MOST_BITS, MOST_DISTANCE, duplicates_of
+from dna_pipelines.analysis.images.featureless import one_coloured
 from dna_pipelines.comparison import emd_bins, fd
 from dna_pipelines.identity import digest_of
 from dna_pipelines.imaging import decode
-from dna_pipelines.pipeline.duplicates import MOST_BITS, MOST_DISTANCE, duplicates_of
-from dna_pipelines.pipeline.plain import one_coloured
 
 HERE = Path(__file__).parent
 VIEWS = (PROJECTED, WHITENED)

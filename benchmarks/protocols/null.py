@@ -11,8 +11,8 @@ import numpy as np
 from benchmarks.measure import machine
 from benchmarks.protocols.detectors import blocks_as_they_are, evidently_mmd, ks_means, ks_tokens, ours, same_number
 from benchmarks.protocols.populations import HEAVY, N_NEURONS, N_TOKENS, NORMAL, SELDOM, Population
+from dna_pipelines.analysis.significance.subsample import share_of
 from dna_pipelines.identity import N_BLOCKS
-from dna_pipelines.pipeline.samples import share_of
 
 RESULTS = Path(__file__).with_name("RESULTS-null.md")
 N_TRIALS, N_PEER_TRIALS, N_MMD_TRIALS = 4000, 1000, 100

@@ -11,7 +11,7 @@ from typer.core import TyperGroup
 import dna_pipelines
 from dna_pipelines.cli.terminal import note, strays_aside
 from dna_pipelines.errors import ConfigError, DnaError
-from dna_pipelines.pipeline.project import Project
+from dna_pipelines.project.project import ProjectFolder
 
 DATASETS, COMPARE, NETWORKS, TOOLS = "Datasets", "Compare and explain", "Networks", "Around it"
 """Under which heading of the help a command stands."""
@@ -75,13 +75,13 @@ def _root(
     context.obj = root
 
 
-def project_of(context: typer.Context) -> Project:
+def project_of(context: typer.Context) -> ProjectFolder:
     """The project that the command is about; from here on, what its code prints is no result."""
     context.with_resource(strays_aside())
-    return Project.find(context.obj)
+    return ProjectFolder.find(context.obj)
 
 
-def require_datasets(project: Project) -> None:
+def require_datasets(project: ProjectFolder) -> None:
     """Refuse a command that is about datasets where there is none.
 
     Raises:

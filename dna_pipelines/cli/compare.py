@@ -11,11 +11,11 @@ from rich.markup import escape
 
 from dna_pipelines.cli.app import COMPARE, app, project_of
 from dna_pipelines.cli.explanations import EXPLANATIONS, Compared, known
+from dna_pipelines.cli.interruption import interruptible
 from dna_pipelines.cli.look import ExtractorName, Json, Metric, Picture, SelectionName
 from dna_pipelines.cli.terminal import TerminalProgress, note, out, save, show_json, show_table
 from dna_pipelines.errors import UserError
-from dna_pipelines.pipeline.interruption import interruptible
-from dna_pipelines.pipeline.project import Project
+from dna_pipelines.project.project import ProjectFolder
 
 
 @app.command(rich_help_panel=COMPARE)
@@ -78,11 +78,11 @@ def compare(
         show()
 
 
-def _compared(project: Project, a: str, b: str, chosen: dict[str, Any], n_resamples: int | None) -> Compared:
+def _compared(project: ProjectFolder, a: str, b: str, chosen: dict[str, Any], n_resamples: int | None) -> Compared:
     """Compare and test, and say what there is to note of either."""
-    from dna_pipelines.pipeline.compare import compare_pair
-    from dna_pipelines.pipeline.selections import chosen_selection
-    from dna_pipelines.pipeline.significance import judge_pair
+    from dna_pipelines.analysis.compare import compare_pair
+    from dna_pipelines.analysis.neuron_weights import chosen_selection
+    from dna_pipelines.analysis.significance.pair import judge_pair
 
     comparison, summary = interruptible(
         lambda steps: compare_pair(project, a, b, **chosen, progress=steps), TerminalProgress(), note

@@ -100,7 +100,7 @@ def scan(
     json: Annotated[bool, typer.Option("--json", help="Print JSON, with every path.")] = False,
 ) -> None:
     """Look what changed since the last run: reads new files, commits nothing."""
-    from dna_pipelines.pipeline.ingest import draft, look
+    from dna_pipelines.update.ingest import draft, look
 
     project, failed = project_of(context), False
     require_datasets(project)

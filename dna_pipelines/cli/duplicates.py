@@ -7,14 +7,14 @@ from typing import Annotated, Any
 
 import typer
 
+from dna_pipelines.analysis.images.duplicates import MOST_BITS, MOST_DISTANCE, Duplicates, find_duplicates, leakage
 from dna_pipelines.cli.app import COMPARE, FAILED, app, project_of
+from dna_pipelines.cli.interruption import interruptible
 from dna_pipelines.cli.look import ExtractorName, Json
 from dna_pipelines.cli.terminal import TerminalProgress, note, out, save, show_json, show_table
 from dna_pipelines.errors import NothingToCompare, UserError
-from dna_pipelines.pipeline.duplicates import MOST_BITS, MOST_DISTANCE, Duplicates, find_duplicates, leakage
-from dna_pipelines.pipeline.interruption import interruptible
-from dna_pipelines.pipeline.progress import counted
-from dna_pipelines.pipeline.versions import current_dnas
+from dna_pipelines.project.current import current_dnas
+from dna_pipelines.project.progress import counted
 
 
 @app.command(rich_help_panel=COMPARE)
@@ -73,7 +73,7 @@ def duplicates(
             )
         ]
         if picture:
-            from dna_pipelines.pipeline.sheets import duplicates_sheet
+            from dna_pipelines.analysis.images.contact_sheets import duplicates_sheet
 
             save(picture, duplicates_sheet(project, found[0]))
         if json:

@@ -9,11 +9,11 @@ from typing import Annotated, Any
 import typer
 
 from dna_pipelines.cli.app import NETWORKS, app, project_of
+from dna_pipelines.cli.interruption import interruptible
 from dna_pipelines.cli.look import ExtractorName
 from dna_pipelines.cli.terminal import TerminalProgress, note, out, require_yes
 from dna_pipelines.interchange import TYPES, read_ranges
-from dna_pipelines.pipeline.interruption import interruptible
-from dna_pipelines.pipeline.progress import counted
+from dna_pipelines.project.progress import counted
 
 Type = StrEnum("Type", {name: name for name in TYPES})  # type: ignore[misc]
 Force = Annotated[bool, typer.Option("--force", help="Write over a file that is there.")]
@@ -41,7 +41,7 @@ def export(
     force: Force = False,
 ) -> None:
     """Write a DNA as the reference implementation (vdna 0.1.1) reads it. `dna compare` reads it too."""
-    from dna_pipelines.pipeline.export import export_dna
+    from dna_pipelines.maintenance.export import export_dna
 
     project = project_of(context)
     written: Any = str(kind)
@@ -68,7 +68,7 @@ def export_ranges(
     force: Force = False,
 ) -> None:
     """Write the activation ranges as the reference implementation reads them."""
-    from dna_pipelines.pipeline import export
+    from dna_pipelines.maintenance import export
 
     ranges = export.export_ranges(project_of(context), extractor, file, force=force)
     out.print(f"wrote {file}: {counted(ranges.layers.n_neurons, 'neuron')}", markup=False, soft_wrap=True)

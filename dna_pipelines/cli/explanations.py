@@ -9,7 +9,7 @@ from typing import Any
 
 from dna_pipelines.cli.terminal import note, out, show_table
 from dna_pipelines.errors import Incomparable, NothingToCompare
-from dna_pipelines.pipeline.project import Project
+from dna_pipelines.project.project import ProjectFolder
 
 _N_LEADING, _N_IMAGES = 8, 5
 
@@ -27,7 +27,7 @@ class Compared:
         summary: what JSON shows, which explanations may add to.
     """
 
-    project: Project
+    project: ProjectFolder
     a: str
     b: str
     comparison: Any
@@ -112,8 +112,8 @@ def _leading_neurons(compared: Compared) -> Callable[[], None]:
 
 def _images(compared: Compared) -> Callable[[], None]:
     """The images that carry the difference, by what is kept of each; `dna images` looks closer."""
+    from dna_pipelines.analysis.images.attribution import attribute
     from dna_pipelines.cli.images import show_attribution
-    from dna_pipelines.pipeline.attribution import attribute
 
     explanations = compared.summary.setdefault("explanations", {})
     explanations["images"] = None

@@ -11,8 +11,8 @@ from rich.text import Text
 from dna_pipelines.cli.app import NETWORKS, app, project_of
 from dna_pipelines.cli.look import Json
 from dna_pipelines.cli.terminal import out, show_json, show_table
-from dna_pipelines.pipeline.networks import KINDS, Detail, Listed, describe_network, list_networks
-from dna_pipelines.pipeline.progress import counted
+from dna_pipelines.project.progress import counted
+from dna_pipelines.update.networks import KINDS, Detail, Listed, describe_network, list_networks
 
 
 @app.command(rich_help_panel=NETWORKS)

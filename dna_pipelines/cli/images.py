@@ -9,17 +9,17 @@ from typing import Annotated, Any, TypeVar
 
 import typer
 
+from dna_pipelines.analysis.images.attribution import IN_DETAIL, Attribution, attribute
+from dna_pipelines.analysis.images.attribution_by_group import Parts, carrying_parts
+from dna_pipelines.analysis.images.contrast import Sides
+from dna_pipelines.analysis.images.scores import Fit, fit_outside
 from dna_pipelines.cli.app import COMPARE, app, project_of
+from dna_pipelines.cli.interruption import interruptible
 from dna_pipelines.cli.look import ExtractorName, Json
 from dna_pipelines.cli.terminal import TerminalProgress, note, out, save, show_json, show_table
 from dna_pipelines.errors import UserError
-from dna_pipelines.pipeline.attribution import IN_DETAIL, Attribution, attribute
-from dna_pipelines.pipeline.carrying_parts import Parts, carrying_parts
-from dna_pipelines.pipeline.interruption import interruptible
-from dna_pipelines.pipeline.outside import Fit, fit_outside
-from dna_pipelines.pipeline.progress import Progress, counted
-from dna_pipelines.pipeline.project import Project
-from dna_pipelines.pipeline.sides import Sides
+from dna_pipelines.project.progress import Progress, counted
+from dna_pipelines.project.project import ProjectFolder
 
 T = TypeVar("T")
 
@@ -82,7 +82,7 @@ def images(
         lambda steps: attribute(project, a, b, extractor=extractor, top=top, in_detail=detail, progress=steps)
     )
     if picture:
-        from dna_pipelines.pipeline.sheets import attribution_sheet
+        from dna_pipelines.analysis.images.contact_sheets import attribution_sheet
 
         save(picture, attribution_sheet(project, found))
     if json:
@@ -96,7 +96,7 @@ def _watched(work: Callable[[Progress], T]) -> T:
 
 
 def _held_against(
-    project: Project, places: list[str], against: list[str], extractor: str | None, *, top: int, json: bool
+    project: ProjectFolder, places: list[str], against: list[str], extractor: str | None, *, top: int, json: bool
 ) -> None:
     fits, problems = _watched(lambda steps: fit_outside(project, places, against, extractor=extractor, progress=steps))
     for path, problem in problems.items():

@@ -8,13 +8,13 @@ import typer
 from rich.markup import escape
 
 from dna_pipelines.cli.app import COMPARE, app, project_of
+from dna_pipelines.cli.interruption import interruptible
 from dna_pipelines.cli.look import ExtractorName, Json
 from dna_pipelines.cli.terminal import TerminalProgress, note, out, show_json, show_table
-from dna_pipelines.pipeline.interruption import interruptible
-from dna_pipelines.pipeline.progress import counted
+from dna_pipelines.project.progress import counted
 
 if TYPE_CHECKING:  # the kernels of comparison take half a second to import
-    from dna_pipelines.pipeline.inspection import Inspected
+    from dna_pipelines.analysis.inspect import Inspected
 
 _NUMBERS = (
     "neurons", "dead", "silent", "saturated", "zeros", "clipped", "kurtosis", "effective rank", "participation",
@@ -40,8 +40,8 @@ def inspect(
 
     For example: dna inspect cameras@-1 cameras
     """
-    from dna_pipelines.pipeline.inspection import inspect as look_at
-    from dna_pipelines.pipeline.inspection import inspect_change
+    from dna_pipelines.analysis.inspect import inspect as look_at
+    from dna_pipelines.analysis.inspect import inspect_change
 
     project = project_of(context)
     if then is None:

@@ -10,12 +10,14 @@ from typing import Annotated, Any
 import typer
 from rich.text import Text
 
+from dna_pipelines.analysis.matrix import find_matrix
 from dna_pipelines.cli.app import COMPARE, DATASETS, FAILED, app, project_of
+from dna_pipelines.cli.interruption import interruptible
 from dna_pipelines.cli.terminal import TerminalProgress, note, out, save, show_json, show_table, shown, size_text
 from dna_pipelines.config import DatasetConfig
 from dna_pipelines.errors import LakeError, UserError
-from dna_pipelines.pipeline.interruption import interruptible
-from dna_pipelines.pipeline.project import Project
+from dna_pipelines.project.current import publish
+from dna_pipelines.project.project import ProjectFolder
 from dna_pipelines.reporting import METRICS
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
@@ -70,8 +72,8 @@ def _show_status(facts: list[dict[str, Any]], extractors: list[str]) -> None:
         note("`dna run` brings everything up to date")
 
 
-def _dataset_status(project: Project, dataset: DatasetConfig) -> dict[str, Any]:
-    from dna_pipelines.pipeline.plan import dna_state, held_back
+def _dataset_status(project: ProjectFolder, dataset: DatasetConfig) -> dict[str, Any]:
+    from dna_pipelines.update.plan import dna_state, held_back
 
     extractors, problem = project.config().extractors, None
     try:
@@ -111,9 +113,9 @@ def matrix(
     project = project_of(context)
     name = extractor or project.config().extractors[0].name
     if selection is None:
-        found = project.matrix(name, str(metric))
+        found = find_matrix(project, name, str(metric))
     else:
-        from dna_pipelines.pipeline.selections import steered_matrix
+        from dna_pipelines.analysis.matrix import steered_matrix
 
         found = interruptible(
             lambda steps: steered_matrix(project, name, str(metric), selection, steps), TerminalProgress(), note
@@ -143,9 +145,9 @@ def matrix(
     show_table(found.title, ("", "dataset", *short), rows, ("", *short))
 
 
-def _judged(project: Project, extractor: str, selection: str | None) -> list[Any]:
+def _judged(project: ProjectFolder, extractor: str, selection: str | None) -> list[Any]:
     """Every pair tested; what the marks mean is said."""
-    from dna_pipelines.pipeline.significance_matrix import judge_all
+    from dna_pipelines.analysis.significance.all_pairs import judge_all
 
     judged = interruptible(
         lambda steps: judge_all(project, extractor, selection=selection, progress=steps), TerminalProgress(), note
@@ -197,7 +199,7 @@ def sql(
     For example: dna sql "SELECT dataset, reason, count(*) FROM quarantine GROUP BY ALL"
     """
     project = project_of(context)
-    project.publish()
+    publish(project)
     if about is not None and query is not None:
         raise UserError("--about says what the columns of a view mean; leave out the statement")
     if about is not None:
@@ -230,7 +232,7 @@ def sql(
         note("what statements make is kept for the next ones of the same command, separated by ;, and not longer")
 
 
-def _show_views(project: Project, *, json: bool) -> None:
+def _show_views(project: ProjectFolder, *, json: bool) -> None:
     views = project.catalog.views()
     if json:
         show_json([{"view": view, "comment": comment, "columns": columns} for view, comment, columns in views])
@@ -242,7 +244,7 @@ def _show_views(project: Project, *, json: bool) -> None:
     note(f'the same views in a duckdb shell: duckdb -readonly "{project.catalog.database}"')
 
 
-def _show_columns(project: Project, view: str, *, json: bool) -> None:
+def _show_columns(project: ProjectFolder, view: str, *, json: bool) -> None:
     columns = project.catalog.columns(view)
     if json:
         show_json([column._asdict() for column in columns])

@@ -7,11 +7,12 @@ from typing import Annotated
 
 import typer
 
+from dna_pipelines.analysis.matrix import find_matrix
 from dna_pipelines.cli.app import COMPARE, app, project_of
+from dna_pipelines.cli.interruption import interruptible
 from dna_pipelines.cli.look import ExtractorName, Json, Metric, Picture, SelectionName
 from dna_pipelines.cli.terminal import TerminalProgress, note, out, save, show_json, show_table
-from dna_pipelines.pipeline.interruption import interruptible
-from dna_pipelines.pipeline.progress import Progress
+from dna_pipelines.project.progress import Progress
 
 _MISLEADS = 0.2
 
@@ -30,8 +31,9 @@ def map_(
     json: Json = False,
 ) -> None:
     """Show all datasets in a plane that keeps their distances as well as it can, and which lie together."""
-    from dna_pipelines.pipeline.mapping import Map, make_map
-    from dna_pipelines.pipeline.selections import extractor_selection, steered_matrix
+    from dna_pipelines.analysis.map import Map, make_map
+    from dna_pipelines.analysis.matrix import steered_matrix
+    from dna_pipelines.analysis.neuron_weights import extractor_selection
 
     project = project_of(context)
     name = extractor or project.config().extractors[0].name
@@ -40,7 +42,9 @@ def map_(
 
     def made(steps: Progress) -> Map:
         asked = str(metric)
-        matrix = steered_matrix(project, name, asked, selection, steps) if selection else project.matrix(name, asked)
+        matrix = (
+            steered_matrix(project, name, asked, selection, steps) if selection else find_matrix(project, name, asked)
+        )
         return make_map(project, matrix, n_clusters=clusters, from_mean=from_mean, selection=chosen, progress=steps)
 
     found = interruptible(made, TerminalProgress(), note)

@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from dna_pipelines.cli.app import NETWORKS, app, project_of, require_datasets
+from dna_pipelines.cli.interruption import interruptible
 from dna_pipelines.cli.look import ExtractorName, Json
 from dna_pipelines.cli.terminal import TerminalProgress, note, out, show_json, show_table
-from dna_pipelines.pipeline.interruption import interruptible
-from dna_pipelines.pipeline.progress import counted
+from dna_pipelines.project.progress import counted
 
 if TYPE_CHECKING:
-    from dna_pipelines.pipeline.profile import Profile
+    from dna_pipelines.maintenance.profile import Profile
 
 
 @app.command(rich_help_panel=NETWORKS)
@@ -28,7 +28,7 @@ def profile(
 ) -> None:
     """Measure every stage of an extraction on this machine, alone and together, and say what limits."""
     # The pipeline imports torch, which takes seconds.
-    from dna_pipelines.pipeline.profile import profile as measure
+    from dna_pipelines.maintenance.profile import profile as measure
 
     project = project_of(context)
     config = project.config()

@@ -10,15 +10,17 @@ import typer
 from rich.text import Text
 
 from dna_pipelines.cli.app import DATASETS, FAILED, INCOMPLETE, NETWORKS, app, project_of, require_datasets
+from dna_pipelines.cli.interruption import interruptible
 from dna_pipelines.cli.terminal import TerminalProgress, note, out, require_yes, show_json, show_table, shown
 from dna_pipelines.errors import ConfigError
+from dna_pipelines.maintenance.prune import prune_as_configured
 from dna_pipelines.manifests.diff import in_words
-from dna_pipelines.pipeline.interruption import interruptible
-from dna_pipelines.pipeline.plan import Forecast, forecast, make_plan
-from dna_pipelines.pipeline.problem import problem_json
-from dna_pipelines.pipeline.progress import counted
-from dna_pipelines.pipeline.pruning import prune_as_configured
-from dna_pipelines.pipeline.report import DatasetReport, RunReport, begin_report, nothing_done
+from dna_pipelines.project.current import publish
+from dna_pipelines.project.problem import problem_json
+from dna_pipelines.project.progress import counted
+from dna_pipelines.update.forecast import Forecast, forecast
+from dna_pipelines.update.plan import make_plan
+from dna_pipelines.update.report import DatasetReport, RunReport, begin_report, nothing_done
 
 
 @app.command(rich_help_panel=DATASETS)
@@ -42,7 +44,7 @@ def run(
         return
     if plan.nothing_to_do:
         report = nothing_done(plan)
-        project.publish()
+        publish(project)
         report.duration_s = time.monotonic() - started
     else:
         # Dagster takes a second to import, which a run with nothing to do is spared.

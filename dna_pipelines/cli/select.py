@@ -10,11 +10,12 @@ import numpy as np
 import typer
 
 from dna_pipelines.cli.app import COMPARE, app, project_of
+from dna_pipelines.cli.interruption import interruptible
 from dna_pipelines.cli.look import ExtractorName, Json
 from dna_pipelines.cli.terminal import TerminalProgress, note, out, show_json, show_table
 from dna_pipelines.distributions import Layers
-from dna_pipelines.pipeline.interruption import interruptible
-from dna_pipelines.pipeline.progress import counted
+from dna_pipelines.project.current import publish
+from dna_pipelines.project.progress import counted
 from dna_pipelines.storage.records import SelectionRecord
 
 select_app = typer.Typer(
@@ -43,13 +44,13 @@ def save(
     extractor: ExtractorName = None,
 ) -> None:
     """Keep neurons that you choose under a name; a name that is there gets a new version."""
-    from dna_pipelines.pipeline.selections import save_selection
+    from dna_pipelines.analysis.neuron_weights import save_selection
 
     project = project_of(context)
     record = save_selection(
         project, name, extractor=extractor, layers=layer or (), neurons=neuron or (), weights=weights
     )
-    project.publish()
+    publish(project)
     out.print(_said(record), markup=False, soft_wrap=True)
 
 
@@ -84,7 +85,7 @@ def learn(
 
     For example: dna select learn rain --respond-to weather=rain --datasets cameras
     """
-    from dna_pipelines.pipeline.learning import Asked, learn_selection
+    from dna_pipelines.analysis.learned_weights import Asked, learn_selection
 
     project, chosen = project_of(context), "ratio" if method is Method.ratio else "squares"
     asked = Asked(
@@ -96,7 +97,7 @@ def learn(
         TerminalProgress(),
         note,
     )
-    project.publish()
+    publish(project)
     if learned.n_images_extracted:
         note(f"{counted(learned.n_images_extracted, 'image')} extracted for slices, whose DNAs are kept from now on")
     for remark in learned.left_out:
@@ -113,7 +114,7 @@ def learn(
 @select_app.command("list")
 def list_all(context: typer.Context, json: Json = False) -> None:
     """List the selections."""
-    from dna_pipelines.pipeline.selections import list_selections
+    from dna_pipelines.analysis.neuron_weights import list_selections
 
     found = list_selections(project_of(context))
     if json:
@@ -130,7 +131,7 @@ def list_all(context: typer.Context, json: Json = False) -> None:
 @select_app.command()
 def show(context: typer.Context, name: Versioned, json: Json = False) -> None:
     """Show what a selection was made from, and its weights."""
-    from dna_pipelines.pipeline.selections import find_record
+    from dna_pipelines.analysis.neuron_weights import find_record
 
     project = project_of(context)
     record = find_record(project, name)
@@ -160,11 +161,11 @@ def show(context: typer.Context, name: Versioned, json: Json = False) -> None:
 @select_app.command()
 def remove(context: typer.Context, name: SelectionName) -> None:
     """Remove a selection. NAME@VERSION still finds what it was."""
-    from dna_pipelines.pipeline.selections import remove_selection
+    from dna_pipelines.analysis.neuron_weights import remove_selection
 
     project = project_of(context)
     removed = remove_selection(project, name)
-    project.publish()
+    publish(project)
     out.print(f"removed {removed.name}; its versions are kept as NAME@VERSION", markup=False, soft_wrap=True)
 
 

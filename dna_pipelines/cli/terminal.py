@@ -19,7 +19,7 @@ from rich.table import Table
 from rich.text import Text
 
 from dna_pipelines.errors import UserError
-from dna_pipelines.pipeline.progress import Advance
+from dna_pipelines.project.progress import Advance
 
 _CONTROLS = {code: chr(code).encode("unicode_escape").decode() for code in (*range(32), *range(127, 160))}
 _JSON_CONTROLS = {code: f"\\u{code:04x}" for code in range(127, 160)}

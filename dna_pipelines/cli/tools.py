@@ -10,9 +10,9 @@ import typer
 from dna_pipelines.cli.app import FAILED, TOOLS, app, project_of
 from dna_pipelines.cli.terminal import note, out, require_yes, show_json, show_table
 from dna_pipelines.errors import UserError
-from dna_pipelines.pipeline.progress import counted
-from dna_pipelines.pipeline.pruning import FEWEST
-from dna_pipelines.pipeline.pruning import prune as run_pruning
+from dna_pipelines.maintenance.prune import FEWEST
+from dna_pipelines.maintenance.prune import prune as run_pruning
+from dna_pipelines.project.progress import counted
 
 
 @app.command(rich_help_panel=TOOLS)
@@ -24,7 +24,7 @@ def doctor(
     ] = False,
 ) -> None:
     """Check the installation, the datasets file, every place and the lake."""
-    from dna_pipelines.pipeline.doctor import examine
+    from dna_pipelines.maintenance.doctor import examine
 
     failed = False
     for finding in examine(project_of(context), pages=pages):

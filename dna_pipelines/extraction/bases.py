@@ -15,7 +15,8 @@ from dna_pipelines.dna import Basis
 from dna_pipelines.dna.basis import F64, main_components, random_directions
 from dna_pipelines.extraction.extractor import Extractor
 from dna_pipelines.extraction.lanes import Batch
-from dna_pipelines.extraction.stream import ActivationStream, ReadImage
+from dna_pipelines.extraction.stream import ActivationStream
+from dna_pipelines.manifests import ReadImage
 
 Seen = Moments | Covariance
 """Of one layer over positions: the latter where dependence matters."""

@@ -16,8 +16,9 @@ from dna_pipelines.errors import ExtractorError, NothingToCompare
 from dna_pipelines.extraction.bases import measure_basis
 from dna_pipelines.extraction.extractor import Extractor
 from dna_pipelines.extraction.lanes import Batch
-from dna_pipelines.extraction.stream import ActivationStream, ReadImage
+from dna_pipelines.extraction.stream import ActivationStream
 from dna_pipelines.extraction.views import ViewExtractor
+from dna_pipelines.manifests import ReadImage
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import platform
+
 import torch
 
 from dna_pipelines.errors import ExtractorError
@@ -33,3 +35,9 @@ def devices_of(device: str) -> tuple[str, ...]:
         kinds = ", ".join(sorted(names))
         raise ExtractorError(f"device 'cuda' means all GPUs, and these differ ({kinds}); name one, such as 'cuda:0'")
     return tuple(f"cuda:{index}" for index in range(n_devices))
+
+
+def describe_devices() -> str:
+    """The threads and GPUs that torch sees on this machine."""
+    devices = [torch.cuda.get_device_name(index) for index in range(torch.cuda.device_count())]
+    return f"{torch.get_num_threads()} threads on {platform.machine()}; GPUs: {', '.join(devices) or 'none'}"

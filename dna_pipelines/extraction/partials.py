@@ -13,7 +13,6 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from dna_pipelines.ahead import ahead
 from dna_pipelines.distributions import Binning, ImageFeatures, Moments
 from dna_pipelines.distributions.fold import Fold
 from dna_pipelines.distributions.fold_kernels import compile_kernels
@@ -22,9 +21,10 @@ from dna_pipelines.extraction.device_fold import DeviceFold
 from dna_pipelines.extraction.extractor import Extractor
 from dna_pipelines.extraction.lanes import Batch
 from dna_pipelines.extraction.stages import StageClock
-from dna_pipelines.extraction.stream import ActivationStream, ReadImage
+from dna_pipelines.extraction.stream import ActivationStream
 from dna_pipelines.identity import block_of
-from dna_pipelines.manifests import Shard
+from dna_pipelines.manifests import ReadImage, Shard
+from dna_pipelines.prefetch import prefetch
 
 OnImages = Callable[[int], None]
 """Called with the number of images that have just been extracted."""
@@ -88,7 +88,7 @@ def extract_partials(
 
     with (
         closing(stream.run(batches_of(extractor, ranges, shards))) as batches,
-        closing(ahead(tasks(batches), n_writers)) as finished,
+        closing(prefetch(tasks(batches), n_writers)) as finished,
     ):
         yield from finished
 

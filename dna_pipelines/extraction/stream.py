@@ -28,9 +28,7 @@ from dna_pipelines.extraction.lanes import Batch, Device, Job, open_device, serv
 from dna_pipelines.extraction.numerics import reproducible
 from dna_pipelines.extraction.stages import StageClock, n_cores
 from dna_pipelines.imaging import Preprocessing
-
-ReadImage = Callable[[str], bytes]
-"""From a digest to the bytes that have it."""
+from dna_pipelines.manifests import ReadImage
 
 T = TypeVar("T")
 

@@ -5,7 +5,7 @@ into shards. Does not: how manifests are stored, networks, DNAs.
 """
 
 from dna_pipelines.manifests.diff import ManifestDiff, diff_manifests
-from dna_pipelines.manifests.manifest import ImageRow, Manifest
+from dna_pipelines.manifests.manifest import ImageRow, Manifest, ReadImage
 from dna_pipelines.manifests.scan import Scan, build_manifest, raw_version, scan_source
 from dna_pipelines.manifests.shards import Shard, cut_shards, slice_shards
 
@@ -13,6 +13,7 @@ __all__ = [
     "ImageRow",
     "Manifest",
     "ManifestDiff",
+    "ReadImage",
     "Scan",
     "Shard",
     "build_manifest",

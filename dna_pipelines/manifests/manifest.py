@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import NamedTuple
 
 from dna_pipelines.identity import Item, multiset_id, stable_hash
 from dna_pipelines.manifests.shards import Shard
+
+ReadImage = Callable[[str], bytes]
+"""From a digest to the bytes that have it."""
 
 OK, QUARANTINED = "ok", "quarantined"
 

@@ -7,7 +7,7 @@ import dagster as dg
 
 from dna_pipelines.errors import ConfigError, DnaError, Interrupted, LakeError
 from dna_pipelines.orchestration.leftovers import name_process
-from dna_pipelines.pipeline.project import Project
+from dna_pipelines.project.project import ProjectFolder
 from dna_pipelines.storage.attempts import ALL
 
 KIND = "kind"
@@ -29,7 +29,7 @@ def unexpected(error: str, asset: str, run_id: str) -> str:
 
 @contextmanager
 def attempt(
-    context: dg.AssetExecutionContext, project: Project, find_input: Callable[[], str], partition: str = ALL
+    context: dg.AssetExecutionContext, project: ProjectFolder, find_input: Callable[[], str], partition: str = ALL
 ) -> Iterator[str]:
     """Bring an asset up to date with an input, whose id is what `find_input` returns.
 

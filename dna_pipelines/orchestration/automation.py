@@ -14,9 +14,9 @@ from dna_pipelines.errors import DnaError
 from dna_pipelines.orchestration.keys import MANIFEST, key_of
 from dna_pipelines.orchestration.leftovers import HOST
 from dna_pipelines.orchestration.partitions import DATASETS
-from dna_pipelines.pipeline.project import Project
-from dna_pipelines.pipeline.watch import Needs, needs
+from dna_pipelines.project.project import ProjectFolder
 from dna_pipelines.storage.attempts import ALL
+from dna_pipelines.update.staleness import Needs, needs
 
 TICK_S = 5
 """Seconds between two looks at the lake."""
@@ -29,7 +29,7 @@ which Dagster begins and ends within a minute, and which spares most of their pr
 class Upkeep:
     """What is lacking, asked once per tick for all assets."""
 
-    def __init__(self, project: Project) -> None:
+    def __init__(self, project: ProjectFolder) -> None:
         self._project = project
         self._asked: tuple[object, Needs] | None = None
 

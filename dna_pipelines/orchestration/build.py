@@ -9,11 +9,11 @@ from dna_pipelines.orchestration.registry_sensor import registry_sensor
 from dna_pipelines.orchestration.retention import retention_sensor
 from dna_pipelines.orchestration.scanning import scan_job, scan_sensor
 from dna_pipelines.orchestration.workbench import Workbench
-from dna_pipelines.pipeline.project import Project
+from dna_pipelines.project.project import ProjectFolder
 
 
 def build_assets(
-    project: Project, condition: dg.AutomationCondition | None = None
+    project: ProjectFolder, condition: dg.AutomationCondition | None = None
 ) -> list[dg.AssetsDefinition | dg.AssetSpec]:
     """Ingestion, and one set of assets for each extractor of the datasets file.
 
@@ -26,7 +26,7 @@ def build_assets(
     return [raw, manifest_asset(condition), *(asset for assets in sets for asset in assets)]
 
 
-def build_defs(project: Project, condition: dg.AutomationCondition | None = None) -> dg.Definitions:
+def build_defs(project: ProjectFolder, condition: dg.AutomationCondition | None = None) -> dg.Definitions:
     """Everything of one project; `condition` as in `build_assets`."""
     return dg.Definitions(
         assets=build_assets(project, condition),

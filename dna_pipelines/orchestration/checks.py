@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import dagster as dg
 
 from dna_pipelines.orchestration.partitions import DATASETS
-from dna_pipelines.pipeline.checks import Check
+from dna_pipelines.project.checks import Check
 
 
 @dataclass(frozen=True)

@@ -8,20 +8,20 @@ from typing import Any
 import dagster as dg
 import pyarrow as pa
 
+from dna_pipelines.analysis.history import growth, last_changes
 from dna_pipelines.config import DatasetConfig
 from dna_pipelines.dna import ActivationRanges
 from dna_pipelines.errors import LakeError
 from dna_pipelines.extraction.stages import StageTimes
 from dna_pipelines.orchestration.lineage import distances_lineage, dna_lineage, matrix_lineage
-from dna_pipelines.pipeline.compare import PairsUpdated
-from dna_pipelines.pipeline.ingest import Ingested
-from dna_pipelines.pipeline.overview import growth, last_changes
-from dna_pipelines.pipeline.project import Project
+from dna_pipelines.project.project import ProjectFolder
 from dna_pipelines.reporting import Matrix
 from dna_pipelines.storage import Catalog
 from dna_pipelines.storage.catalog import meaning
 from dna_pipelines.storage.distances import LAYER_SCHEMA
 from dna_pipelines.storage.manifest_table import SCHEMA as MANIFEST_SCHEMA
+from dna_pipelines.update.ingest import Ingested
+from dna_pipelines.update.pairs import PairsUpdated
 
 Metadata = dict[str, Any]
 _MOST_ROWS = 20
@@ -67,7 +67,7 @@ def describe_ranges(ranges: ActivationRanges, *, measured: bool) -> Metadata:
     }
 
 
-def describe_dna(project: Project, fitted: Any) -> Metadata:
+def describe_dna(project: ProjectFolder, fitted: Any) -> Metadata:
     """What the DNA is, and what fitting it took."""
     work = fitted.work
     facts = {
@@ -119,7 +119,7 @@ def describe_pairs(updated: PairsUpdated) -> Metadata:
     }
 
 
-def describe_matrix(project: Project, matrix: Matrix) -> Metadata:
+def describe_matrix(project: ProjectFolder, matrix: Matrix) -> Metadata:
     """The heat map, what changed in which layer, how the datasets grew, and the nearest and farthest pairs."""
     from dna_pipelines.reporting.pictures import matrix_picture
 
@@ -139,7 +139,7 @@ def describe_matrix(project: Project, matrix: Matrix) -> Metadata:
     }
 
 
-def _history(project: Project, extractor: str) -> Metadata:
+def _history(project: ProjectFolder, extractor: str) -> Metadata:
     """Pictures of what happened lately. None where a commit is damaged: the run says so of its dataset."""
     from dna_pipelines.reporting.pictures import changes_picture, growth_picture
 

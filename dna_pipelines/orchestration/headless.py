@@ -20,18 +20,19 @@ from dna_pipelines.orchestration.per_dataset import MOST_OF_A_RUN
 from dna_pipelines.orchestration.problems import problem_of
 from dna_pipelines.orchestration.scanning import raw_event
 from dna_pipelines.orchestration.workbench import Workbench
-from dna_pipelines.pipeline.ingest import changes_since
-from dna_pipelines.pipeline.plan import DatasetPlan, Plan, held_back, missing_dnas
-from dna_pipelines.pipeline.problem import Problem
-from dna_pipelines.pipeline.progress import Progress
-from dna_pipelines.pipeline.project import Project
-from dna_pipelines.pipeline.report import DatasetReport, FingerprintReport, PairsReport, RunReport
+from dna_pipelines.project.current import publish
+from dna_pipelines.project.problem import Problem
+from dna_pipelines.project.progress import Progress
+from dna_pipelines.project.project import ProjectFolder
 from dna_pipelines.storage import Commit
+from dna_pipelines.update.ingest import changes_since
+from dna_pipelines.update.plan import DatasetPlan, Plan, held_back, missing_dnas
+from dna_pipelines.update.report import DatasetReport, FingerprintReport, PairsReport, RunReport
 
 _QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 
 
-def bring_up_to_date(project: Project, plan: Plan, report: RunReport, progress: Progress) -> None:
+def bring_up_to_date(project: ProjectFolder, plan: Plan, report: RunReport, progress: Progress) -> None:
     """Do what a plan says, and write down in `report` what came of it.
 
     One dataset that fails holds back no other.
@@ -43,12 +44,12 @@ def bring_up_to_date(project: Project, plan: Plan, report: RunReport, progress: 
     project.lake.tidy()
     with open_instance(project) as instance:
         HeadlessRun(project, instance, report, progress).follow(plan)
-    project.publish()
+    publish(project)
     report.duration_s = time.monotonic() - started
 
 
 def calibrate_anew(
-    project: Project, extractor: str, progress: Progress, *, on: Sequence[str] = (), file: str = ""
+    project: ProjectFolder, extractor: str, progress: Progress, *, on: Sequence[str] = (), file: str = ""
 ) -> None:
     """Measure the activation ranges of an extractor again, on some datasets, or take them from a file.
 
@@ -65,7 +66,9 @@ def calibrate_anew(
 class HeadlessRun:
     """Runs of this process, one for each phase and batch of datasets, recorded in the project's instance."""
 
-    def __init__(self, project: Project, instance: dg.DagsterInstance, report: RunReport, progress: Progress) -> None:
+    def __init__(
+        self, project: ProjectFolder, instance: dg.DagsterInstance, report: RunReport, progress: Progress
+    ) -> None:
         self._project = project
         self._instance = instance
         self._report = report

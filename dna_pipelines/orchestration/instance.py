@@ -19,7 +19,7 @@ from sqlalchemy.engine import Engine
 from sqlalchemy.exc import OperationalError
 
 from dna_pipelines.errors import DnaError, UserError
-from dna_pipelines.pipeline.project import Project
+from dna_pipelines.project.project import ProjectFolder
 
 _MOST_HELD = 8
 """Databases that are held open: those of the instance, and of the runs under way."""
@@ -32,7 +32,7 @@ ScriptDirectory.from_config = cache(ScriptDirectory.from_config)  # type: ignore
 _NOT_CAPTURED = {"module": "dagster._core.storage.noop_compute_log_manager", "class": "NoOpComputeLogManager"}
 
 
-def prepare_home(project: Project) -> Path:
+def prepare_home(project: ProjectFolder) -> Path:
     """Make DAGSTER_HOME, with its settings and databases; returns where it is.
 
     It appears whole or not at all: a database of which only some tables exist, after a kill or with two
@@ -65,7 +65,7 @@ def prepare_home(project: Project) -> Path:
 
 
 @contextmanager
-def open_instance(project: Project) -> Iterator[dg.DagsterInstance]:
+def open_instance(project: ProjectFolder) -> Iterator[dg.DagsterInstance]:
     """The instance, for runs inside this process: what steps print is not captured but shown.
 
     Raises:

@@ -3,13 +3,13 @@
 import dagster as dg
 from sqlalchemy.exc import IntegrityError
 
-from dna_pipelines.pipeline.project import Project
+from dna_pipelines.project.project import ProjectFolder
 
 DATASETS = dg.DynamicPartitionsDefinition(name="dataset")
 """One partition per watched dataset."""
 
 
-def sync_partitions(instance: dg.DagsterInstance, project: Project) -> tuple[list[str], list[str]]:
+def sync_partitions(instance: dg.DagsterInstance, project: ProjectFolder) -> tuple[list[str], list[str]]:
     """Make the partitions the watched datasets; returns those that were added and removed."""
     try:
         return _sync(instance, project)
@@ -18,7 +18,7 @@ def sync_partitions(instance: dg.DagsterInstance, project: Project) -> tuple[lis
         return _sync(instance, project)
 
 
-def _sync(instance: dg.DagsterInstance, project: Project) -> tuple[list[str], list[str]]:
+def _sync(instance: dg.DagsterInstance, project: ProjectFolder) -> tuple[list[str], list[str]]:
     watched = [dataset.name for dataset in project.config().datasets]
     known = set(instance.get_dynamic_partitions(DATASETS.name or ""))
     added = [name for name in watched if name not in known]

@@ -15,7 +15,7 @@ from dna_pipelines.orchestration.keys import op_name
 from dna_pipelines.orchestration.partitions import DATASETS
 from dna_pipelines.orchestration.provenance import input_tags
 from dna_pipelines.orchestration.workbench import Workbench
-from dna_pipelines.pipeline.checks import Check, blocked
+from dna_pipelines.project.checks import Check, blocked
 
 MOST_OF_A_RUN = 20
 """Datasets that share a run: a process of its own, which imports torch, takes seconds, and one here a third of one."""

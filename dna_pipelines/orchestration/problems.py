@@ -8,7 +8,7 @@ from dna_pipelines.errors import Interrupted, SourceChanged
 from dna_pipelines.orchestration.attempts import FAILED, KIND, WHAT, unexpected
 from dna_pipelines.orchestration.describe import plain
 from dna_pipelines.orchestration.keys import op_name
-from dna_pipelines.pipeline.problem import Problem
+from dna_pipelines.project.problem import Problem
 
 _CHECK_FAILED = "DagsterAssetCheckFailedError"
 """What Dagster raises when a blocking check failed; it does not export it."""

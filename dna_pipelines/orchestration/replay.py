@@ -8,14 +8,14 @@ from dna_pipelines.orchestration.describe import Metadata
 from dna_pipelines.orchestration.keys import MANIFEST, key_of
 from dna_pipelines.orchestration.partitions import sync_partitions
 from dna_pipelines.orchestration.scanning import raw_event
-from dna_pipelines.pipeline.project import Project
-from dna_pipelines.pipeline.versions import current_dnas
+from dna_pipelines.project.current import current_dnas
+from dna_pipelines.project.project import ProjectFolder
 from dna_pipelines.storage import Commit
 
 VERSION = "dagster/data_version"
 
 
-def replay(instance: dg.DagsterInstance, project: Project) -> int:
+def replay(instance: dg.DagsterInstance, project: ProjectFolder) -> int:
     """Report what is current in the lake as materializations; returns how many were news."""
     sync_partitions(instance, project)
     n_reported = 0
@@ -26,7 +26,7 @@ def replay(instance: dg.DagsterInstance, project: Project) -> int:
     return n_reported
 
 
-def _events(project: Project) -> Iterator[dg.AssetMaterialization]:
+def _events(project: ProjectFolder) -> Iterator[dg.AssetMaterialization]:
     versions, store, config = project.lake.versions, project.lake.fingerprints, project.config()
     for dataset in config.datasets:
         if commit := versions.latest(dataset.name):

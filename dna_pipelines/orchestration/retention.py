@@ -12,11 +12,11 @@ from dagster._core.storage.event_log import SqliteEventLogStorage
 from dagster._core.storage.local_compute_log_manager import LocalComputeLogManager
 
 from dna_pipelines.errors import DnaError
+from dna_pipelines.maintenance.prune import prune_as_configured
 from dna_pipelines.orchestration.automation import automation_sensor
 from dna_pipelines.orchestration.scanning import scan_job
 from dna_pipelines.orchestration.workbench import Workbench
-from dna_pipelines.pipeline.progress import counted
-from dna_pipelines.pipeline.pruning import prune_as_configured
+from dna_pipelines.project.progress import counted
 
 _LOOKS_S = 3600.0
 """How long what `keep_current` printed at a tick is kept."""

@@ -12,7 +12,7 @@ from dna_pipelines.errors import DnaError, LakeError
 from dna_pipelines.orchestration.keys import RAW
 from dna_pipelines.orchestration.leftovers import HOST, name_process
 from dna_pipelines.orchestration.workbench import Workbench
-from dna_pipelines.pipeline.watch import scan
+from dna_pipelines.update.staleness import scan
 
 _PATIENCE_S = 60.0
 

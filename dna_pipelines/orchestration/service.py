@@ -6,11 +6,11 @@ import sys
 from dna_pipelines.orchestration.instance import open_instance, prepare_home
 from dna_pipelines.orchestration.leftovers import reap
 from dna_pipelines.orchestration.partitions import sync_partitions
-from dna_pipelines.pipeline.process_group import run_together
-from dna_pipelines.pipeline.project import Project
+from dna_pipelines.orchestration.process_group import run_together
+from dna_pipelines.project.project import ProjectFolder
 
 
-def serve(project: Project, host: str, port: int) -> int | None:
+def serve(project: ProjectFolder, host: str, port: int) -> int | None:
     """Serve the web page and keep the project current, until a signal says that it is enough.
 
     Runs that it interrupts are asked for again the next time.

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 import dagster as dg
 
-from dna_pipelines.pipeline.progress import Advance, Progress
-from dna_pipelines.pipeline.project import Project
+from dna_pipelines.project.progress import Advance, Progress
+from dna_pipelines.project.project import ProjectFolder
 
 
 class LoggedProgress:
@@ -38,7 +38,7 @@ class LoggedProgress:
 class Workbench:
     """What assets are given."""
 
-    project: Project
+    project: ProjectFolder
     progress: Progress | None = None
     """Where progress is shown; the run's log where None."""
 

@@ -3,6 +3,6 @@
 Belongs here: turning results into tables and pictures. Does not: computing them, terminals, Dagster.
 """
 
-from dna_pipelines.reporting.matrix import KEPT, METRICS, Matrix
+from dna_pipelines.comparison.matrix import KEPT, METRICS, Matrix
 
 __all__ = ["KEPT", "METRICS", "Matrix"]

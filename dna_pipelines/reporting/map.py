@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from dna_pipelines.comparison.embedding import Join, Plane
-from dna_pipelines.reporting.matrix import Matrix
+from dna_pipelines.comparison.matrix import Matrix
 from dna_pipelines.reporting.pictures import DPI, png_of, shortened
 
 _MOST_NAMES = 80

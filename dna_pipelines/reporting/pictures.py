@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from PIL import Image
 
-from dna_pipelines.reporting.matrix import Matrix
+from dna_pipelines.comparison.matrix import Matrix
 
 _COLOURS = 256
 

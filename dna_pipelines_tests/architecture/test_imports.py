@@ -9,7 +9,7 @@ LIGHT = [
     "dna_pipelines.comparison", "dna_pipelines.storage", "dna_pipelines.reporting", "dna_pipelines.dna",
     "dna_pipelines.interchange",
     "dna_pipelines.distributions", "dna_pipelines.manifests", "dna_pipelines.sources", "dna_pipelines.imaging",
-    "dna_pipelines.config", "dna_pipelines.pipeline.compare", "dna_pipelines.pipeline.plan", "dna_pipelines.cli.main",
+    "dna_pipelines.config", "dna_pipelines.analysis.compare", "dna_pipelines.update.plan", "dna_pipelines.cli.main",
 ]  # fmt: skip
 
 
@@ -25,7 +25,7 @@ def test_neither_torch_nor_dagster_is_needed(module):
 
 
 def test_looking_for_changes_does_not_wait_for_compilers():
-    assert "numba" not in modules_after("import dna_pipelines.pipeline.plan")
+    assert "numba" not in modules_after("import dna_pipelines.update.plan")
 
 
 def test_loading_the_definitions_does_not_load_torch(tmp_path):

@@ -7,9 +7,10 @@ import sys
 import pytest
 
 from dna_pipelines.extraction.catalogue import KNOWN
-from dna_pipelines.pipeline.fingerprint import ensure_ranges, fit
-from dna_pipelines.pipeline.ingest import refresh
-from dna_pipelines.pipeline.project import Project
+from dna_pipelines.project.project import ProjectFolder
+from dna_pipelines.update.calibration import ensure_ranges
+from dna_pipelines.update.fingerprint import fit
+from dna_pipelines.update.ingest import refresh
 from dna_pipelines_tests.cli.conftest import write_image
 from dna_pipelines_tests.extraction.families import write_family
 
@@ -213,7 +214,7 @@ def test_renaming_an_extractor_computes_nothing_again(brought):
     def fitted(name):
         file = brought / "data" / "datasets.yaml"
         file.write_text(file.read_text().replace("name: mine", f"name: {name}"))
-        project = Project(brought)
+        project = ProjectFolder(brought)
         config = project.config()
         for dataset in config.datasets:
             refresh(project, dataset)

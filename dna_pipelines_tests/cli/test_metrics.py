@@ -3,10 +3,11 @@
 import numpy as np
 import pytest
 
+from dna_pipelines.analysis.matrix import find_matrix
 from dna_pipelines.comparison.metrics import METRICS, summary_in
 from dna_pipelines.comparison.selection import Selection
-from dna_pipelines.pipeline.compare import find_dna
-from dna_pipelines.pipeline.project import Project
+from dna_pipelines.project.project import ProjectFolder
+from dna_pipelines.update.dnas import find_dna
 
 
 def test_every_metric_says_what_it_sees_and_what_not(dna):
@@ -22,8 +23,8 @@ def test_every_metric_says_what_it_sees_and_what_not(dna):
 
 @pytest.mark.parametrize("name", ["ks", "energy", "js", "hellinger", "psi"])
 def test_a_matrix_of_any_metric_is_that_of_its_pairs(project, dna, name):
-    here = Project(project)
-    found = here.matrix("builtin", name)
+    here = ProjectFolder(project)
+    found = find_matrix(here, "builtin", name)
     assert found.names == ("d0", "d1", "d2")
     assert (np.diag(found.values) == 0).all()
     dnas = [find_dna(here, one, "builtin") for one in found.names]

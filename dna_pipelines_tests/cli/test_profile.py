@@ -7,7 +7,7 @@ from dna_pipelines_tests.cli.conftest import snapshot, write_image
 
 @pytest.fixture(autouse=True)
 def _quick(monkeypatch):
-    monkeypatch.setattr("dna_pipelines.pipeline.stage_speeds._LONG_ENOUGH_S", 0.01)
+    monkeypatch.setattr("dna_pipelines.extraction.network_speed._LONG_ENOUGH_S", 0.01)
 
 
 def test_profile_tells_people_what_limits(project, dna):

@@ -6,9 +6,9 @@ import sys
 
 import pytest
 
-from dna_pipelines.pipeline.ingest import refresh
-from dna_pipelines.pipeline.project import Project
+from dna_pipelines.project.project import ProjectFolder
 from dna_pipelines.sources.folder import FolderSource
+from dna_pipelines.update.ingest import refresh
 from dna_pipelines_tests.cli.conftest import LONG_AGO, snapshot, write_image
 
 
@@ -249,7 +249,7 @@ def test_a_file_that_could_not_be_read_is_read_again_at_the_next_run(project, dn
 
     with monkeypatch.context() as locked:
         locked.setattr(FolderSource, "read", refuse)
-        done = refresh(Project(project), Project(project).file.dataset("d0"))
+        done = refresh(ProjectFolder(project), ProjectFolder(project).file.dataset("d0"))
     assert [row.reason for row in done.manifest.quarantined] == ["cannot be read"]
     (found,) = dna("run", "d0", "--dry-run", "--json").json
     assert (found["state"], found["n_images"]) == ("changed", 11)
@@ -259,7 +259,7 @@ def test_metadata_that_is_no_longer_asked_for_is_gone(project, settings):
     (project / "labels.csv").write_text("path,label\n0.png,cat\n")
 
     def label_of_the_first():
-        done = refresh(Project(project), Project(project).file.dataset("d1"))
+        done = refresh(ProjectFolder(project), ProjectFolder(project).file.dataset("d1"))
         return done.manifest.rows[0].metadata
 
     settings("uri: d1\n", "uri: d1\n    metadata: {uri: labels.csv}\n")

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from dna_pipelines.analysis.compare import compare_pair
 from dna_pipelines.extraction.builtin import TAPS
-from dna_pipelines.pipeline.compare import compare_pair
-from dna_pipelines.pipeline.project import Project
+from dna_pipelines.project.project import ProjectFolder
 from dna_pipelines_tests.cli.conftest import LONG_AGO, invoke, made_once, snapshot
 from dna_pipelines_tests.toy import toy_project
 
@@ -280,7 +280,7 @@ def test_learning_responds_to_one_attribute_and_ignores_another(labelled, tmp_pa
     again = dna("select", "learn", "dark", "--ignore", "light", "--datasets", "a", "--json")
     assert "extracted" not in again.err
     pairs = ("a[light=bright]", "a[light=dark]"), ("a[colour=red]", "a[colour=blue]")
-    project = Project(root)
+    project = ProjectFolder(root)
     (plain_light, plain_colour), (light, colour), (ignored, kept) = (
         [compare_pair(project, *pair, selection=name)[1]["emd_bins"] for pair in pairs]
         for name in (None, "colour", "dark")

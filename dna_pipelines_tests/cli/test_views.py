@@ -8,10 +8,13 @@ import pytest
 from dna_pipelines.errors import UserError
 from dna_pipelines.extraction.partials import extract_partials
 from dna_pipelines.manifests import Shard
-from dna_pipelines.pipeline.compare import update_pairs
-from dna_pipelines.pipeline.fingerprint import calibrated, ensure_ranges, fit, reader
-from dna_pipelines.pipeline.ingest import refresh
-from dna_pipelines.pipeline.project import Project
+from dna_pipelines.project.current import publish
+from dna_pipelines.project.image_bytes import reader
+from dna_pipelines.project.project import ProjectFolder
+from dna_pipelines.update.calibration import calibrated, ensure_ranges
+from dna_pipelines.update.fingerprint import fit
+from dna_pipelines.update.ingest import refresh
+from dna_pipelines.update.pairs import update_pairs
 from dna_pipelines_tests.laws.merging import counts_equal, moments_equal
 from dna_pipelines_tests.toy import toy_project, write_image
 
@@ -41,7 +44,7 @@ def bring_up_to_date(project):
         done = [fit(project, dataset, config) for dataset in project.config().datasets]
         found[config.name] = done[0]
         update_pairs(project, config.name)
-    project.publish()
+    publish(project)
     return found
 
 
@@ -88,7 +91,7 @@ def first(tmp_path_factory):
 
 def test_views_are_current_after_images_came_and_went(first):
     """An update extracts what changed, for each view as for the network, and equals a full rebuild."""
-    project = Project(first)
+    project = ProjectFolder(first)
     assert [entry.name for entry in project.config().extractors] == NAMES
     require_rebuilt(project)
 
@@ -131,7 +134,7 @@ def test_sql_has_the_distances_under_every_name_of_an_extractor(first, tmp_path,
             "datasets:\n", "  - {name: alias, network: toy, batch_size: 4, calibrate_on: [a]}\ndatasets:\n", 1
         )
     )
-    bring_up_to_date(Project(first))
+    bring_up_to_date(ProjectFolder(first))
     dna("--root", first, "compare", "a", "b", "--extractor", "toy", "--no-test")
     query = "SELECT extractor, count(*) AS n FROM neuron_distances GROUP BY ALL ORDER BY ALL"
     found = {row["extractor"]: row["n"] for row in dna("--root", first, "sql", query, "--json").json}
@@ -145,7 +148,7 @@ def test_how_far_datasets_are_from_their_mean_in_a_view(first, tmp_path, dna):
         write_image(first / "images" / "c", f"{number}.png", number)
     file = first / "data" / "datasets.yaml"
     file.write_text(file.read_text().replace("datasets:\n", "datasets:\n  - {name: c, uri: images/c}\n", 1))
-    bring_up_to_date(Project(first))
+    bring_up_to_date(ProjectFolder(first))
     for name in ("toy.projected8", "toy.whitened", "toy.spatial"):
         found = dna("--root", first, "map", "--from-mean", "--extractor", name, "--json").json["datasets"]
         assert all(one["from_mean_bins"] > 0 for one in found)
@@ -165,7 +168,7 @@ def test_a_renamed_extractor_takes_its_views_along(first, tmp_path):
         )
         .replace("    batch_size: 4\n    views: [projected8, whitened, spatial]\n    calibrate_on: [a]\n", "")
     )
-    renamed = Project(root)
+    renamed = ProjectFolder(root)
     for config in renamed.config().extractors:
         _, were_made = ensure_ranges(renamed, config)
         assert not were_made
@@ -175,7 +178,7 @@ def test_a_renamed_extractor_takes_its_views_along(first, tmp_path):
 def test_calibrating_a_view_anew_leaves_the_network_alone(first, tmp_path):
     root = tmp_path / "anew"
     shutil.copytree(first, root)
-    project = Project(root)
+    project = ProjectFolder(root)
     keys = {name: project.lake.fingerprints.extractor(name).comparability_key for name in NAMES}
     ensure_ranges(project, project.extractor_config("toy.whitened"), anew=True, on=["b"])
     after = {name: project.lake.fingerprints.extractor(name).comparability_key for name in NAMES}
@@ -195,7 +198,7 @@ def test_views_have_distances_of_their_own(first, dna):
 
 
 def test_a_frozen_basis_comes_back_as_it_was_written(first):
-    project = Project(first)
+    project = ProjectFolder(first)
     for config in project.config().extractors:
         record = project.lake.fingerprints.extractor(config.name)
         ranges = project.lake.fingerprints.ranges(config.name, record.fingerprint)
@@ -225,7 +228,7 @@ def test_files_of_others_have_no_place_for_views(first, dna, tmp_path):
     assert said.tells("toy.projected8 is a view")
     said = dna("--root", first, "ranges", "export", "toy", tmp_path / "r.json")
     assert said.code == 0
-    project = Project(first)
+    project = ProjectFolder(first)
     with pytest.raises(UserError, match=r"`dna calibrate toy\.projected8` measures both"):
         ensure_ranges(project, project.extractor_config("toy.projected8"), file=str(tmp_path / "r.json"))
     said = dna("--root", first, "export", "a", tmp_path / "v.json", "--extractor", "toy.projected8")

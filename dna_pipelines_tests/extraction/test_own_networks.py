@@ -16,7 +16,7 @@ from dna_pipelines.extraction.probe import probe, probe_layers
 from dna_pipelines.extraction.registry import find_network, load_extractor, with_layers
 from dna_pipelines.extraction.stamp import extractor_stamp, traces
 from dna_pipelines.imaging import Preprocessing
-from dna_pipelines.pipeline.loading import load_all
+from dna_pipelines.update.extractors import load_all
 
 MODULE = """
     import torch
@@ -56,7 +56,7 @@ def test_a_function_of_the_projects_folder_is_a_network(tmp_path):
 
 def test_a_module_that_is_made_once_cannot_be_on_several_devices(tmp_path, monkeypatch):
     write_module(tmp_path, "own_once", MODULE + "\n    network = build()\n")
-    monkeypatch.setattr("dna_pipelines.pipeline.loading.devices_of", lambda _device: ("cpu", "cpu:0"))
+    monkeypatch.setattr("dna_pipelines.update.extractors.devices_of", lambda _device: ("cpu", "cpu:0"))
 
     def load(function):
         config = ExtractorConfig(name="mine", network=f"own_once:{function}")

@@ -4,7 +4,7 @@ import shutil
 
 import pytest
 
-from dna_pipelines.pipeline.project import Project
+from dna_pipelines.project.project import ProjectFolder
 from dna_pipelines_tests.orchestration.daemon import Daemon, open_instance
 from dna_pipelines_tests.toy import toy_project
 
@@ -24,6 +24,6 @@ def made(tmp_path_factory):
 
 @pytest.fixture
 def daemon(made, tmp_path):
-    project = Project(shutil.copytree(made, tmp_path / "project"))
+    project = ProjectFolder(shutil.copytree(made, tmp_path / "project"))
     with open_instance(project) as instance:
         yield Daemon(project, instance)

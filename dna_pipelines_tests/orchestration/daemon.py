@@ -8,7 +8,7 @@ from dna_pipelines.orchestration.build import build_defs
 from dna_pipelines.orchestration.instance import open_instance
 from dna_pipelines.orchestration.partitions import sync_partitions
 from dna_pipelines.orchestration.scanning import raw_event
-from dna_pipelines.pipeline.watch import scan
+from dna_pipelines.update.staleness import scan
 
 ALL_OF = [("toy/distances", None), ("toy/matrix", None)]
 """What follows any change of a DNA."""

@@ -8,11 +8,11 @@ from unittest import mock
 from dna_pipelines.identity import digest_of
 from dna_pipelines.orchestration.assets import ingestion
 from dna_pipelines.orchestration.headless import bring_up_to_date
-from dna_pipelines.pipeline import fingerprint
-from dna_pipelines.pipeline.plan import make_plan, missing_dnas
-from dna_pipelines.pipeline.progress import Silent
-from dna_pipelines.pipeline.report import begin_report
+from dna_pipelines.project.progress import Silent
 from dna_pipelines.storage.versions import Versions
+from dna_pipelines.update import fingerprint
+from dna_pipelines.update.plan import make_plan, missing_dnas
+from dna_pipelines.update.report import begin_report
 from dna_pipelines_tests.orchestration.daemon import Daemon, open_instance
 from dna_pipelines_tests.toy import toy_project, write_image
 

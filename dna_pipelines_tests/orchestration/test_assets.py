@@ -13,11 +13,12 @@ from dna_pipelines.orchestration.instance import open_instance
 from dna_pipelines.orchestration.partitions import DATASETS, sync_partitions
 from dna_pipelines.orchestration.registry_sensor import registry_sensor
 from dna_pipelines.orchestration.workbench import Workbench
-from dna_pipelines.pipeline import fingerprint
-from dna_pipelines.pipeline.plan import dna_state, make_plan
-from dna_pipelines.pipeline.progress import Silent
-from dna_pipelines.pipeline.report import begin_report, nothing_done
+from dna_pipelines.project.progress import Silent
 from dna_pipelines.storage.attempts import ALL
+from dna_pipelines.update import fingerprint
+from dna_pipelines.update.calibration import ensure_ranges
+from dna_pipelines.update.plan import dna_state, make_plan
+from dna_pipelines.update.report import begin_report, nothing_done
 from dna_pipelines_tests.toy import image_bytes, toy_project, write_image
 
 IMAGES = {f"{number}.png": number for number in range(8)}
@@ -213,7 +214,7 @@ def test_ranges_measured_anew_under_the_run_are_followed_once_and_then_told(proj
         fitted = original(project, dataset, extractor, progress)
         if dataset.name == "two" and len(calibrated) < n_times:
             calibrated.append(True)
-            fingerprint.ensure_ranges(project, extractor, anew=True, on=["one", "two"][len(calibrated) % 2 :][:1])
+            ensure_ranges(project, extractor, anew=True, on=["one", "two"][len(calibrated) % 2 :][:1])
         return fitted
 
     monkeypatch.setattr(fingerprint, "fit", fit_then_calibrate)

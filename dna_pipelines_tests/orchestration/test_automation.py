@@ -6,15 +6,16 @@ import time
 
 import dagster as dg
 
+from dna_pipelines.analysis.matrix import find_matrix
 from dna_pipelines.errors import LakeError
+from dna_pipelines.maintenance.export import export_ranges
 from dna_pipelines.orchestration.automation import FEW
 from dna_pipelines.orchestration.keys import MANIFEST, key_of
 from dna_pipelines.orchestration.scanning import decide
-from dna_pipelines.pipeline.export import export_ranges
-from dna_pipelines.pipeline.ingest import refresh
-from dna_pipelines.pipeline.versions import current_dnas
-from dna_pipelines.pipeline.watch import needs, scan
+from dna_pipelines.project.current import current_dnas
 from dna_pipelines.storage.attempts import ALL
+from dna_pipelines.update.ingest import refresh
+from dna_pipelines.update.staleness import needs, scan
 from dna_pipelines_tests.orchestration.daemon import ALL_OF, Daemon, open_instance
 from dna_pipelines_tests.toy import toy_project, write_image
 
@@ -80,7 +81,7 @@ def test_an_added_dataset(daemon):
 def test_a_removed_dataset_leaves_the_matrix_and_nothing_is_computed(daemon):
     daemon.project.file.remove("one")
     assert daemon.news() == [("toy/matrix", None)]
-    assert daemon.project.matrix("toy").names == ("two", "three")
+    assert find_matrix(daemon.project, "toy").names == ("two", "three")
 
 
 def test_a_renamed_dataset_has_the_dna_it_had(daemon):
@@ -159,7 +160,7 @@ def test_new_code_of_an_extractor_looks_at_that_extractor_only(daemon, monkeypat
 
 
 def test_a_failed_partition_is_tried_again_with_new_input_and_not_for_ever(daemon, monkeypatch):
-    from dna_pipelines.pipeline import fingerprint
+    from dna_pipelines.update import fingerprint
 
     original, broken = fingerprint.fit, [True]
 
@@ -223,13 +224,13 @@ def test_an_input_that_cannot_be_found_is_a_failed_try(daemon, monkeypatch):
 
 
 def test_the_matrix_waits_for_distances_that_are_not_tried_yet(daemon, monkeypatch):
-    from dna_pipelines.pipeline import compare
+    from dna_pipelines.update import pairs
 
     def broken(*_arguments):
         raise OSError("no space left on device")
 
     with monkeypatch.context() as patched:
-        patched.setattr(compare, "update_pairs", broken)
+        patched.setattr(pairs, "update_pairs", broken)
         write_image(daemon.place("one"), "new.png", 99)
         # In Dagster both are one run, in which the matrix is skipped.
         patched.setattr(daemon, "run", lambda key, name, run=daemon.run: key.path[-1] != "matrix" and run(key, name))

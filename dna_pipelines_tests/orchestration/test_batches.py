@@ -15,11 +15,11 @@ from dna_pipelines.orchestration.headless import bring_up_to_date, contiguous
 from dna_pipelines.orchestration.instance import open_instance
 from dna_pipelines.orchestration.keys import MANIFEST, key_of
 from dna_pipelines.orchestration.per_dataset import MOST_OF_A_RUN
-from dna_pipelines.pipeline import fingerprint
-from dna_pipelines.pipeline.plan import make_plan
-from dna_pipelines.pipeline.problem import Problem
-from dna_pipelines.pipeline.progress import Silent
-from dna_pipelines.pipeline.report import begin_report
+from dna_pipelines.project.problem import Problem
+from dna_pipelines.project.progress import Silent
+from dna_pipelines.update import fingerprint
+from dna_pipelines.update.plan import make_plan
+from dna_pipelines.update.report import begin_report
 from dna_pipelines_tests.toy import toy_project
 
 NAMES = ("one", "two", "three")

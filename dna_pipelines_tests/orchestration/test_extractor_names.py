@@ -2,9 +2,11 @@
 
 import pytest
 
+from dna_pipelines.analysis.matrix import find_matrix
 from dna_pipelines.orchestration.headless import calibrate_anew
-from dna_pipelines.pipeline.plan import forecast, make_plan
-from dna_pipelines.pipeline.progress import Silent
+from dna_pipelines.project.progress import Silent
+from dna_pipelines.update.forecast import forecast
+from dna_pipelines.update.plan import make_plan
 from dna_pipelines_tests.orchestration.test_assets import run
 from dna_pipelines_tests.toy import toy_project, write_image
 
@@ -41,7 +43,7 @@ def test_a_name_may_have_dashes_and_dots(project):
     rewrite(project, "name: toy", "name: toy-1.0\n    network: toy")
     report = run(project)
     assert (report.problems, report.failed) == ([], [])
-    assert project.matrix("toy-1.0").names == ("one", "two")
+    assert find_matrix(project, "toy-1.0").names == ("one", "two")
     write_image(project.root / "images" / "one", "new.png", 99)
     run(project)
     before = project.lake.fingerprints.extractor("toy-1.0").ranges_id
@@ -61,7 +63,7 @@ def test_under_a_new_name_nothing_is_computed(project):
     assert sum(one.n_images_extracted for one in report.datasets) == 0
     assert report.pairs["renamed"].n_pairs_computed == 0
     assert pairs_in_sql(project) == pairs_of("renamed")
-    assert project.matrix("renamed").names == ("one", "two")
+    assert find_matrix(project, "renamed").names == ("one", "two")
     changes = project.catalog.rows("SELECT DISTINCT extractor, dataset FROM changes")
     assert changes == [{"extractor": "renamed", "dataset": "one"}]
     current = project.catalog.rows("SELECT extractor, dataset FROM dnas WHERE is_current ORDER BY ALL")

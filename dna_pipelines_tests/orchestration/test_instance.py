@@ -12,15 +12,15 @@ from sqlalchemy import create_engine, text
 
 from dna_pipelines.orchestration import instance as under_test
 from dna_pipelines.orchestration.instance import open_instance
-from dna_pipelines.pipeline.project import Project
+from dna_pipelines.project.project import ProjectFolder
 
 NORMAL, FULL = 1, 2
 KEY = dg.AssetKey("something")
 
 
 @pytest.fixture
-def project(tmp_path: Path) -> Project:
-    return Project(tmp_path)
+def project(tmp_path: Path) -> ProjectFolder:
+    return ProjectFolder(tmp_path)
 
 
 def synchronous(database: Path) -> int:
@@ -42,7 +42,7 @@ def materialize(instance: dg.DagsterInstance, times: int) -> None:
 
 
 def test_databases_wait_less_for_the_disk_while_it_is_open_and_those_of_others_as_before(
-    project: Project, tmp_path: Path
+    project: ProjectFolder, tmp_path: Path
 ) -> None:
     other = tmp_path / "other.db"
     with open_instance(project):
@@ -54,7 +54,7 @@ def test_databases_wait_less_for_the_disk_while_it_is_open_and_those_of_others_a
     assert synchronous(mine) == FULL
 
 
-def test_events_are_there_for_whoever_opens_it_next(project: Project) -> None:
+def test_events_are_there_for_whoever_opens_it_next(project: ProjectFolder) -> None:
     with open_instance(project) as instance:
         materialize(instance, 3)
     with dg.DagsterInstance.from_config(str(project.dagster_home)) as plain:
@@ -63,7 +63,7 @@ def test_events_are_there_for_whoever_opens_it_next(project: Project) -> None:
 
 
 def test_no_more_files_stay_open_than_said_and_none_in_the_end(
-    project: Project, monkeypatch: pytest.MonkeyPatch
+    project: ProjectFolder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(under_test, "_MOST_HELD", 3)
     with open_instance(project) as instance:
@@ -75,7 +75,7 @@ def test_no_more_files_stay_open_than_said_and_none_in_the_end(
 
 
 def test_migrations_are_read_once_however_many_databases_are_made(
-    project: Project, monkeypatch: pytest.MonkeyPatch
+    project: ProjectFolder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with open_instance(project) as instance:
         materialize(instance, 1)
@@ -89,7 +89,7 @@ def test_migrations_are_read_once_however_many_databases_are_made(
         materialize(instance, 2)
 
 
-def test_what_a_step_raises_comes_out_of_it(project: Project) -> None:
+def test_what_a_step_raises_comes_out_of_it(project: ProjectFolder) -> None:
     """Dagster's own error has it as its cause, and is its context: a circle."""
 
     @dg.asset

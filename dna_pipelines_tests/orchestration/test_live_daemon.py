@@ -14,10 +14,11 @@ import dagster as dg
 import psutil
 import pytest
 
+from dna_pipelines.analysis.matrix import find_matrix
 from dna_pipelines.orchestration.instance import open_instance
-from dna_pipelines.pipeline.plan import make_plan
-from dna_pipelines.pipeline.project import Project
-from dna_pipelines.pipeline.watch import needs
+from dna_pipelines.project.project import ProjectFolder
+from dna_pipelines.update.plan import make_plan
+from dna_pipelines.update.staleness import needs
 from dna_pipelines_tests.toy import write_image
 
 pytestmark = pytest.mark.campaign
@@ -84,7 +85,7 @@ def kill_some(process, rng):
 
 
 def is_current(root):
-    project = Project(root)
+    project = ProjectFolder(root)
     lacking = needs(project)
     quiet = not (
         lacking.manifests or lacking.ranges or lacking.distances or lacking.matrix or any(lacking.dnas.values())
@@ -95,7 +96,7 @@ def is_current(root):
 def wait_until_current(root, limit_s=LIMIT_S):
     started = time.monotonic()
     while not is_current(root):
-        assert time.monotonic() - started < limit_s, needs(Project(root))
+        assert time.monotonic() - started < limit_s, needs(ProjectFolder(root))
         time.sleep(1)
     return time.monotonic() - started
 
@@ -103,7 +104,7 @@ def wait_until_current(root, limit_s=LIMIT_S):
 def ended_runs(root):
     """The runs that made assets, once none of them is under way."""
     started = time.monotonic()
-    with open_instance(Project(root)) as instance:
+    with open_instance(ProjectFolder(root)) as instance:
         while time.monotonic() - started < LIMIT_S:
             runs = instance.get_runs(dg.RunsFilter(job_name="__ASSET_JOB"))
             if all(run.is_finished for run in runs):
@@ -114,7 +115,7 @@ def ended_runs(root):
 
 def made(root):
     """How often each asset was made so far, by asset and dataset."""
-    with open_instance(Project(root)) as instance:
+    with open_instance(ProjectFolder(root)) as instance:
         return Counter(
             (key.to_user_string(), record.partition_key)
             for key in instance.all_asset_keys()
@@ -165,7 +166,7 @@ def test_every_scenario_unattended(tmp_path):
         # The same images under another name: the DNA is there already. The matrix loses one and gains one.
         scenario(rename_dataset, [*manifest_of("third"), ("builtin/matrix", None)], most=2)
         scenario(empty, [*manifest_of("two"), ("builtin/matrix", None)])
-        assert Project(root).matrix("builtin").names == ("one", "third")
+        assert find_matrix(ProjectFolder(root), "builtin").names == ("one", "third")
 
 
 def test_many_datasets_share_their_processes(tmp_path):
@@ -187,7 +188,7 @@ BACKGROUND = ("sh", "-c", "trap '' INT; exec \"$@\"", "sh")
 def test_ended_by_a_signal_it_leaves_nothing_running(root, shell):
     with daemon(root, *shell) as process:
         started = time.monotonic()
-        while not Project(root).lake.versions.latest("one"):
+        while not ProjectFolder(root).lake.versions.latest("one"):
             assert time.monotonic() - started < LIMIT_S
             time.sleep(0.2)
         ended = family(process)
@@ -211,4 +212,4 @@ def test_killed_at_a_random_moment_everything_comes_up_to_date_again(root, seed)
         write_image(root / "images" / "two", "new.png", 999)
         # No slot and no partition is blocked: the next change comes through as well.
         wait_until_current(root)
-        assert Project(root).lake.versions.latest("two").n_images == 41
+        assert ProjectFolder(root).lake.versions.latest("two").n_images == 41

@@ -12,7 +12,7 @@ from dna_pipelines.orchestration.instance import prepare_home
 from dna_pipelines.orchestration.partitions import sync_partitions
 from dna_pipelines.orchestration.retention import forget_looks, forget_scans, retention_sensor
 from dna_pipelines.orchestration.workbench import Workbench
-from dna_pipelines.pipeline.project import Project
+from dna_pipelines.project.project import ProjectFolder
 from dna_pipelines_tests.toy import toy_project
 
 DAY_S = 86_400
@@ -104,6 +104,6 @@ def test_the_sensor_removes_both_and_asks_for_nothing(project, instance, monkeyp
     later = time.time() + 2 * DAY_S
     monkeypatch.setattr(time, "time", lambda: later)
     project.file.path.write_text("keep_versions: 2\n" + project.file.path.read_text())
-    result = ticked(retention_sensor, Project(project.root), instance)
+    result = ticked(retention_sensor, ProjectFolder(project.root), instance)
     assert result.skip_message == "removed 1 old scan and 1 log of ticks; beyond keep_versions: nothing"
     assert (looks(instance), instance.get_runs(), result.run_requests) == (set(), [], [])

@@ -5,6 +5,7 @@ import os
 
 import dagster as dg
 
+from dna_pipelines.analysis.matrix import find_matrix
 from dna_pipelines.orchestration.registry_sensor import registry_sensor
 from dna_pipelines.orchestration.scanning import scan_job
 from dna_pipelines.orchestration.workbench import Workbench
@@ -21,7 +22,7 @@ def test_one_bad_dataset_withholds_its_own_dna_only(daemon):
     assert ("manifest", "one") in ran
     assert ("toy/dna", "one") not in ran
     assert ("toy/dna", "two") in ran
-    assert daemon.project.matrix("toy").names == ("two", "three")
+    assert find_matrix(daemon.project, "toy").names == ("two", "three")
     assert daemon.news() == []
     for number in range(3):
         (daemon.place("one") / f"bad{number}.png").unlink()

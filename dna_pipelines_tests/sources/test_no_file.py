@@ -8,9 +8,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from dna_pipelines.pipeline.checks import check_manifest
-from dna_pipelines.pipeline.ingest import draft, look, refresh
-from dna_pipelines.pipeline.project import Project
+from dna_pipelines.project.checks import check_manifest
+from dna_pipelines.project.project import ProjectFolder
+from dna_pipelines.update.ingest import draft, look, refresh
 from dna_pipelines_tests.cli.conftest import invoke
 from dna_pipelines_tests.toy import image_bytes, toy_project, write_image
 
@@ -39,7 +39,7 @@ def dataset(tmp_path):
         toy_project(tmp_path, {})
         with (tmp_path / "data" / "datasets.yaml").open("a") as file:
             file.write(f"  - name: d\n    uri: {uri}\n" + "".join(f"    {line}\n" for line in settings.splitlines()))
-        project = Project(tmp_path)
+        project = ProjectFolder(tmp_path)
         return project, project.file.dataset("d")
 
     return made
@@ -85,7 +85,7 @@ def test_it_is_said_by_the_commands_and_by_the_check(dataset, tmp_path):
     assert refresh(project, config).commit.remark == ""
     file = tmp_path / "data" / "datasets.yaml"
     file.write_text(file.read_text() + "    globs: ['*.jpg']\n")
-    project = Project(tmp_path)
+    project = ProjectFolder(tmp_path)
     remark = "no file at im passes `globs: [*.jpg]`: 1 ignored, such as a.png"
     for command in ("scan", "run", "run"):
         assert invoke("--root", tmp_path, command).tells(remark)

@@ -11,8 +11,9 @@ import dna_pipelines.cli.main  # noqa: F401 (its import registers the commands)
 from dna_pipelines.config import DatasetConfig
 from dna_pipelines.errors import SourceChanged, SourceError
 from dna_pipelines.manifests import build_manifest, scan_source
-from dna_pipelines.pipeline.fingerprint import ensure_ranges, fit
-from dna_pipelines.pipeline.ingest import refresh
+from dna_pipelines.update.calibration import ensure_ranges
+from dna_pipelines.update.fingerprint import fit
+from dna_pipelines.update.ingest import refresh
 from dna_pipelines_tests.cli.conftest import invoke
 from dna_pipelines_tests.sources import s3_server
 from dna_pipelines_tests.toy import image_bytes, toy_project

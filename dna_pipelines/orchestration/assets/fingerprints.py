@@ -3,6 +3,7 @@
 import dagster as dg
 from pydantic import Field
 
+from dna_pipelines.analysis.matrix import find_matrix
 from dna_pipelines.config import ExtractorConfig
 from dna_pipelines.extraction.stamp import extractor_stamp
 from dna_pipelines.identity import stable_hash
@@ -12,9 +13,9 @@ from dna_pipelines.orchestration.describe import describe_dna, describe_matrix, 
 from dna_pipelines.orchestration.keys import MANIFEST, key_of
 from dna_pipelines.orchestration.per_dataset import Made, asset_per_dataset
 from dna_pipelines.orchestration.workbench import Workbench
-from dna_pipelines.pipeline.checks import check_dna
-from dna_pipelines.pipeline.versions import matrix_id, wanted_pairs
-from dna_pipelines.pipeline.watch import dna_input
+from dna_pipelines.project.checks import check_dna
+from dna_pipelines.update.pairs import matrix_id, wanted_pairs
+from dna_pipelines.update.staleness import dna_input
 
 EXTRACTION = "extraction"
 """The pool of steps that use every core, or the GPU."""
@@ -57,7 +58,7 @@ def fingerprint_assets(extractor: ExtractorConfig, condition: dg.AutomationCondi
         New datasets do not move them, because DNAs can only be compared on the same edges. Launch with
         `anew: true` to measure them again.
         """
-        from dna_pipelines.pipeline.fingerprint import ensure_ranges
+        from dna_pipelines.update.calibration import ensure_ranges
 
         with attempt(context, workbench.project, lambda: code):
             shown, asked = workbench.shown(context), config.model_dump()
@@ -71,7 +72,7 @@ def fingerprint_assets(extractor: ExtractorConfig, condition: dg.AutomationCondi
 
         Only images that no stored partial covers go through the network.
         """
-        from dna_pipelines.pipeline.fingerprint import fit
+        from dna_pipelines.update.fingerprint import fit
 
         project = workbench.project
         with attempt(context, project, lambda: dna_input(project, extractor.name, name), name):
@@ -94,7 +95,7 @@ def fingerprint_assets(extractor: ExtractorConfig, condition: dg.AutomationCondi
 
         Only pairs with a new DNA are computed.
         """
-        from dna_pipelines.pipeline.compare import update_pairs
+        from dna_pipelines.update.pairs import update_pairs
 
         project = workbench.project
         with attempt(context, project, lambda: stable_hash(wanted_pairs(project, extractor.name).lacking)):
@@ -115,7 +116,7 @@ def fingerprint_assets(extractor: ExtractorConfig, condition: dg.AutomationCondi
         """The comparison matrix as people look at it, with its heat map."""
         project = workbench.project
         with attempt(context, project, lambda: matrix_id(wanted_pairs(project, extractor.name))) as shown:
-            found = project.matrix(extractor.name)
+            found = find_matrix(project, extractor.name)
             metadata = describe_matrix(project, found)
             project.lake.distances.note_drawn(extractor.name, shown)
         return dg.MaterializeResult(metadata=metadata, data_version=dg.DataVersion(stable_hash(found.to_json())))

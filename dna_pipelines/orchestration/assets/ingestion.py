@@ -9,9 +9,9 @@ from dna_pipelines.orchestration.keys import MANIFEST, RAW
 from dna_pipelines.orchestration.partitions import DATASETS
 from dna_pipelines.orchestration.per_dataset import Made, asset_per_dataset
 from dna_pipelines.orchestration.workbench import Workbench
-from dna_pipelines.pipeline.checks import check_manifest
-from dna_pipelines.pipeline.ingest import refresh
-from dna_pipelines.pipeline.watch import manifest_input
+from dna_pipelines.project.checks import check_manifest
+from dna_pipelines.update.ingest import refresh
+from dna_pipelines.update.staleness import manifest_input
 
 raw = dg.AssetSpec(
     RAW,

@@ -1,0 +1,1 @@
+"""What a person asks of fingerprints: comparisons, matrices, maps, history and selections of neurons."""

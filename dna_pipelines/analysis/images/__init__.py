@@ -1,0 +1,1 @@
+"""Which images contribute to a difference, which occur twice, and what they look like."""

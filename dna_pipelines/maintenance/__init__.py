@@ -1,0 +1,1 @@
+"""Keeping a project sound: the doctor, pruning, profiles and exports."""

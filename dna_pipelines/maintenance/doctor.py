@@ -1,0 +1,153 @@
+"""Examining a project: what works, and what to do about what does not."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import partial
+from importlib.metadata import version
+
+import dna_pipelines
+from dna_pipelines.config import ExtractorConfig
+from dna_pipelines.dna import dna_id
+from dna_pipelines.errors import DnaError, LakeError
+from dna_pipelines.project.partials import partial_place
+from dna_pipelines.project.progress import counted
+from dna_pipelines.project.project import ProjectFolder
+from dna_pipelines.project.vdna import imported_ranges, require_configured
+from dna_pipelines.storage.measure_tables import DNA_TABLES
+from dna_pipelines.storage.tables import read_parquet, require_footer
+
+_LITTLE_SPACE_GB = 2.0
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that was examined."""
+
+    what: str
+    ok: bool
+    said: str
+
+
+def examine(project: ProjectFolder, *, pages: bool = False) -> Iterator[Finding]:
+    """Examine everything, without changing anything but a trial file in the lake.
+
+    Args:
+        project: what to examine.
+        pages: also read every table of the lake whole, with its checksums.
+    """
+    packages = ", ".join(f"{name} {version(name)}" for name in ("dagster", "torch", "pyarrow", "duckdb", "numpy"))
+    yield Finding("installation", True, f"dna_pipelines {dna_pipelines.__version__}, {packages}")
+    yield _try("torch", _torch)
+    yield _try("datasets file", lambda: f"{counted(len(project.config().datasets), 'dataset')} in {project.file.path}")
+    yield _try("lake", lambda: _lake(project))
+    yield _try("SQL", lambda: _sql(project))
+    if pages:
+        yield from _pages(project)
+    free_gb = shutil.disk_usage(project.root).free / 1e9
+    yield Finding("disk", free_gb > _LITTLE_SPACE_GB, f"{free_gb:,.1f} GB free at {project.root}")
+    try:
+        config = project.config()
+    except DnaError:
+        return
+    for dataset in config.datasets:
+        yield _try(f"manifest of {dataset.name}", lambda: _manifest(project, dataset.name))  # noqa: B023
+        yield _try(f"place of {dataset.name}", lambda: counted(len(project.source(dataset).list().entries), "file"))  # noqa: B023 (called at once)
+    for extractor in config.extractors:
+        yield _try(f"extractor {extractor.name}", lambda: _extractor(project, extractor))  # noqa: B023
+        for dataset in config.datasets:
+            examined = partial(_dna, project, dataset.name, extractor.name)
+            yield _try(f"{extractor.name} DNA of {dataset.name}", examined)
+
+
+def _try(what: str, examined: Callable[[], str]) -> Finding:
+    try:
+        return Finding(what, True, examined())
+    except Exception as error:  # noqa: BLE001 (whatever is wrong is what was asked for)
+        said = str(error) if isinstance(error, DnaError) else f"{type(error).__name__}: {error}"
+        # What is examined is told already.
+        return Finding(what, False, said.removeprefix(f"{what}: "))
+
+
+def _torch() -> str:
+    from dna_pipelines.extraction.devices import describe_devices
+
+    return describe_devices()
+
+
+def _extractor(project: ProjectFolder, config: ExtractorConfig) -> str:
+    from dna_pipelines.update.extractors import load
+
+    project.lake.fingerprints.require_ranges(config.name)
+    extractor = load(config)
+    size = f"{counted(len(extractor.layers), 'layer')}, {counted(extractor.layers.n_neurons, 'neuron')}"
+    said = f"{size}, on {config.device}"
+    if config.ranges:
+        ranges = project.lake.fingerprints.ranges(config.name, extractor.fingerprint)
+        ranges = ranges or imported_ranges(project, config.ranges, config.name, extractor.layers)
+        require_configured(project, config, ranges)
+        said += f", ranges of {config.ranges}"
+    return said
+
+
+def _dna(project: ProjectFolder, dataset: str, extractor: str) -> str:
+    """Also looks at the partials, which a run does not miss before the dataset changes."""
+    lake = project.lake
+    commit, keys = lake.versions.latest(dataset), lake.fingerprints.extractor(extractor)
+    if keys is None and (known := lake.layout.extractor(extractor)).exists():
+        raise LakeError(f"{known}, or a key that it names, is damaged; `dna run` makes them again")
+    if commit is None or keys is None or commit.n_images == 0:
+        return "none yet"
+    identity = dna_id(keys.comparability_key, commit.version_id)
+    path, record = lake.layout.dna_record(identity), lake.fingerprints.dna_record(identity)
+    if record is None:
+        if path.exists():
+            raise LakeError(f"{path} is damaged, or a table of that DNA is gone; `dna run` makes it again")
+        return "none yet"
+    for table in DNA_TABLES:
+        require_footer(lake.layout.dna(table, identity))
+    for shard in dict.fromkeys(record.shards):
+        for file in lake.fingerprints.partial_files(partial_place(project, record, shard), shard):
+            try:
+                require_footer(file)
+            except LakeError as error:
+                raise LakeError(f"{file} is damaged; remove it and {path} and run `dna run`") from error
+    return f"{counted(len(record.shards), 'shard')}, {counted(record.n_images, 'image')}"
+
+
+def _sql(project: ProjectFolder) -> str:
+    project.catalog.require_sound()
+    return f"{counted(len(project.catalog.views()), 'view')} over the lake"
+
+
+def _pages(project: ProjectFolder) -> Iterator[Finding]:
+    """Tables that are damaged anywhere, also those that nothing asks for at present."""
+    found = sorted(project.lake.layout.root.rglob("[!.]*.parquet"))
+    # A manifest has a second name in `current/`, which is a link.
+    tables = {(stat.st_dev, stat.st_ino): path for path in found for stat in [path.stat()]}
+    n_damaged = 0
+    for path in tables.values():
+        try:
+            read_parquet(path)
+        except LakeError as error:
+            n_damaged += 1
+            yield Finding("pages", False, str(error))
+    if not n_damaged:
+        yield Finding("pages", True, f"{counted(len(tables), 'table')} read whole")
+
+
+def _manifest(project: ProjectFolder, dataset: str) -> str:
+    versions = project.lake.versions
+    commits = versions.history(dataset)
+    if not commits:
+        return "none yet"
+    commit = commits[-1]
+    return f"commit {commit.seq}, {len(versions.manifest(commit).readable):,} images"
+
+
+def _lake(project: ProjectFolder) -> str:
+    project.lake.try_writing()
+    n_dnas = len(project.lake.fingerprints.dna_records())
+    return f"{counted(n_dnas, 'DNA')} in {project.lake.layout.root}"

@@ -1,0 +1,82 @@
+"""DNAs and activation ranges as files that other programs read."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from dna_pipelines.dna import ActivationRanges
+from dna_pipelines.errors import NothingToCompare, UserError
+from dna_pipelines.interchange import require_room, write_ranges, write_vdna
+from dna_pipelines.interchange.vdna_files import Type
+from dna_pipelines.project.progress import Progress
+from dna_pipelines.project.project import ProjectFolder
+from dna_pipelines.project.resolve import used_extractor
+from dna_pipelines.update.dnas import find_dna, why_held_back
+
+
+@dataclass(frozen=True)
+class Exported:
+    """What was written of a DNA."""
+
+    layers: list[str]
+    left_out: list[str]
+    """Layers that this type has nothing of."""
+    n_images: int
+    held_back: str | None = None
+    """Why the matrix leaves this DNA out, if it does."""
+
+
+def export_dna(
+    project: ProjectFolder,
+    reference: str,
+    path: Path,
+    kind: Type,
+    *,
+    extractor: str | None = None,
+    force: bool = False,
+    progress: Progress | None = None,
+) -> Exported:
+    """Write the DNA of a dataset, version or slice as a VDNA: NAME.json and NAME.npz.
+
+    Args:
+        project: where the DNA is.
+        reference: as `find_dna` takes it.
+        path: NAME.json.
+        kind: histogram, gaussian or layer-gaussian.
+        extractor: one of the project's; the first by default.
+        force: write over files that are there.
+        progress: shows the images of a slice being extracted.
+
+    Raises:
+        InterchangeError: when the files cannot be written.
+        NothingToCompare: when there is no such DNA, or it has nothing of this type.
+    """
+    name = extractor or project.config().extractors[0].name
+    dna = find_dna(project, reference, name, progress)
+    record = project.lake.fingerprints.dna_record(dna.id)
+    n_images = record.n_images if record else 0
+    written = write_vdna(path, dna, kind, n_images, force=force)
+    left_out = [layer for layer in dna.layers.names if layer not in written]
+    return Exported(written, left_out, n_images, why_held_back(project, reference, name))
+
+
+def export_ranges(project: ProjectFolder, extractor: str, path: Path, *, force: bool = False) -> ActivationRanges:
+    """Write the activation ranges of an extractor as the reference reads them.
+
+    Raises:
+        InterchangeError: when the file cannot be written.
+        NothingToCompare: when it has none yet.
+        UserError: when it is a view.
+    """
+    if project.extractor_config(extractor).view:
+        raise UserError(
+            f"{extractor} is a view: its ranges mean nothing without its maps, which this kind of file does not hold"
+        )
+    record = used_extractor(project, extractor)
+    ranges = project.lake.fingerprints.ranges(extractor, record.fingerprint)
+    if ranges is None:
+        raise NothingToCompare(f"{extractor} has no activation ranges yet; run `dna run`")
+    require_room(path, force=force)
+    write_ranges(path, ranges, extractor)
+    return ranges

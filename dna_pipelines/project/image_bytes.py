@@ -1,0 +1,88 @@
+"""Reading images of a project again: what cannot be read any more is said, and is not fatal."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from dna_pipelines.config import DatasetConfig
+from dna_pipelines.errors import DnaError, SourceChanged, SourceError, UnknownName, Unreadable
+from dna_pipelines.identity import digest_of
+from dna_pipelines.imaging import decode
+from dna_pipelines.manifests import ImageRow, Manifest, ReadImage
+from dna_pipelines.project.project import ProjectFolder
+
+CANNOT_BE_READ = "cannot be read"
+
+
+class ImageReader:
+    """Reads images of a dataset's versions by digest.
+
+    Args:
+        project: where the dataset is.
+        dataset: its name.
+        rows: images of any of its versions; those that were renamed since are found under their new names.
+    """
+
+    def __init__(self, project: ProjectFolder, dataset: str, rows: Sequence[ImageRow]) -> None:
+        self._project, self._dataset = project, dataset
+        self._rows = tuple(rows)
+        self._read: Callable[[str], bytes] | None = None
+
+    def bytes_of(self, digest: str) -> bytes:
+        """The bytes of an image that can be decoded.
+
+        Raises:
+            Unreadable: saying why it cannot be read any more.
+        """
+        try:
+            self._read = self._read or self._reader()
+            data = self._read(digest)
+        except UnknownName as error:
+            raise Unreadable(
+                CANNOT_BE_READ, f"{self._dataset} is no longer in the datasets file, which says how it is read"
+            ) from error
+        except (SourceChanged, SourceError) as error:
+            raise Unreadable(CANNOT_BE_READ, str(error).removesuffix("; run again")) from error
+        decode(data)
+        return data
+
+    def _reader(self) -> Callable[[str], bytes]:
+        # What reads lies beside what extracts, which needs torch.
+
+        config = self._project.file.dataset(self._dataset)
+        manifests = [Manifest(self._rows, ())]
+        if latest := self._project.lake.versions.latest(self._dataset):
+            manifests.append(self._project.lake.versions.manifest(latest))
+        return reader(self._project, config, *manifests)
+
+
+def read_all(reader: ImageReader, digests: Sequence[str]) -> tuple[dict[str, bytes], dict[str, str]]:
+    """The bytes of those images that can be read, and why the others cannot."""
+    found, problems = {}, {}
+    for digest in digests:
+        try:
+            found[digest] = reader.bytes_of(digest)
+        except DnaError as error:
+            problems[digest] = str(error)
+    return found, problems
+
+
+def reader(project: ProjectFolder, dataset: DatasetConfig, *manifests: Manifest) -> ReadImage:
+    """Reads images by digest, and refuses bytes that have another; later manifests know better where they are."""
+    source = project.source(dataset)
+    paths = {row.digest: row.path for manifest in manifests for row in manifest.readable}
+
+    def read(digest: str) -> bytes:
+        path = paths[digest]
+        name = f"{dataset.name}: {path.decode('utf-8', 'backslashreplace')}"
+        try:
+            data = source.read(path)
+        except FileNotFoundError as error:
+            raise SourceChanged(f"{name} vanished since the scan; run again") from error
+        except (OSError, Unreadable) as error:
+            raise SourceError(f"{name} cannot be read: {error}; run again") from error
+        if digest_of(data) != digest:
+            raise SourceChanged(f"{name} changed since the scan; run again")
+        return data
+
+    return read

@@ -1,0 +1,92 @@
+"""A project: a folder with `data/datasets.yaml`, its lake and its Dagster home."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from functools import cached_property
+from pathlib import Path
+
+from dna_pipelines.config import DatasetConfig, DatasetsFile, ExtractorConfig, WatchConfig
+from dna_pipelines.errors import ConfigError, UnknownName
+from dna_pipelines.sources import Source, open_source
+from dna_pipelines.storage import Catalog, Lake
+from dna_pipelines.storage.files import replace
+
+DATASETS_FILE = Path("data") / "datasets.yaml"
+
+
+class ProjectFolder:
+    """Where everything of one project is. One installation serves many."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root.resolve()
+        self.file = DatasetsFile(self.root / DATASETS_FILE)
+
+    @staticmethod
+    def find(root: str | Path | None = None, environment: Mapping[str, str] = os.environ) -> ProjectFolder:
+        """The project at `root`, else at DNA_ROOT, else in the nearest folder above that has one.
+
+        Raises:
+            ConfigError: when a root that was named is no folder.
+        """
+        named = root or environment.get("DNA_ROOT")
+        if named:
+            path = Path(named).expanduser()
+            if not path.is_dir():
+                raise ConfigError(f"{path} is not a folder; make it, or name another with --root or DNA_ROOT")
+            return ProjectFolder(path)
+        here = Path.cwd()
+        for folder in (here, *here.parents):
+            if (folder / DATASETS_FILE).exists():
+                return ProjectFolder(folder)
+        return ProjectFolder(here)
+
+    @cached_property
+    def lake(self) -> Lake:
+        """Everything measured."""
+        return Lake(self.root / "data" / "lake")
+
+    @property
+    def catalog(self) -> Catalog:
+        """SQL over the lake."""
+        return Catalog(self.lake.layout)
+
+    def put_picture(self, name: str, png: bytes) -> Path:
+        """Keep a picture where people find it, in `data/reports/`."""
+        path = self.root / "data" / "reports" / name
+        replace(path, png)
+        return path
+
+    @property
+    def dagster_home(self) -> Path:
+        """Where Dagster keeps its runs and events."""
+        return self.root / "data" / "dagster"
+
+    def config(self) -> WatchConfig:
+        """The datasets file as it is now."""
+        return self.file.load()
+
+    def source(self, dataset: DatasetConfig) -> Source:
+        """The place of a dataset; relative uris are taken from the project's root."""
+        own = [self.root / "data" / name for name in ("lake", "dagster", "reports")]
+        return open_source(
+            dataset.uri,
+            base=self.root,
+            globs=dataset.globs,
+            exclude=dataset.exclude,
+            without=own,
+            kind=dataset.kind,
+            options=dataset.storage_options,
+            image_column=dataset.image_column,
+            cache=self.lake.contents,
+        )
+
+    def extractor_config(self, name: str) -> ExtractorConfig:
+        """One extractor of the datasets file."""
+        extractors = self.config().extractors
+        for extractor in extractors:
+            if extractor.name == name:
+                return extractor
+        known = ", ".join(extractor.name for extractor in extractors)
+        raise UnknownName(f"'{name}' is no extractor of this project; its datasets file has: {known}")

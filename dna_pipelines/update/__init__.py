@@ -1,0 +1,1 @@
+"""What `dna run` does: plan, ingest, calibrate, fingerprint, and compare the pairs of the matrix."""

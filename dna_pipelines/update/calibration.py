@@ -1,0 +1,247 @@
+"""Activation ranges: found, imported from a file, or calibrated on images."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from dna_pipelines.config import ExtractorConfig
+from dna_pipelines.dna import ActivationRanges, calibration_sample
+from dna_pipelines.errors import (
+    Incomparable,
+    NothingToCompare,
+    UnknownName,
+    UserError,
+)
+from dna_pipelines.extraction.calibration import calibrate
+from dna_pipelines.extraction.extractor import Extractor
+from dna_pipelines.extraction.registry import builder_of
+from dna_pipelines.extraction.stamp import extractor_stamp
+from dna_pipelines.manifests import Manifest, ReadImage
+from dna_pipelines.project.image_bytes import reader
+from dna_pipelines.project.progress import Progress, Silent
+from dna_pipelines.project.project import ProjectFolder
+from dna_pipelines.project.vdna import imported_ranges, require_configured
+from dna_pipelines.storage.records import ExtractorRecord
+from dna_pipelines.storage.versions import now
+from dna_pipelines.update.extractors import load, load_all
+
+
+def ensure_ranges(
+    project: ProjectFolder,
+    config: ExtractorConfig,
+    progress: Progress | None = None,
+    *,
+    anew: bool = False,
+    on: Sequence[str] = (),
+    file: str | None = None,
+) -> tuple[ActivationRanges, bool]:
+    """The activation ranges of an extractor, made if it has none (or if asked to).
+
+    Args:
+        project: where the extractor is used.
+        config: the extractor.
+        progress: shows the calibration.
+        anew: replace ranges that exist.
+        on: datasets to measure them on, instead of those of the datasets file.
+        file: a file to take them from, instead of measuring.
+
+    Returns:
+        The ranges, and whether they were made now.
+
+    Raises:
+        UserError: when both `file` and `on` are given.
+        UnknownName: when it is to be calibrated on what is no dataset.
+        NothingToCompare: when there is no image to calibrate on.
+        CheckFailed: when they are not those of the file that the datasets file names.
+    """
+    if file and on:
+        raise UserError(f"the ranges of {config.name} come either from a file or from datasets; both were asked for")
+    if file and config.view:
+        raise UserError(
+            f"{config.name} is a view: its ranges belong to maps of its own, which no file has; "
+            f"`dna calibrate {config.name}` measures both anew"
+        )
+    # Before the network is loaded: what changes meanwhile is not in it.
+    stamp = extractor_stamp(config)
+    (extractor, *others), fingerprints = load_all(config), project.lake.fingerprints
+    ranges = None if anew else _kept_ranges(project, config, extractor.fingerprint)
+    made = ranges is None
+    if ranges is None and not on:
+        ranges = _given_ranges(project, config, extractor, file, anew=anew)
+    if ranges is None:
+        ranges = _calibrated(project, config, [extractor, *others], tuple(on), progress)
+    # Before they are kept: what is refused must not replace what there is.
+    require_configured(project, config, ranges, file if made else None)
+    ranges = fingerprints.put_ranges(config.name, extractor.fingerprint, ranges, anew=anew)
+    _note_keys(project, config, stamp, extractor, ranges)
+    return ranges, made
+
+
+def _kept_ranges(project: ProjectFolder, config: ExtractorConfig, fingerprint: str) -> ActivationRanges | None:
+    """The frozen ranges of an extractor, also where it had another name when they were measured.
+
+    Those of a name that the datasets file still has are its own, unless the same was asked for there.
+    """
+    store = project.lake.fingerprints
+    if (own := store.ranges(config.name, fingerprint)) or config.ranges:
+        return own
+    others = {other.name: _asked_of_calibration(other) for other in project.config().extractors}
+    for name in store.calibrated():
+        if others.get(name, _asked_of_calibration(config)) != _asked_of_calibration(config):
+            continue
+        found = store.ranges(name, fingerprint)
+        if found and (not config.calibrate_on or set(found.datasets) <= set(config.calibrate_on)):
+            return found
+    return None
+
+
+def _given_ranges(
+    project: ProjectFolder,
+    config: ExtractorConfig,
+    extractor: Extractor,
+    file: str | None = None,
+    *,
+    anew: bool = False,
+) -> ActivationRanges | None:
+    """Ranges that need no measuring: those of a file, else those that came with the network.
+
+    The latter are not what somebody wants who names datasets to calibrate on, or asks for ranges anew.
+    """
+    if source := file or config.ranges:
+        return imported_ranges(project, source, config.name, extractor.layers)
+    return None if anew or config.calibrate_on else extractor.own_ranges
+
+
+def _asked_of_calibration(config: ExtractorConfig) -> tuple[object, ...]:
+    return config.ranges, set(config.calibrate_on), config.calibration_images
+
+
+def known_keys(project: ProjectFolder, config: ExtractorConfig) -> tuple[str, str] | None:
+    """The ids of the comparability and compute key that a run would work with; None before the calibration.
+
+    Writes nothing. The network is loaded, unless no extractor was ever calibrated here.
+
+    Raises:
+        UserError: when there is no such network, or it cannot be loaded.
+    """
+    if not project.lake.fingerprints.calibrated() and not config.ranges:
+        builder_of(config.loads, config.root)
+        return None
+    extractor = load(config)
+    ranges = _kept_ranges(project, config, extractor.fingerprint)
+    ranges = ranges or _given_ranges(project, config, extractor)
+    if ranges is None:
+        return None
+    return extractor.comparability_key(ranges).id, extractor.compute_key(ranges).id
+
+
+def _calibrated(
+    project: ProjectFolder,
+    config: ExtractorConfig,
+    extractors: list[Extractor],
+    on: tuple[str, ...],
+    progress: Progress | None,
+) -> ActivationRanges:
+    extractor, *others = extractors
+    for name in on:
+        if not project.lake.versions.latest(project.file.dataset(name).name):
+            raise NothingToCompare(f"{name} was never scanned, so nothing can be calibrated on it; run `dna run` first")
+    watched = tuple(dataset.name for dataset in project.config().datasets)
+    for name in config.calibrate_on:
+        if not on and name not in watched:
+            raise UnknownName(
+                f"{project.file.path}: {config.name} is to be calibrated on '{name}' (calibrate_on), "
+                f"which is no dataset; there are: {', '.join(watched) or 'none'}"
+            )
+    manifests, read = _calibration_images(project, on or config.calibrate_on or watched)
+    items = (row.item for manifest in manifests.values() for row in manifest.readable)
+    digests = calibration_sample(items, config.calibration_images)
+    chosen = set(digests)
+    names = tuple(name for name, one in manifests.items() if any(row.digest in chosen for row in one.readable))
+    n_steps = extractor.n_calibration_passes * len(digests)
+    with (progress or Silent()).task(f"calibrating {config.name}", n_steps) as advance:
+        workers = project.config().workers
+        return calibrate(extractor, digests, names, read, workers=workers, on_images=advance, others=others)
+
+
+def calibrated(project: ProjectFolder, config: ExtractorConfig) -> Calibrated:
+    """An extractor with its activation ranges.
+
+    Raises:
+        NothingToCompare: when it was never calibrated.
+    """
+    extractors = load_all(config)
+    ranges = project.lake.fingerprints.ranges(config.name, extractors[0].fingerprint)
+    if ranges is None:
+        raise NothingToCompare(f"{config.name} has no activation ranges yet; run `dna run` (or materialize its ranges)")
+    return Calibrated(config.name, [extractor.bound(ranges) for extractor in extractors], ranges)
+
+
+def calibrated_or_made(project: ProjectFolder, config: ExtractorConfig, progress: Progress | None) -> Calibrated:
+    """The same; a network may be another one although its files looked the same when the run was planned."""
+    try:
+        return calibrated(project, config)
+    except NothingToCompare:
+        ensure_ranges(project, config, progress)
+        return calibrated(project, config)
+
+
+def _calibration_images(project: ProjectFolder, names: tuple[str, ...]) -> tuple[dict[str, Manifest], ReadImage]:
+    """The manifests of some datasets by name, and a reader for all their images."""
+    manifests: dict[str, Manifest] = {}
+    readers: dict[str, ReadImage] = {}
+    for name in names:
+        if commit := project.lake.versions.latest(name):
+            manifest = project.lake.versions.manifest(commit)
+            manifests[name] = manifest
+            read = reader(project, project.file.dataset(name), manifest)
+            readers |= {row.digest: read for row in manifest.readable if row.digest}
+    return manifests, lambda digest: readers[digest](digest)
+
+
+def _note_keys(
+    project: ProjectFolder, config: ExtractorConfig, stamp: str, extractor: Extractor, ranges: ActivationRanges
+) -> None:
+    key, compute = extractor.comparability_key(ranges), extractor.compute_key(ranges)
+    project.lake.fingerprints.put_key(key)
+    project.lake.fingerprints.put_key(compute)
+    project.lake.fingerprints.put_names(key.id, extractor.neuron_names)
+    project.lake.fingerprints.put_extractor(
+        ExtractorRecord(
+            name=config.name,
+            stamp=stamp,
+            fingerprint=extractor.fingerprint,
+            ranges_id=ranges.id,
+            comparability_key=key.id,
+            compute_key=compute.id,
+            recorded_at=now(),
+        )
+    )
+
+
+@dataclass(frozen=True)
+class Calibrated:
+    """An extractor that is ready to measure.
+
+    Attributes:
+        name: what the datasets file calls it.
+        extractors: the same one, once for every device it is on.
+        ranges: its activation ranges.
+    """
+
+    name: str
+    extractors: list[Extractor]
+    ranges: ActivationRanges
+
+
+def ready_as(project: ProjectFolder, extractor: str, comparability_key: str) -> Calibrated:
+    """An extractor that measures as some DNA was measured.
+
+    Raises:
+        Incomparable: when it no longer does.
+    """
+    ready = calibrated(project, project.extractor_config(extractor))
+    if ready.extractors[0].comparability_key(ready.ranges).id != comparability_key:
+        raise Incomparable(f"{extractor} is no longer what the DNAs were made with; run `dna run`")
+    return ready

@@ -1,0 +1,104 @@
+"""The pairs of the matrix: which are wanted, which are missing, and the layer distances of those."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from dna_pipelines.distributions import Layers
+from dna_pipelines.dna import dna_id
+from dna_pipelines.errors import LakeError
+from dna_pipelines.identity import stable_hash
+from dna_pipelines.project.current import current_dnas
+from dna_pipelines.project.progress import Progress, Silent
+from dna_pipelines.project.project import ProjectFolder
+from dna_pipelines.project.resolve import used_extractor
+from dna_pipelines.storage.distances import Pair
+
+
+class WantedPairs(NamedTuple):
+    """The pairs of a matrix."""
+
+    current: dict[str, str]
+    """By dataset, see `current_dnas`."""
+    changes: list[Pair]
+    """Each dataset's DNA with that of what it was before its last change."""
+    lacking: list[Pair]
+    """Those that are not compared yet."""
+    n_known: int
+
+
+def wanted_pairs(project: ProjectFolder, extractor: str) -> WantedPairs:
+    """All pairs of current DNAs, and of each with what it was before; and which of them are not compared yet."""
+    key, distances = used_extractor(project, extractor).comparability_key, project.lake.distances
+    current = current_dnas(project, extractor)
+    changes = set()
+    for name, identity in current.items():
+        if (before := _previous_dna(project, name, key)) and before != identity:
+            changes.add((min(before, identity), max(before, identity)))
+    ids, (complete, compared) = set(current.values()), distances.complete(key)
+    # Only what is new is asked for: among 1,000 datasets there are half a million pairs, and a tick has no time.
+    fresh = ids - complete
+    asked = {(min(a, b), max(a, b)) for a in fresh for b in ids if a != b} | (changes - compared)
+    lacking = asked - distances.known_pairs(key, {identity for pair in asked for identity in pair}) if asked else set()
+    n_wanted = len(ids) * (len(ids) - 1) // 2 + sum(not ids.issuperset(pair) for pair in changes)
+    return WantedPairs(current, sorted(changes), sorted(lacking), n_wanted - len(lacking))
+
+
+def matrix_id(pairs: WantedPairs) -> str:
+    """The id of what the matrix shows: the datasets that have a DNA, in order, those DNAs, and the pairs it lacks."""
+    return stable_hash([list(pairs.current.items()), pairs.lacking])
+
+
+def _previous_dna(project: ProjectFolder, dataset: str, key: str) -> str | None:
+    latest = project.lake.versions.latest(dataset)
+    seq = latest.seq - 1 if latest else 0
+    while latest and seq > 0:
+        try:
+            commit = project.lake.versions.commit(dataset, seq)
+        except LakeError:
+            # Whoever asks for it by name is told, and so is the doctor.
+            return None
+        if commit.version_id != latest.version_id:
+            identity = dna_id(key, commit.version_id)
+            return identity if project.lake.fingerprints.dna_record(identity) else None
+        seq -= 1
+    return None
+
+
+@dataclass(frozen=True)
+class PairsUpdated:
+    """What updating the pairs of an extractor took."""
+
+    extractor: str
+    dnas: dict[str, str]
+    """The id of the current DNA of each dataset that has one."""
+    n_computed: int
+    n_reused: int
+    left_out: tuple[str, ...]
+    """Watched datasets without a current DNA (empty, held back, or not yet fitted)."""
+
+
+def update_pairs(project: ProjectFolder, extractor: str, progress: Progress | None = None) -> PairsUpdated:
+    """Compute the layer distances of every pair of current DNAs that lacks them."""
+    # Compiling takes longer than finding out that there is nothing to compare.
+    from dna_pipelines.comparison import LayerMeasures, layer_distances, portions
+
+    store, key = project.lake.fingerprints, used_extractor(project, extractor).comparability_key
+    current, changes, pairs, n_known = wanted_pairs(project, extractor)
+    if pairs:
+        record = store.dna_record(pairs[0][0])
+        layers = Layers.from_key(record.layers if record else [])
+        places = {name: place for place, name in enumerate(layers.names)}
+
+        def measures(identity: str, layer: str) -> LayerMeasures:
+            return LayerMeasures(*store.dna_layer(identity, places[layer]))
+
+        with (progress or Silent()).task(f"comparing {extractor}", len(pairs) * len(layers)) as advance:
+            # What is done is kept, whatever happens to the rest.
+            for some in portions(pairs):
+                project.lake.distances.put_layers(key, layer_distances(some, layers, measures, advance))
+    project.lake.distances.note_complete(key, set(current.values()), changes)
+    watched = [dataset.name for dataset in project.config().datasets]
+    left_out = tuple(name for name in watched if name not in current)
+    return PairsUpdated(extractor, current, len(pairs), n_known, left_out)

@@ -1,0 +1,145 @@
+"""What a run did, for people and for programs."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from dna_pipelines.extraction.stages import StageTimes
+from dna_pipelines.manifests.diff import in_words
+from dna_pipelines.project.problem import Problem, problem_json
+from dna_pipelines.update.plan import Plan, State
+
+_OF_A_VERSION = {
+    "renamed": "names are not part of a version",
+    "described": "metadata are not part of a version",
+    "regrouped": "groups are part of a version",
+}
+"""Said of changes that are all of one kind."""
+
+
+@dataclass
+class FingerprintReport:
+    """What bringing one dataset's DNA of one extractor up to date took."""
+
+    n_images_extracted: int = 0
+    n_images_reused: int = 0
+    n_partials_computed: int = 0
+    n_partials_merged: int = 0
+    n_partials_reused: int = 0
+    duration_s: float = 0.0
+    stages: StageTimes | None = None
+    """Where the time of the extraction went; None where nothing was extracted."""
+
+
+@dataclass
+class DatasetReport:
+    """What was done for one dataset. `problem` says why it is not up to date, if it is not."""
+
+    dataset: str
+    state: State
+    n_images: int = 0
+    n_quarantined: int = 0
+    n_shards: int = 0
+    changes: dict[str, int] = field(default_factory=dict)
+    fingerprints: dict[str, FingerprintReport] = field(default_factory=dict)
+    problem: Problem | None = None
+    remark: str = ""
+    """What is odd, and no problem."""
+    occasion: str = ""
+    """What there was to be taken in, if no image changed."""
+
+    @property
+    def is_held_back(self) -> bool:
+        """Whether a check withholds it, which is no failure of the run."""
+        return self.problem is not None and self.problem.kind == "held back"
+
+    @property
+    def n_images_extracted(self) -> int:
+        """Over all extractors."""
+        return sum(report.n_images_extracted for report in self.fingerprints.values())
+
+    @property
+    def why(self) -> str:
+        """Why what was done was done, in a few words."""
+        if self.problem:
+            return str(self.problem).splitlines()[0]
+        if self.state == "unchanged":
+            return "its DNA was missing" if self.n_images_extracted else "nothing changed since the last run"
+        changes = in_words(self.changes)
+        if not changes:
+            return "no image in it is readable" if self.n_images == 0 else self.occasion
+        kinds = [kind for kind, count in self.changes.items() if count]
+        return f"{changes}: {_OF_A_VERSION[kinds[0]]}" if len(kinds) == 1 and kinds[0] in _OF_A_VERSION else changes
+
+
+@dataclass
+class PairsReport:
+    """What bringing the matrix of one extractor up to date took."""
+
+    n_pairs_computed: int = 0
+    n_pairs_reused: int = 0
+    left_out: list[str] = field(default_factory=list)
+    """Datasets without a DNA that is used: empty, held back, or failed."""
+
+
+@dataclass
+class RunReport:
+    """What a run did."""
+
+    datasets: list[DatasetReport] = field(default_factory=list)
+    pairs: dict[str, PairsReport] = field(default_factory=dict)
+    calibrated: list[str] = field(default_factory=list)
+    """Extractors whose activation ranges were measured."""
+    problems: list[str] = field(default_factory=list)
+    """What went wrong besides single datasets."""
+    duration_s: float = 0.0
+
+    @property
+    def failed(self) -> list[DatasetReport]:
+        """Datasets that are not up to date."""
+        return [report for report in self.datasets if report.problem]
+
+    @property
+    def extractions(self) -> dict[str, StageTimes]:
+        """Where the time of each extractor that extracted anything went, over all datasets."""
+        found: dict[str, StageTimes] = {}
+        for dataset in self.datasets:
+            for name, done in dataset.fingerprints.items():
+                if done.stages:
+                    found[name] = found.get(name, StageTimes()).merge(done.stages)
+        return found
+
+    def to_json(self) -> dict[str, Any]:
+        """The report as a JSON value."""
+        facts = asdict(self)
+        facts["extractions"] = {name: times.to_json() for name, times in self.extractions.items()}
+        for report, dataset in zip(facts["datasets"], self.datasets, strict=True):
+            report.update(problem_json(dataset.problem), why=dataset.why)
+        return facts
+
+
+def begin_report(plan: Plan) -> RunReport:
+    """The report of a plan of which nothing is done yet: what is there counts as reused."""
+    datasets = []
+    for item in plan.datasets:
+        latest = item.seen.latest if item.seen else None
+        occasion = item.seen.occasion if item.seen else ""
+        report = DatasetReport(item.name, item.state, problem=item.problem, occasion=occasion)
+        if latest:
+            report.n_images, report.n_quarantined = latest.n_images, latest.n_quarantined
+            report.n_shards, report.remark = len(latest.shards), latest.remark
+        datasets.append(report)
+    return RunReport(datasets)
+
+
+def nothing_done(plan: Plan) -> RunReport:
+    """The report of a plan that asks for nothing: everything is reused."""
+    report = begin_report(plan)
+    names = [extractor.config.name for extractor in plan.extractors]
+    for dataset in report.datasets:
+        if not dataset.problem:
+            reused = (dataset.n_images, dataset.n_shards)
+            dataset.fingerprints = {name: FingerprintReport(0, reused[0], 0, 0, reused[1]) for name in names}
+    report.pairs = {extractor.config.name: PairsReport(0, extractor.n_pairs_known) for extractor in plan.extractors}
+    return report

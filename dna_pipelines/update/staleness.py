@@ -1,0 +1,135 @@
+"""Watching: has a place changed, and what in the lake is not up to date with what was seen?
+
+Everything here is asked of the lake, so nothing is lost when an event is: whoever asks later gets
+the same answer.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from dna_pipelines.config import DatasetConfig
+from dna_pipelines.dna import dna_id
+from dna_pipelines.extraction.stamp import extractor_stamp
+from dna_pipelines.identity import stable_hash
+from dna_pipelines.project.checks import blocked, check_manifest
+from dna_pipelines.project.project import ProjectFolder
+from dna_pipelines.storage import Commit
+from dna_pipelines.storage.records import Sighting
+from dna_pipelines.update.ingest import look
+from dna_pipelines.update.pairs import matrix_id, wanted_pairs
+
+Lacking = dict[str, str]
+"""By partition: the id of the input that it is not up to date with."""
+
+
+def scan(project: ProjectFolder, dataset: DatasetConfig) -> Sighting | None:
+    """Look at a dataset's place and note what was seen, if that is news.
+
+    Raises:
+        SourceError: when the place cannot be reached.
+    """
+    at_ns = time.time_ns()
+    seen = look(project, dataset)
+    if seen.is_current:
+        return None
+    n_files = len(seen.scan.entries)
+    sighting = Sighting(raw_version=seen.scan.raw_version, settings=seen.settings, n_files=n_files, at_ns=at_ns)
+    versions = project.lake.versions
+    before = versions.sighting(dataset.name)
+    if before and before.at_ns > versions.looked_at_ns(dataset.name) and _same(before, sighting):
+        # Seen already, and nobody has looked since.
+        return None
+    project.lake.prepare()
+    versions.put_sighting(dataset.name, sighting)
+    return sighting
+
+
+def _same(one: Sighting, other: Sighting) -> bool:
+    return (one.raw_version, one.settings) == (other.raw_version, other.settings)
+
+
+@dataclass(frozen=True)
+class Needs:
+    """What in the lake is not up to date, at one moment. Extractors and assets that need nothing do not occur."""
+
+    manifests: Lacking
+    """Datasets whose place was seen to differ from the last commit, later than the last refresh looked."""
+    ranges: dict[str, str]
+    """Extractors that were never used, or may have changed since, once there is an image."""
+    dnas: dict[str, Lacking]
+    """Datasets whose last commit has no DNA. Those that wait for a manifest, or are withheld, come later."""
+    distances: dict[str, str]
+    """Extractors of whose pairs some are not compared yet."""
+    matrix: dict[str, str]
+    """Extractors whose matrix is not drawn as it is now, or as it will be once the pairs are compared."""
+
+
+def needs(project: ProjectFolder) -> Needs:
+    """Ask the lake what is not up to date; reads no image and no place."""
+    config, store = project.config(), project.lake.fingerprints
+    commits = {entry.name: project.lake.versions.latest(entry.name) for entry in config.datasets}
+    manifests = _lacking_manifests(project, commits)
+    any_image = any(commit and commit.n_images for commit in commits.values())
+    found = Needs(manifests, {}, {}, {}, {})
+    for extractor in config.extractors:
+        name, record, stamp = extractor.name, store.extractor(extractor.name), extractor_stamp(extractor)
+        if record is None or record.stamp != stamp:
+            if any_image:
+                found.ranges[name] = stamp
+            continue
+        ready = {dataset.name: dataset for dataset in config.datasets if dataset.name not in manifests}
+        found.dnas[name] = _lacking_dnas(project, ready, commits, record.comparability_key)
+        pairs = wanted_pairs(project, name)
+        if pairs.lacking:
+            found.distances[name] = stable_hash(pairs.lacking)
+        if not (_coming(project, "manifest", manifests) or _coming(project, f"{name}/dna", found.dnas[name])):
+            wanted = matrix_id(pairs)
+            if pairs.lacking or wanted != project.lake.distances.drawn(name):
+                found.matrix[name] = wanted
+    return found
+
+
+def manifest_input(sighting: Sighting | None) -> str:
+    """The id of what a manifest is to be brought up to date with."""
+    return stable_hash([sighting.raw_version, sighting.settings]) if sighting else ""
+
+
+def dna_input(project: ProjectFolder, extractor: str, dataset: str) -> str:
+    """The id of the DNA that a dataset should have; empty while that is not known."""
+    record, commit = project.lake.fingerprints.extractor(extractor), project.lake.versions.latest(dataset)
+    return dna_id(record.comparability_key, commit.version_id) if record and commit else ""
+
+
+def _lacking_manifests(project: ProjectFolder, commits: Mapping[str, Commit | None]) -> Lacking:
+    versions, found = project.lake.versions, {}
+    for name, latest in commits.items():
+        sighting = versions.sighting(name)
+        if sighting is None or sighting.at_ns <= versions.looked_at_ns(name):
+            continue
+        taken_in = (latest.raw_version, latest.settings) if latest else None
+        if taken_in != (sighting.raw_version, sighting.settings) or (latest and latest.n_to_retry):
+            found[name] = manifest_input(sighting)
+    return found
+
+
+def _coming(project: ProjectFolder, asset: str, lacking: Lacking) -> bool:
+    """Whether something will soon be there: the matrix is drawn after it, but does not wait for what fails."""
+    last = (project.lake.attempts.last(asset, dataset) for dataset in lacking)
+    return any(attempt is None or attempt.problem is None for attempt in last)
+
+
+def _lacking_dnas(
+    project: ProjectFolder, ready: Mapping[str, DatasetConfig], commits: Mapping[str, Commit | None], key: str
+) -> Lacking:
+    found = {}
+    for name, dataset in ready.items():
+        commit = commits[name]
+        if commit is None or commit.n_images == 0:
+            continue
+        identity = dna_id(key, commit.version_id)
+        if not project.lake.fingerprints.dna_record(identity) and not blocked(check_manifest(dataset, commit)):
+            found[name] = identity
+    return found

@@ -1,0 +1,403 @@
+"""What is tested against what: versions that share images, slices, groups, and what is kept."""
+
+import shutil
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+
+from dna_pipelines.analysis.compare import compare_pair
+from dna_pipelines.analysis.neuron_weights import find_selection, save_selection
+from dna_pipelines.analysis.significance import block_counts as counts
+from dna_pipelines.analysis.significance import design as tested
+from dna_pipelines.analysis.significance.all_pairs import _corrected, judge_all
+from dna_pipelines.analysis.significance.pair import judge_pair, p_in_words
+from dna_pipelines.comparison import Selection, significance
+from dna_pipelines.comparison.multiplicity import benjamini_hochberg
+from dna_pipelines.distributions import Layer, Layers
+from dna_pipelines.project.image_set import doubts, find_members, looks_like_sequences
+from dna_pipelines.project.project import ProjectFolder
+from dna_pipelines_tests.toy import bring_up_to_date, toy_project, write_image
+
+N_OLD, N_ADDED = 40, 12
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    """`a` of 40 images, to which 12 unlike them are added; `twin` of other images of the first kind."""
+    root = tmp_path_factory.mktemp("made")
+    # Images of one number modulo 15 have one look.
+    first = {f"i{number}x.png": 15 * number for number in range(N_OLD)}
+    twin = {f"t{number}x.png": 15 * number for number in range(1000, 1000 + N_OLD)}
+    project = toy_project(root, {"a": first, "twin": twin}, "shard_size: 16\n", "calibrate_on: [a]")
+    bring_up_to_date(project)
+    for number in range(N_ADDED):
+        write_image(root / "images" / "a", f"new{number}x.png", 15 * number + 14)
+    bring_up_to_date(project)
+    return root
+
+
+@pytest.fixture
+def project(made, tmp_path):
+    return ProjectFolder(shutil.copytree(made, tmp_path / "project"))
+
+
+def judged(project, a, b, n_resamples=299):
+    comparison, _ = compare_pair(project, a, b)
+    selection = Selection.everything(comparison.a.layers)
+    return judge_pair(project, comparison.a, comparison.b, selection, extractor="toy", n_resamples=n_resamples)
+
+
+def test_two_samples_of_one_kind_are_no_more_than_chance(project):
+    found = judged(project, "a@1", "twin")
+    assert (found.n_images_a, found.n_images_b, found.n_shared, found.unit) == (N_OLD, N_OLD, 0, "image")
+    assert found.verdict.p > 0.05
+    assert "no more than chance" in found.in_words
+
+
+def test_of_a_version_that_grew_what_was_added_is_tested(project):
+    there, back = judged(project, "a@1", "a"), judged(project, "a", "a@1")
+    for found in (there, back):
+        assert (found.a, found.b) == ("a without a@1", "a@1")
+        assert (found.n_images_a, found.n_images_b, found.n_shared) == (N_ADDED, N_OLD, N_OLD)
+        assert found.verdict.p < 0.01
+    assert there.verdict.p == back.verdict.p
+    np.testing.assert_array_equal(there.verdict.neuron_p, back.verdict.neuron_p)
+
+
+def test_the_counts_of_what_was_added_are_those_of_the_images_alone(project):
+    """The difference of two DNAs against a dataset that holds the added images and nothing else."""
+    root = project.root
+    for number in range(N_ADDED):
+        write_image(root / "images" / "added", f"{number}x.png", 15 * number + 14)
+    file = project.file.path
+    file.write_text(file.read_text() + "  - name: added\n    uri: images/added\n    shard_size: 16\n")
+    bring_up_to_date(project)
+    by_difference, alone = judged(project, "a@1", "a"), judged(project, "added", "a@1")
+    assert by_difference.verdict.emd_bins == alone.verdict.emd_bins
+    assert by_difference.verdict.p == alone.verdict.p
+
+
+def test_dnas_that_were_computed_otherwise_are_not_taken_from_each_other(project, monkeypatch):
+    """Their counts may differ in last bits, so a difference of them would be of no images at all."""
+    new, old = find_members(project, "a"), find_members(project, "a@1")
+    key = project.lake.fingerprints.extractor("toy").comparability_key
+    asked = project, new.without(old), new, old, key
+    difference = counts.counts_of_rest(*asked)
+    assert [one.compute_key for one in (*difference.more, *difference.less)] == [None, None]
+    monkeypatch.setattr(counts, "_computed_by", lambda _, dna: {dna.id})
+    shards = counts.counts_of_rest(*asked)
+    assert shards.less == ()
+    assert all(one.compute_key for one in shards.more)
+    np.testing.assert_array_equal(shards.histogram(), difference.histogram())
+
+
+def test_of_a_version_that_shrank_what_was_removed_is_tested(project):
+    for number in range(N_ADDED):
+        (project.root / "images" / "a" / f"new{number}x.png").unlink()
+    bring_up_to_date(project)
+    found = judged(project, "a@2", "a")
+    assert found.a == "a@2 without a"
+    assert found.n_images_a == N_ADDED
+    assert found.verdict.p < 0.01
+
+
+def test_added_and_removed_at_once_takes_the_shards_of_what_was_added(project):
+    (project.root / "images" / "a" / "i0x.png").unlink()
+    bring_up_to_date(project)
+    found = judged(project, "a@1", "a")
+    assert (found.a, found.n_images_a, found.n_shared) == ("a without a@1", N_ADDED, N_OLD - 1)
+    assert found.verdict.p < 0.01
+    assert (found.also.a, found.also.n_images_a) == ("a@1 without a", 1)
+    assert found.also.verdict.p > 0.05
+
+
+@pytest.fixture
+def swapped(tmp_path):
+    """`both` of ordinary and unlike images, which then lost the latter and got more of the former; `gone` of these."""
+    ordinary = {f"i{number}x.png": 15 * number for number in range(N_OLD)}
+    unlike = {f"u{number}x.png": 15 * number + 14 for number in range(N_ADDED)}
+    project = toy_project(tmp_path, {"both": ordinary | unlike, "gone": unlike}, "", "calibrate_on: [both]")
+    bring_up_to_date(project)
+    for number in range(N_ADDED):
+        (tmp_path / "images" / "both" / f"u{number}x.png").unlink()
+        write_image(tmp_path / "images" / "both", f"more{number}x.png", 15 * (number + 500))
+    bring_up_to_date(project)
+    return project
+
+
+def test_what_came_and_what_went_are_both_tested_and_p_is_corrected_for_it(swapped):
+    there, back = judged(swapped, "both@1", "both"), judged(swapped, "both", "both@1")
+    assert (there.a, there.b, there.rest_of) == ("both@1 without both", "both", "both@1")
+    assert (there.also.a, there.also.b, there.n_shared) == ("both without both@1", "both@1", N_OLD)
+    assert there.verdict.p < 0.05 < there.also.verdict.p
+    rows = swapped.catalog.rows("FROM significance")
+    kept = {row[label]: row for row in rows for label in ("label_a", "label_b")}
+    for found in (there, there.also):
+        for name in ("p", "p_tail", "p_mean", "p_strongest", "more_than_chance"):
+            assert getattr(found.verdict, name) == kept[found.a][name]
+    assert {row["n_tests"] for row in rows} == {2}
+    assert (back.a, back.verdict.p, back.also.a) == (there.a, there.verdict.p, there.also.a)
+    np.testing.assert_array_equal(back.verdict.neuron_p, there.verdict.neuron_p)
+    assert there.to_json()["also"]["a"] == "both without both@1"
+
+
+def test_the_counts_of_what_went_are_those_of_the_images_alone(swapped):
+    by_difference, alone = judged(swapped, "both@1", "both"), judged(swapped, "gone", "both")
+    assert by_difference.verdict.emd_bins == alone.verdict.emd_bins
+    for name in ("p", "p_tail", "p_mean", "p_strongest"):
+        assert getattr(by_difference.verdict, name) == min(1, 2 * getattr(alone.verdict, name))
+    np.testing.assert_array_equal(by_difference.verdict.neuron_p, np.minimum(1, 2 * alone.verdict.neuron_p))
+    for both, one in zip(by_difference.verdict.layers, alone.verdict.layers, strict=True):
+        assert both.p == min(1, 2 * one.p)
+
+
+def test_what_is_not_known_apart_is_not_tested_and_needs_no_correction(swapped, monkeypatch):
+    kept = tested.counts_of_rest
+
+    def lost(project, rest, *others):
+        return "not known apart" if rest.label == "both@1 without both" else kept(project, rest, *others)
+
+    monkeypatch.setattr(tested, "counts_of_rest", lost)
+    found = judged(swapped, "both@1", "both")
+    assert (found.a, found.verdict is None) == ("both without both@1", False)
+    assert (found.also.a, found.also.why_not) == ("both@1 without both", "not known apart")
+    assert [row["n_tests"] for row in swapped.catalog.rows("FROM significance")] == [1]
+
+
+def test_a_manifest_that_is_lost_hinders_only_those_who_name_its_version(swapped):
+    for number in range(3):
+        write_image(swapped.root / "images" / "both", f"again{number}x.png", 15 * (number + 900))
+    bring_up_to_date(swapped)
+    middle = swapped.lake.versions.commit("both", 2)
+    swapped.lake.layout.manifest("both", middle.manifest_id).unlink()
+    found = judged(swapped, "both@1", "both")
+    assert found.rest_of == "both@1"
+    assert found.verdict.p < 0.05
+
+
+@pytest.mark.parametrize("folder", ["a-copies", "z-copies"])
+def test_copies_in_another_group_are_matched_with_their_own_group_first(tmp_path, folder):
+    """Whatever the folders are called: what is dealt lies in the blocks that are counted."""
+    clips = {f"m{number // 4}/{number}.png": 15 * number for number in range(60)}
+    project = toy_project(tmp_path, {"clips": clips}, "group_by: folder", "calibrate_on: [clips]")
+    bring_up_to_date(project)
+    for number in range(40):
+        write_image(tmp_path / "images" / "clips" / f"{folder}{number // 4}", f"{number}.png", 15 * number)
+    bring_up_to_date(project)
+    now, before = (find_members(project, name) for name in ("clips", "clips@1"))
+    (found,) = tested.find_tested(project, now, before, project.lake.fingerprints.extractor("toy").comparability_key)
+    assert {item.group for item in found.a.members.items} == {f"{folder}{clip}" for clip in range(10)}
+    np.testing.assert_array_equal(found.a.counts.blocks().n_images, found.a.members.in_blocks)
+
+
+def test_shared_images_whose_counts_are_not_known_apart_are_refused(project):
+    file = project.file.path
+    (project.root / "images" / "mixed").mkdir()
+    for number in range(30):
+        write_image(project.root / "images" / "mixed", f"m{number}x.png", 15 * (number + 20))
+    file.write_text(file.read_text() + "  - name: mixed\n    uri: images/mixed\n")
+    bring_up_to_date(project)
+    found = judged(project, "a", "mixed")
+    assert found.verdict is None
+    assert found.n_shared == 20
+    assert "lie in shards together with others" in found.why_not
+
+
+def test_of_few_against_very_many_the_sample_is_of_those_that_stayed(tmp_path):
+    """What went cannot be read any more."""
+    many = {f"i{number}x.png": 15 * number for number in range(900)}
+    project = toy_project(tmp_path, {"many": many}, "", "calibrate_on: [many]")
+    bring_up_to_date(project)
+    folder = tmp_path / "images" / "many"
+    for number in range(0, 48, 6):
+        (folder / f"i{number}x.png").unlink()
+        write_image(folder, f"new{number}x.png", 15 * number + 14)
+    bring_up_to_date(project)
+    found = judged(project, "many@1", "many", n_resamples=99)
+    for part in (found, found.also):
+        assert part.n_sampled_of > 800
+        assert part.verdict is not None
+    assert (found.a, found.rest_of) == ("many without many@1", "many")
+    assert found.n_images_extracted > 0
+
+
+def test_the_same_images_are_not_tested(project):
+    shutil.copytree(project.root / "images" / "twin", project.root / "images" / "copy")
+    file = project.file.path
+    file.write_text(file.read_text() + "  - name: copy\n    uri: images/copy\n")
+    bring_up_to_date(project)
+    found = judged(project, "twin", "copy")
+    assert (found.same, found.verdict, found.in_words) == (True, None, "the same images")
+
+
+def test_a_verdict_is_kept_and_read_back(project, monkeypatch):
+    first = judged(project, "a@1", "twin")
+    monkeypatch.setattr("dna_pipelines.analysis.significance.pair.significance", lambda *_, **__: pytest.fail("again"))
+    again = judged(ProjectFolder(project.root), "twin", "a@1")
+    np.testing.assert_array_equal(first.verdict.neuron_p, again.verdict.neuron_p)
+    plain = [{name: value for name, value in vars(one.verdict).items() if name != "neuron_p"} for one in (first, again)]
+    assert plain[0] == plain[1]
+    rows = project.catalog.rows("FROM significance")
+    assert [(row["n_resamples"], row["unit"]) for row in rows] == [(299, "image")]
+    for name in ("p", "p_mean", "p_strongest", "more_than_chance", "n_changed"):
+        assert rows[0][name] == getattr(first.verdict, name)
+    neurons = project.catalog.rows("SELECT layer, len(p) AS n FROM neuron_significance")
+    assert sum(row["n"] for row in neurons) == len(first.verdict.neuron_p)
+
+
+def test_another_number_of_deals_is_another_verdict(project):
+    one, other = judged(project, "a@1", "twin"), judged(project, "a@1", "twin", n_resamples=199)
+    assert (one.verdict.n_resamples, other.verdict.n_resamples) == (299, 199)
+    assert len(project.catalog.rows("FROM significance")) == 2
+
+
+def test_a_second_matrix_reads_no_blocks(project, monkeypatch):
+    first = judge_all(project, "toy", n_resamples=199)
+    monkeypatch.setattr("dna_pipelines.storage.fingerprints.read_blocks", lambda *_: pytest.fail("read"))
+    again = judge_all(ProjectFolder(project.root), "toy", n_resamples=199)
+    assert [one.judgement.verdict.p for one in again] == [one.judgement.verdict.p for one in first]
+
+
+def test_sql_says_which_selection_a_verdict_is_of(project):
+    save_selection(project, "mine", layers=["2"])
+    comparison, _ = compare_pair(project, "a@1", "twin")
+    for chosen in (find_selection(project, "mine", comparison.a), Selection.everything(comparison.a.layers)):
+        judge_pair(project, comparison.a, comparison.b, chosen, extractor="toy", n_resamples=199)
+    rows = project.catalog.rows("""SELECT s.selection, s.version, v.n_tested
+        FROM significance v LEFT JOIN selections s ON s.weights_id = v.selection_id ORDER BY n_tested""")
+    assert [tuple(row.values()) for row in rows] == [("mine", 1, 5), (None, None, 9)]
+
+
+def test_groups_are_the_unit_and_doubts_are_told(tmp_path):
+    clips = {f"clip{number // 4}/{number}.png": 15 * number for number in range(80)}
+    frames = {f"clip0_frame_{number:04d}.png": 15 * (500 + number) for number in range(30)}
+    project = toy_project(tmp_path, {"clips": clips, "frames": frames}, "", "calibrate_on: [clips]")
+    file = project.file.path
+    file.write_text(file.read_text().replace("uri: images/clips", "uri: images/clips\n    group_by: folder"))
+    bring_up_to_date(project)
+    found = judged(project, "clips", "frames")
+    assert found.unit == "group, or image without one"
+    assert any("likely sequences without a group" in doubt and "frames" in doubt for doubt in found.doubts)
+    assert any("has groups and frames has none" in doubt for doubt in found.doubts)
+
+
+def test_groups_of_unequal_size_are_in_doubt_wherever_a_verdict_is_shown(tmp_path):
+    """12 clips of 5 against 30 of 2 or more: the units hold as many images, but not as many clips."""
+    datasets = {
+        "long": {f"clip{number // 5}/{number}.png": 15 * number for number in range(60)},
+        "short": {f"clip{number // 2}/{number}.png": 15 * (100 + number) for number in range(60)},
+        "alike": {f"clip{number // 3}/{number}.png": 15 * (200 + number) for number in range(90)},
+    }
+    project = toy_project(tmp_path, datasets, "group_by: folder", "calibrate_on: [long]")
+    bring_up_to_date(project)
+    found, fine = judged(project, "long", "short"), judged(project, "alike", "short")
+    (doubt,) = found.doubts
+    assert "of long has 5 images on average, one of short 2" in doubt
+    assert "`every: 2` for its dataset" in doubt
+    assert found.to_json()["doubts"] == (doubt,)
+    assert fine.doubts == ()
+    kept = {tuple(sorted((row["label_a"], row["label_b"]))): row for row in project.catalog.rows("FROM significance")}
+    assert kept["long", "short"]["doubts"] == [doubt]
+    assert kept["alike", "short"]["doubts"] == []
+    pairs = {(one.a, one.b): one for one in judge_all(project, "toy", n_resamples=99)}
+    assert pairs["long", "short"].to_json()["doubts"] == [doubt]
+    assert pairs["short", "alike"].to_json()["doubts"] == []
+
+
+def test_single_images_against_groups_that_are_large_are_in_doubt(tmp_path):
+    datasets = {
+        "clips": {f"clip{number // 4}/{number}.png": 15 * number for number in range(40)},
+        "single": {f"x{number}/{number}.png": 15 * (100 + number) for number in range(40)},
+    }
+    project = toy_project(tmp_path, datasets, "", "calibrate_on: [clips]")
+    file = project.file.path
+    file.write_text(file.read_text().replace("uri: images/clips", "uri: images/clips\n    group_by: folder"))
+    bring_up_to_date(project)
+    clips, single = find_members(project, "clips"), find_members(project, "single")
+    assert (clips.images_per_unit, single.images_per_unit) == (4, 1)
+    assert any("of clips has 4 images on average, one of single 1" in doubt for doubt in doubts(single, clips))
+    # Without any group there is nothing to doubt, whatever is there twice.
+    twice = single.take([*range(40), *range(30)], "twice")
+    assert twice.images_per_unit == 1.75
+    assert doubts(single, twice) == []
+
+
+def test_a_p_in_doubt_makes_no_other_pair_significant():
+    p, in_doubt = np.array([0.02, 1e-6, 1e-6, np.nan]), np.array([False, True, True, True])
+    found = _corrected(benjamini_hochberg, p, in_doubt)
+    np.testing.assert_allclose(benjamini_hochberg(p)[:3], [0.02, 1.5e-6, 1.5e-6])
+    np.testing.assert_allclose(found, [0.06, 1.5e-6, 1.5e-6, np.nan])
+
+
+def test_verdicts_of_before_doubts_were_kept_are_read(project):
+    judged(project, "a@1", "twin")
+    (path,) = (project.lake.layout.root / "verdicts").glob("*.parquet")
+    older = pq.read_table(path).drop_columns(["doubts"])
+    path.unlink()
+    pq.write_table(older, path)
+    (row,) = project.catalog.rows("FROM significance")
+    assert row["doubts"] is None
+    assert list(row) == [column.name for column in project.catalog.columns("significance")]
+    project.catalog.export()
+
+
+def test_of_neurons_that_never_vary_it_is_said_that_they_do_not():
+    verdict = significance_of_constants()
+    said = p_in_words(verdict)
+    assert said == "no more than chance: p = 1 (of the mean distance alone: no neuron differs from deal to deal)"
+
+
+def significance_of_constants():
+    layers, n_images = Layers((Layer("a", 3),)), np.ones(64, np.uint64)
+    counts = np.zeros((3, 64, 50), np.uint64)
+    counts[:, :, 7] = 4
+    return significance(
+        Selection.everything(layers),
+        lambda _: (counts, counts),
+        n_images,
+        n_images,
+        n_resamples=99,
+        seed=1,
+        n_bins=1000,
+    )
+
+
+def test_too_few_groups_are_refused_with_what_it_would_take(tmp_path):
+    datasets = {
+        name: {f"clip{number % 3}/{number}.png": 15 * (number + start) for number in range(30)}
+        for name, start in (("a", 0), ("b", 100))
+    }
+    project = toy_project(tmp_path, datasets, "group_by: folder", "calibrate_on: [a]")
+    bring_up_to_date(project)
+    found = judged(project, "a", "b")
+    assert found.verdict is None
+    assert "4 on each side are enough" in found.why_not
+    assert project.catalog.rows("FROM significance") == []
+
+
+def test_members_know_what_another_lacks(project):
+    new, old = find_members(project, "a"), find_members(project, "a@1")
+    added = new.without(old)
+    assert len(added.items) == N_ADDED
+    assert all("new" in name for name in added.names)
+    assert new.holds(old)
+    assert not old.holds(new)
+    assert old.without(new).items == []
+
+
+@pytest.mark.parametrize(
+    ("names", "wanted"),
+    [
+        ([f"frame_{number:06d}.jpg" for number in range(50)], True),
+        ([f"drive/{clip:04d}/{number:010d}.png" for clip in range(5) for number in range(0, 100, 5)], True),
+        ([f"2021-03-04/cam1_{number}.png" for number in range(50)], True),
+        ([f"{number:012d}.jpg" for number in range(50)], False),
+        ([f"{name}/{number}.png" for name in ("cat", "dog", "horse") for number in range(30)], False),
+        ([f"video_{number}.png" for number in range(0, 50_000, 1000)], False),
+        (["a.png", "b.png", ""], False),
+        ([], False),
+    ],
+)
+def test_sequences_are_known_by_their_names(names, wanted):
+    assert looks_like_sequences(names) == wanted

@@ -1,0 +1,166 @@
+"""A few images against many: the sample that is tested, that it is uniform, and that it is measured once."""
+
+import hashlib
+import shutil
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from dna_pipelines.analysis.compare import compare_pair
+from dna_pipelines.analysis.significance.pair import judge_pair
+from dna_pipelines.analysis.significance.subsample import sample_of, share_of
+from dna_pipelines.comparison import Selection
+from dna_pipelines.identity import N_BLOCKS, Item
+from dna_pipelines.project.image_set import Members, find_members
+from dna_pipelines.project.project import ProjectFolder
+from dna_pipelines_tests.toy import bring_up_to_date, toy_project, write_image
+
+N_LARGE, N_DAY = 700, 6
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    """`large`, two days like it, and `odd` of images of one look alone."""
+    root = tmp_path_factory.mktemp("made")
+    datasets = {
+        "large": {f"i{number}x.png": number for number in range(N_LARGE)},
+        "monday": {f"m{number}x.png": number for number in range(5000, 5000 + N_DAY)},
+        "tuesday": {f"t{number}x.png": number for number in range(6000, 6000 + N_DAY)},
+        "odd": {f"o{number}x.png": 15 * number + 14 for number in range(600, 600 + N_DAY)},
+    }
+    bring_up_to_date(toy_project(root, datasets, "", "calibrate_on: [large]"))
+    return root
+
+
+@pytest.fixture
+def project(made, tmp_path):
+    return ProjectFolder(shutil.copytree(made, tmp_path / "project"))
+
+
+def judged(project, a, b):
+    comparison, _ = compare_pair(project, a, b)
+    selection = Selection.everything(comparison.a.layers)
+    return judge_pair(project, comparison.a, comparison.b, selection, extractor="toy", n_resamples=299)
+
+
+def members(n_units, group_size=1, seed=0):
+    rng = np.random.default_rng(seed)
+    digests = [rng.bytes(32).hex() for _ in range(n_units * group_size)]
+    groups = [f"g{place // group_size}" if group_size > 1 else None for place in range(len(digests))]
+    items = [Item(digest, group) for digest, group in zip(digests, groups, strict=True)]
+    return Members("many", SimpleNamespace(dataset="many"), items, digests)
+
+
+def lot(digest):
+    """The share of all lots that are smaller, the long way."""
+    return int(hashlib.sha256(f"i\t{digest}".encode()).hexdigest()[2:14], 16) / 16**12
+
+
+def test_a_day_is_tested_against_a_sample_that_is_measured_once(project):
+    first = judged(project, "monday", "large")
+    assert (first.a, first.b) == ("monday", "a uniform sample of large")
+    assert (first.n_images_a, first.n_sampled_of) == (N_DAY, N_LARGE)
+    # An eighth: the largest power of two that gives blocks of a quarter of the day or less.
+    smallest = [item for item in find_members(project, "large").items if lot(item.digest) < 1 / 8]
+    assert first.n_images_b == first.n_images_extracted == len(smallest)
+    assert first.verdict.p > 0.05
+    # Without its images: the next day finds the sample, and whoever asks again the verdict.
+    shutil.rmtree(project.root / "images" / "large")
+    second, again = judged(project, "tuesday", "large"), judged(ProjectFolder(project.root), "large", "monday")
+    assert (second.n_images_b, second.n_images_extracted, again.n_images_extracted) == (len(smallest), 0, 0)
+    assert second.verdict.p > 0.05
+    assert again.verdict.p == first.verdict.p
+    assert judged(project, "odd", "large").verdict.p < 0.05
+    rows = project.catalog.rows("SELECT label_a, label_b, n_images_a + n_images_b AS n FROM significance")
+    assert {"a uniform sample of large"} < {label for row in rows for label in (row["label_a"], row["label_b"])}
+    assert {row["n"] for row in rows} == {N_DAY + len(smallest)}
+
+
+def test_the_dna_of_a_sample_is_that_of_a_dataset_of_its_images(project):
+    smallest = {item.digest for item in find_members(project, "large").items if lot(item.digest) < 1 / 8}
+    folder = project.root / "images" / "alone"
+    folder.mkdir()
+    for path in (project.root / "images" / "large").iterdir():
+        if hashlib.sha256(path.read_bytes()).hexdigest() in smallest:
+            shutil.copy(path, folder / path.name)
+    file = project.file.path
+    file.write_text(file.read_text() + "  - name: alone\n    uri: images/alone\n")
+    found = judged(project, "odd", "large")
+    bring_up_to_date(project)
+    alone = judged(project, "odd", "alone")
+    assert found.n_images_extracted == len(smallest)
+    assert alone.n_sampled_of == 0
+    assert alone.verdict.emd_bins == found.verdict.emd_bins
+    np.testing.assert_array_equal(alone.verdict.neuron_p, found.verdict.neuron_p)
+
+
+def test_what_was_added_to_a_large_dataset_is_tested_against_a_sample_of_what_it_was(project):
+    for number in range(600, 600 + N_DAY):
+        write_image(project.root / "images" / "large", f"new{number}.png", 15 * number + 14)
+    bring_up_to_date(project)
+    found = judged(project, "large", "large@1")
+    assert (found.a, found.b) == ("large without large@1", "a uniform sample of large@1")
+    assert (found.n_images_a, found.n_shared) == (N_DAY, N_LARGE)
+    assert found.verdict.p < 0.05
+
+
+def test_a_sample_whose_images_are_gone_is_refused_with_what_it_would_take(project):
+    shutil.rmtree(project.root / "images" / "large")
+    found = judged(project, "monday", "large")
+    assert found.verdict is None
+    assert "fewer than one block of the larger one (11); it would take about 11, or finer blocks" in found.why_not
+    assert "a uniform sample of large, which cannot be measured" in found.why_not
+    assert "vanished since the scan" in found.why_not
+
+
+def test_images_in_blocks_are_those_of_the_dna(project):
+    comparison, _ = compare_pair(project, "large", "odd")
+    for dna in (comparison.a, comparison.b):
+        blocks = project.lake.fingerprints.dna_blocks(dna.id, 0)
+        np.testing.assert_array_equal(find_members(project, dna.label).in_blocks, blocks.n_images)
+
+
+@pytest.mark.parametrize(("n_units", "group_size"), [(20_000, 1), (3000, 8)])
+def test_a_sample_is_uniform_and_groups_are_in_it_whole(n_units, group_size):
+    many = members(n_units, group_size)
+    found = sample_of(many, 40)
+    share = len(found.items) / len(many.items)
+    # 4 standard deviations of a share of 1/32 (or 1/64) of the units.
+    assert abs(share - 0.5 ** round(-np.log2(share))) < 4 * (share / n_units) ** 0.5
+    assert 8 * 40 * 0.8 < len(found.items) < 16 * 40 * 1.2
+    inside, outside = found.groups, {item.group for item in many.items} - found.groups
+    assert group_size == 1 or len(inside) + len(outside) == n_units
+    assert sum(item.group in inside for item in many.items) == (len(found.items) if group_size > 1 else 0)
+    # Lots and blocks are independent: units of the sample are in all blocks alike (chi-square, 63 degrees of freedom).
+    n_found = len(found.items) / group_size
+    expected = n_found / N_BLOCKS
+    assert (((found.in_blocks / group_size - expected) ** 2) / expected).sum() < 63 + 4 * (2 * 63) ** 0.5
+
+
+def test_smaller_days_take_a_part_of_the_sample_and_what_is_added_leaves_it_as_it_is():
+    many = members(20_000)
+    days = [set(sample_of(many, n_images).items) for n_images in (35, 40, 45, 160)]
+    assert days[0] <= days[1] == days[2] < days[3]
+    grown = Members("many", many.commit, [*members(200, seed=1).items, *many.items], [*many.names, *[""] * 200])
+    now = set(sample_of(grown, 40).items)
+    assert days[1] < now
+    assert len(now) - len(days[1]) < 20
+
+
+def test_no_sample_is_fine_enough_for_a_side_without_images():
+    assert share_of(1000, 1) < share_of(1000, 10) < 1
+    with pytest.raises(ValueError, match="that has images"):
+        share_of(1000, 0)
+
+
+def test_groups_too_large_for_finer_blocks_are_said(tmp_path):
+    clips = {f"clip{number // 80}/{number}.png": number for number in range(640)}
+    day = {f"day{number // 2}/{number}.png": number for number in range(5000, 5020)}
+    project = toy_project(tmp_path, {"clips": clips, "day": day}, "group_by: folder", "calibrate_on: [day]")
+    bring_up_to_date(project)
+    found = judged(project, "day", "clips")
+    assert found.verdict is None
+    assert "fewer than one block of the larger one (80)" in found.why_not
+    assert "a sample of it does not do either" in found.why_not
+    assert found.n_sampled_of == 0

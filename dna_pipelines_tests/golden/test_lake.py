@@ -1,0 +1,76 @@
+"""A lake that version 0.1 wrote is read as it is: the same numbers, and nothing is computed again.
+
+The project was made by the last commit before the rooms were rebuilt: four datasets, two versions of two of them, a
+slice, a sample of a far larger dataset, a selection, significance results and neuron distances.
+"""
+
+import hashlib
+import json
+import tarfile
+from pathlib import Path
+
+import pytest
+
+from dna_pipelines.project.project import ProjectFolder
+from dna_pipelines_tests.cli.conftest import invoke
+
+HERE = Path(__file__).parent / "lake_0.1"
+EXPECTED = json.loads((HERE / "expected.json").read_text())
+WALL_CLOCK = {"duration_s"}
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("lake-0.1")
+    with tarfile.open(HERE / "project.tar.xz") as archive:
+        archive.extractall(folder, filter="data")
+    return folder / "project"
+
+
+def differences(old, new, where=""):
+    """Where a value that was there is gone or another one; values that came since are none."""
+    if isinstance(old, dict) and isinstance(new, dict):
+        for name, value in old.items():
+            if name in WALL_CLOCK:
+                continue
+            if name not in new:
+                yield f"{where}.{name} is gone"
+            else:
+                yield from differences(value, new[name], f"{where}.{name}")
+    elif isinstance(old, list) and isinstance(new, list) and len(old) == len(new):
+        for index, (before, after) in enumerate(zip(old, new, strict=True)):
+            yield from differences(before, after, f"{where}[{index}]")
+    elif isinstance(old, float) and isinstance(new, float):
+        if new != pytest.approx(old, rel=1e-9, abs=1e-12):
+            yield f"{where}: {old} is now {new}"
+    elif old != new:
+        yield f"{where}: {old!r} is now {new!r}"
+
+
+@pytest.mark.parametrize("name", [name for name in EXPECTED["commands"] if name != "run"])
+def test_commands_give_the_same_numbers(root, name):
+    case = EXPECTED["commands"][name]
+    done = invoke("--root", root, *case["arguments"], "--json")
+    assert list(differences(case["out"], done.json)) == []
+
+
+@pytest.mark.parametrize("name", EXPECTED["views"])
+def test_views_give_the_same_rows(root, name):
+    wanted = EXPECTED["views"][name]
+    columns = ", ".join(f'"{column}"' for column in wanted["columns"]) or "*"
+    rows = invoke("--root", root, "sql", f"SELECT {columns} FROM {name} ORDER BY ALL", "--json").json
+    assert len(rows) == wanted["n_rows"]
+    hashes = {
+        column: hashlib.sha256(json.dumps([row[column] for row in rows], sort_keys=True).encode()).hexdigest()[:16]
+        for column in wanted["columns"]
+    }
+    assert hashes == wanted["columns"]
+
+
+def test_a_run_computes_nothing(root):
+    lake = ProjectFolder(root).lake.layout.root
+    before = {path: path.stat().st_mtime_ns for path in lake.rglob("*.parquet")}
+    done = invoke("--root", root, "run", "--json")
+    assert list(differences(EXPECTED["commands"]["run"]["out"], done.json)) == []
+    written = {path for path in lake.rglob("*.parquet") if before.get(path) != path.stat().st_mtime_ns}
+    assert {path.relative_to(lake).parts[0] for path in written} <= {"current"}

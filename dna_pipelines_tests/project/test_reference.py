@@ -1,0 +1,70 @@
+"""What datasets, versions and slices are called."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from dna_pipelines.errors import UnknownName
+from dna_pipelines.project.reference import Condition, Reference
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("a", Reference("a")),
+        ("a@-1", Reference("a", "-1")),
+        ("a@3", Reference("a", "3")),
+        ("a[weather=rain]", Reference("a", "", (Condition("weather", "rain"),))),
+        ("a[weather=rain]@-1", Reference("a", "-1", (Condition("weather", "rain"),))),
+        ("a[ weather = heavy rain ]", Reference("a", "", (Condition("weather", "heavy rain"),))),
+        (
+            "a[weather=rain,camera!=front]",
+            Reference("a", "", (Condition("weather", "rain"), Condition("camera", "front", equal=False))),
+        ),
+        ("a[weather=]", Reference("a", "", (Condition("weather", None),))),
+        ("a[weather!=]", Reference("a", "", (Condition("weather", None, equal=False),))),
+        ("a['x,y'=\"a ]@1, b\"]", Reference("a", "", (Condition("x,y", "a ]@1, b"),))),
+        ("a[x='it''s']", Reference("a", "", (Condition("x", "it's"),))),
+        ("a[x=it's]", Reference("a", "", (Condition("x", "it's"),))),
+        ("a[x=a=b]", Reference("a", "", (Condition("x", "a=b"),))),
+        ("a[x=me@home.org]@2", Reference("a", "2", (Condition("x", "me@home.org"),))),
+    ],
+)
+def test_a_reference_is_read(text, expected):
+    assert Reference.parse(text) == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        ("a[weather=rain", "closing ]"),
+        ("a[", "a condition has a column"),
+        ("a[]", "a condition has a column"),
+        ("a[weather]", "a condition has a column"),
+        ("a[=rain]", "a condition has a column"),
+        ("a[x=1,]", "a condition has a column"),
+        ("a[x='1]", "closing '"),
+        ("a[x='1' 2]", "after a quoted text"),
+        ("a[x=1]b", "after the bracket"),
+        ("a[x!1]", "a condition has a column"),
+    ],
+)
+def test_a_reference_that_cannot_be_read_is_an_error_that_says_why(text, why):
+    with pytest.raises(UnknownName, match=why.replace("]", r"\]")):
+        Reference.parse(text)
+
+
+conditions = st.builds(Condition, st.text(min_size=1), st.none() | st.text(min_size=1), st.booleans())
+
+
+@given(st.lists(conditions, max_size=3, unique_by=str), st.sampled_from(["", "3", "-1", "abc"]))
+def test_a_reference_is_what_it_says_of_itself(where, version):
+    wanted = Reference("name", version, tuple(sorted(where, key=str)))
+    assert Reference.parse(str(wanted)) == wanted
+
+
+def test_other_values_are_all_others_and_none():
+    others = Condition("x", "1", equal=False)
+    assert [others.holds(values) for values in ({"x": "1"}, {"x": "2"}, {})] == [False, True, True]
+    nothing = Condition("x", None)
+    assert [nothing.holds(values) for values in ({"x": "1"}, {"y": "2"}, {})] == [False, True, True]
