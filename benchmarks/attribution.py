@@ -11,7 +11,7 @@ from dna_pipelines.analysis.images.attribution import _POOLED_BINS, _POOLED_ERRO
 from dna_pipelines.comparison.influence import more_than_chance, of_pooled, potential, unit_counts
 from dna_pipelines.comparison.scores import log_ratio, nearest, rarity
 from dna_pipelines.distributions import COARSE_BINS
-from dna_pipelines.extraction.registry import load_extractor
+from dna_pipelines.extraction.loading.registry import load_extractor
 from dna_pipelines.identity import N_BLOCKS
 
 N_REFERENCE, N_PLANTED = 300, 40

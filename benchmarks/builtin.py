@@ -15,9 +15,9 @@ from benchmarks import families, shifts
 from benchmarks.eyes import Eye, emd, open_eyes
 from benchmarks.measure import Row
 from benchmarks.world import World
-from dna_pipelines.comparison.kernels import cumulative, pairwise_l1
-from dna_pipelines.extraction.builtin import NAME
-from dna_pipelines.extraction.numerics import reproducible
+from dna_pipelines.comparison.cumulative import cumulative, pairwise_l1
+from dna_pipelines.extraction.devices.numerics import reproducible
+from dna_pipelines.extraction.networks.builtin import NAME
 
 SEEDS = (0, 1, 2)
 N_IMAGES, N_PARTS = 80, 8

@@ -12,7 +12,7 @@ from benchmarks.pictures import Measured, digits, levels, measure, photograph, p
 from benchmarks.world import World
 from dna_pipelines.analysis.images.duplicates import MOST_BITS, MOST_DISTANCE
 from dna_pipelines.comparison.codes import near_pairs
-from dna_pipelines.extraction.registry import load_extractor
+from dna_pipelines.extraction.loading.registry import load_extractor
 from dna_pipelines.identity import digest_of
 
 TILE_PX, N_IMAGES, N_COPIED = 128, 300, 40

@@ -14,13 +14,13 @@ from dna_pipelines.distributions import Binning
 from dna_pipelines.distributions.fold import Fold
 from dna_pipelines.dna import ActivationRanges
 from dna_pipelines.errors import UnknownName
-from dna_pipelines.extraction.builtin import NAME, PREPROCESSING, TAPS, network_from
+from dna_pipelines.extraction.devices.numerics import reproducible
 from dna_pipelines.extraction.extractor import Network
-from dna_pipelines.extraction.formula_net import FormulaNet
-from dna_pipelines.extraction.lanes import neurons_second
-from dna_pipelines.extraction.numerics import reproducible
-from dna_pipelines.extraction.probe import probe
-from dna_pipelines.extraction.registry import find_network
+from dna_pipelines.extraction.loading.registry import find_network
+from dna_pipelines.extraction.networks.builtin import NAME, PREPROCESSING, TAPS, network_from
+from dna_pipelines.extraction.networks.formula_net import FormulaNet
+from dna_pipelines.extraction.probing.probe import probe
+from dna_pipelines.extraction.stream.lanes import neurons_second
 
 PIXELS, RANDOM, SCATTERING = "pixels only", "random weights", "scattering"
 _BATCH = 16

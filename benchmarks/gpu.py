@@ -15,9 +15,9 @@ from benchmarks.peers import HOW_TO_GET_PIPELINE, reference_pipeline
 from benchmarks.throughput import MOVED_BINS, moved_bins
 from benchmarks.world import World
 from dna_pipelines.distributions import Binning, Layer, Layers
-from dna_pipelines.extraction.device_fold import DeviceFold, fold_layer_for
-from dna_pipelines.extraction.numerics import EXACT, FAST, reproducible
-from dna_pipelines.extraction.stages import StageTimes, n_cores
+from dna_pipelines.extraction.devices.device_fold import DeviceFold, fold_layer_for
+from dna_pipelines.extraction.devices.numerics import EXACT, FAST, reproducible
+from dna_pipelines.extraction.stream.stage_times import StageTimes, n_cores
 
 TARGET_FORWARD, TARGET_REFERENCE = 0.9, 10.0
 NEEDED = "tried out on the CPU with a tiny network; the figures need a GPU"

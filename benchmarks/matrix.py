@@ -16,7 +16,7 @@ from benchmarks.measure import Row, alternate, ms, timed
 from benchmarks.peers import HOW_TO_GET, reference
 from benchmarks.world import World
 from dna_pipelines.comparison import LayerMeasures, fd, layer_distances, portions
-from dna_pipelines.comparison.kernels import cumulative, pairwise_l1
+from dna_pipelines.comparison.cumulative import cumulative, pairwise_l1
 from dna_pipelines.distributions import Blocks, Covariance, Histogram, Layer, Layers, Moments
 from dna_pipelines.storage import DnaRecord, Lake
 

@@ -15,11 +15,11 @@ from torch import nn
 
 from dna_pipelines.dna import ActivationRanges
 from dna_pipelines.extraction.calibration import calibrate
+from dna_pipelines.extraction.devices.numerics import EXACT
 from dna_pipelines.extraction.extractor import Extractor, Network
-from dna_pipelines.extraction.numerics import EXACT
 from dna_pipelines.extraction.partials import extract_partials
-from dna_pipelines.extraction.probe import probe
-from dna_pipelines.extraction.stages import StageClock, StageTimes, n_cores
+from dna_pipelines.extraction.probing.probe import probe
+from dna_pipelines.extraction.stream.stage_times import StageClock, StageTimes, n_cores
 from dna_pipelines.identity import Item, digest_of
 from dna_pipelines.imaging import Preprocessing
 from dna_pipelines.manifests import Shard

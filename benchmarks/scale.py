@@ -10,7 +10,7 @@ import dagster as dg
 
 from benchmarks.measure import Row, ms
 from dna_pipelines.dna import dna_id
-from dna_pipelines.extraction.stamp import extractor_stamp
+from dna_pipelines.extraction.files.change_token import extractor_change_token
 from dna_pipelines.identity import Item, Key, digest_of
 from dna_pipelines.manifests import Manifest, Shard
 from dna_pipelines.manifests.manifest import OK, ImageRow
@@ -78,7 +78,7 @@ def _project(root: Path) -> ProjectFolder:
     project = ProjectFolder(root)
     store, extractor = project.lake.fingerprints, project.config().extractors[0]
     record = ExtractorRecord(
-        name=extractor.name, stamp=extractor_stamp(extractor), fingerprint="f", ranges_id="r",
+        name=extractor.name, stamp=extractor_change_token(extractor), fingerprint="f", ranges_id="r",
         comparability_key=KEY.id, compute_key=KEY.id, recorded_at="2026-01-01T00:00:00+00:00",
     )  # fmt: skip
     store.put_key(KEY)

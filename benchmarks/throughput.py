@@ -14,7 +14,7 @@ from benchmarks.measure import Row, alternate, ms
 from benchmarks.networks import Images, Ours, Theirs, resnet50, vit
 from benchmarks.peers import HOW_TO_GET_PIPELINE, reference_pipeline
 from benchmarks.world import World
-from dna_pipelines.extraction.stages import StageTimes, n_cores
+from dna_pipelines.extraction.stream.stage_times import StageTimes, n_cores
 
 N_IMAGES, N_ROUNDS = {"ViT-B/16": 128, "ResNet-50": 384}, 3
 """Enough batches that filling and emptying the lanes is a small part."""

@@ -8,9 +8,9 @@ from benchmarks.measure import Rounds, Row, ms
 from benchmarks.world import World
 from dna_pipelines.config import View
 from dna_pipelines.extraction.calibration import calibrate
+from dna_pipelines.extraction.loading.registry import load_extractor
 from dna_pipelines.extraction.partials import extract_partials
-from dna_pipelines.extraction.registry import load_extractor
-from dna_pipelines.extraction.views import view_of
+from dna_pipelines.extraction.views.view_extractor import view_of
 from dna_pipelines.identity import Item, digest_of
 from dna_pipelines.manifests import Shard
 

@@ -21,11 +21,11 @@ from benchmarks.decode import HOW_TO_GET
 from benchmarks.measure import Row
 from benchmarks.world import World
 from dna_pipelines.distributions import Moments
-from dna_pipelines.extraction.bands import COLOURS, ORIENTATIONS
+from dna_pipelines.extraction.devices.numerics import reproducible
 from dna_pipelines.extraction.extractor import Extractor
-from dna_pipelines.extraction.numerics import reproducible
-from dna_pipelines.extraction.registry import load_extractor
-from dna_pipelines.extraction.scattering import morlet
+from dna_pipelines.extraction.files.scattering_bands import COLOURS, ORIENTATIONS
+from dna_pipelines.extraction.loading.registry import load_extractor
+from dna_pipelines.extraction.networks.scattering import morlet
 from dna_pipelines.reporting.words import findings
 
 CHOSEN_ON = ("astronaut.png", "coffee.png", "china.jpg", "grass.png", "rocket.jpg", "retina.jpg", "camera.png")

@@ -5,8 +5,4 @@ A dataset's *DNA* is the distribution of every neuron's activations in a frozen 
 up to date, compares them neuron by neuron, and stores everything as Parquet.
 """
 
-from dna_pipelines.numba_cache import prepare
-
 __version__ = "0.1.0"
-
-prepare()

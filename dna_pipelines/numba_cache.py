@@ -1,6 +1,7 @@
-"""Where numba keeps compiled kernels when it can keep them neither beside their modules nor in the user's cache.
+"""numba, imported here alone: it has to know before that where it may keep compiled kernels.
 
-So it is in a container whose user has no home and may not write to the installation.
+Where it can keep them neither beside their modules nor in the user's cache (in a container whose user has no home and
+may not write to the installation), a folder among the temporary files takes them.
 """
 
 import os
@@ -31,10 +32,19 @@ def cache_folder(package: Path, home_cache: Path, temporary: Path) -> Path | Non
     return folder
 
 
-def prepare() -> None:
-    """Tell numba, which has to know before it is imported."""
+def _choose_folder() -> None:
+    """Name the folder to numba, unless the user has done so."""
     if "NUMBA_CACHE_DIR" in os.environ or os.name != "posix":
         return
     home_cache = Path(os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache"))
     if found := cache_folder(Path(__file__).parent, home_cache.absolute(), Path(tempfile.gettempdir())):
         os.environ["NUMBA_CACHE_DIR"] = str(found)
+
+
+_choose_folder()
+
+import numba  # noqa: E402
+from numba import types  # noqa: E402
+from numba.extending import intrinsic  # noqa: E402
+
+__all__ = ["cache_folder", "intrinsic", "numba", "types"]

@@ -9,7 +9,7 @@ from PIL import Image
 from torch import nn
 
 from dna_pipelines.extraction.extractor import Network
-from dna_pipelines.extraction.registry import register
+from dna_pipelines.extraction.loading.registry import register
 from dna_pipelines.imaging import Preprocessing
 from dna_pipelines.project.project import ProjectFolder
 from dna_pipelines.update.calibration import ensure_ranges

@@ -13,11 +13,11 @@ import torch
 from PIL import Image
 from safetensors.torch import save_file
 
-from dna_pipelines.extraction.builtin import MEASURED, NAME, network_of, write_ranges
 from dna_pipelines.extraction.calibration import calibrate
-from dna_pipelines.extraction.catalogue import KNOWN
-from dna_pipelines.extraction.probe import probe
-from dna_pipelines.extraction.weights import digest_of_files
+from dna_pipelines.extraction.files.catalogue import KNOWN
+from dna_pipelines.extraction.files.weight_files import digest_of_files
+from dna_pipelines.extraction.networks.builtin import MEASURED, NAME, network_of, write_ranges
+from dna_pipelines.extraction.probing.probe import probe
 from training import checkpoint
 from training.fields import kept_fields
 from training.formulas import FAMILIES, FIELD_PX

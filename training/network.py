@@ -6,7 +6,7 @@ import torch
 from torch import nn
 from torch.nn.utils import fuse_conv_bn_eval
 
-from dna_pipelines.extraction.formula_net import WIDTHS, FormulaNet
+from dna_pipelines.extraction.networks.formula_net import WIDTHS, FormulaNet
 from training.palettes import N_PALETTES
 from training.views import N_TRAITS, Views
 

@@ -21,8 +21,9 @@ from benchmarks.protocols.attribute_pictures import ATTRIBUTES, PARTNER, bits, p
 from dna_pipelines.comparison import emd_bins
 from dna_pipelines.comparison.steering import ignore, respond, respond_by_squares
 from dna_pipelines.extraction.extractor import Extractor
-from dna_pipelines.extraction.probe import neurons_second, probe
-from dna_pipelines.extraction.registry import find_network
+from dna_pipelines.extraction.loading.registry import find_network
+from dna_pipelines.extraction.probing.probe import probe
+from dna_pipelines.extraction.taps import neurons_second
 
 N_BINS = 200
 N_CALIBRATION = 200

@@ -15,11 +15,11 @@ import torch
 
 from benchmarks.measure import machine
 from benchmarks.protocols.textures import Family, activations
-from dna_pipelines.comparison.kernels import cumulative_distances, overlap_distances
+from dna_pipelines.comparison.cumulative import cumulative_distances, overlap_distances
 from dna_pipelines.comparison.metrics import PSI_FLOOR
 from dna_pipelines.distributions import Binning
 from dna_pipelines.distributions.fold import Fold
-from dna_pipelines.extraction.registry import load_extractor
+from dna_pipelines.extraction.loading.registry import load_extractor
 
 RESULTS = Path(__file__).with_name("RESULTS-bins.md")
 N_IMAGES, N_SAMPLES, WIDTHS = 32, 6, (1, 5, 20, 40, 100)

@@ -19,7 +19,7 @@ from benchmarks.measure import machine
 from benchmarks.protocols.textures import Family, activations, wilson
 from benchmarks.protocols.two_samples import deals, mmd, rejects, standardised
 from benchmarks.protocols.viewed import Viewed
-from dna_pipelines.extraction.registry import load_extractor
+from dna_pipelines.extraction.loading.registry import load_extractor
 
 HERE = Path(__file__).parent
 N_POOL, N_CALIBRATION, N_SIDE, N_DEALS, N_TRIALS = 3000, 256, 100, 99, 200

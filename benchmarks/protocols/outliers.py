@@ -12,7 +12,7 @@ from benchmarks.pictures import CORRUPTIONS, Measured, blobs, corrupted, crops, 
 from benchmarks.protocols.agreement import auroc
 from dna_pipelines.comparison import emd_bins
 from dna_pipelines.comparison.scores import Bins, mahalanobis, nearest, rarity
-from dna_pipelines.extraction.registry import load_extractor
+from dna_pipelines.extraction.loading.registry import load_extractor
 
 N_REFERENCE, N_TEST, N_RESAMPLED = 300, 60, 1000
 FAMILIES = ("coffee", "blobs")

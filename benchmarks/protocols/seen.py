@@ -14,8 +14,8 @@ from benchmarks.eyes import Eye
 from benchmarks.protocols.textures import counts_of_images
 from benchmarks.protocols.viewed import NEURONS, Viewed
 from dna_pipelines.distributions import Binning, ImageFeatures
-from dna_pipelines.extraction.registry import find_network
-from dna_pipelines.extraction.view_layers import ViewLayers
+from dna_pipelines.extraction.loading.registry import find_network
+from dna_pipelines.extraction.views.view_layers import ViewLayers
 from dna_pipelines.identity import N_BLOCKS
 
 Images = np.ndarray | Sequence[np.ndarray]

@@ -34,7 +34,7 @@ from benchmarks.protocols.viewed import NEURONS, PROJECTED, WHITENED, Viewed
 from dna_pipelines.comparison import emd_bins, fd
 from dna_pipelines.distributions import Binning
 from dna_pipelines.extraction.extractor import Extractor
-from dna_pipelines.extraction.registry import load_extractor
+from dna_pipelines.extraction.loading.registry import load_extractor
 from dna_pipelines.identity import N_BLOCKS
 
 HERE = Path(__file__).parent

@@ -10,9 +10,9 @@ import torch
 
 from dna_pipelines.distributions import COARSE_BINS, Binning
 from dna_pipelines.distributions.fold import Fold
+from dna_pipelines.extraction.devices.numerics import reproducible
 from dna_pipelines.extraction.extractor import Extractor
-from dna_pipelines.extraction.numerics import reproducible
-from dna_pipelines.extraction.probe import neurons_second
+from dna_pipelines.extraction.taps import neurons_second
 from dna_pipelines.identity import N_BLOCKS
 
 

@@ -21,7 +21,7 @@ from benchmarks.protocols.feature_distances import bell, unbiased_mmd
 from benchmarks.protocols.seen import Seen, Sight
 from dna_pipelines.comparison import emd_bins, fd
 from dna_pipelines.config import View
-from dna_pipelines.extraction.view_layers import layers_of_view
+from dna_pipelines.extraction.views.view_layers import layers_of_view
 
 HERE = Path(__file__).parent
 N_REPEATS, N_SOURCE, N_TARGET = 5, 400, 200

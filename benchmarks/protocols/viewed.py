@@ -11,7 +11,7 @@ from benchmarks.protocols.textures import counts_of_images
 from dna_pipelines.config import View
 from dna_pipelines.distributions import Binning, Covariance, Layer, Layers, Moments
 from dna_pipelines.dna.basis import main_components, random_directions
-from dna_pipelines.extraction.views import mapped
+from dna_pipelines.extraction.views.view_extractor import mapped
 
 NEURONS, PROJECTED, WHITENED = "neurons", "projected", "whitened"
 

@@ -1,24 +1,61 @@
-"""Comparisons: the pairs of the matrix, and one pair in detail."""
+"""One pair of datasets, versions, slices or VDNA files in detail."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from dna_pipelines.analysis.neuron_weights import chosen_selection
-from dna_pipelines.comparison import Comparison, compare
+from dna_pipelines.analysis.significance.pair import N_RESAMPLES, Judgement, judge_pair
+from dna_pipelines.comparison import Comparison, Selection, compare
+from dna_pipelines.dna import Comparable
 from dna_pipelines.errors import UserError
+from dna_pipelines.project.image_set import ImageSet, resolve_image_set
 from dna_pipelines.project.progress import Progress
 from dna_pipelines.project.project import ProjectFolder
 from dna_pipelines.project.vdna import extractor_of, read_files
-from dna_pipelines.update.dnas import find_or_make_dna, why_held_back
+from dna_pipelines.update.dnas import find_record, why_held_back
+
+
+@dataclass(frozen=True, eq=False)
+class PairComparison:
+    """How far apart two sides are.
+
+    Attributes:
+        a, b: the images of both sides; None where a side is a VDNA file.
+        extractor: the name of the one they are compared in.
+        comparison: the distances of every neuron and layer.
+        selection: the neurons that count.
+        n_images_extracted: of each side whose DNA was computed for this, how many images.
+        blocked: why a check blocks a side's DNA, so that the matrix leaves it out.
+    """
+
+    a: ImageSet | None
+    b: ImageSet | None
+    extractor: str
+    comparison: Comparison
+    selection: Selection
+    n_images_extracted: dict[str, int]
+    blocked: dict[str, str]
+
+    def to_json(self) -> dict[str, Any]:
+        """As a JSON value."""
+        return {
+            "extractor": self.extractor,
+            "n_images_extracted": self.n_images_extracted,
+            "blocked": self.blocked,
+            # An alias of the release before.
+            "held_back": self.blocked,
+            **self.comparison.summary(self.selection),
+        }
 
 
 def compare_pair(
     project: ProjectFolder,
-    a: str,
-    b: str,
+    a: str | ImageSet,
+    b: str | ImageSet,
     *,
     extractor: str | None = None,
     layers: Sequence[str] = (),
@@ -26,33 +63,68 @@ def compare_pair(
     selection: str | None = None,
     ranges: Path | None = None,
     progress: Progress | None = None,
-) -> tuple[Comparison, dict[str, Any]]:
-    """Compare two datasets, versions or slices, keep their neuron distances, and sum up a selection.
+) -> PairComparison:
+    """Compare two sides, and store the distances of their neurons.
 
     Args:
         project: where they are.
-        a, b: see `reference`; or a VDNA file (.json). The DNA of a slice is made if it is missing.
+        a, b: datasets, versions or slices, see `project.reference`; or VDNA files (.json). The DNA of a slice is
+            computed if it is missing.
         extractor: one of the project's; by default that of the file, if there is one, else the first.
         layers, neurons: see `Selection.of`.
-        selection: instead of them, the name of a kept one.
+        selection: instead of them, the name of a stored one.
         ranges: the activation ranges of VDNA files that do not say what they were binned with.
         progress: shows the images of slices being extracted.
+
+    Raises:
+        UnknownName: when there is no such dataset, version, column, layer or neuron.
+        NothingToCompare: when a side has no DNA.
+        Incomparable: when the sides were not measured the same way.
     """
     if selection and (layers or neurons):
-        raise UserError("name either a selection, or layers and neurons, and not both")
-    files = read_files((a, b), ranges)
-    name = extractor_of(project, files, (a, b), extractor)
-    (left, new_a), (right, new_b) = (
-        (files[reference], None) if reference in files else find_or_make_dna(project, reference, name, progress)
-        for reference in (a, b)
-    )
-    held_back = {
-        reference: reason
-        for reference in (a, b)
-        if reference not in files and (reason := why_held_back(project, reference, name))
-    }
-    extracted = {reference: n_images for reference, n_images in ((a, new_a), (b, new_b)) if n_images is not None}
-    comparison = compare(left, right)
+        raise UserError(
+            "name either a selection, or layers and neurons, and not both", code="selection.and-layers", name=selection
+        )
+    names = [side if isinstance(side, str) else side.label for side in (a, b)]
+    files = read_files([side for side in (a, b) if isinstance(side, str)], ranges)
+    extractor = extractor_of(project, files, names, extractor)
+    sides: list[ImageSet | None] = []
+    dnas: list[Comparable] = []
+    extracted: dict[str, int] = {}
+    blocked: dict[str, str] = {}
+    for name, side in zip(names, (a, b), strict=True):
+        if name in files:
+            sides.append(None)
+            dnas.append(files[name])
+            continue
+        images = resolve_image_set(project, side)
+        record, n_images = find_record(project, images, extractor, progress)
+        sides.append(images)
+        dnas.append(project.lake.fingerprints.dna(record.dna_id, images.label))
+        if n_images is not None:
+            extracted[name] = n_images
+        if reason := why_held_back(project, images, extractor):
+            blocked[name] = reason
+    comparison = compare(dnas[0], dnas[1])
+    chosen = chosen_selection(project, dnas[0], layers, neurons, selection)
     project.lake.distances.put_neurons(comparison)
-    summary = comparison.summary(chosen_selection(project, left, layers, neurons, selection))
-    return comparison, {"extractor": name, "n_images_extracted": extracted, "held_back": held_back, **summary}
+    return PairComparison(sides[0], sides[1], extractor, comparison, chosen, extracted, blocked)
+
+
+def significance_of(
+    project: ProjectFolder, pair: PairComparison, *, n_resamples: int = N_RESAMPLES, progress: Progress | None = None
+) -> Judgement:
+    """Test the distance of a pair.
+
+    Args:
+        project: where it is.
+        pair: see `compare_pair`.
+        n_resamples: the number of permutations.
+        progress: shows the images of a sample being extracted, and the neurons that are done.
+    """
+    left, right = pair.comparison.a, pair.comparison.b
+    if pair.a is None or pair.b is None:
+        file = left.label if pair.a is None else right.label
+        return Judgement(None, f"{file} is a file, and files have no blocks to deal", a=left.label, b=right.label)
+    key = left.key.id
+    return judge_pair(project, pair.a, pair.b, key, pair.selection, pair.extractor, n_resamples, progress)

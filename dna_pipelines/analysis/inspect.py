@@ -48,7 +48,7 @@ def inspect(
     project: ProjectFolder, reference: str, *, extractor: str | None = None, progress: Progress | None = None
 ) -> Inspected:
     """Look at the DNA of a dataset, version or slice; that of a slice is made if it is missing."""
-    name = extractor or project.config().extractors[0].name
+    name = project.extractor_name(extractor)
     return _look(project, find_dna(project, reference, name, progress), name)
 
 
@@ -60,7 +60,7 @@ def inspect_change(
     Raises:
         Incomparable: when they were not measured the same way.
     """
-    name = extractor or project.config().extractors[0].name
+    name = project.extractor_name(extractor)
     old, new = (find_dna(project, reference, name, progress) for reference in (before, after))
     require_comparable(old, new)
     happened = became(NeuronTraits.of(old.histogram), NeuronTraits.of(new.histogram))

@@ -6,6 +6,7 @@ extracted once; what differs by chance, on the statistical blocks that every DNA
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -17,11 +18,12 @@ from dna_pipelines.comparison import Selection, emd_bins
 from dna_pipelines.comparison.steering import TOP_SHARE, ignore, respond, respond_by_squares
 from dna_pipelines.distributions import Blocks, Layers
 from dna_pipelines.errors import NothingToCompare, UnknownName, UserError
+from dna_pipelines.project.image_set import resolve_image_set
 from dna_pipelines.project.progress import Progress
 from dna_pipelines.project.project import ProjectFolder
 from dna_pipelines.project.reference import Condition, Reference
 from dna_pipelines.project.resolve import used_extractor
-from dna_pipelines.project.slices import find_slice, values_of
+from dna_pipelines.project.slices import metadata_values
 from dna_pipelines.storage.fingerprints import Sums
 from dna_pipelines.storage.records import SelectionRecord
 from dna_pipelines.update.slices import fit_slice
@@ -94,7 +96,7 @@ def learn_selection(
         raise UserError("say either what to respond to (--respond-to COLUMN=VALUE) or what to ignore (--ignore COLUMN)")
     if not asked.datasets:
         raise UserError("say which datasets to learn from (--datasets NAME)")
-    extractor = extractor or project.config().extractors[0].name
+    extractor = project.extractor_name(extractor)
     layers = extractor_layers(project, extractor)
     measuring = _Measuring(project, extractor, Selection.of(layers, asked.layers).weights > 0, progress)
     for reference in asked.datasets:
@@ -135,7 +137,8 @@ class _Measuring:
 
     def sums(self, reference: Reference) -> Sums:
         """The measures of a slice, which is extracted if it is new."""
-        record, extracted = fit_slice(self.project, find_slice(self.project, reference), self.extractor, self.progress)
+        images = resolve_image_set(self.project, reference)
+        record, extracted = fit_slice(self.project, images, self.extractor, self.progress)
         self.n_images_extracted += extracted or 0
         return self.project.lake.fingerprints.dna_sums(record.dna_id)
 
@@ -147,7 +150,7 @@ class _Measuring:
 def _contrasts(measuring: _Measuring, asked: Asked, reference: Reference) -> None:
     """Everything that one dataset tells."""
     project = measuring.project
-    measuring.versions[str(reference)] = find_slice(project, reference).id
+    measuring.versions[str(reference)] = resolve_image_set(project, reference).id
     strata: list[tuple[Condition, ...]] = [()]
     if asked.within:
         values = _frequent(measuring, reference, asked.within, named=True)
@@ -159,7 +162,7 @@ def _contrasts(measuring: _Measuring, asked: Asked, reference: Reference) -> Non
             _target(measuring, part, _condition(text))
         for column in asked.ignore:
             _one_against_rest(measuring, part, column, "target", named=True)
-        columns = asked.against or sorted(values_of(project, part).keys() - targets - {asked.within})
+        columns = asked.against or sorted(_values(project, part).keys() - targets - {asked.within})
         for column in columns:
             _one_against_rest(measuring, part, column, "other", named=bool(asked.against))
 
@@ -203,7 +206,7 @@ def _frequent(measuring: _Measuring, part: Reference, column: str, *, named: boo
         UnknownName: when there is no such column.
         UserError: when the column was named, and is no such attribute.
     """
-    columns = values_of(measuring.project, part)
+    columns = _values(measuring.project, part)
     if column not in columns:
         raise UnknownName(f"the images of {part} have no column '{column}'; they have: {', '.join(sorted(columns))}")
     counted = columns[column]
@@ -261,6 +264,11 @@ def _weights(asked: Asked, contrasts: list[Contrast], layers: Layers) -> F64:
         return respond_by_squares(target, others, noise)
     except ValueError as error:
         raise NothingToCompare(f"nothing can be learned: {error}") from error
+
+
+def _values(project: ProjectFolder, part: Reference) -> dict[str, Counter[str]]:
+    """By column of the metadata, how many images of a dataset, version or slice have each value."""
+    return metadata_values(resolve_image_set(project, part).rows)
 
 
 def _condition(text: str) -> Condition:

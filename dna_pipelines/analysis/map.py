@@ -13,11 +13,11 @@ from dna_pipelines.analysis.neuron_weights import extractor_layers
 from dna_pipelines.comparison import Selection, emd_bins
 from dna_pipelines.comparison.barycentre import mean_counts
 from dna_pipelines.comparison.embedding import Join, Plane, average_linkage, best_cut, cut, plane_of, silhouette
+from dna_pipelines.comparison.matrix import Matrix
 from dna_pipelines.errors import NothingToCompare, UserError
 from dna_pipelines.project.current import current_dnas
 from dna_pipelines.project.progress import Progress, Silent
 from dna_pipelines.project.project import ProjectFolder
-from dna_pipelines.reporting import Matrix
 
 _FEWEST = 3
 """Datasets of a map."""

@@ -11,14 +11,14 @@ from numpy.typing import NDArray
 
 from dna_pipelines.analysis.neuron_weights import extractor_selection, find_record
 from dna_pipelines.comparison import LayerMeasures, Selection, steered_distances
-from dna_pipelines.comparison.matrix import KEPT, METRICS
-from dna_pipelines.comparison.metrics import histogram_distance, metric
+from dna_pipelines.comparison.matrix import Matrix
+from dna_pipelines.comparison.metrics import KEPT, METRICS, histogram_distance
+from dna_pipelines.comparison.metrics import metric as metric_of
 from dna_pipelines.distributions import Layers
 from dna_pipelines.errors import UserError
 from dna_pipelines.project.current import current_dnas, publish
 from dna_pipelines.project.progress import Progress, Silent
 from dna_pipelines.project.project import ProjectFolder
-from dna_pipelines.reporting import Matrix
 
 _IN_MEMORY = 64
 """Histograms of one layer that are kept in memory (6 MB each for 768 neurons): read once each up to that many DNAs."""
@@ -69,7 +69,7 @@ def computed_matrix(
         UnknownName: when there is no such metric.
         NothingToCompare: when the extractor was never used.
     """
-    metric(name)
+    metric_of(name)
     store, current = project.lake.fingerprints, current_dnas(project, extractor)
     found = [(dataset, record) for dataset, identity in current.items() if (record := store.dna_record(identity))]
     names = tuple(dataset for dataset, _ in found)
@@ -117,7 +117,7 @@ def steered_matrix(
     they would take 20 GB.
     """
     if metric == "fd":
-        others = ", ".join(name for name in METRICS if name != "fd")
+        others = ", ".join(each.name for each in METRICS if each.name != "fd")
         raise UserError(f"FD is of whole layers, so there is none of a selection; there are: {others}")
     record, store = find_record(project, reference), project.lake.fingerprints
     current = current_dnas(project, extractor)

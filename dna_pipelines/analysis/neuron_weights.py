@@ -57,7 +57,7 @@ def save_selection(
             that it leaves out get 0.
     """
     checked = require_name(name)
-    extractor = extractor or project.config().extractors[0].name
+    extractor = project.extractor_name(extractor)
     there = extractor_layers(project, extractor)
     if (weights is None) == (not layers and not neurons):
         raise UserError("say which neurons: by --layer and --neuron, or by --weights FILE, and not by both")

@@ -80,40 +80,25 @@ def compare(
 
 def _compared(project: ProjectFolder, a: str, b: str, chosen: dict[str, Any], n_resamples: int | None) -> Compared:
     """Compare and test, and say what there is to note of either."""
-    from dna_pipelines.analysis.compare import compare_pair
-    from dna_pipelines.analysis.neuron_weights import chosen_selection
-    from dna_pipelines.analysis.significance.pair import judge_pair
+    from dna_pipelines.analysis.compare import compare_pair, significance_of
 
-    comparison, summary = interruptible(
-        lambda steps: compare_pair(project, a, b, **chosen, progress=steps), TerminalProgress(), note
-    )
-    for reference, n_images in summary["n_images_extracted"].items():
+    pair = interruptible(lambda steps: compare_pair(project, a, b, **chosen, progress=steps), TerminalProgress(), note)
+    for reference, n_images in pair.n_images_extracted.items():
         note(f"{reference}: {n_images:,} images extracted, its DNA is kept from now on")
-    for reference, reason in summary["held_back"].items():
+    for reference, reason in pair.blocked.items():
         note(f"{reference} is held back, so the matrix leaves it out: {reason}", style="yellow")
-    named = (chosen["layers"], chosen["neurons"], chosen["selection"])
-    selection = chosen_selection(project, comparison.a, *named)
+    summary = pair.to_json()
     if n_resamples is None:
-        return Compared(project, a, b, comparison, selection, None, summary)
+        return Compared(project, a, b, pair.comparison, pair.selection, None, summary)
     judgement = interruptible(
-        lambda steps: judge_pair(
-            project,
-            comparison.a,
-            comparison.b,
-            selection,
-            extractor=summary["extractor"],
-            n_resamples=n_resamples,
-            progress=steps,
-        ),
-        TerminalProgress(),
-        note,
+        lambda steps: significance_of(project, pair, n_resamples=n_resamples, progress=steps), TerminalProgress(), note
     )
     summary["significance"] = judgement.to_json()
     if judgement.n_images_extracted:
         note(f"{judgement.n_images_extracted:,} images extracted for a sample, whose DNA is kept from now on")
     for doubt in judgement.doubts:
         note(doubt, style="yellow")
-    return Compared(project, a, b, comparison, selection, judgement, summary)
+    return Compared(project, a, b, pair.comparison, pair.selection, judgement, summary)
 
 
 def _show(compared: Compared) -> None:

@@ -51,7 +51,7 @@ def duplicates(
     Between a training and a test set that is leakage.
     """
     project = project_of(context)
-    name = extractor or project.config().extractors[0].name
+    name = project.extractor_name(extractor)
     chosen = list(names or current_dnas(project, name))
     if not chosen:
         raise NothingToCompare(f"no dataset has a DNA of {name} yet; run `dna run`")

@@ -14,11 +14,11 @@ from dna_pipelines.analysis.matrix import find_matrix
 from dna_pipelines.cli.app import COMPARE, DATASETS, FAILED, app, project_of
 from dna_pipelines.cli.interruption import interruptible
 from dna_pipelines.cli.terminal import TerminalProgress, note, out, save, show_json, show_table, shown, size_text
+from dna_pipelines.comparison.metrics import METRICS
 from dna_pipelines.config import DatasetConfig
 from dna_pipelines.errors import LakeError, UserError
 from dna_pipelines.project.current import publish
 from dna_pipelines.project.project import ProjectFolder
-from dna_pipelines.reporting import METRICS
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 ExtractorName = Annotated[
@@ -28,7 +28,7 @@ Picture = Annotated[Path | None, typer.Option(help="Save a picture (PNG) here.",
 SelectionName = Annotated[
     str | None, typer.Option(help="NAME or NAME@2: over its neurons, see `dna select`.", show_default=False)
 ]
-Metric = StrEnum("Metric", {name: name for name in METRICS})  # type: ignore[misc]
+Metric = StrEnum("Metric", {metric.name: metric.name for metric in METRICS})  # type: ignore[misc]
 
 _MARKS = "≈: no more than chance; !: more, but in doubt; ?: not tested (p corrected for all pairs, at 5 %)"
 
@@ -111,7 +111,7 @@ def matrix(
 ) -> None:
     """Show the distances between all datasets."""
     project = project_of(context)
-    name = extractor or project.config().extractors[0].name
+    name = project.extractor_name(extractor)
     if selection is None:
         found = find_matrix(project, name, str(metric))
     else:

@@ -36,7 +36,7 @@ def map_(
     from dna_pipelines.analysis.neuron_weights import extractor_selection
 
     project = project_of(context)
-    name = extractor or project.config().extractors[0].name
+    name = project.extractor_name(extractor)
 
     chosen = extractor_selection(project, selection, name) if selection else None
 

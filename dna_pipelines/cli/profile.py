@@ -34,7 +34,7 @@ def profile(
     config = project.config()
     require_datasets(project)
     chosen = project.file.dataset(dataset) if dataset else config.datasets[0]
-    network = project.extractor_config(extractor) if extractor else config.extractors[0]
+    network = project.extractor_config(project.extractor_name(extractor))
     found = interruptible(lambda steps: measure(project, chosen, network, images, steps), TerminalProgress(), note)
     if json:
         show_json(found.to_json())

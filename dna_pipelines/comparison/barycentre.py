@@ -8,13 +8,11 @@ the mean of distributions that are shifted against each other is one that lies i
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
-import numba
 import numpy as np
 from numpy.typing import NDArray
 
-from dna_pipelines.comparison.kernels import cumulative
+from dna_pipelines.comparison.cumulative import cumulative
 from dna_pipelines.distributions import Moments
 from dna_pipelines.dna import Comparable, ImportedDna, require_comparable
 from dna_pipelines.errors import NothingToCompare
@@ -74,9 +72,11 @@ def mean_counts(counts: Sequence[NDArray[np.uint64]], weights: Sequence[float] |
     Returns:
         (n_neurons, n_bins); all 0 for neurons without values in one of them.
     """
+    from dna_pipelines.comparison.kernels import average_quantiles
+
     stacked = np.stack([cumulative(one) for one in counts], axis=1)
     masses = np.zeros((stacked.shape[0], stacked.shape[2] + 1))
-    _average_quantiles(stacked, np.asarray(weights, np.float64), masses)
+    average_quantiles(stacked, np.asarray(weights, np.float64), masses)
     # Cumulated, then rounded: no bin's rounding adds to another's, and the last is exactly the total.
     sums = np.rint(masses[:, :-1].cumsum(axis=1) * TOTAL)
     return np.asarray(np.diff(sums, axis=1, prepend=0.0).astype(np.uint64))
@@ -95,29 +95,3 @@ def _shares(weights: Sequence[float] | None, n: int) -> F64:
     if given.shape != (n,) or not np.isfinite(given).all() or (given < 0).any() or not given.sum() > 0:
         raise ValueError(f"{n} DNAs take as many weights, none below 0 and not all 0")
     return np.asarray(given / given.sum())
-
-
-@numba.njit(nogil=True, cache=True)
-def _average_quantiles(stacked: Any, shares: Any, masses: Any) -> None:
-    """Walk along the levels at which any quantile function jumps, all at once."""
-    n_neurons, n_dnas, n_bins = stacked.shape
-    place = np.zeros(n_dnas, np.int64)
-    for d in range(n_neurons):
-        place[:] = 0
-        level, there = 0.0, True
-        for i in range(n_dnas):
-            # NaN: it has no values.
-            there = there and stacked[d, i, n_bins - 1] > 0.0
-        while there and level < 1.0:
-            position, until = 0.0, 1.0
-            for i in range(n_dnas):
-                while place[i] < n_bins - 1 and stacked[d, i, place[i]] <= level:
-                    place[i] += 1
-                position += shares[i] * place[i]
-                if place[i] < n_bins - 1:
-                    until = min(until, stacked[d, i, place[i]])
-            low = int(np.floor(position + 1e-9))
-            part = max(position - low, 0.0)
-            masses[d, low] += (until - level) * (1.0 - part)
-            masses[d, low + 1] += (until - level) * part
-            level = until

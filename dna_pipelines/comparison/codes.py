@@ -10,12 +10,8 @@ from __future__ import annotations
 import os
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any
 
-import numba
 import numpy as np
-from numba import types
-from numba.extending import intrinsic
 from numpy.typing import NDArray
 
 from dna_pipelines.errors import UserError
@@ -23,8 +19,8 @@ from dna_pipelines.errors import UserError
 MOST_PAIRS = 2_000_000
 """More pairs than this are refused: they would say that the distance is too large, and fill the memory."""
 
-_ROWS_A_TASK, _TILE = 256, 1024
-"""Rows of the left side that are a task, and rows of the right side that stay in the cache meanwhile."""
+_ROWS_A_TASK = 256
+"""Rows of the left side that one task compares."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,6 +50,8 @@ def near_pairs(
         ValueError: when the codes have different lengths.
         UserError: when there are more pairs than that.
     """
+    from dna_pipelines.comparison.kernels import scan_codes
+
     left = words(a)
     right = left if b is None else words(b)
     if left.shape[1] != right.shape[1]:
@@ -63,7 +61,7 @@ def near_pairs(
         stop, room = min(start + _ROWS_A_TASK, len(left)), 1024
         while True:
             found = np.empty((room, 3), np.int32)
-            n_found = int(_scan(left, right, start, stop, most_bits, b is None, found))
+            n_found = int(scan_codes(left, right, start, stop, most_bits, b is None, found))
             if n_found <= room:
                 return found[:n_found], n_found
             if n_found > most_pairs:
@@ -92,38 +90,3 @@ def words(codes: NDArray[np.uint8]) -> NDArray[np.uint64]:
     padded = np.zeros((len(codes), 8 * n_words), np.uint8)
     padded[:, : codes.shape[1]] = codes
     return padded.view(np.uint64)
-
-
-def _count_ones(_typing: Any, word: Any) -> Any:
-    def generate(_context: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
-        return builder.ctpop(arguments[0])
-
-    return types.uint64(word), generate
-
-
-_ones: Any = intrinsic(_count_ones)
-"""The processor's own count of the bits of a word that are set."""
-
-
-@numba.njit(nogil=True, cache=True)
-def _scan(left: Any, right: Any, start: int, stop: int, most: int, within: bool, found: Any) -> int:
-    # Counts on when `found` is full, so that the caller knows how much room it takes.
-    n_found = 0
-    n_words, n_right = left.shape[1], right.shape[0]
-    for tile in range(0, n_right, _TILE):
-        for i in range(start, stop):
-            for j in range(max(tile, i + 1) if within else tile, min(tile + _TILE, n_right)):
-                bits = np.int64(_ones(left[i, 0] ^ right[j, 0]))
-                if n_words > 1:
-                    bits += np.int64(_ones(left[i, 1] ^ right[j, 1]))
-                for w in range(2, n_words):
-                    if bits > most:
-                        break
-                    bits += np.int64(_ones(left[i, w] ^ right[j, w]))
-                if bits <= most:
-                    if n_found < found.shape[0]:
-                        found[n_found, 0] = i
-                        found[n_found, 1] = j
-                        found[n_found, 2] = bits
-                    n_found += 1
-    return n_found

@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from dna_pipelines.comparison.kernels import cumulative, pairwise_l1
+from dna_pipelines.comparison.cumulative import cumulative, pairwise_l1
 from dna_pipelines.distributions import Covariance, Moments
 
 F64 = NDArray[np.float64]

@@ -22,7 +22,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from dna_pipelines.comparison.kernels import cumulative
+from dna_pipelines.comparison.cumulative import cumulative
 
 F64 = NDArray[np.float64]
 U64 = NDArray[np.uint64]

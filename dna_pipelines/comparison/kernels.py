@@ -1,64 +1,23 @@
-"""The inner loop of comparison: L1 distances of cumulative distributions, in cache-sized blocks."""
+"""The compiled inner loops of comparison.
+
+Their callers import this module when they run, because numba is slow to load.
+"""
 
 from __future__ import annotations
 
-import os
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-import numba
 import numpy as np
-from numpy.typing import NDArray
 
-_NEURONS_A_TASK = 64
+from dna_pipelines.numba_cache import intrinsic, numba, types
 
-F64 = NDArray[np.float64]
-
-
-def cumulative(counts: NDArray[np.uint64], out: F64 | None = None) -> F64:
-    """Cumulative distributions, (n_neurons, n_bins); NaN for a neuron without values.
-
-    The sums are exact integers and are divided once, in float64.
-
-    Args:
-        counts: (n_neurons, n_bins).
-        out: where to put them; fresh memory costs more than the sums.
-    """
-    out = np.empty(counts.shape) if out is None else out
-    # Signed, because processors convert signed integers to floats several times faster.
-    _cumulate(counts.view(np.int64), out)
-    return out
-
-
-def pairwise_l1(left: F64, right: F64, first: NDArray[np.integer], second: NDArray[np.integer]) -> F64:
-    """Σₖ |a(k) - b(k)| for pairs of rows, neuron by neuron.
-
-    Args:
-        left, right: (n_dnas, n_neurons, n_bins), C-contiguous; they may be the same.
-        first, second: (n_pairs,) indices into the first axis of left and of right.
-
-    Returns:
-        (n_pairs, n_neurons).
-    """
-    n_neurons = left.shape[1]
-    out = np.empty((len(first), n_neurons))
-    i, j = np.asarray(first, np.int64), np.asarray(second, np.int64)
-
-    def task(start: int) -> None:
-        _l1(left, right, i, j, start, min(start + _NEURONS_A_TASK, n_neurons), out)
-
-    starts = range(0, n_neurons, _NEURONS_A_TASK)
-    if len(first) * n_neurons < 10_000:
-        for start in starts:
-            task(start)
-    else:
-        with ThreadPoolExecutor(os.cpu_count()) as pool:
-            list(pool.map(task, starts))
-    return out
+TILE = 1024
+"""Rows of the right side of `scan_codes` that stay in the cache while rows of the left side pass."""
 
 
 @numba.njit(nogil=True, cache=True, error_model="numpy")
-def _cumulate(counts: Any, out: Any) -> None:
+def cumulate(counts: Any, out: Any) -> None:
+    """Cumulative shares of each row of counts."""
     for d in range(counts.shape[0]):
         total = np.float64(counts[d].sum())
         running = 0
@@ -69,7 +28,8 @@ def _cumulate(counts: Any, out: Any) -> None:
 
 # Summation may be re-ordered, which is what lets it use vector registers.
 @numba.njit(nogil=True, cache=True, fastmath={"reassoc", "nsz"})
-def _l1(left: Any, right: Any, first: Any, second: Any, start: int, stop: int, out: Any) -> None:
+def l1_of_pairs(left: Any, right: Any, first: Any, second: Any, start: int, stop: int, out: Any) -> None:
+    """Σₖ |a(k) - b(k)| of pairs of rows, for the neurons from start to stop."""
     # Pairs inside neurons: one neuron's rows of all DNAs stay in the second-level cache. The arrays are
     # handed over whole, because a slice of them is not contiguous and would not be vectorised.
     for d in range(start, stop):
@@ -81,38 +41,9 @@ def _l1(left: Any, right: Any, first: Any, second: Any, start: int, stop: int, o
             out[pair, d] = total
 
 
-def cumulative_distances(counts_a: NDArray[np.uint64], counts_b: NDArray[np.uint64]) -> F64:
-    """Σ|F - G|, Σ(F - G)² and max|F - G| of cumulative distributions, in one pass over the counts.
-
-    Args:
-        counts_a, counts_b: (n_neurons, n_bins).
-
-    Returns:
-        (3, n_neurons); NaN for a neuron without values on a side.
-    """
-    out = np.empty((3, len(counts_a)))
-    _cumulative(counts_a.view(np.int64), counts_b.view(np.int64), out)
-    return out
-
-
-def overlap_distances(counts_a: NDArray[np.uint64], counts_b: NDArray[np.uint64], width: int, floor: float) -> F64:
-    """Jensen-Shannon divergence (bits), 1 - Σ√(pq) and Σ(p - q)·ln(p/q) over joined bins, in one pass.
-
-    Args:
-        counts_a, counts_b: (n_neurons, n_bins).
-        width: so many bins are joined to one.
-        floor: added to every share before the last of the three, which are then scaled to sum to 1.
-
-    Returns:
-        (3, n_neurons); NaN for a neuron without values on a side.
-    """
-    out = np.empty((3, len(counts_a)))
-    _overlap(counts_a.view(np.int64), counts_b.view(np.int64), width, floor, out)
-    return out
-
-
 @numba.njit(nogil=True, cache=True, error_model="numpy")
-def _cumulative(a: Any, b: Any, out: Any) -> None:
+def sums_of_differences(a: Any, b: Any, out: Any) -> None:
+    """See `cumulative.cumulative_distances`."""
     for d in range(a.shape[0]):
         total_a, total_b = np.float64(a[d].sum()), np.float64(b[d].sum())
         running_a, running_b = 0, 0
@@ -130,7 +61,8 @@ def _cumulative(a: Any, b: Any, out: Any) -> None:
 
 
 @numba.njit(nogil=True, cache=True, error_model="numpy")
-def _overlap(a: Any, b: Any, width: int, floor: float, out: Any) -> None:
+def overlaps(a: Any, b: Any, width: int, floor: float, out: Any) -> None:
+    """See `cumulative.overlap_distances`."""
     n_joined = a.shape[1] // width
     for d in range(a.shape[0]):
         total_a, total_b = np.float64(a[d].sum()), np.float64(b[d].sum())
@@ -155,3 +87,65 @@ def _overlap(a: Any, b: Any, width: int, floor: float, out: Any) -> None:
         out[0, d] = min(max(divergence, 0.0), 1.0)
         out[1, d] = min(max(1.0 - affinity, 0.0), 1.0)
         out[2, d] = stability / (1.0 + n_joined * floor)
+
+
+@numba.njit(nogil=True, cache=True)
+def average_quantiles(stacked: Any, shares: Any, masses: Any) -> None:
+    """Walk along the levels at which any quantile function jumps, all at once."""
+    n_neurons, n_dnas, n_bins = stacked.shape
+    place = np.zeros(n_dnas, np.int64)
+    for d in range(n_neurons):
+        place[:] = 0
+        level, there = 0.0, True
+        for i in range(n_dnas):
+            # NaN: it has no values.
+            there = there and stacked[d, i, n_bins - 1] > 0.0
+        while there and level < 1.0:
+            position, until = 0.0, 1.0
+            for i in range(n_dnas):
+                while place[i] < n_bins - 1 and stacked[d, i, place[i]] <= level:
+                    place[i] += 1
+                position += shares[i] * place[i]
+                if place[i] < n_bins - 1:
+                    until = min(until, stacked[d, i, place[i]])
+            low = int(np.floor(position + 1e-9))
+            part = max(position - low, 0.0)
+            masses[d, low] += (until - level) * (1.0 - part)
+            masses[d, low + 1] += (until - level) * part
+            level = until
+
+
+def _count_ones(_typing: Any, word: Any) -> Any:
+    def generate(_context: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
+        return builder.ctpop(arguments[0])
+
+    return types.uint64(word), generate
+
+
+_ones: Any = intrinsic(_count_ones)
+"""The processor's own count of the bits of a word that are set."""
+
+
+@numba.njit(nogil=True, cache=True)
+def scan_codes(left: Any, right: Any, start: int, stop: int, most: int, within: bool, found: Any) -> int:
+    """Write the pairs of rows whose codes differ in at most so many bits into `found`; returns their number."""
+    # Counts on when `found` is full, so that the caller knows how much room it takes.
+    n_found = 0
+    n_words, n_right = left.shape[1], right.shape[0]
+    for tile in range(0, n_right, TILE):
+        for i in range(start, stop):
+            for j in range(max(tile, i + 1) if within else tile, min(tile + TILE, n_right)):
+                bits = np.int64(_ones(left[i, 0] ^ right[j, 0]))
+                if n_words > 1:
+                    bits += np.int64(_ones(left[i, 1] ^ right[j, 1]))
+                for w in range(2, n_words):
+                    if bits > most:
+                        break
+                    bits += np.int64(_ones(left[i, w] ^ right[j, w]))
+                if bits <= most:
+                    if n_found < found.shape[0]:
+                        found[n_found, 0] = i
+                        found[n_found, 1] = j
+                        found[n_found, 2] = bits
+                    n_found += 1
+    return n_found

@@ -9,21 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-METRICS = {
-    "emd_bins": "EMD in bins: how far mass has to move, mean over neurons",
-    "emd_range": "EMD as a share of the activation range, mean over neurons",
-    "nfd": "NFD in squared activation units, mean over neurons",
-    "fd": "FD in squared activation units, mean over layers with a covariance",
-    "ks": "Kolmogorov-Smirnov: the largest difference of cumulative shares, mean over neurons",
-    "energy": "energy distance in √(activation range), mean over neurons",
-    "js": "Jensen-Shannon distance (0 to 1), mean over neurons",
-    "hellinger": "Hellinger distance (0 to 1), mean over neurons",
-    "psi": "population stability index, mean over neurons",
-}
-"""What can be shown; `dna metrics` says more."""
-
-KEPT = ("emd_bins", "emd_range", "nfd", "fd")
-"""Columns of the view `matrix`; the others are computed when somebody asks."""
+from dna_pipelines.comparison.metrics import metric
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,7 +29,9 @@ class Matrix:
     def title(self) -> str:
         """What the numbers are."""
         over = f", weighted by {self.selection}" if self.selection else ""
-        return f"{self.extractor}: {METRICS[self.metric]}{over}"
+        shown = metric(self.metric)
+        mean = "layers with a covariance" if shown.takes == "covariance" else "neurons"
+        return f"{self.extractor}: {shown.title} ({shown.unit}), mean over {mean}{over}"
 
     @staticmethod
     def from_rows(
@@ -53,7 +41,7 @@ class Matrix:
 
         Args:
             extractor: whose rows to take.
-            metric: one of `KEPT`.
+            metric: one that the lake keeps.
             names: the order of the datasets.
             rows: of the view.
             selection: what the rows are weighted by.

@@ -13,8 +13,8 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from dna_pipelines.comparison.cumulative import cumulative_distances, overlap_distances
 from dna_pipelines.comparison.distances import emd_bins, fd, nfd
-from dna_pipelines.comparison.kernels import cumulative_distances, overlap_distances
 from dna_pipelines.comparison.selection import Selection
 from dna_pipelines.distributions import Moments
 from dna_pipelines.dna import Comparable, require_comparable
@@ -125,6 +125,9 @@ METRICS = (
     ),
 )  # fmt: skip
 """In the order in which they are shown."""
+
+KEPT = tuple(metric.name for metric in METRICS if metric.kept)
+"""Columns of the view `matrix`; the others are computed on request."""
 
 
 def metric(name: str) -> Metric:

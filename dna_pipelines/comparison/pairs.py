@@ -12,8 +12,8 @@ from math import nan
 import numpy as np
 from numpy.typing import NDArray
 
+from dna_pipelines.comparison.cumulative import cumulative, pairwise_l1
 from dna_pipelines.comparison.distances import fd, nfd
-from dna_pipelines.comparison.kernels import cumulative, pairwise_l1
 from dna_pipelines.comparison.selection import Selection
 from dna_pipelines.distributions import Histogram, Layer, Layers, Moments
 

@@ -23,8 +23,6 @@ from math import comb
 import numpy as np
 from numpy.typing import NDArray
 
-from dna_pipelines.comparison.redeal_kernels import UNROLLED, add_picked, deviations, residuals, signed
-
 _NEURONS_A_TILE = 128
 """Few enough that one bin of a tile stays in the second-level cache."""
 
@@ -92,6 +90,10 @@ def _put_together(n_images: NDArray[np.int64], typical: float) -> tuple[NDArray[
         unit = int(np.argmin(sizes))
         of[block], sizes[unit] = unit, sizes[unit] + n_images[block]
     return of, sizes
+
+
+UNROLLED = 4
+"""Rows that the kernel `add_picked` adds at once; picks are padded to a multiple of it, with a row of zeros."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -189,6 +191,8 @@ def dealt_distances(counts_a: U64, counts_b: U64, units: Units, deals: Deals) ->
         (1 + n_resamples, n_neurons); NaN where a neuron has no values on a side. What equals the first row but for
         rounding is the same number.
     """
+    from dna_pipelines.comparison.redeal_kernels import add_picked, residuals, signed
+
     picks, n_rows, n_bins = deals.picks, len(units.n_images) + 1, counts_a.shape[2]
 
     def task(part: slice, out: F64) -> None:
@@ -221,6 +225,8 @@ def resampled_distances(counts_a: U64, counts_b: U64, units: Units, drawn: Picks
     Returns:
         (n_resamples, n_neurons); NaN where a neuron has no values on a side.
     """
+    from dna_pipelines.comparison.redeal_kernels import add_picked, deviations, signed
+
     n_rows, n_bins = len(units.n_images) + 2, counts_a.shape[2]
 
     def task(part: slice, out: F64) -> None:

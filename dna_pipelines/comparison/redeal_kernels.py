@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-import numba
 import numpy as np
 from numpy.typing import NDArray
 
-UNROLLED = 4
-"""Rows that `add_picked` adds at once; picks are padded to a multiple of it, with a row of zeros."""
+from dna_pipelines.numba_cache import numba
 
 _OPTIONS: Any = {"nogil": True, "cache": True, "error_model": "numpy"}
 

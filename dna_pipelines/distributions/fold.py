@@ -11,9 +11,15 @@ from numpy.typing import NDArray
 
 from dna_pipelines.distributions.binning import COARSE_BINS, Binning
 from dna_pipelines.distributions.blocks import Blocks
-from dna_pipelines.distributions.fold_kernels import compile_kernels, fold_rows, fold_tokens
 from dna_pipelines.distributions.histogram import Histogram
 from dna_pipelines.identity import N_BLOCKS
+
+
+def compile_kernels() -> None:
+    """Compile the kernels of folding, or load them from numba's cache, before anything is timed: it takes seconds."""
+    from dna_pipelines.distributions import fold_kernels
+
+    fold_kernels.compile_kernels()
 
 
 class Fold:
@@ -53,6 +59,8 @@ class Fold:
             OverflowError: beyond 2**32 values of one neuron (the counts of a fold are uint32 to
                 stay in the cache; those of partials and DNAs are uint64).
         """
+        from dna_pipelines.distributions.fold_kernels import fold_rows, fold_tokens
+
         n_images, _, n_positions = values.shape
         if not n_positions:
             raise ValueError(f"activations of shape {values.shape} have no position to fold")

@@ -6,8 +6,9 @@ import threading
 from functools import cache
 from typing import Any
 
-import numba
 import numpy as np
+
+from dna_pipelines.numba_cache import numba
 
 
 @cache

@@ -13,11 +13,11 @@ from numpy.typing import NDArray
 from dna_pipelines.distributions import Binning
 from dna_pipelines.dna import ActivationRanges
 from dna_pipelines.errors import ExtractorError, NothingToCompare
-from dna_pipelines.extraction.bases import measure_basis
 from dna_pipelines.extraction.extractor import Extractor
-from dna_pipelines.extraction.lanes import Batch
-from dna_pipelines.extraction.stream import ActivationStream
-from dna_pipelines.extraction.views import ViewExtractor
+from dna_pipelines.extraction.stream.activation_stream import ActivationStream
+from dna_pipelines.extraction.stream.lanes import Batch
+from dna_pipelines.extraction.views.view_basis import measure_basis
+from dna_pipelines.extraction.views.view_extractor import ViewExtractor
 from dna_pipelines.manifests import ReadImage
 
 

@@ -14,9 +14,9 @@ from torch import nn
 from dna_pipelines.distributions import Binning, Layers
 from dna_pipelines.dna import ActivationRanges
 from dna_pipelines.errors import ExtractorError
-from dna_pipelines.extraction.device_fold import fold_key
+from dna_pipelines.extraction.devices.device_fold import fold_key
+from dna_pipelines.extraction.devices.numerics import EXACT, precision_of
 from dna_pipelines.extraction.inputs import input_key
-from dna_pipelines.extraction.numerics import EXACT, precision_of
 from dna_pipelines.extraction.taps import Sink, Taps
 from dna_pipelines.identity import Key, stable_hash
 from dna_pipelines.imaging import Preprocessing

@@ -9,11 +9,11 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from dna_pipelines.distributions.fold_kernels import compile_kernels
+from dna_pipelines.distributions.fold import compile_kernels
 from dna_pipelines.dna import ActivationRanges
 from dna_pipelines.extraction.extractor import Extractor
-from dna_pipelines.extraction.lanes import Job, open_device
 from dna_pipelines.extraction.partials import batches_of
+from dna_pipelines.extraction.stream.lanes import Job, open_device
 from dna_pipelines.identity import Item
 from dna_pipelines.manifests import Shard
 

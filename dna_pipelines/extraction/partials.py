@@ -14,14 +14,13 @@ import torch
 from numpy.typing import NDArray
 
 from dna_pipelines.distributions import Binning, ImageFeatures, Moments
-from dna_pipelines.distributions.fold import Fold
-from dna_pipelines.distributions.fold_kernels import compile_kernels
+from dna_pipelines.distributions.fold import Fold, compile_kernels
 from dna_pipelines.dna import ActivationRanges, Partial
-from dna_pipelines.extraction.device_fold import DeviceFold
+from dna_pipelines.extraction.devices.device_fold import DeviceFold
 from dna_pipelines.extraction.extractor import Extractor
-from dna_pipelines.extraction.lanes import Batch
-from dna_pipelines.extraction.stages import StageClock
-from dna_pipelines.extraction.stream import ActivationStream
+from dna_pipelines.extraction.stream.activation_stream import ActivationStream
+from dna_pipelines.extraction.stream.lanes import Batch
+from dna_pipelines.extraction.stream.stage_times import StageClock
 from dna_pipelines.identity import block_of
 from dna_pipelines.manifests import ReadImage, Shard
 from dna_pipelines.prefetch import prefetch

@@ -11,8 +11,7 @@ import torch
 from torch import nn
 
 from dna_pipelines.errors import ExtractorError
-from dna_pipelines.extraction.raised import RAISED, told
-from dna_pipelines.extraction.survey import tensor_of
+from dna_pipelines.extraction.user_code import RAISED, told
 
 Sink = Callable[[int, torch.Tensor], None]
 """Called with the index of the layer and its output, which is only valid during the call:
@@ -76,3 +75,17 @@ class Taps:
             self._local.giving = False
 
         return hook
+
+
+def neurons_second(output: torch.Tensor, axis: int) -> torch.Tensor:
+    """A layer's output as a view of shape (n_images, n_neurons, n_positions)."""
+    if output.ndim == 2:
+        return output.unsqueeze(2)
+    moved = output.movedim(axis, 1)
+    return moved.flatten(2) if moved.ndim > 3 else moved
+
+
+def tensor_of(output: Any) -> torch.Tensor | None:
+    """The tensor that a module gives; the first of a tuple. None where there is none."""
+    first = output[0] if isinstance(output, tuple) and output else output
+    return first if isinstance(first, torch.Tensor) else None

@@ -72,7 +72,7 @@ def _try(what: str, examined: Callable[[], str]) -> Finding:
 
 
 def _torch() -> str:
-    from dna_pipelines.extraction.devices import describe_devices
+    from dna_pipelines.extraction.devices.devices import describe_devices
 
     return describe_devices()
 

@@ -9,6 +9,7 @@ from dna_pipelines.dna import ActivationRanges
 from dna_pipelines.errors import NothingToCompare, UserError
 from dna_pipelines.interchange import require_room, write_ranges, write_vdna
 from dna_pipelines.interchange.vdna_files import Type
+from dna_pipelines.project.image_set import resolve_image_set
 from dna_pipelines.project.progress import Progress
 from dna_pipelines.project.project import ProjectFolder
 from dna_pipelines.project.resolve import used_extractor
@@ -52,13 +53,14 @@ def export_dna(
         InterchangeError: when the files cannot be written.
         NothingToCompare: when there is no such DNA, or it has nothing of this type.
     """
-    name = extractor or project.config().extractors[0].name
-    dna = find_dna(project, reference, name, progress)
+    name = project.extractor_name(extractor)
+    images = resolve_image_set(project, reference)
+    dna = find_dna(project, images, name, progress)
     record = project.lake.fingerprints.dna_record(dna.id)
     n_images = record.n_images if record else 0
     written = write_vdna(path, dna, kind, n_images, force=force)
     left_out = [layer for layer in dna.layers.names if layer not in written]
-    return Exported(written, left_out, n_images, why_held_back(project, reference, name))
+    return Exported(written, left_out, n_images, why_held_back(project, images, name))
 
 
 def export_ranges(project: ProjectFolder, extractor: str, path: Path, *, force: bool = False) -> ActivationRanges:

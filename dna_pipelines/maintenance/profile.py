@@ -10,11 +10,11 @@ from dna_pipelines.config import DatasetConfig, ExtractorConfig
 from dna_pipelines.dna import ActivationRanges, Partial
 from dna_pipelines.errors import NothingToCompare
 from dna_pipelines.extraction.calibration import calibrate
+from dna_pipelines.extraction.devices.numerics import EXACT, reproducible
 from dna_pipelines.extraction.extractor import Extractor
 from dna_pipelines.extraction.network_speed import network_alone
-from dna_pipelines.extraction.numerics import EXACT, reproducible
 from dna_pipelines.extraction.partials import extract_partials
-from dna_pipelines.extraction.stages import StageClock, StageTimes, n_cores
+from dna_pipelines.extraction.stream.stage_times import StageClock, StageTimes, n_cores
 from dna_pipelines.identity import Item, digest_of
 from dna_pipelines.maintenance.stage_speeds import Sample, StageSpeed, evenly, take_sample, write_s
 from dna_pipelines.manifests import ReadImage, Shard

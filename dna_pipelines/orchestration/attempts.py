@@ -6,7 +6,7 @@ from contextlib import contextmanager, suppress
 import dagster as dg
 
 from dna_pipelines.errors import ConfigError, DnaError, Interrupted, LakeError
-from dna_pipelines.orchestration.leftovers import name_process
+from dna_pipelines.orchestration.orphaned_runs import name_process
 from dna_pipelines.project.project import ProjectFolder
 from dna_pipelines.storage.attempts import ALL
 

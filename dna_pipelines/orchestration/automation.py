@@ -11,8 +11,9 @@ from collections.abc import Mapping
 import dagster as dg
 
 from dna_pipelines.errors import DnaError
+from dna_pipelines.orchestration.dagster_private import without_what_is_under_way
 from dna_pipelines.orchestration.keys import MANIFEST, key_of
-from dna_pipelines.orchestration.leftovers import HOST
+from dna_pipelines.orchestration.orphaned_runs import HOST
 from dna_pipelines.orchestration.partitions import DATASETS
 from dna_pipelines.project.project import ProjectFolder
 from dna_pipelines.storage.attempts import ALL
@@ -85,8 +86,7 @@ class Lacking(dg.AutomationCondition):
         if ALL not in due:
             known = {name for name in view.instance.get_dynamic_partitions(DATASETS.name or "") if name in due}
             subset = subset.compute_intersection(view.get_subset_from_partition_keys(key, DATASETS, known))
-        subset = subset.compute_difference(await view.compute_run_in_progress_subset(key=key, from_subset=subset))
-        subset = subset.compute_difference(await view.compute_backfill_in_progress_subset(key=key, from_subset=subset))
+        subset = await without_what_is_under_way(view, key, subset)
         asked = due
         if ALL not in due:
             names = sorted(subset.expensively_compute_partition_keys())

@@ -5,10 +5,10 @@ import dagster as dg
 from dna_pipelines.orchestration.assets.fingerprints import fingerprint_assets
 from dna_pipelines.orchestration.assets.ingestion import manifest_asset, raw
 from dna_pipelines.orchestration.automation import Lacking, Upkeep, automation_sensor
+from dna_pipelines.orchestration.project_resource import ProjectResource
 from dna_pipelines.orchestration.registry_sensor import registry_sensor
 from dna_pipelines.orchestration.retention import retention_sensor
 from dna_pipelines.orchestration.scanning import scan_job, scan_sensor
-from dna_pipelines.orchestration.workbench import Workbench
 from dna_pipelines.project.project import ProjectFolder
 
 
@@ -32,7 +32,7 @@ def build_defs(project: ProjectFolder, condition: dg.AutomationCondition | None 
         assets=build_assets(project, condition),
         jobs=[scan_job],
         sensors=[registry_sensor, scan_sensor, automation_sensor, retention_sensor],
-        resources={"workbench": Workbench(project)},
+        resources={"project_resource": ProjectResource(project)},
         # A process of its own for each step would import torch each time.
         executor=dg.in_process_executor,
     )

@@ -9,13 +9,13 @@ import dagster as dg
 import pyarrow as pa
 
 from dna_pipelines.analysis.history import growth, last_changes
+from dna_pipelines.comparison.matrix import Matrix
 from dna_pipelines.config import DatasetConfig
 from dna_pipelines.dna import ActivationRanges
 from dna_pipelines.errors import LakeError
-from dna_pipelines.extraction.stages import StageTimes
+from dna_pipelines.extraction.stream.stage_times import StageTimes
 from dna_pipelines.orchestration.lineage import distances_lineage, dna_lineage, matrix_lineage
 from dna_pipelines.project.project import ProjectFolder
-from dna_pipelines.reporting import Matrix
 from dna_pipelines.storage import Catalog
 from dna_pipelines.storage.catalog import meaning
 from dna_pipelines.storage.distances import LAYER_SCHEMA

@@ -5,21 +5,21 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import dagster as dg
-from dagster._core.storage.tags import ASSET_PARTITION_RANGE_END_TAG, ASSET_PARTITION_RANGE_START_TAG
 
 from dna_pipelines.errors import UserError
-from dna_pipelines.extraction.stages import StageTimes
+from dna_pipelines.extraction.stream.stage_times import StageTimes
 from dna_pipelines.manifests import ManifestDiff
 from dna_pipelines.orchestration.build import build_assets
+from dna_pipelines.orchestration.dagster_private import range_tags
 from dna_pipelines.orchestration.describe import Metadata, plain
 from dna_pipelines.orchestration.instance import open_instance
 from dna_pipelines.orchestration.keys import MANIFEST, key_of, op_name
-from dna_pipelines.orchestration.leftovers import reap
+from dna_pipelines.orchestration.orphaned_runs import reap
 from dna_pipelines.orchestration.partitions import DATASETS, sync_partitions
 from dna_pipelines.orchestration.per_dataset import MOST_OF_A_RUN
 from dna_pipelines.orchestration.problems import problem_of
+from dna_pipelines.orchestration.project_resource import ProjectResource
 from dna_pipelines.orchestration.scanning import raw_event
-from dna_pipelines.orchestration.workbench import Workbench
 from dna_pipelines.project.current import publish
 from dna_pipelines.project.problem import Problem
 from dna_pipelines.project.progress import Progress
@@ -73,7 +73,7 @@ class HeadlessRun:
         self._instance = instance
         self._report = report
         self._assets = build_assets(project)
-        self._resources = {"workbench": Workbench(project, progress)}
+        self._resources = {"project_resource": ProjectResource(project, progress)}
         self._extractors = [extractor.name for extractor in project.config().extractors]
         self._before: dict[str, Commit | None] = {}
         """What each dataset was when the run was planned."""
@@ -200,8 +200,7 @@ class HeadlessRun:
             if len(batch) == 1:
                 result = self._run(keys, partition_key=batch[0])
             else:
-                tags = {ASSET_PARTITION_RANGE_START_TAG: batch[0], ASSET_PARTITION_RANGE_END_TAG: batch[-1]}
-                result = self._run(keys, tags=tags)
+                result = self._run(keys, tags=range_tags(batch[0], batch[-1]))
             found = self._found(result)
             done |= {name: (found.get(name, {}), problem_of(result, keys, name)) for name in batch}
         return done

@@ -7,29 +7,20 @@ import threading
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import cache
 from importlib.resources import as_file, files
 from pathlib import Path
 
 import dagster as dg
-from alembic.script import ScriptDirectory
-from dagster._core.instance.ref import InstanceRef
 from sqlalchemy import event
 from sqlalchemy.engine import Engine
 from sqlalchemy.exc import OperationalError
 
 from dna_pipelines.errors import DnaError, UserError
+from dna_pipelines.orchestration.dagster_private import instance_of_this_process, migrations_read_once
 from dna_pipelines.project.project import ProjectFolder
 
 _MOST_HELD = 8
 """Databases that are held open: those of the instance, and of the runs under way."""
-
-# Dagster reads all its migrations whenever it opens or makes a database, which every run does: a third of the processor
-# time that it takes in a small run. They are files of its installation, and it has one configuration for each of its
-# storages.
-ScriptDirectory.from_config = cache(ScriptDirectory.from_config)  # type: ignore[method-assign]
-
-_NOT_CAPTURED = {"module": "dagster._core.storage.noop_compute_log_manager", "class": "NoOpComputeLogManager"}
 
 
 def prepare_home(project: ProjectFolder) -> Path:
@@ -50,7 +41,7 @@ def prepare_home(project: ProjectFolder) -> Path:
             draft.mkdir(parents=True)
             with as_file(files("dna_pipelines.orchestration").joinpath("dagster.yaml")) as template:
                 shutil.copyfile(template, draft / "dagster.yaml")
-            with _held_open(draft), dg.DagsterInstance.from_config(str(draft)):
+            with migrations_read_once(), _held_open(draft), dg.DagsterInstance.from_config(str(draft)):
                 pass
             try:
                 draft.rename(home)
@@ -72,8 +63,7 @@ def open_instance(project: ProjectFolder) -> Iterator[dg.DagsterInstance]:
         UserError: when its databases cannot be opened or written, also later.
     """
     home = prepare_home(project)
-    ref = InstanceRef.from_dir(str(home), overrides={"compute_logs": _NOT_CAPTURED})
-    with _trouble_told(home), _held_open(home), dg.DagsterInstance.from_ref(ref) as instance:
+    with migrations_read_once(), _trouble_told(home), _held_open(home), instance_of_this_process(home) as instance:
         yield instance
 
 

@@ -13,8 +13,8 @@ from dna_pipelines.orchestration.checks import CheckKind, check_evaluations, che
 from dna_pipelines.orchestration.describe import Metadata
 from dna_pipelines.orchestration.keys import op_name
 from dna_pipelines.orchestration.partitions import DATASETS
+from dna_pipelines.orchestration.project_resource import InjectedProject, ProjectResource
 from dna_pipelines.orchestration.provenance import input_tags
-from dna_pipelines.orchestration.workbench import Workbench
 from dna_pipelines.project.checks import Check, blocked
 
 MOST_OF_A_RUN = 20
@@ -32,7 +32,7 @@ class Made:
     checks: Sequence[Check]
 
 
-Make = Callable[[dg.AssetExecutionContext, Workbench, str], Made]
+Make = Callable[[dg.AssetExecutionContext, ProjectResource, str], Made]
 
 
 def asset_per_dataset(
@@ -57,14 +57,12 @@ def asset_per_dataset(
         # A batch writes its events itself and yields nothing.
         can_subset=True,
     )
-    def made(
-        context: dg.AssetExecutionContext, workbench: dg.ResourceParam[Workbench]
-    ) -> Iterator[dg.MaterializeResult]:
+    def made(context: dg.AssetExecutionContext, project_resource: InjectedProject) -> Iterator[dg.MaterializeResult]:
         names = context.partition_keys
         if len(names) > 1:
-            _make_all(context, workbench, make, names)
+            _make_all(context, project_resource, make, names)
             return
-        done = make(context, workbench, names[0])
+        done = make(context, project_resource, names[0])
         yield dg.MaterializeResult(
             key,
             metadata=done.metadata,
@@ -75,7 +73,9 @@ def asset_per_dataset(
     return made
 
 
-def _make_all(context: dg.AssetExecutionContext, workbench: Workbench, make: Make, names: Sequence[str]) -> None:
+def _make_all(
+    context: dg.AssetExecutionContext, project_resource: ProjectResource, make: Make, names: Sequence[str]
+) -> None:
     """A batch: one dataset that fails holds back no other, and fails the run when all have had their turn.
 
     One result of Dagster's would give all of them the same data version.
@@ -86,7 +86,7 @@ def _make_all(context: dg.AssetExecutionContext, workbench: Workbench, make: Mak
         # What comes while it is made is not what it was made from.
         read = input_tags(context, name)
         try:
-            done = make(context, workbench, name)
+            done = make(context, project_resource, name)
         except dg.Failure as failure:
             kind = kind_of(failure)
             if kind == Interrupted.__name__:

@@ -6,12 +6,10 @@ import dagster as dg
 
 from dna_pipelines.errors import Interrupted, SourceChanged
 from dna_pipelines.orchestration.attempts import FAILED, KIND, WHAT, unexpected
+from dna_pipelines.orchestration.dagster_private import is_failed_check
 from dna_pipelines.orchestration.describe import plain
 from dna_pipelines.orchestration.keys import op_name
 from dna_pipelines.project.problem import Problem
-
-_CHECK_FAILED = "DagsterAssetCheckFailedError"
-"""What Dagster raises when a blocking check failed; it does not export it."""
 
 
 def problem_of(
@@ -47,7 +45,7 @@ def _of_step(event: dg.DagsterEvent, assets: dict[str, str], partition: str | No
             yield _told(facts.get(KIND, ""), failure.user_failure_data.description)
         elif one := facts[FAILED].get(partition):
             yield _told(one[KIND], one[WHAT])
-    elif failure.error and failure.error.cls_name != _CHECK_FAILED:
+    elif failure.error and not is_failed_check(failure.error):
         said = (failure.error.cause or failure.error).message
         yield Problem(unexpected(said, assets.get(event.step_key or "", ""), run_id))
     elif not failure.error:

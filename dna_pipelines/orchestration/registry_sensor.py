@@ -3,9 +3,9 @@
 import dagster as dg
 
 from dna_pipelines.errors import DnaError
-from dna_pipelines.orchestration.leftovers import reap
+from dna_pipelines.orchestration.orphaned_runs import reap
 from dna_pipelines.orchestration.partitions import DATASETS
-from dna_pipelines.orchestration.workbench import Workbench
+from dna_pipelines.orchestration.project_resource import InjectedProject
 
 
 @dg.sensor(
@@ -15,13 +15,13 @@ from dna_pipelines.orchestration.workbench import Workbench
     description="Adds and removes partitions as datasets come and go in data/datasets.yaml, marks runs as failed "
     "whose process is gone, and says when the lake cannot be written.",
 )
-def registry_sensor(context: dg.SensorEvaluationContext, workbench: dg.ResourceParam[Workbench]) -> dg.SensorResult:
+def registry_sensor(context: dg.SensorEvaluationContext, project_resource: InjectedProject) -> dg.SensorResult:
     """Ask for the partitions that are missing, and for the removal of those nobody watches."""
     if reaped := reap(context.instance):
         context.log.warning("marked as failed, because their process is gone: %s", ", ".join(reaped))
     try:
-        watched = [dataset.name for dataset in workbench.project.config().datasets]
-        workbench.project.lake.try_writing()
+        watched = [dataset.name for dataset in project_resource.project.config().datasets]
+        project_resource.project.lake.try_writing()
     except DnaError as error:
         return dg.SensorResult(skip_reason=str(error))
     known = context.instance.get_dynamic_partitions(DATASETS.name or "")

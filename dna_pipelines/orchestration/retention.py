@@ -5,17 +5,15 @@ Every look of `keep_current` leaves a file of 10 kB (14,000 a day), and every sc
 
 import time
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
 import dagster as dg
-from dagster._core.storage.event_log import SqliteEventLogStorage
-from dagster._core.storage.local_compute_log_manager import LocalComputeLogManager
 
 from dna_pipelines.errors import DnaError
 from dna_pipelines.maintenance.prune import prune_as_configured
 from dna_pipelines.orchestration.automation import automation_sensor
+from dna_pipelines.orchestration.dagster_private import database_of_run, log_file
+from dna_pipelines.orchestration.project_resource import InjectedProject
 from dna_pipelines.orchestration.scanning import scan_job
-from dna_pipelines.orchestration.workbench import Workbench
 from dna_pipelines.project.progress import counted
 
 _LOOKS_S = 3600.0
@@ -35,12 +33,12 @@ _AT_ONCE = 200
     description="Removes old runs of `scan`, what `keep_current` printed more than an hour ago, and versions of "
     "datasets beyond `keep_versions` of the datasets file.",
 )
-def retention_sensor(context: dg.SensorEvaluationContext, workbench: dg.ResourceParam[Workbench]) -> dg.SkipReason:
+def retention_sensor(context: dg.SensorEvaluationContext, project_resource: InjectedProject) -> dg.SkipReason:
     """Forget what is old; no run is ever needed for it."""
     n_logs = forget_looks(context.instance, context.repository_name or "")
     n_runs = forget_scans(context.instance)
     try:
-        pruned = prune_as_configured(workbench.project)
+        pruned = prune_as_configured(project_resource.project)
     except DnaError as error:
         return dg.SkipReason(str(error))
     lake = f"; beyond keep_versions: {pruned}" if pruned else ""
@@ -49,11 +47,10 @@ def retention_sensor(context: dg.SensorEvaluationContext, workbench: dg.Resource
 
 def forget_looks(instance: dg.DagsterInstance, repository: str, now: float | None = None) -> int:
     """Remove old logs of the ticks of `keep_current`, where they are files of this machine; returns how many."""
-    manager, now = instance.compute_log_manager, time.time() if now is None else now
-    if not isinstance(manager, LocalComputeLogManager):
+    now, example = time.time() if now is None else now, log_file(instance, [repository, automation_sensor.name, "0"])
+    if example is None:
         return 0
-    folder = Path(manager.get_captured_local_path([repository, automation_sensor.name, "0"], "err")).parent
-    old = [file for file in folder.glob("*") if file.stat().st_mtime < now - _LOOKS_S]
+    old = [file for file in example.parent.glob("*") if file.stat().st_mtime < now - _LOOKS_S]
     for file in old:
         file.unlink(missing_ok=True)
     return len(old)
@@ -68,8 +65,8 @@ def forget_scans(instance: dg.DagsterInstance, now: float | None = None) -> int:
         for run in instance.get_runs(old, limit=_AT_ONCE):
             instance.delete_run(run.run_id)
             instance.compute_log_manager.delete_logs(prefix=[run.run_id])
-            if isinstance(instance.event_log_storage, SqliteEventLogStorage):
+            if database := database_of_run(instance, run.run_id):
                 # Of a run that was removed, Dagster keeps the empty database.
-                Path(instance.event_log_storage.path_for_shard(run.run_id)).unlink(missing_ok=True)
+                database.unlink(missing_ok=True)
             n_removed += 1
     return n_removed

@@ -10,8 +10,8 @@ import dagster as dg
 
 from dna_pipelines.errors import DnaError, LakeError
 from dna_pipelines.orchestration.keys import RAW
-from dna_pipelines.orchestration.leftovers import HOST, name_process
-from dna_pipelines.orchestration.workbench import Workbench
+from dna_pipelines.orchestration.orphaned_runs import HOST, name_process
+from dna_pipelines.orchestration.project_resource import InjectedProject
 from dna_pipelines.update.staleness import scan
 
 _PATIENCE_S = 60.0
@@ -31,9 +31,9 @@ class Places(dg.Config):
 
 
 @dg.op(description="List the places of datasets; whatever changed is noted in the lake and as an event of `raw`.")
-def look_at_places(context: dg.OpExecutionContext, config: Places, workbench: dg.ResourceParam[Workbench]) -> None:
+def look_at_places(context: dg.OpExecutionContext, config: Places, project_resource: InjectedProject) -> None:
     """One place that cannot be reached does not hold back the others."""
-    project, problems = workbench.project, []
+    project, problems = project_resource.project, []
     name_process(context.instance, context.run.run_id)
     for name in config.datasets:
         at = time.time()
@@ -73,11 +73,11 @@ def scan_job() -> None:
     description="Launches scans as often as `scan_every` in the datasets file says.",
 )
 def scan_sensor(
-    context: dg.SensorEvaluationContext, workbench: dg.ResourceParam[Workbench]
+    context: dg.SensorEvaluationContext, project_resource: InjectedProject
 ) -> dg.SensorResult | dg.SkipReason:
     """Launch a scan of the datasets that are due, unless one is under way."""
     try:
-        config, lake = workbench.project.config(), workbench.project.lake
+        config, lake = project_resource.project.config(), project_resource.project.lake
         lake.try_writing()
     except DnaError as error:
         return dg.SkipReason(str(error))

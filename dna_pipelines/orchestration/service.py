@@ -4,7 +4,7 @@ import os
 import sys
 
 from dna_pipelines.orchestration.instance import open_instance, prepare_home
-from dna_pipelines.orchestration.leftovers import reap
+from dna_pipelines.orchestration.orphaned_runs import reap
 from dna_pipelines.orchestration.partitions import sync_partitions
 from dna_pipelines.orchestration.process_group import run_together
 from dna_pipelines.project.project import ProjectFolder

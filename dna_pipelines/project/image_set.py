@@ -1,69 +1,144 @@
-"""The images of a dataset, version or slice, and what of them is independent of what."""
+"""A set of images: a version of a dataset, a slice of one, a sample, or what remains of one without another.
+
+A command resolves a reference once, with `resolve_image_set`, and passes the `ImageSet` on. Its identity is typed;
+its label is for display and is never read back.
+"""
 
 from __future__ import annotations
 
-import re
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
-from itertools import pairwise
-from typing import TypeVar
+from typing import Literal, Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from dna_pipelines.errors import NothingToCompare
 from dna_pipelines.identity import N_BLOCKS, Item, block_of, lot_of, multiset_id
+from dna_pipelines.manifests import ImageRow, Manifest
 from dna_pipelines.project.project import ProjectFolder
 from dna_pipelines.project.reference import Reference
 from dna_pipelines.project.resolve import find_commit
-from dna_pipelines.project.slices import find_slice
+from dna_pipelines.project.slices import matching_rows
 from dna_pipelines.storage import Commit
+from dna_pipelines.storage.versions import Versions
 
-_SERIES = re.compile(r"frame|clip|video|vid_|seq|scene|shot|burst|track|drive|cam", re.IGNORECASE)
-_SHORTEST_RUN, _WIDEST_STEP = 5, 10
-
-_MOST_UNEVEN = 1.5
-"""How many times as many images a unit of one side may have: about where p begins to be wrong."""
+Kind = Literal["version", "slice", "sample", "remainder"]
 
 T = TypeVar("T")
 
 
+class Listing(Protocol):
+    """The readable images of a commit."""
+
+    @property
+    def members(self) -> tuple[Sequence[Item], Sequence[str]]:
+        """The item and the path of every readable image."""
+
+    @property
+    def manifest(self) -> Manifest:
+        """The manifest, whose readable rows are in the same order."""
+
+
+class CommitListing:
+    """The readable images of a commit, read from the lake when they are needed first."""
+
+    def __init__(self, versions: Versions, commit: Commit) -> None:
+        self._versions, self._commit = versions, commit
+
+    @cached_property
+    def members(self) -> tuple[Sequence[Item], Sequence[str]]:
+        """See `Listing`; reads two columns of the manifest, which is faster than reading all of it.
+
+        Raises:
+            LakeError: when the version was pruned, or its manifest is damaged.
+        """
+        if "manifest" in vars(self):
+            readable = self.manifest.readable
+            return [row.item for row in readable], [row.name for row in readable]
+        return self._versions.members(self._commit)
+
+    @cached_property
+    def manifest(self) -> Manifest:
+        """See `Listing`.
+
+        Raises:
+            LakeError: as `members`.
+        """
+        return self._versions.manifest(self._commit)
+
+
 @dataclass(frozen=True, eq=False)
-class Members:
-    """The images of one side of a comparison.
+class ImageSet:
+    """A multiset of images of one dataset.
 
     Attributes:
-        label: what people called it.
-        commit: of the version it is, or is cut from.
-        items: its images; copies are several.
-        names: their paths, in the same order.
+        label: what people call it. Nothing depends on it.
+        kind: whether it is a whole version, a slice, a sample, or a remainder (what one set has and another lacks, or
+            what two sets share).
+        reference: what it was resolved from; of a sample or a remainder, that of the set it was taken from.
+        commit: of the version it is, or is taken from.
+        listing: the images of that commit.
+        indices: which of them are in the set; None means all.
     """
 
     label: str
+    kind: Kind
+    reference: Reference
     commit: Commit
-    items: Sequence[Item]
-    names: Sequence[str]
+    listing: Listing
+    indices: tuple[int, ...] | None = None
+
+    @property
+    def dataset(self) -> str:
+        """The name of the dataset."""
+        return self.commit.dataset
+
+    @property
+    def manifest(self) -> Manifest:
+        """Of the version it is, or is taken from."""
+        return self.listing.manifest
 
     @cached_property
     def id(self) -> str:
-        """Of the multiset."""
-        return multiset_id(self.items)
+        """The id of the multiset. Equal sets have equal ids, whatever they are called."""
+        return self.commit.version_id if self.indices is None else multiset_id(self.items)
+
+    @property
+    def n_images(self) -> int:
+        """The number of images; copies count."""
+        return self.commit.n_images if self.indices is None else len(self.indices)
+
+    @cached_property
+    def rows(self) -> tuple[ImageRow, ...]:
+        """The rows of the manifest."""
+        return self._chosen(self.listing.manifest.readable)
+
+    @cached_property
+    def items(self) -> tuple[Item, ...]:
+        """What the images are to the dataset; copies are several."""
+        return self._chosen(self.listing.members[0])
+
+    @cached_property
+    def names(self) -> tuple[str, ...]:
+        """The paths of the images, in the order of `items`."""
+        return self._chosen(self.listing.members[1])
 
     @cached_property
     def digests(self) -> Counter[str]:
-        """How often each image is there, whatever its group."""
+        """How often each image occurs, whatever its group."""
         return Counter(item.digest for item in self.items)
 
     @cached_property
     def groups(self) -> set[str]:
-        """The groups there are."""
+        """The groups of the images."""
         return {item.group for item in self.items if item.group is not None}
 
     @cached_property
     def in_blocks(self) -> NDArray[np.uint64]:
-        """(N_BLOCKS,) images in each statistical block: those that the blocks of their DNA have."""
+        """(N_BLOCKS,) images in each statistical block: the same numbers as in the blocks of their DNA."""
         blocks = np.fromiter(map(block_of, self.items), np.int64, len(self.items))
         return np.bincount(blocks, minlength=N_BLOCKS).astype(np.uint64)
 
@@ -72,142 +147,78 @@ class Members:
         """(n_images,) see `lot_of`."""
         return np.fromiter(map(lot_of, self.items), np.float64, len(self.items))
 
-    @cached_property
-    def like_sequences(self) -> bool:
-        """See `looks_like_sequences`."""
-        return looks_like_sequences(self.names)
-
-    @cached_property
-    def images_per_unit(self) -> float:
-        """On average; copies of an image that has no group are one unit, as they lie in one block."""
-        alone = {item.digest for item in self.items if item.group is None}
-        return len(self.items) / max(len(self.groups) + len(alone), 1)
-
-    @property
-    def unit(self) -> str:
-        """What is taken for independent."""
-        if not self.groups:
-            return "image"
-        return "group" if all(item.group is not None for item in self.items) else "group, or image without one"
-
-    def holds(self, other: Members) -> bool:
-        """Whether all images of another are here, in the same groups."""
+    def holds(self, other: ImageSet) -> bool:
+        """Whether all images of another set are in this one, in the same groups."""
         return Counter(other.items) <= Counter(self.items)
 
-    def lacking(self, other: Members) -> list[int]:
-        """The places of the images that another does not have, whatever their groups there.
+    def missing_from(self, other: ImageSet) -> list[int]:
+        """The indices of the images that another set does not have, whatever their groups there.
 
-        Of copies those of the same group are matched first: they lie in the same blocks.
+        Of copies, those of the same group are matched first: they lie in the same blocks.
         """
-        left = Counter(other.items)
-        others = [place for place, item in enumerate(self.items) if not _taken(left, item)]
-        elsewhere = Counter(item.digest for item in left.elements())
-        return [place for place in others if not _taken(elsewhere, self.items[place].digest)]
+        unmatched = Counter(other.items)
+        rest = [index for index, item in enumerate(self.items) if not _matched(unmatched, item)]
+        digests = Counter(item.digest for item in unmatched.elements())
+        return [index for index in rest if not _matched(digests, self.items[index].digest)]
 
-    def take(self, places: Iterable[int], label: str) -> Members:
-        """Some of the images, in the order asked for."""
-        chosen = list(places)
-        items, names = [self.items[place] for place in chosen], [self.names[place] for place in chosen]
-        return Members(label, self.commit, items, names)
+    def take(self, indices: Iterable[int], label: str, kind: Kind) -> ImageSet:
+        """Some of the images, in the order given."""
+        own = self.indices
+        chosen = tuple(int(index) if own is None else own[index] for index in indices)
+        return ImageSet(label, kind, self.reference, self.commit, self.listing, chosen)
 
-    def both(self, other: Members) -> Members:
-        """The images that another has too."""
-        lacking = set(self.lacking(other))
-        return self.take((place for place in range(len(self.items)) if place not in lacking), self.label)
+    def both(self, other: ImageSet) -> ImageSet:
+        """The images that another set has too."""
+        missing = set(self.missing_from(other))
+        return self.take((at for at in range(len(self.items)) if at not in missing), self.label, "remainder")
 
-    def without(self, other: Members) -> Members:
-        """The images that another does not have."""
-        return self.take(self.lacking(other), f"{self.label} without {other.label}")
+    def without(self, other: ImageSet) -> ImageSet:
+        """The images that another set does not have."""
+        return self.take(self.missing_from(other), f"{self.label} without {other.label}", "remainder")
 
-
-def _taken(left: Counter[T], one: T) -> bool:
-    """Whether there was one left, which there is then no longer."""
-    if left[one] <= 0:
-        return False
-    left[one] -= 1
-    return True
+    def _chosen(self, values: Sequence[T]) -> tuple[T, ...]:
+        return tuple(values) if self.indices is None else tuple(values[index] for index in self.indices)
 
 
-def find_members(project: ProjectFolder, reference: str) -> Members:
-    """The images that a reference names.
+def resolve_image_set(project: ProjectFolder, reference: str | Reference | ImageSet) -> ImageSet:
+    """The images that a reference names. An `ImageSet` is returned as it is.
+
+    Args:
+        project: where they are.
+        reference: a dataset, version or slice; see `project.reference`.
 
     Raises:
         UnknownName: when there is no such dataset, version or column.
-        NothingToCompare: when no image matches.
+        NothingToCompare: when the dataset was never scanned or is empty, or when no image matches.
     """
-    named = Reference.parse(reference)
+    if isinstance(reference, ImageSet):
+        return reference
+    named = Reference.parse(reference) if isinstance(reference, str) else reference
+    commit = find_commit(project, named.whole)
+    found = version_image_set(project, commit, str(reference), named)
     if named.where:
-        found = find_slice(project, named)
-        return Members(reference, found.commit, found.items, [row.name for row in found.rows])
-    commit = find_commit(project, named)
-    items, names = project.lake.versions.members(commit)
-    if not items:
-        raise NothingToCompare(f"{reference} is empty: it has no readable image")
-    return Members(reference, commit, items, names)
-
-
-def doubts(a: Members, b: Members) -> list[str]:
-    """Reasons why what is taken for independent may not be, or not alike."""
-    found = [
-        f"{side.label}: likely sequences without a group (numbered frames in the paths). Images of one sequence are "
-        "not independent, and any p is then far too small; `group_by` in the datasets file says what belongs together"
-        for side in (a, b)
-        if not side.groups and side.like_sequences
-    ]
-    if bool(a.groups) != bool(b.groups):
-        with_groups, without = (a, b) if a.groups else (b, a)
-        found.append(
-            f"{with_groups.label} has groups and {without.label} has none: if images of {without.label} belong "
-            "together too, any p is too small"
-        )
-    found += _uneven(a, b)
-    if a.commit.dataset == b.commit.dataset and (shared := a.groups & b.groups):
-        found.append(
-            f"{len(shared):,} {'group has' if len(shared) == 1 else 'groups have'} images on both sides, which are "
-            "then not independent of each other"
+        indices = tuple(matching_rows(named, found.rows))
+        return replace(found, kind="slice", reference=named, indices=indices)
+    if not commit.n_images:
+        raise NothingToCompare(
+            f"{reference} is empty: it has no readable image; `dna status` shows what was left out",
+            code="compare.empty",
+            reference=str(reference),
         )
     return found
 
 
-def _uneven(a: Members, b: Members) -> list[str]:
-    """Where groups differ in size: blocks are put together until they hold as many images, not as many groups."""
-    small, large = sorted((a, b), key=lambda side: side.images_per_unit)
-    times = large.images_per_unit / small.images_per_unit
-    if not (a.groups or b.groups) or times <= _MOST_UNEVEN:
-        return []
-    said = (
-        f"a group (or image without one) of {large.label} has {large.images_per_unit:.3g} images on average, one of "
-        f"{small.label} {small.images_per_unit:.3g}: so images of the two tell unequally much, and any p may be far "
-        f"too small (too large, where {large.label} is the larger side), and the interval is off. `every: "
-        f"{max(round(times), 2)}` for its dataset in the datasets file takes fewer images of each group of "
-        f"{large.label}, which makes them more alike"
-    )
-    return [said]
+def version_image_set(
+    project: ProjectFolder, commit: Commit, label: str = "", reference: Reference | None = None
+) -> ImageSet:
+    """All images of a commit, which may be none."""
+    named = reference or Reference(commit.dataset, str(commit.seq))
+    return ImageSet(label or str(named), "version", named.whole, commit, CommitListing(project.lake.versions, commit))
 
 
-def looks_like_sequences(names: Iterable[str]) -> bool:
-    """Whether most paths end in running numbers after a text that says clip, frame, … or has a number of its own.
-
-    Images that are merely numbered, in one folder or in one for each class, do not look so.
-    """
-    numbers: dict[str, list[int]] = defaultdict(list)
-    n_names = 0
-    for name in names:
-        n_names += 1
-        # The last number, and what comes before it.
-        if found := re.fullmatch(r"(.*?)([0-9]{1,18})[^0-9]*", name.rpartition(".")[0] or name, re.DOTALL):
-            numbers[found[1]].append(int(found[2]))
-    series = (sorted(some) for text, some in numbers.items() if re.search("[0-9]", text) or _SERIES.search(text))
-    return n_names > 0 and sum(map(_n_in_runs, series)) * 2 > n_names
-
-
-def _n_in_runs(numbers: list[int]) -> int:
-    """How many numbers follow each other closely, in runs that are long enough."""
-    total, run = 0, 1
-    for before, after in pairwise([*numbers, numbers[-1] + _WIDEST_STEP + 1]):
-        if after - before <= _WIDEST_STEP:
-            run += 1
-            continue
-        total += run if run >= _SHORTEST_RUN else 0
-        run = 1
-    return total
+def _matched(unmatched: Counter[T], value: T) -> bool:
+    """Whether a value is among those that are not matched yet; it is matched then."""
+    if unmatched[value] <= 0:
+        return False
+    unmatched[value] -= 1
+    return True

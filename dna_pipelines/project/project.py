@@ -82,11 +82,28 @@ class ProjectFolder:
             cache=self.lake.contents,
         )
 
+    def extractor_name(self, name: str | None) -> str:
+        """The extractor that a question is asked in: the one that is named, else the first of the datasets file.
+
+        Raises:
+            UnknownName: when the datasets file has no extractor of that name.
+        """
+        return self.extractor_config(name).name if name else self.config().extractors[0].name
+
     def extractor_config(self, name: str) -> ExtractorConfig:
-        """One extractor of the datasets file."""
+        """One extractor of the datasets file.
+
+        Raises:
+            UnknownName: when it has no extractor of that name.
+        """
         extractors = self.config().extractors
         for extractor in extractors:
             if extractor.name == name:
                 return extractor
         known = ", ".join(extractor.name for extractor in extractors)
-        raise UnknownName(f"'{name}' is no extractor of this project; its datasets file has: {known}")
+        raise UnknownName(
+            f"'{name}' is no extractor of this project; its datasets file has: {known}",
+            code="name.extractor",
+            name=name,
+            known=[extractor.name for extractor in extractors],
+        )

@@ -1,102 +1,78 @@
-"""Slices: those images of a version whose metadata match."""
+"""Slices: those images of a version whose metadata match a reference's conditions."""
 
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Mapping
-from dataclasses import dataclass
-from functools import cached_property
+from collections.abc import Iterable, Mapping, Sequence
 
 from dna_pipelines.errors import NothingToCompare, UnknownName
-from dna_pipelines.identity import Item, multiset_id
-from dna_pipelines.manifests import ImageRow, Manifest
-from dna_pipelines.project.project import ProjectFolder
+from dna_pipelines.manifests import ImageRow
 from dna_pipelines.project.reference import Reference
-from dna_pipelines.project.resolve import find_commit
-from dna_pipelines.storage import Commit
 
 GROUP = "group"
 """What conditions call the group of an image, unless its metadata have a column of that name."""
 
-
 _SHOWN = 8
 
 
-@dataclass(frozen=True)
-class Slice:
-    """Some images of a version.
+def matching_rows(reference: Reference, rows: Sequence[ImageRow]) -> list[int]:
+    """The indices of those images of a version for which all conditions of a reference hold.
 
-    Attributes:
-        label: what messages and the record of its DNA call it.
-        commit, manifest: of the version.
-        rows: its images.
-    """
-
-    label: str
-    commit: Commit
-    manifest: Manifest
-    rows: tuple[ImageRow, ...]
-
-    @cached_property
-    def items(self) -> tuple[Item, ...]:
-        """What the images are to the dataset; copies are several."""
-        return tuple(row.item for row in self.rows)
-
-    @cached_property
-    def id(self) -> str:
-        """The id of the multiset, which may well be that of another slice or of a whole version."""
-        return multiset_id(self.items)
-
-
-def find_slice(project: ProjectFolder, reference: Reference) -> Slice:
-    """The images of a version that a reference asks for.
+    Args:
+        reference: of a slice.
+        rows: the readable images of the version.
 
     Raises:
-        UnknownName: when there is no such dataset, version or column.
+        UnknownName: when the images have no such column.
         NothingToCompare: when no image matches; the message lists the most frequent values.
     """
-    commit = find_commit(project, reference.whole)
-    manifest = project.lake.versions.manifest(commit)
-    told = [(row, _told(row)) for row in manifest.readable]
-    columns = {name for _, values in told for name in values}
+    values = [_values(row) for row in rows]
+    columns = {name for row in values for name in row}
     for condition in reference.where:
         if condition.column not in columns:
-            there = ", ".join(sorted(columns)) or "none (add `metadata` to the dataset)"
-            name = condition.column
-            raise UnknownName(f"the images of {reference.whole} have no column '{name}'; they have: {there}")
-    rows = tuple(row for row, values in told if all(one.holds(values) for one in reference.where))
-    if not rows:
-        raise NothingToCompare(_nobody(reference, [values for _, values in told]))
-    return Slice(str(reference), commit, manifest, rows)
+            known = sorted(columns)
+            there = ", ".join(known) or "none (add `metadata` to the dataset)"
+            raise UnknownName(
+                f"the images of {reference.whole} have no column '{condition.column}'; they have: {there}",
+                code="name.column",
+                column=condition.column,
+                reference=str(reference.whole),
+                known=known,
+            )
+    indices = [index for index, row in enumerate(values) if all(one.holds(row) for one in reference.where)]
+    if not indices:
+        raise _no_match(reference, values)
+    return indices
 
 
-def values_of(project: ProjectFolder, reference: Reference) -> dict[str, Counter[str]]:
-    """By column of the metadata, how many images of a version or slice have each value.
-
-    Raises:
-        UnknownName: when there is no such dataset, version or column.
-        NothingToCompare: when no image matches.
-    """
-    found: dict[str, Counter[str]] = defaultdict(Counter)
-    for row in find_slice(project, reference).rows:
-        for column, value in _told(row).items():
-            found[column][value] += 1
-    return dict(found)
+def metadata_values(rows: Iterable[ImageRow]) -> dict[str, Counter[str]]:
+    """By column of the metadata, how many of some images have each value."""
+    counts: dict[str, Counter[str]] = defaultdict(Counter)
+    for row in rows:
+        for column, value in _values(row).items():
+            counts[column][value] += 1
+    return dict(counts)
 
 
-def _told(row: ImageRow) -> Mapping[str, str]:
+def _values(row: ImageRow) -> Mapping[str, str]:
     values = dict(row.metadata or {})
     if row.group is not None:
         values.setdefault(GROUP, row.group)
     return values
 
 
-def _nobody(reference: Reference, told: list[Mapping[str, str]]) -> str:
-    frequent = []
+def _no_match(reference: Reference, values: list[Mapping[str, str]]) -> NothingToCompare:
+    frequent, facts = [], {}
     for column in dict.fromkeys(condition.column for condition in reference.where):
-        counted = Counter(values[column] for values in told if column in values)
-        shown = ", ".join(f"{value} ({count:,})" for value, count in counted.most_common(_SHOWN))
-        more = f" and {len(counted) - _SHOWN:,} more" if len(counted) > _SHOWN else ""
+        counts = Counter(row[column] for row in values if column in row)
+        facts[column] = dict(counts.most_common(_SHOWN))
+        shown = ", ".join(f"{value} ({count:,})" for value, count in facts[column].items())
+        more = f" and {len(counts) - _SHOWN:,} more" if len(counts) > _SHOWN else ""
         frequent.append(f"\n  {column}: {shown}{more}")
-    what = " and ".join(map(str, reference.where))
-    return f"no image of {reference.whole} has {what}. The most frequent values are:{''.join(frequent)}"
+    conditions = " and ".join(map(str, reference.where))
+    return NothingToCompare(
+        f"no image of {reference.whole} has {conditions}. The most frequent values are:{''.join(frequent)}",
+        code="compare.no-image-matches",
+        reference=str(reference),
+        frequent=facts,
+    )

@@ -44,7 +44,7 @@ def extractor_of(
         return asked or of_files[0]
     if asked:
         return asked
-    return next((name for name, network in here.items() if network in of_files), project.config().extractors[0].name)
+    return next((name for name, network in here.items() if network in of_files), project.extractor_name(None))
 
 
 def _networks(project: ProjectFolder) -> dict[str, str]:

@@ -2,7 +2,3 @@
 
 Belongs here: turning results into tables and pictures. Does not: computing them, terminals, Dagster.
 """
-
-from dna_pipelines.comparison.matrix import KEPT, METRICS, Matrix
-
-__all__ = ["KEPT", "METRICS", "Matrix"]

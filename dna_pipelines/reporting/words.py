@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from dna_pipelines.comparison import Comparison
 from dna_pipelines.distributions import Layers, Moments
-from dna_pipelines.extraction.bands import COLOURS, N_OCTAVES, ORIENTATIONS, Band
+from dna_pipelines.extraction.files.scattering_bands import COLOURS, N_OCTAVES, ORIENTATIONS, Band
 
 Names = Mapping[str, Sequence[str]]
 """By layer, what its neurons are called."""

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from dna_pipelines.errors import LakeError
 from dna_pipelines.identity import Key
+
+DnaKind = Literal["version", "slice", "sample"]
+"""What a DNA is of: a whole version of a dataset, some images of one, or a uniform sample of either."""
 
 
 class Record(BaseModel):
@@ -121,7 +124,11 @@ class DnaRecord(Record):
     comparability_key: str
     version_id: str
     made_for: str = ""
-    """The dataset or slice that it was first made for."""
+    """What people call the images that it was first made for. A label, from which nothing is decided."""
+    dataset: str = ""
+    """The dataset that those images belong to. Empty in records that were written before the field existed."""
+    kind: DnaKind | Literal[""] = ""
+    """Empty likewise."""
     n_images: int
     n_neurons: int
     shards: tuple[str, ...]

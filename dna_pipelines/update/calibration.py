@@ -15,8 +15,8 @@ from dna_pipelines.errors import (
 )
 from dna_pipelines.extraction.calibration import calibrate
 from dna_pipelines.extraction.extractor import Extractor
-from dna_pipelines.extraction.registry import builder_of
-from dna_pipelines.extraction.stamp import extractor_stamp
+from dna_pipelines.extraction.files.change_token import extractor_change_token
+from dna_pipelines.extraction.loading.registry import builder_of
 from dna_pipelines.manifests import Manifest, ReadImage
 from dna_pipelines.project.image_bytes import reader
 from dna_pipelines.project.progress import Progress, Silent
@@ -63,7 +63,7 @@ def ensure_ranges(
             f"`dna calibrate {config.name}` measures both anew"
         )
     # Before the network is loaded: what changes meanwhile is not in it.
-    stamp = extractor_stamp(config)
+    stamp = extractor_change_token(config)
     (extractor, *others), fingerprints = load_all(config), project.lake.fingerprints
     ranges = None if anew else _kept_ranges(project, config, extractor.fingerprint)
     made = ranges is None

@@ -5,48 +5,61 @@ from __future__ import annotations
 from dna_pipelines.dna import Dna, dna_id
 from dna_pipelines.errors import NothingToCompare
 from dna_pipelines.project.current import withheld
+from dna_pipelines.project.image_set import ImageSet, resolve_image_set
 from dna_pipelines.project.progress import Progress
 from dna_pipelines.project.project import ProjectFolder
-from dna_pipelines.project.reference import Reference
-from dna_pipelines.project.resolve import find_commit, used_extractor
-from dna_pipelines.project.slices import find_slice
+from dna_pipelines.project.resolve import used_extractor
+from dna_pipelines.storage import DnaRecord
 from dna_pipelines.update.slices import fit_slice
 
 
-def find_dna(project: ProjectFolder, reference: str, extractor: str, progress: Progress | None = None) -> Dna:
-    """The DNA of a dataset, version or slice; that of a slice is made if it is missing.
+def find_dna(project: ProjectFolder, images: str | ImageSet, extractor: str, progress: Progress | None = None) -> Dna:
+    """The DNA of a dataset, version or slice; that of a slice is computed if it is missing.
 
     Raises:
         UnknownName: when there is no such dataset, version or column.
         NothingToCompare: when it has no DNA.
     """
-    return find_or_make_dna(project, reference, extractor, progress)[0]
+    found = resolve_image_set(project, images)
+    record, _ = find_record(project, found, extractor, progress)
+    return project.lake.fingerprints.dna(record.dna_id, found.label)
 
 
-def why_held_back(project: ProjectFolder, reference: str, extractor: str) -> str | None:
+def why_held_back(project: ProjectFolder, images: ImageSet, extractor: str) -> str | None:
     """Why the matrix would not use the DNA of a dataset or version, or what a slice is cut from; None if it would."""
-    commit = find_commit(project, reference)
-    dataset = next((one for one in project.config().datasets if one.name == commit.dataset), None)
-    return withheld(project, dataset, commit, extractor) if dataset else None
+    dataset = next((one for one in project.config().datasets if one.name == images.dataset), None)
+    return withheld(project, dataset, images.commit, extractor) if dataset else None
 
 
-def find_or_make_dna(
-    project: ProjectFolder, reference: str, extractor: str, progress: Progress | None
-) -> tuple[Dna, int | None]:
-    """A DNA, and how many images were extracted for it; None if it was there."""
-    named, store = Reference.parse(reference), project.lake.fingerprints
-    if named.where:
-        record, n_extracted = fit_slice(project, find_slice(project, named), extractor, progress)
-        return store.dna(record.dna_id, reference), n_extracted
-    commit = find_commit(project, named)
-    if commit.n_images == 0:
-        raise NothingToCompare(f"{reference} is empty: it has no readable image, so there is no DNA to compare")
+def find_record(
+    project: ProjectFolder, images: ImageSet, extractor: str, progress: Progress | None = None
+) -> tuple[DnaRecord, int | None]:
+    """The record of a DNA, and how many images were extracted for it; None if it was there.
+
+    Raises:
+        NothingToCompare: when it has no DNA.
+    """
+    if images.kind != "version":
+        return fit_slice(project, images, extractor, progress)
     key = used_extractor(project, extractor).comparability_key
-    identity = dna_id(key, commit.version_id)
-    if store.dna_record(identity) is None:
-        if reason := why_held_back(project, reference, extractor):
-            raise NothingToCompare(f"{reference} has no DNA of {extractor}: it is held back: {reason}")
-        if project.lake.versions.is_given_up(commit):
-            raise NothingToCompare(f"{reference} was given up (`dna prune`), so it has no DNA any more")
-        raise NothingToCompare(f"{reference} has no DNA of {extractor} yet; run `dna run`")
-    return store.dna(identity, reference), None
+    if record := project.lake.fingerprints.dna_record(dna_id(key, images.id)):
+        return record, None
+    raise _no_dna(project, images, extractor)
+
+
+def _no_dna(project: ProjectFolder, images: ImageSet, extractor: str) -> NothingToCompare:
+    facts = {"reference": images.label, "extractor": extractor}
+    if reason := why_held_back(project, images, extractor):
+        return NothingToCompare(
+            f"{images.label} has no DNA of {extractor}: a check blocks it: {reason}",
+            code="compare.blocked",
+            reason=reason,
+            **facts,
+        )
+    if project.lake.versions.is_given_up(images.commit):
+        return NothingToCompare(
+            f"{images.label} was pruned (`dna prune`), so it has no DNA any more", code="compare.pruned", **facts
+        )
+    return NothingToCompare(
+        f"{images.label} has no DNA of {extractor} yet; run `dna run`", code="compare.no-dna", **facts
+    )

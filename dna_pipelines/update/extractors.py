@@ -6,10 +6,10 @@ from typing import Any
 
 from dna_pipelines.config import ExtractorConfig
 from dna_pipelines.errors import ExtractorError
-from dna_pipelines.extraction.devices import devices_of
+from dna_pipelines.extraction.devices.devices import devices_of
 from dna_pipelines.extraction.extractor import Extractor
-from dna_pipelines.extraction.registry import load_extractor
-from dna_pipelines.extraction.views import view_of
+from dna_pipelines.extraction.loading.registry import load_extractor
+from dna_pipelines.extraction.views.view_extractor import view_of
 
 
 def load(config: ExtractorConfig) -> Extractor:

@@ -14,11 +14,12 @@ from dna_pipelines.errors import (
 from dna_pipelines.manifests import ReadImage, Shard
 from dna_pipelines.project.checks import blocked, check_manifest
 from dna_pipelines.project.image_bytes import reader
+from dna_pipelines.project.image_set import version_image_set
 from dna_pipelines.project.progress import Progress
 from dna_pipelines.project.project import ProjectFolder
 from dna_pipelines.storage import Commit, DnaRecord
 from dna_pipelines.update.calibration import calibrated_or_made
-from dna_pipelines.update.measure import Version, Work, measure
+from dna_pipelines.update.measure import Work, measure
 
 _LOOK_BACK = 8
 """How many commits back an earlier DNA is looked for to add to."""
@@ -58,14 +59,13 @@ def fit(
         raise CheckFailed(f"{dataset.name} is held back: {withheld}")
 
     def cut() -> tuple[tuple[Shard, ...], ReadImage]:
-        manifest = versions.manifest(commit)
-        return manifest.shards, reader(project, dataset, manifest)
+        return images.manifest.shards, reader(project, dataset, images.manifest)
 
     def earlier() -> Iterator[str]:
         for seq in range(commit.seq - 1, max(commit.seq - _LOOK_BACK, 0), -1):
             yield versions.commit(commit.dataset, seq).version_id
 
-    version = Version(dataset.name, commit.version_id, commit.n_images, cut, earlier)
-    record, work = measure(project, ready, version, progress)
+    images = version_image_set(project, commit, dataset.name)
+    record, work = measure(project, ready, images, cut, earlier=earlier, progress=progress)
     duration_s = 0.0 if work.was_current else time.monotonic() - started
     return Fitted(dataset.name, config.name, commit, record, key.id, work, duration_s)

@@ -11,9 +11,10 @@ from functools import partial
 from dna_pipelines.dna import ActivationRanges, dna_id, sum_partials
 from dna_pipelines.extraction.extractor import Extractor
 from dna_pipelines.extraction.partials import extract_partials
-from dna_pipelines.extraction.stages import StageClock, StageTimes, n_cores
+from dna_pipelines.extraction.stream.stage_times import StageClock, StageTimes, n_cores
 from dna_pipelines.manifests import ReadImage, Shard
 from dna_pipelines.prefetch import prefetch
+from dna_pipelines.project.image_set import ImageSet
 from dna_pipelines.project.progress import Progress, Silent
 from dna_pipelines.project.project import ProjectFolder
 from dna_pipelines.storage import DnaRecord
@@ -25,23 +26,8 @@ _MOST_READERS = 4
 """Each holds the sums of a shard, which are up to half a GB for large networks."""
 
 
-@dataclass(frozen=True)
-class Version:
-    """A multiset of images that is to have a DNA.
-
-    Attributes:
-        label: what messages and the DNA's record call it.
-        id: of the multiset.
-        n_images: how many there are.
-        cut: its shards, and what reads their images; called when the DNA is missing, and not otherwise.
-        earlier: ids of versions whose DNA this one may be that and some shards more.
-    """
-
-    label: str
-    id: str
-    n_images: int
-    cut: Callable[[], tuple[tuple[Shard, ...], ReadImage]]
-    earlier: Callable[[], Iterable[str]] = tuple
+Cut = Callable[[], tuple[tuple[Shard, ...], ReadImage]]
+"""Returns the shards of a set of images, and what reads their images."""
 
 
 @dataclass(frozen=True)
@@ -61,26 +47,40 @@ class Work:
 
 
 def measure(
-    project: ProjectFolder, ready: Calibrated, version: Version, progress: Progress | None = None
+    project: ProjectFolder,
+    ready: Calibrated,
+    images: ImageSet,
+    cut: Cut,
+    *,
+    earlier: Callable[[], Iterable[str]] = tuple,
+    progress: Progress | None = None,
 ) -> tuple[DnaRecord, Work]:
-    """The DNA of a version, extracting the images of those shards alone that have no partial yet.
+    """The DNA of a set of images, extracting the images of those shards alone that have no partial yet.
+
+    Args:
+        project: where the DNA is stored.
+        ready: the extractor and its activation ranges.
+        images: a version, a slice or a sample.
+        cut: called only when the DNA is missing.
+        earlier: ids of versions; this set's DNA may be theirs plus some shards.
+        progress: shows the images being extracted.
 
     Raises:
-        SourceChanged: when images are no longer what the version says.
+        SourceChanged: when images are no longer what the set says.
     """
     store, started = project.lake.fingerprints, time.monotonic()
     (extractor, *others), ranges = ready.extractors, ready.ranges
     key, compute = extractor.comparability_key(ranges), extractor.compute_key(ranges)
     store.put_key(key)
     store.put_key(compute)
-    identity = dna_id(key.id, version.id)
+    identity = dna_id(key.id, images.id)
     if record := store.dna_record(identity):
         return record, Work(n_reused=len(record.shards), was_current=True)
-    shards, read = version.cut()
+    shards, read = cut()
     places, missing, n_merged = _find_partials(project, shards, key.id, compute.id, extractor)
     n_images, clock = sum(map(len, missing)), StageClock()
     if missing:
-        with (progress or Silent()).task(f"{ready.name}: {version.label}", n_images) as advance:
+        with (progress or Silent()).task(f"{ready.name}: {images.label}", n_images) as advance:
             partials = extract_partials(
                 extractor,
                 ranges,
@@ -97,14 +97,16 @@ def measure(
     stages = clock.times() if missing else None
     extraction_s = time.monotonic() - started
     ids = [shard.id for shard in shards]
-    histogram, moments, blocks = _sum(project, ids, _base(project, version, ids, key.id, places), places, ranges)
+    histogram, moments, blocks = _sum(project, ids, _base(project, earlier, ids, key.id, places), places, ranges)
     record = DnaRecord(
         dna_id=identity,
         extractor=ready.name,
         comparability_key=key.id,
-        version_id=version.id,
-        made_for=version.label,
-        n_images=version.n_images,
+        version_id=images.id,
+        made_for=str(images.reference) if images.kind == "slice" else images.label,
+        dataset=images.dataset,
+        kind="" if images.kind == "remainder" else images.kind,
+        n_images=images.n_images,
         n_neurons=extractor.layers.n_neurons,
         shards=tuple(ids),
         compute_keys=tuple(sorted(set(places.values()))),
@@ -168,13 +170,17 @@ def _sum(
 
 
 def _base(
-    project: ProjectFolder, version: Version, shards: list[str], key: str, places: dict[str, str]
+    project: ProjectFolder,
+    earlier: Callable[[], Iterable[str]],
+    shards: list[str],
+    key: str,
+    places: dict[str, str],
 ) -> DnaRecord | None:
-    """A recent DNA whose shards are all in this version, and of the same compute keys."""
+    """A recent DNA whose shards are all among these, and of the same compute keys."""
     wanted, compute_keys = set(shards), tuple(sorted(set(places.values())))
     if len(wanted) < len(shards):
         return None
-    for version_id in version.earlier():
+    for version_id in earlier():
         other = project.lake.fingerprints.dna_record(dna_id(key, version_id))
         if other and other.compute_keys == compute_keys and wanted.issuperset(other.shards):
             return other if len(set(other.shards)) == len(other.shards) else None

@@ -12,11 +12,11 @@ from typing import Any, Literal
 
 from dna_pipelines.config import ExtractorConfig
 from dna_pipelines.errors import DnaError, ExtractorError
-from dna_pipelines.extraction.catalogue import BUILT_IN, REFERENCE, Known
-from dna_pipelines.extraction.hub import Repository
-from dna_pipelines.extraction.model_folder import ModelFolder
-from dna_pipelines.extraction.stamp import entry_point_extractors, require_library, require_module
-from dna_pipelines.extraction.weights import (
+from dna_pipelines.extraction.files.catalogue import BUILT_IN, REFERENCE, Known
+from dna_pipelines.extraction.files.change_token import entry_point_extractors, require_library, require_module
+from dna_pipelines.extraction.files.hub import Repository
+from dna_pipelines.extraction.files.model_folder import ModelFolder
+from dna_pipelines.extraction.files.weight_files import (
     Published,
     built_in_weights,
     digest_of_files,
@@ -125,9 +125,9 @@ def describe_network(project: ProjectFolder, name: str) -> Detail:
         UnknownName: when it is neither.
         ExtractorError: when it cannot serve.
     """
-    from dna_pipelines.extraction.probe import probe
-    from dna_pipelines.extraction.registry import find_network, with_layers
-    from dna_pipelines.extraction.view_layers import layers_of_view
+    from dna_pipelines.extraction.loading.registry import find_network, with_layers
+    from dna_pipelines.extraction.probing.probe import probe
+    from dna_pipelines.extraction.views.view_layers import layers_of_view
 
     entry = next((entry for entry in _entries(project) if entry.name == name), None)
     asked, layers, tokens = (entry.loads, entry.layers, entry.tokens) if entry else (name, (), "all")

@@ -8,7 +8,7 @@ from typing import Literal
 from dna_pipelines.config import DatasetConfig, ExtractorConfig
 from dna_pipelines.dna import dna_id
 from dna_pipelines.errors import LakeError, UserError
-from dna_pipelines.extraction.stamp import extractor_stamp
+from dna_pipelines.extraction.files.change_token import extractor_change_token
 from dna_pipelines.project.checks import blocked, check_manifest
 from dna_pipelines.project.current import withheld
 from dna_pipelines.project.problem import Problem
@@ -86,7 +86,7 @@ def make_plan(project: ProjectFolder, only: tuple[str, ...] = (), progress: Prog
     stale = {
         extractor.name
         for extractor in config.extractors
-        if (record := records[extractor.name]) is None or record.stamp != extractor_stamp(extractor)
+        if (record := records[extractor.name]) is None or record.stamp != extractor_change_token(extractor)
     }
     keys = {name: record.comparability_key for name, record in records.items() if record}
     plans: list[DatasetPlan] = []
@@ -136,7 +136,7 @@ def dna_state(project: ProjectFolder, dataset: DatasetConfig, extractor: Extract
         return "held back"
     if commit.n_images == 0:
         return "empty"
-    if record and record.stamp != extractor_stamp(extractor):
+    if record and record.stamp != extractor_change_token(extractor):
         return "changed"
     if withheld(project, dataset, commit, extractor.name):
         return "held back"

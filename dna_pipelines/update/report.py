@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from dna_pipelines.extraction.stages import StageTimes
+from dna_pipelines.extraction.stream.stage_times import StageTimes
 from dna_pipelines.manifests.diff import in_words
 from dna_pipelines.project.problem import Problem, problem_json
 from dna_pipelines.update.plan import Plan, State

@@ -9,19 +9,19 @@ from __future__ import annotations
 from dna_pipelines.config import DatasetConfig
 from dna_pipelines.dna import dna_id
 from dna_pipelines.errors import CheckFailed, NothingToCompare, SourceChanged
-from dna_pipelines.manifests import slice_shards
+from dna_pipelines.manifests import ReadImage, Shard, slice_shards
 from dna_pipelines.project.checks import blocked, check_manifest
+from dna_pipelines.project.image_set import ImageSet
 from dna_pipelines.project.progress import Progress
 from dna_pipelines.project.project import ProjectFolder
 from dna_pipelines.project.resolve import used_extractor
-from dna_pipelines.project.slices import Slice
 from dna_pipelines.storage import DnaRecord
 from dna_pipelines.storage.removal import note_use
 
 
 def fit_slice(
     project: ProjectFolder,
-    found: Slice,
+    images: ImageSet,
     extractor: str,
     progress: Progress | None = None,
     *,
@@ -31,7 +31,7 @@ def fit_slice(
 
     Args:
         project: where it is.
-        found: see `find_slice`.
+        images: a slice or a sample.
         extractor: one of the project's that was used.
         progress: shows the images being extracted.
         shard_size: most images in a new shard; by default that of the dataset.
@@ -44,44 +44,40 @@ def fit_slice(
         Incomparable: when they have to be, and the extractor is no longer what it was when it was used last.
     """
     key = used_extractor(project, extractor).comparability_key
-    if record := project.lake.fingerprints.dna_record(dna_id(key, found.id)):
+    if record := project.lake.fingerprints.dna_record(dna_id(key, images.id)):
         note_use(project.lake.layout.dna_record(record.dna_id))
         return record, None
     # Only what extracts needs torch.
     from dna_pipelines.project.image_bytes import reader
     from dna_pipelines.update.calibration import ready_as
-    from dna_pipelines.update.measure import Version, measure
+    from dna_pipelines.update.measure import measure
 
-    dataset = _dataset(project, found)
-    if withheld := blocked(check_manifest(dataset, found.commit)):
+    dataset = _dataset(project, images)
+    if withheld := blocked(check_manifest(dataset, images.commit)):
         raise CheckFailed(f"{dataset.name} is held back: {withheld}")
     latest = project.lake.versions.latest(dataset.name)
-    manifests = [found.manifest]
-    if latest and latest.seq != found.commit.seq:
+    manifests = [images.manifest]
+    if latest and latest.seq != images.commit.seq:
         # Images that were renamed since are found under their new names.
         manifests.append(project.lake.versions.manifest(latest))
-    version = Version(
-        found.label,
-        found.id,
-        len(found.items),
-        lambda: (
-            slice_shards(found.items, found.manifest.shards, shard_size or dataset.shard_size),
-            reader(project, dataset, *manifests),
-        ),
-    )
+
+    def cut() -> tuple[tuple[Shard, ...], ReadImage]:
+        shards = slice_shards(images.items, images.manifest.shards, shard_size or dataset.shard_size)
+        return shards, reader(project, dataset, *manifests)
+
     try:
-        record, work = measure(project, ready_as(project, extractor, key), version, progress)
+        record, work = measure(project, ready_as(project, extractor, key), images, cut, progress=progress)
     except SourceChanged as error:
         raise NothingToCompare(
-            f"{found.label} has images that lie in no shard of their own yet, and cannot be read any more: {error}"
+            f"{images.label} has images that lie in no shard of their own yet, and cannot be read any more: {error}"
         ) from error
     return record, work.n_images_extracted
 
 
-def _dataset(project: ProjectFolder, found: Slice) -> DatasetConfig:
-    name = found.commit.dataset
+def _dataset(project: ProjectFolder, images: ImageSet) -> DatasetConfig:
+    name = images.dataset
     if any(dataset.name == name for dataset in project.config().datasets):
         return project.file.dataset(name)
     raise NothingToCompare(
-        f"{found.label} has no DNA yet, and {name} is no longer in the datasets file, which says how it is read"
+        f"{images.label} has no DNA yet, and {name} is no longer in the datasets file, which says how it is read"
     )

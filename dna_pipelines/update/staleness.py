@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from dna_pipelines.config import DatasetConfig
 from dna_pipelines.dna import dna_id
-from dna_pipelines.extraction.stamp import extractor_stamp
+from dna_pipelines.extraction.files.change_token import extractor_change_token
 from dna_pipelines.identity import stable_hash
 from dna_pipelines.project.checks import blocked, check_manifest
 from dna_pipelines.project.project import ProjectFolder
@@ -75,7 +75,7 @@ def needs(project: ProjectFolder) -> Needs:
     any_image = any(commit and commit.n_images for commit in commits.values())
     found = Needs(manifests, {}, {}, {}, {})
     for extractor in config.extractors:
-        name, record, stamp = extractor.name, store.extractor(extractor.name), extractor_stamp(extractor)
+        name, record, stamp = extractor.name, store.extractor(extractor.name), extractor_change_token(extractor)
         if record is None or record.stamp != stamp:
             if any_image:
                 found.ranges[name] = stamp

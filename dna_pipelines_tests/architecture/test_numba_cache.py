@@ -57,7 +57,7 @@ def test_a_folder_that_somebody_else_may_write_to_is_not_taken(places, monkeypat
 def test_kernels_are_compiled_there(places):
     code = (
         "import os; os.access = lambda *_: False\n"
-        "import dna_pipelines, numba\n"
+        "from dna_pipelines.numba_cache import numba\n"
         "@numba.njit(cache=True)\ndef f(x): return x + 1\n"
         "assert f(1) == 2; print(numba.config.CACHE_DIR)"
     )

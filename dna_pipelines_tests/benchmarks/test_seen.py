@@ -6,7 +6,7 @@ import pytest
 from benchmarks.protocols.seen import Sight
 from dna_pipelines.config import View
 from dna_pipelines.distributions import COARSE_BINS
-from dna_pipelines.extraction.view_layers import layers_of_view
+from dna_pipelines.extraction.views.view_layers import layers_of_view
 
 
 @pytest.mark.parametrize("name", ["seeded_cnn", "scattering"])

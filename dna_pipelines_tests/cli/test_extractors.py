@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from dna_pipelines.extraction.catalogue import KNOWN
+from dna_pipelines.extraction.files.catalogue import KNOWN
 from dna_pipelines.project.project import ProjectFolder
 from dna_pipelines.update.calibration import ensure_ranges
 from dna_pipelines.update.fingerprint import fit

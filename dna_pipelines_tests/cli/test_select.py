@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from dna_pipelines.analysis.compare import compare_pair
-from dna_pipelines.extraction.builtin import TAPS
+from dna_pipelines.extraction.networks.builtin import TAPS
 from dna_pipelines.project.project import ProjectFolder
 from dna_pipelines_tests.cli.conftest import LONG_AGO, invoke, made_once, snapshot
 from dna_pipelines_tests.toy import toy_project
@@ -282,7 +282,7 @@ def test_learning_responds_to_one_attribute_and_ignores_another(labelled, tmp_pa
     pairs = ("a[light=bright]", "a[light=dark]"), ("a[colour=red]", "a[colour=blue]")
     project = ProjectFolder(root)
     (plain_light, plain_colour), (light, colour), (ignored, kept) = (
-        [compare_pair(project, *pair, selection=name)[1]["emd_bins"] for pair in pairs]
+        [compare_pair(project, *pair, selection=name).to_json()["emd_bins"] for pair in pairs]
         for name in (None, "colour", "dark")
     )
     assert roles["target"]["emd_bins_equal"] == pytest.approx(plain_colour)

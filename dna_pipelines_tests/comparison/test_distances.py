@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from dna_pipelines.comparison import LayerMeasures, emd_bins, fd, layer_distances, nfd, portions
-from dna_pipelines.comparison.kernels import cumulative, pairwise_l1
+from dna_pipelines.comparison.cumulative import cumulative, pairwise_l1
 from dna_pipelines.distributions import Covariance, Histogram, Layer, Layers, Moments
 
 COUNTS = hnp.arrays(np.uint64, (3, 20), elements=st.integers(0, 10**6)).filter(lambda c: (c.sum(axis=1) > 0).all())

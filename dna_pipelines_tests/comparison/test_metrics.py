@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from dna_pipelines.comparison import Selection, emd_bins, fd, nfd
-from dna_pipelines.comparison.kernels import overlap_distances
+from dna_pipelines.comparison.cumulative import overlap_distances
 from dna_pipelines.comparison.metrics import (
     METRICS,
     OVERLAP_BINS,
@@ -23,8 +23,6 @@ from dna_pipelines.distributions import Histogram, Layer, Layers, Moments
 from dna_pipelines.dna import Dna, ImportedDna
 from dna_pipelines.errors import NothingToCompare, UnknownName
 from dna_pipelines.identity import Key
-from dna_pipelines.reporting import KEPT
-from dna_pipelines.reporting import METRICS as SHOWN
 
 OF_HISTOGRAMS = [one.name for one in METRICS if one.takes == "histogram"]
 TRUE_METRICS = [one.name for one in METRICS if one.is_metric]
@@ -231,8 +229,3 @@ def test_what_a_file_does_not_have_is_said(pair):
         neuron_distances(histograms, own, "fd")
     with pytest.raises(UnknownName, match="there is no metric 'emd'; there are: emd_bins, emd_range"):
         neuron_distances(own, own, "emd")
-
-
-def test_what_can_be_shown_is_what_there_is():
-    assert list(SHOWN) == [one.name for one in METRICS]
-    assert list(KEPT) == [one.name for one in METRICS if one.kept]

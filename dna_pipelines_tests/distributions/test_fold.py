@@ -8,9 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dna_pipelines.distributions import Binning, Layer, Layers, fold_kernels
-from dna_pipelines.distributions import fold as folding
 from dna_pipelines.distributions.fold import Fold
-from dna_pipelines.extraction.device_fold import DeviceFold
+from dna_pipelines.extraction.devices.device_fold import DeviceFold
 from dna_pipelines_tests.distributions.slow import slow_fold
 
 TALLIES = ("clipped_low", "clipped_high", "n_zero", "n_nan", "n_values")
@@ -107,7 +106,7 @@ def test_whatever_the_shape_nothing_is_compiled_anew(n_blocks, n_images, part, l
 def test_tokens_without_the_first_are_folded_as_tokens(monkeypatch):
     values = np.random.default_rng(0).normal(0, 1, (3, 7, 6)).astype(np.float32)
     fold = Fold(Binning(np.full(7, LO), np.full(7, HI)), np.arange(3))
-    monkeypatch.setattr(folding, "fold_rows", None)
+    monkeypatch.setattr(fold_kernels, "fold_rows", None)
     fold.add(slice(0, 7), in_tokens(values)[:, :, 1:], slice(0, 3), pooled := np.empty((3, 7)))
     np.testing.assert_allclose(pooled, values[:, :, 1:].mean(axis=2, dtype=np.float64), rtol=1e-12)
 

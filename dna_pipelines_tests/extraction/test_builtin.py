@@ -10,11 +10,19 @@ import torch
 from dna_pipelines.comparison import emd_bins
 from dna_pipelines.distributions import Layer, Layers
 from dna_pipelines.errors import ExtractorError
-from dna_pipelines.extraction.builtin import MEASURED, TAPS, builtin, network_from, read_card, read_ranges, write_ranges
-from dna_pipelines.extraction.catalogue import KNOWN
+from dna_pipelines.extraction.files.catalogue import KNOWN
+from dna_pipelines.extraction.files.weight_files import built_in_weights, digest_of_files
+from dna_pipelines.extraction.loading.registry import load_extractor
+from dna_pipelines.extraction.networks.builtin import (
+    MEASURED,
+    TAPS,
+    builtin,
+    network_from,
+    read_card,
+    read_ranges,
+    write_ranges,
+)
 from dna_pipelines.extraction.partials import extract_partials
-from dna_pipelines.extraction.registry import load_extractor
-from dna_pipelines.extraction.weights import built_in_weights, digest_of_files
 from dna_pipelines.identity import Item, digest_of
 from dna_pipelines.manifests import Shard
 from dna_pipelines_tests import toy

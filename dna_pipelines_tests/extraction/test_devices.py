@@ -13,9 +13,9 @@ import torch
 
 from dna_pipelines.distributions import Binning
 from dna_pipelines.errors import ExtractorError
-from dna_pipelines.extraction import device_fold
-from dna_pipelines.extraction.device_fold import DeviceFold, agrees_with_torch, fold_layer_for, fold_with_torch
-from dna_pipelines.extraction.devices import devices_of
+from dna_pipelines.extraction.devices import device_fold
+from dna_pipelines.extraction.devices.device_fold import DeviceFold, agrees_with_torch, fold_layer_for, fold_with_torch
+from dna_pipelines.extraction.devices.devices import devices_of
 
 
 @pytest.fixture
@@ -97,7 +97,7 @@ def test_a_kernel_that_errs_is_found_out(fold_layer):
 def test_a_kernel_that_cannot_be_used_is_told_and_done_without(monkeypatch):
     fold_layer_for.cache_clear()
     monkeypatch.setattr(device_fold, "find_spec", lambda _name: object())
-    monkeypatch.setitem(sys.modules, "dna_pipelines.extraction.device_kernel", None)
+    monkeypatch.setitem(sys.modules, "dna_pipelines.extraction.devices.device_kernel", None)
     with pytest.warns(UserWarning, match="folding without it"):
         assert fold_layer_for("cuda:0") is fold_with_torch
     fold_layer_for.cache_clear()
@@ -110,7 +110,7 @@ def test_the_faster_of_the_kernels_that_are_right_is_used(monkeypatch, wrong):
     if wrong:
         ways[wrong] = blind_to_nan
     kernels = SimpleNamespace(fold_by_tiles=ways["by_tiles"], fold_by_values=ways["by_values"])
-    monkeypatch.setitem(sys.modules, "dna_pipelines.extraction.device_kernel", kernels)
+    monkeypatch.setitem(sys.modules, "dna_pipelines.extraction.devices.device_kernel", kernels)
     monkeypatch.setattr(device_fold, "find_spec", lambda _name: object())
     names = {function: name for name, function in ways.items()}
     monkeypatch.setattr(device_fold, "_seconds", lambda function, device: seconds[names[function]])
@@ -136,8 +136,8 @@ def test_the_kernel_counts_as_torch_does(way):
     (Triton 3.6 cannot be interpreted with numpy 2.4 and later; 3.9 can.)
     """
     code = (
-        "from dna_pipelines.extraction.device_fold import agrees_with_torch; "
-        f"from dna_pipelines.extraction.device_kernel import {way}; "
+        "from dna_pipelines.extraction.devices.device_fold import agrees_with_torch; "
+        f"from dna_pipelines.extraction.devices.device_kernel import {way}; "
         f"print(agrees_with_torch({way}, 'cpu'))"
     )
     environment = {**os.environ, "TRITON_INTERPRET": "1"}

@@ -8,9 +8,9 @@ import pytest
 
 from dna_pipelines.config import ExtractorConfig
 from dna_pipelines.errors import ExtractorError
-from dna_pipelines.extraction.hub import Repository
-from dna_pipelines.extraction.registry import find_network, load_extractor
-from dna_pipelines.extraction.stamp import extractor_stamp
+from dna_pipelines.extraction.files.change_token import extractor_change_token
+from dna_pipelines.extraction.files.hub import Repository
+from dna_pipelines.extraction.loading.registry import find_network, load_extractor
 from dna_pipelines_tests.extraction.families import write_family
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
@@ -63,7 +63,7 @@ def test_a_branch_that_moved_is_another_network_and_a_pinned_one_stays(tmp_path,
             for pin in ("", f"@{COMMIT}")
         ]
         loaded = [load_extractor(config.loads, batch_size=4, root=tmp_path).fingerprint for config in configs]
-        return [extractor_stamp(config) for config in configs], loaded
+        return [extractor_change_token(config) for config in configs], loaded
 
     before = seen()
     put(cache, commit="f" * 40, seed=1)

@@ -23,8 +23,8 @@ from dna_pipelines.dna import ActivationRanges
 from dna_pipelines.errors import Unreadable
 from dna_pipelines.extraction import inputs as module
 from dna_pipelines.extraction.inputs import input_key, network_input, torch_resize
-from dna_pipelines.extraction.probe import neurons_second
-from dna_pipelines.extraction.registry import load_extractor
+from dna_pipelines.extraction.loading.registry import load_extractor
+from dna_pipelines.extraction.taps import neurons_second
 from dna_pipelines.imaging import Preprocessing, decode, pillow_resize
 
 EDGES = st.integers(2, 160)

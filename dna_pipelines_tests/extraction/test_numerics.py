@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from dna_pipelines.extraction.numerics import reproducible
+from dna_pipelines.extraction.devices.numerics import reproducible
 
 
 def newer_names():

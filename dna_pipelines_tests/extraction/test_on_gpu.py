@@ -7,14 +7,14 @@ import pytest
 import torch
 
 from dna_pipelines.distributions.fold import Fold
-from dna_pipelines.extraction import device_fold
 from dna_pipelines.extraction.calibration import calibrate
-from dna_pipelines.extraction.device_fold import fold_layer_for
+from dna_pipelines.extraction.devices import device_fold
+from dna_pipelines.extraction.devices.device_fold import fold_layer_for
+from dna_pipelines.extraction.devices.numerics import reproducible
 from dna_pipelines.extraction.inputs import network_input
-from dna_pipelines.extraction.lanes import Batch, Job, run_network
-from dna_pipelines.extraction.numerics import reproducible
+from dna_pipelines.extraction.loading.registry import load_extractor
 from dna_pipelines.extraction.partials import extract_partials
-from dna_pipelines.extraction.registry import load_extractor
+from dna_pipelines.extraction.stream.lanes import Batch, Job, run_network
 from dna_pipelines.identity import Item, block_of, digest_of
 from dna_pipelines.manifests import Shard
 from dna_pipelines_tests import toy

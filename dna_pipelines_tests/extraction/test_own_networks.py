@@ -9,12 +9,12 @@ from torch import nn
 
 from dna_pipelines.config import ExtractorConfig
 from dna_pipelines.errors import ExtractorError, UnknownName
-from dna_pipelines.extraction import registry
-from dna_pipelines.extraction.blocks import default_taps
 from dna_pipelines.extraction.extractor import Network
-from dna_pipelines.extraction.probe import probe, probe_layers
-from dna_pipelines.extraction.registry import find_network, load_extractor, with_layers
-from dna_pipelines.extraction.stamp import extractor_stamp, traces
+from dna_pipelines.extraction.files.change_token import extractor_change_token, traces
+from dna_pipelines.extraction.loading import registry
+from dna_pipelines.extraction.loading.registry import find_network, load_extractor, with_layers
+from dna_pipelines.extraction.probing.layer_choice import default_taps
+from dna_pipelines.extraction.probing.probe import probe, probe_layers
 from dna_pipelines.imaging import Preprocessing
 from dna_pipelines.update.extractors import load_all
 
@@ -185,7 +185,7 @@ def test_whatever_an_own_network_raises_is_a_message_with_its_place(tmp_path, na
 
 def test_an_entry_point_that_cannot_be_imported_is_a_message(tmp_path, monkeypatch):
     point = EntryPoint("broken", "not_there_at_all:build", "dna_pipelines.extractors")
-    monkeypatch.setattr("dna_pipelines.extraction.registry.entry_point_extractors", lambda: {"broken": point})
+    monkeypatch.setattr("dna_pipelines.extraction.loading.registry.entry_point_extractors", lambda: {"broken": point})
     with pytest.raises(ExtractorError, match="broken: importing not_there_at_all:build fails"):
         find_network("broken", tmp_path)
 
@@ -195,10 +195,10 @@ def test_the_stamp_knows_the_file_of_the_ranges(tmp_path, monkeypatch):
     (tmp_path / "r.json").write_text("{}")
     facts = {"name": "seeded_cnn", "ranges": "~/r.json"}
     config = ExtractorConfig.model_validate(facts, context={"root": str(tmp_path)})
-    before = extractor_stamp(config)
-    assert extractor_stamp(config) == before
+    before = extractor_change_token(config)
+    assert extractor_change_token(config) == before
     (tmp_path / "r.json").write_text('{"a": 1}')
-    assert extractor_stamp(config) != before
+    assert extractor_change_token(config) != before
 
 
 def test_a_name_that_is_nothing_lists_what_there_is(tmp_path):

@@ -8,8 +8,8 @@ from safetensors.torch import save_file
 from torch import nn
 
 from dna_pipelines.errors import ExtractorError
-from dna_pipelines.extraction import own_networks
-from dna_pipelines.extraction.registry import find_network, load_extractor
+from dna_pipelines.extraction.loading import own_networks
+from dna_pipelines.extraction.loading.registry import find_network, load_extractor
 
 MODULE = """
     from pathlib import Path

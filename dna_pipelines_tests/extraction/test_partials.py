@@ -12,14 +12,15 @@ from dna_pipelines.distributions.fold import Fold
 from dna_pipelines.errors import ExtractorError, LakeError, NothingToCompare, SourceChanged
 from dna_pipelines.extraction import partials as module
 from dna_pipelines.extraction.calibration import calibrate
-from dna_pipelines.extraction.device_fold import DeviceFold
+from dna_pipelines.extraction.devices.device_fold import DeviceFold
 from dna_pipelines.extraction.extractor import Network
 from dna_pipelines.extraction.inputs import network_input
+from dna_pipelines.extraction.loading.registry import load_extractor
+from dna_pipelines.extraction.networks.seeded import seeded_vit
 from dna_pipelines.extraction.partials import extract_partials
-from dna_pipelines.extraction.probe import neurons_second, probe
-from dna_pipelines.extraction.registry import load_extractor
-from dna_pipelines.extraction.seeded import seeded_vit
-from dna_pipelines.extraction.stages import StageClock
+from dna_pipelines.extraction.probing.probe import probe
+from dna_pipelines.extraction.stream.stage_times import StageClock
+from dna_pipelines.extraction.taps import neurons_second
 from dna_pipelines.identity import Item, block_of, digest_of
 from dna_pipelines.imaging import Preprocessing
 from dna_pipelines.manifests import Shard
@@ -80,7 +81,7 @@ def test_workers_do_not_matter(extractor, ranges, workers):
 def test_reading_threads_do_not_matter(extractor, ranges, n_readers, monkeypatch):
     cut = [shard(*range(17)), shard(*range(17, 40))]
     expected = extract(extractor, ranges, cut)
-    monkeypatch.setattr("dna_pipelines.extraction.stream._FEWEST_READERS", n_readers)
+    monkeypatch.setattr("dna_pipelines.extraction.stream.activation_stream._FEWEST_READERS", n_readers)
     for identity, partial in extract(extractor, ranges, cut).items():
         equal(partial, expected[identity])
 

@@ -8,8 +8,9 @@ from torch import nn
 
 from dna_pipelines.errors import ExtractorError, UnknownName
 from dna_pipelines.extraction.extractor import Network
-from dna_pipelines.extraction.probe import neurons_second, probe
-from dna_pipelines.extraction.registry import load_extractor
+from dna_pipelines.extraction.loading.registry import load_extractor
+from dna_pipelines.extraction.probing.probe import probe
+from dna_pipelines.extraction.taps import neurons_second
 from dna_pipelines.imaging import Preprocessing
 
 

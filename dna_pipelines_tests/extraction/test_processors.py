@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from dna_pipelines.errors import ExtractorError
-from dna_pipelines.extraction.processors import from_timm, from_transformers
+from dna_pipelines.extraction.files.processors import from_timm, from_transformers
 
 SIZES = [(40, 60), (61, 40), (33, 33), (97, 40), (20, 23)]
 

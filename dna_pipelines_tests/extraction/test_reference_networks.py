@@ -13,14 +13,14 @@ from safetensors.torch import save_file
 from torch import nn
 
 from dna_pipelines.errors import ExtractorError
-from dna_pipelines.extraction.catalogue import KNOWN, REFERENCE
-from dna_pipelines.extraction.checkpoints import load_state, read_state
-from dna_pipelines.extraction.probe import neurons_second, probe_layers
-from dna_pipelines.extraction.published import clip_names, vit_names
-from dna_pipelines.extraction.reference import _PLANS, reference_network, skeleton
-from dna_pipelines.extraction.registry import load_extractor
-from dna_pipelines.extraction.taps import Taps
-from dna_pipelines.extraction.vit import VisionTransformer
+from dna_pipelines.extraction.files.catalogue import KNOWN, REFERENCE
+from dna_pipelines.extraction.loading.registry import load_extractor
+from dna_pipelines.extraction.networks.checkpoint_names import clip_names, vit_names
+from dna_pipelines.extraction.networks.checkpoints import load_state, read_state
+from dna_pipelines.extraction.networks.reference import _PLANS, reference_network, skeleton
+from dna_pipelines.extraction.networks.vit import VisionTransformer
+from dna_pipelines.extraction.probing.probe import probe_layers
+from dna_pipelines.extraction.taps import Taps, neurons_second
 from dna_pipelines_tests.golden.noise import images, published_state, summary
 
 GOLDEN = json.loads((Path(__file__).parents[1] / "golden" / "networks.json").read_text())

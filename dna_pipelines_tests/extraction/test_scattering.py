@@ -7,14 +7,14 @@ import pytest
 import torch
 
 from dna_pipelines.errors import ExtractorError
-from dna_pipelines.extraction import scattering as rooms
-from dna_pipelines.extraction.bands import COLOURS, N_OCTAVES, ORIENTATIONS, Band, bands
-from dna_pipelines.extraction.catalogue import KNOWN
+from dna_pipelines.extraction.devices.numerics import reproducible
 from dna_pipelines.extraction.extractor import Extractor
-from dna_pipelines.extraction.numerics import reproducible
-from dna_pipelines.extraction.probe import probe_layers
-from dna_pipelines.extraction.registry import load_extractor, with_layers
-from dna_pipelines.extraction.scattering import CENTRE, FLOOR, SIZE_PX, scattering
+from dna_pipelines.extraction.files.catalogue import KNOWN
+from dna_pipelines.extraction.files.scattering_bands import COLOURS, N_OCTAVES, ORIENTATIONS, Band, bands
+from dna_pipelines.extraction.loading.registry import load_extractor, with_layers
+from dna_pipelines.extraction.networks import scattering as rooms
+from dna_pipelines.extraction.networks.scattering import CENTRE, FLOOR, SIZE_PX, scattering
+from dna_pipelines.extraction.probing.probe import probe_layers
 from dna_pipelines.extraction.taps import Taps
 
 WAVES = {"vertical": (1, 0), "rising": (1, 1), "horizontal": (0, 1), "falling": (-1, 1)}

@@ -10,11 +10,11 @@ import torch
 
 from dna_pipelines.errors import ExtractorError
 from dna_pipelines.extraction.calibration import calibrate
-from dna_pipelines.extraction.lanes import Batch, Job, serve
+from dna_pipelines.extraction.loading.registry import load_extractor
 from dna_pipelines.extraction.partials import extract_partials
-from dna_pipelines.extraction.registry import load_extractor
-from dna_pipelines.extraction.stages import StageClock
-from dna_pipelines.extraction.stream import ActivationStream
+from dna_pipelines.extraction.stream.activation_stream import ActivationStream
+from dna_pipelines.extraction.stream.lanes import Batch, Job, serve
+from dna_pipelines.extraction.stream.stage_times import StageClock
 from dna_pipelines.identity import Item, digest_of
 from dna_pipelines.manifests import Shard
 from dna_pipelines_tests import toy

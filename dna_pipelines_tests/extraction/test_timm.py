@@ -8,8 +8,8 @@ import torch
 from safetensors.torch import save_file
 
 from dna_pipelines.errors import ExtractorError
-from dna_pipelines.extraction.probe import probe
-from dna_pipelines.extraction.registry import find_network
+from dna_pipelines.extraction.loading.registry import find_network
+from dna_pipelines.extraction.probing.probe import probe
 
 
 @pytest.fixture

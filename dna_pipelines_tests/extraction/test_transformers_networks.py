@@ -10,8 +10,8 @@ from safetensors.torch import load_file, save_file
 
 from dna_pipelines.config import ExtractorConfig
 from dna_pipelines.errors import ExtractorError
-from dna_pipelines.extraction.registry import find_network, load_extractor
-from dna_pipelines.extraction.stamp import extractor_stamp
+from dna_pipelines.extraction.files.change_token import extractor_change_token
+from dna_pipelines.extraction.loading.registry import find_network, load_extractor
 from dna_pipelines_tests.extraction.families import FAMILIES, SIZE_PX, write_family
 
 pytestmark = pytest.mark.filterwarnings("ignore::FutureWarning", "ignore::DeprecationWarning")
@@ -152,19 +152,19 @@ def test_what_changes_the_network_changes_the_key_and_the_stamp(tmp_path):
     write_family(tmp_path / "a", "dinov2", seed=0)
     base = load_extractor("local:a", batch_size=4, root=tmp_path).fingerprint
     config = ExtractorConfig.model_validate({"name": "x", "network": "local:a"}, context={"root": tmp_path})
-    stamps = {extractor_stamp(config)}
+    stamps = {extractor_change_token(config)}
 
     settings = json.loads((tmp_path / "a" / "config.json").read_text())
     (tmp_path / "a" / "config.json").write_text(json.dumps(settings | {"layer_norm_eps": 1e-3}))
-    stamps.add(extractor_stamp(config))
+    stamps.add(extractor_change_token(config))
     other_code = load_extractor("local:a", batch_size=4, root=tmp_path).fingerprint
 
     (tmp_path / "a" / "config.json").write_text(json.dumps(settings | {"id2label": {"0": "cat"}}))
-    stamps.add(extractor_stamp(config))
+    stamps.add(extractor_change_token(config))
     cosmetic = load_extractor("local:a", batch_size=4, root=tmp_path).fingerprint
 
     write_family(tmp_path / "a", "dinov2", seed=1)
-    stamps.add(extractor_stamp(config))
+    stamps.add(extractor_change_token(config))
     other_weights = load_extractor("local:a", batch_size=4, root=tmp_path).fingerprint
     chosen = load_extractor("local:a", batch_size=4, root=tmp_path, layers=("layernorm",)).fingerprint
 

@@ -13,18 +13,19 @@ from dna_pipelines.distributions import Covariance, Layer, Layers, Moments
 from dna_pipelines.dna import Basis, Dna
 from dna_pipelines.dna.basis import REGULARISATION, main_components, random_directions
 from dna_pipelines.errors import ExtractorError
-from dna_pipelines.extraction import bases
-from dna_pipelines.extraction.bases import measure_basis
 from dna_pipelines.extraction.calibration import calibrate
-from dna_pipelines.extraction.device_fold import DeviceFold
+from dna_pipelines.extraction.devices.device_fold import DeviceFold
+from dna_pipelines.extraction.devices.numerics import reproducible
 from dna_pipelines.extraction.extractor import Network, Positions
 from dna_pipelines.extraction.inputs import network_input
-from dna_pipelines.extraction.numerics import reproducible
+from dna_pipelines.extraction.loading.registry import load_extractor
 from dna_pipelines.extraction.partials import extract_partials
-from dna_pipelines.extraction.probe import neurons_second, probe
-from dna_pipelines.extraction.registry import load_extractor
-from dna_pipelines.extraction.view_layers import layers_of_view
-from dna_pipelines.extraction.views import mapped, view_of
+from dna_pipelines.extraction.probing.probe import probe
+from dna_pipelines.extraction.taps import neurons_second
+from dna_pipelines.extraction.views import view_basis as bases
+from dna_pipelines.extraction.views.view_basis import measure_basis
+from dna_pipelines.extraction.views.view_extractor import mapped, view_of
+from dna_pipelines.extraction.views.view_layers import layers_of_view
 from dna_pipelines.identity import Item, digest_of
 from dna_pipelines.imaging import Preprocessing
 from dna_pipelines.manifests import Shard
@@ -306,7 +307,7 @@ def test_layers_that_would_get_one_name_are_refused():
 
 
 def test_maps_that_depend_on_the_batch_are_refused(base, monkeypatch):
-    monkeypatch.setattr("dna_pipelines.extraction.views._rows_are_independent", lambda *_: False)
+    monkeypatch.setattr("dna_pipelines.extraction.views.view_extractor._rows_are_independent", lambda *_: False)
     basis = measure_basis([base], View.parse("projected"), DIGESTS[:8], IMAGES.__getitem__, workers=1)
     with pytest.raises(ExtractorError, match="depends on its place in the batch"):
         view_of(base, View.parse("projected")).with_basis(basis)

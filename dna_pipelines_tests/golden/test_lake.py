@@ -47,6 +47,12 @@ def differences(old, new, where=""):
         yield f"{where}: {old!r} is now {new!r}"
 
 
+def hash_of(values):
+    """A hash of a column; floats count to 9 digits, because DuckDB's threads add them in any order."""
+    rounded = [float(f"{value:.9g}") if isinstance(value, float) else value for value in values]
+    return hashlib.sha256(json.dumps(rounded, sort_keys=True).encode()).hexdigest()[:16]
+
+
 @pytest.mark.parametrize("name", [name for name in EXPECTED["commands"] if name != "run"])
 def test_commands_give_the_same_numbers(root, name):
     case = EXPECTED["commands"][name]
@@ -60,11 +66,7 @@ def test_views_give_the_same_rows(root, name):
     columns = ", ".join(f'"{column}"' for column in wanted["columns"]) or "*"
     rows = invoke("--root", root, "sql", f"SELECT {columns} FROM {name} ORDER BY ALL", "--json").json
     assert len(rows) == wanted["n_rows"]
-    hashes = {
-        column: hashlib.sha256(json.dumps([row[column] for row in rows], sort_keys=True).encode()).hexdigest()[:16]
-        for column in wanted["columns"]
-    }
-    assert hashes == wanted["columns"]
+    assert {column: hash_of([row[column] for row in rows]) for column in wanted["columns"]} == wanted["columns"]
 
 
 def test_a_run_computes_nothing(root):

@@ -3,7 +3,7 @@
 import pytest
 
 from dna_pipelines.errors import NothingToCompare
-from dna_pipelines.extraction.stages import StageTimes
+from dna_pipelines.extraction.stream.stage_times import StageTimes
 from dna_pipelines.maintenance import profile as module
 from dna_pipelines.maintenance.profile import profile
 from dna_pipelines_tests.cli.conftest import snapshot

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from dna_pipelines.analysis.compare import compare_pair
-from dna_pipelines.analysis.images.feature_table import image_rows
+from dna_pipelines.analysis.images.feature_table import feature_table
 from dna_pipelines.dna import dna_id
 from dna_pipelines.errors import LakeError, NothingToCompare
 from dna_pipelines.maintenance import prune as pruning
@@ -106,7 +106,7 @@ def test_the_last_versions_are_kept_whole_and_the_others_go(project):
         np.testing.assert_array_equal(counts(project, reference), before[reference])
     np.testing.assert_array_equal(counts(project, "one@-1"), before["one@3"])
     assert problems(project) == []
-    assert len(image_rows(project, "one@-1", "toy").rows) == 12
+    assert len(feature_table(project, "one@-1", "toy").rows) == 12
     compare_pair(project, "one@-1", "one")
 
 
@@ -116,7 +116,7 @@ def test_a_version_that_was_given_up_is_told_as_such(project):
     with pytest.raises(NothingToCompare, match=r"one@1 was given up \(`dna prune`\), so it has no DNA any more"):
         compare_pair(project, "one@1", "one")
     with pytest.raises(NothingToCompare, match="one@1 was given up"):
-        image_rows(project, "one@1", "toy")
+        feature_table(project, "one@1", "toy")
     with pytest.raises(LakeError, match=r"version 1 of one was given up \(`dna prune`\), or .* was lost"):
         compare_pair(project, "one[group=x]@1", "one")
 
@@ -155,7 +155,7 @@ def test_what_another_dataset_needs_stays(project):
         update(project)
     assert prune(project, 2).n_removed["partial"] > 0
     np.testing.assert_array_equal(counts(project, "two"), before)
-    assert len(image_rows(project, "two", "toy").rows) == 18
+    assert len(feature_table(project, "two", "toy").rows) == 18
     assert problems(project) == []
 
 

@@ -11,8 +11,8 @@ from dna_pipelines.orchestration.build import build_assets, build_defs
 from dna_pipelines.orchestration.headless import bring_up_to_date, calibrate_anew
 from dna_pipelines.orchestration.instance import open_instance
 from dna_pipelines.orchestration.partitions import DATASETS, sync_partitions
+from dna_pipelines.orchestration.project_resource import ProjectResource
 from dna_pipelines.orchestration.registry_sensor import registry_sensor
-from dna_pipelines.orchestration.workbench import Workbench
 from dna_pipelines.project.progress import Silent
 from dna_pipelines.storage.attempts import ALL
 from dna_pipelines.update import fingerprint
@@ -230,7 +230,7 @@ def test_a_mistake_is_a_failure_with_its_message_and_no_stack_of_ours(project):
     with open_instance(project) as instance:
         sync_partitions(instance, project)
         result = dg.materialize(
-            build_assets(project), instance=instance, resources={"workbench": Workbench(project)}, partition_key="one",
+            build_assets(project), instance=instance, resources={"project_resource": ProjectResource(project)}, partition_key="one",
             selection=["toy/dna"], raise_on_error=False,
         )  # fmt: skip
     [failure] = [event.step_failure_data for event in result.all_events if event.is_step_failure]
@@ -249,12 +249,12 @@ def test_assets_can_be_materialized_by_hand_one_after_the_other(project):
             ("toy/dna", "two"),
         ):
             result = dg.materialize(
-                build_assets(project), instance=instance, resources={"workbench": Workbench(project)},
+                build_assets(project), instance=instance, resources={"project_resource": ProjectResource(project)},
                 partition_key=partition, selection=[selection],
             )  # fmt: skip
             assert result.success
         result = dg.materialize(
-            build_assets(project), instance=instance, resources={"workbench": Workbench(project)},
+            build_assets(project), instance=instance, resources={"project_resource": ProjectResource(project)},
             selection=["toy/distances", "toy/matrix"],
         )  # fmt: skip
     assert result.success
@@ -265,7 +265,7 @@ def test_partitions_follow_the_datasets_file(project):
     with open_instance(project) as instance:
         assert sync_partitions(instance, project) == (["one", "two"], [])
         project.file.remove("one")
-        context = dg.build_sensor_context(instance=instance, resources={"workbench": Workbench(project)})
+        context = dg.build_sensor_context(instance=instance, resources={"project_resource": ProjectResource(project)})
         requests = registry_sensor(context).dynamic_partitions_requests
         assert [(type(request).__name__, request.partition_keys) for request in requests] == [
             ("DeleteDynamicPartitionsRequest", ["one"])

@@ -10,8 +10,8 @@ from dna_pipelines.orchestration.automation import automation_sensor
 from dna_pipelines.orchestration.build import build_defs
 from dna_pipelines.orchestration.instance import prepare_home
 from dna_pipelines.orchestration.partitions import sync_partitions
+from dna_pipelines.orchestration.project_resource import ProjectResource
 from dna_pipelines.orchestration.retention import forget_looks, forget_scans, retention_sensor
-from dna_pipelines.orchestration.workbench import Workbench
 from dna_pipelines.project.project import ProjectFolder
 from dna_pipelines_tests.toy import toy_project
 
@@ -48,7 +48,7 @@ def ticked(sensor, project, instance):
         repository_name=repository.name,
         repository_def=repository,
         sensor_name=sensor.name,
-        resources={"workbench": Workbench(project)},
+        resources={"project_resource": ProjectResource(project)},
     ) as context:
         return sensor.evaluate_tick(context)
 

@@ -6,9 +6,9 @@ import os
 import dagster as dg
 
 from dna_pipelines.analysis.matrix import find_matrix
+from dna_pipelines.orchestration.project_resource import ProjectResource
 from dna_pipelines.orchestration.registry_sensor import registry_sensor
 from dna_pipelines.orchestration.scanning import scan_job
-from dna_pipelines.orchestration.workbench import Workbench
 from dna_pipelines_tests.orchestration.daemon import ALL_OF
 from dna_pipelines_tests.toy import write_image
 
@@ -36,7 +36,7 @@ def test_a_vanished_place_is_a_failed_scan_and_the_others_go_on(daemon):
     result = scan_job.execute_in_process(
         run_config=config,
         instance=daemon.instance,
-        resources={"workbench": Workbench(daemon.project)},
+        resources={"project_resource": ProjectResource(daemon.project)},
         raise_on_error=False,
     )
     # A place that cannot be reached was looked at too, and is not asked for again until it is due.
@@ -69,7 +69,7 @@ def test_a_full_disk_is_said_stops_nothing_for_good_and_is_no_failed_try(daemon,
         assert daemon.tick() == []
         assert not daemon.run(*asked[0])
         with dg.build_sensor_context(instance=daemon.instance) as context:
-            said = registry_sensor(context, workbench=Workbench(daemon.project)).skip_reason.skip_message
+            said = registry_sensor(context, project_resource=ProjectResource(daemon.project)).skip_reason.skip_message
         assert "cannot be written: No space left on device" in said
     assert daemon.until_idle() == [("manifest", "one"), ("toy/dna", "one"), *ALL_OF]
 

@@ -11,9 +11,9 @@ from dna_pipelines.comparison import compare
 from dna_pipelines.distributions import Binning, Layer, Layers, Moments
 from dna_pipelines.distributions.fold import Fold
 from dna_pipelines.dna import ImportedDna
-from dna_pipelines.extraction.bands import COLOURS, ORIENTATIONS, bands, names_of
-from dna_pipelines.extraction.numerics import reproducible
-from dna_pipelines.extraction.registry import load_extractor
+from dna_pipelines.extraction.devices.numerics import reproducible
+from dna_pipelines.extraction.files.scattering_bands import COLOURS, ORIENTATIONS, bands, names_of
+from dna_pipelines.extraction.loading.registry import load_extractor
 from dna_pipelines.identity import Key
 from dna_pipelines.reporting.words import explain, findings, leaders
 

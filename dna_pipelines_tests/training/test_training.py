@@ -7,8 +7,8 @@ import json
 import pytest
 import torch
 
-from dna_pipelines.extraction.builtin import network_from
-from dna_pipelines.extraction.weights import digest_of_files
+from dna_pipelines.extraction.files.weight_files import digest_of_files
+from dna_pipelines.extraction.networks.builtin import network_from
 from training import checkpoint
 from training.checkpoint import OtherPlan
 from training.export import NotFinished, export

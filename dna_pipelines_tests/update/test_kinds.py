@@ -67,7 +67,7 @@ def test_shards_with_metadata_become_a_dataset_that_can_be_sliced(project):
     assert rows["0.tar/0.png"].metadata == {"weather": "snow", "parity": "0", "camera": "front"}
     assert rows["1.tar/9.png"].metadata == {"weather": "sun", "parity": "1"}
     assert {row.group for row in rows.values()} == {"0", "1"}
-    _, summary = compare_pair(project, "w[weather=sun]", "w[weather=rain]")
+    summary = compare_pair(project, "w[weather=sun]", "w[weather=rain]").to_json()
     assert summary["n_images_extracted"] == {"w[weather=sun]": 4, "w[weather=rain]": 5}
 
 

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from dna_pipelines.extraction.registry import register
+from dna_pipelines.extraction.loading.registry import register
 from dna_pipelines.project.current import publish
 from dna_pipelines.update.calibration import ensure_ranges
 from dna_pipelines.update.fingerprint import fit

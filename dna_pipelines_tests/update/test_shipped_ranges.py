@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from dna_pipelines.errors import NothingToCompare
-from dna_pipelines.extraction import registry
-from dna_pipelines.extraction.registry import load_extractor
+from dna_pipelines.extraction.loading import registry
+from dna_pipelines.extraction.loading.registry import load_extractor
 from dna_pipelines.project.project import ProjectFolder
 from dna_pipelines.update.calibration import ensure_ranges, known_keys
 from dna_pipelines.update.fingerprint import fit

@@ -8,9 +8,8 @@ import pytest
 from dna_pipelines.analysis.compare import compare_pair
 from dna_pipelines.errors import NothingToCompare, UnknownName
 from dna_pipelines.project.current import publish
+from dna_pipelines.project.image_set import resolve_image_set
 from dna_pipelines.project.project import ProjectFolder
-from dna_pipelines.project.reference import Reference
-from dna_pipelines.project.slices import find_slice
 from dna_pipelines.update.dnas import find_dna
 from dna_pipelines.update.ingest import refresh
 from dna_pipelines.update.slices import fit_slice
@@ -50,7 +49,7 @@ def write_table(project, weather, camera):
 
 
 def sliced(project, text):
-    return find_slice(project, Reference.parse(text))
+    return resolve_image_set(project, text)
 
 
 def place(project):
@@ -112,7 +111,7 @@ def test_parts_of_a_dataset_add_up_to_it(project):
 def test_equal_slices_share_a_dna(project):
     assert sliced(project, "a[weather=rain]").id == sliced(project, "a[weather!=sun,weather!=]").id
     assert sliced(project, "a[weather=rain]").id == find_commit_id(project, "rain")
-    _, summary = compare_pair(project, "a[weather=rain]", "rain")
+    summary = compare_pair(project, "a[weather=rain]", "rain").to_json()
     assert summary["emd_bins"] == 0
     assert summary["n_images_extracted"] == {}
 
@@ -154,7 +153,7 @@ def test_a_slice_of_what_is_held_back_says_so(project):
     for number in range(10):
         (place(project) / f"broken{number}.png").write_bytes(b"no image")
     refresh(project, project.config().datasets[0])
-    _, summary = compare_pair(project, "a[weather=rain]", "rain")
+    summary = compare_pair(project, "a[weather=rain]", "rain").to_json()
     assert list(summary["held_back"]) == ["a[weather=rain]"]
     assert "10 of 40 files are unreadable" in summary["held_back"]["a[weather=rain]"]
 

@@ -144,7 +144,8 @@ def test_old_versions_stay_comparable_without_their_images(project):
     bring_up_to_date(project)
     for file in list(place(project).iterdir()):
         file.unlink()
-    comparison, summary = compare_pair(project, "watched@-1", "watched")
+    pair = compare_pair(project, "watched@-1", "watched")
+    comparison, summary = pair.comparison, pair.to_json()
     assert summary["emd_bins"] > 0
     assert {"emd_bins", "emd_range", "nfd", "fd", "layers"} <= summary.keys()
     assert len(comparison.emd_bins) == 9

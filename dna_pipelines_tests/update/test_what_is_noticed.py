@@ -12,10 +12,10 @@ from dna_pipelines.errors import LakeError, UnknownName
 from dna_pipelines.maintenance.doctor import examine
 from dna_pipelines.manifests import scan as scanning
 from dna_pipelines.project.current import publish
+from dna_pipelines.project.image_set import resolve_image_set
 from dna_pipelines.project.project import ProjectFolder
 from dna_pipelines.project.reference import Reference
 from dna_pipelines.project.resolve import find_commit
-from dna_pipelines.project.slices import find_slice
 from dna_pipelines.update import ingest
 from dna_pipelines.update.calibration import ensure_ranges
 from dna_pipelines.update.fingerprint import fit
@@ -143,7 +143,7 @@ def test_a_slice_of_the_version_before_goes_by_what_was_said_last(project):
     refreshed(project)
     write_image(project.root / "images" / "a", "new.png", 78)
     refreshed(project)
-    assert len(find_slice(project, Reference.parse("a[weather=hail]@-1")).items) == 1
+    assert len(resolve_image_set(project, "a[weather=hail]@-1").items) == 1
 
 
 @pytest.mark.parametrize(("text", "value"), [("a[c=]", None), ('a[c=""]', ""), ("a[c='']", ""), ("a[c= ]", None)])

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dna_pipelines.analysis.images.contrast import Sides, find_sides
-from dna_pipelines.analysis.images.feature_table import ImageRows
+from dna_pipelines.analysis.images.feature_table import FeatureTable
 from dna_pipelines.comparison import Selection, emd_bins
 from dna_pipelines.comparison.influence import more_than_chance, of_histogram, of_pooled, potential, unit_counts
 from dna_pipelines.comparison.scores import exceeded, nearest
@@ -84,7 +84,7 @@ class Attribution:
     without_bins: float | None = None
 
     @property
-    def rows(self) -> ImageRows:
+    def rows(self) -> FeatureTable:
         """The images of A that were ranked."""
         return self.sides.rows_a
 
@@ -126,7 +126,7 @@ def attribute(
         NothingToCompare: when a side has no DNA, or A has no image that B has not.
         Incomparable: when the extractor is no longer what the DNAs were made with.
     """
-    sides = find_sides(project, a, b, extractor or project.config().extractors[0].name, progress)
+    sides = find_sides(project, a, b, project.extractor_name(extractor), progress)
     shares = pooled_shares(sides)
     order = [int(place) for place in np.argsort(-np.nan_to_num(shares, nan=-np.inf), kind="stable")]
     found = positions(sides)
@@ -215,7 +215,7 @@ class _Detail:
         rows = found.sides.rows_a
         ready = ready_as(project, found.sides.extractor, rows.record.comparability_key)
         self._found, self._digests = found, rows.features.digests
-        self._reader = ImageReader(project, rows.commit.dataset, rows.rows)
+        self._reader = ImageReader(project, rows.images.dataset, rows.rows)
         self._partials = partial(partials_of, project, ready)
 
     def carriers(self, known: Sequence[Carrier], progress: Progress | None) -> dict[int, Carrier]:

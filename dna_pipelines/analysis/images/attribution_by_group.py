@@ -100,7 +100,7 @@ def carrying_parts(
         NothingToCompare: when a side has no DNA, or A has no image that B has not.
         UnknownName: when there is no such column.
     """
-    name = extractor or project.config().extractors[0].name
+    name = project.extractor_name(extractor)
     sides = find_sides(project, a, b, name, progress, whole=by == SHARD)
     columns = sides.rows_a.columns
     found = positions(sides)

@@ -8,7 +8,7 @@ import numpy as np
 
 from dna_pipelines.analysis.images.attribution import Attribution
 from dna_pipelines.analysis.images.duplicates import Duplicates
-from dna_pipelines.analysis.images.feature_table import ImageRows
+from dna_pipelines.analysis.images.feature_table import FeatureTable
 from dna_pipelines.errors import DnaError
 from dna_pipelines.imaging import decode
 from dna_pipelines.project.image_bytes import ImageReader
@@ -51,7 +51,7 @@ def duplicates_sheet(project: ProjectFolder, found: Duplicates) -> bytes:
     return contact_sheet(title, [Column("", [tile for pair in column for tile in pair], 2) for column in columns])
 
 
-def typical(rows: ImageRows, n_images: int) -> list[int]:
+def typical(rows: FeatureTable, n_images: int) -> list[int]:
     """Places of images from the inner half by distance from the mean: neither the most alike nor the most unusual."""
     pooled = np.concatenate([rows.features.pooled[name] for name in sorted(rows.features.pooled)], axis=1)
     values = np.nan_to_num(pooled.astype(np.float64), posinf=0.0, neginf=0.0)
@@ -64,9 +64,9 @@ def typical(rows: ImageRows, n_images: int) -> list[int]:
 
 
 def _tiles(
-    project: ProjectFolder, rows: ImageRows, places: Sequence[int], notes: Sequence[tuple[str, ...]] | None = None
+    project: ProjectFolder, rows: FeatureTable, places: Sequence[int], notes: Sequence[tuple[str, ...]] | None = None
 ) -> list[Tile]:
-    reader = ImageReader(project, rows.commit.dataset, rows.rows)
+    reader = ImageReader(project, rows.images.dataset, rows.rows)
     tiles = []
     for number, place in enumerate(places):
         captions = (rows.rows[place].name, *(notes[number] if notes else ()))

@@ -8,13 +8,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from dna_pipelines.analysis.images.feature_table import ImageRows, image_rows
+from dna_pipelines.analysis.images.feature_table import FeatureTable, feature_table
 from dna_pipelines.analysis.significance.block_counts import counts_of, counts_of_rest
 from dna_pipelines.distributions import Layers
 from dna_pipelines.errors import NothingToCompare
+from dna_pipelines.project.image_set import ImageSet
 from dna_pipelines.project.progress import Progress, counted
 from dna_pipelines.project.project import ProjectFolder
-from dna_pipelines.project.reference import Reference
 
 U64 = NDArray[np.uint64]
 
@@ -36,8 +36,8 @@ class Sides:
 
     extractor: str
     layers: Layers
-    rows_a: ImageRows
-    rows_b: ImageRows
+    rows_a: FeatureTable
+    rows_b: FeatureTable
     counts_a: U64
     counts_b: U64
     blocks_a: U64
@@ -78,7 +78,13 @@ class Sides:
 
 
 def find_sides(
-    project: ProjectFolder, a: str, b: str, extractor: str, progress: Progress | None = None, *, whole: bool = False
+    project: ProjectFolder,
+    a: str | ImageSet,
+    b: str | ImageSet,
+    extractor: str,
+    progress: Progress | None = None,
+    *,
+    whole: bool = False,
 ) -> Sides:
     """Both sides, with the measures that tell their images apart.
 
@@ -92,7 +98,7 @@ def find_sides(
     Raises:
         NothingToCompare: when a side has no DNA, or A has no image that B has not.
     """
-    rows_a, rows_b = (image_rows(project, name, extractor, progress) for name in (a, b))
+    rows_a, rows_b = (feature_table(project, name, extractor, progress) for name in (a, b))
     counts_a, counts_b = (counts_of(project, rows.record.dna_id) for rows in (rows_a, rows_b))
     everything = Sides(
         extractor,
@@ -105,16 +111,23 @@ def find_sides(
         counts_b.blocks().counts,
         len(rows_a),
     )
-    left, right = Reference.parse(a), Reference.parse(b)
-    if whole or (left.dataset, left.where) != (right.dataset, right.where):
+    if whole or not _of_one_dataset(rows_a.images, rows_b.images):
         return everything
-    places = rows_a.members.lacking(rows_b.members)
+    places = rows_a.images.missing_from(rows_b.images)
     if not places:
         raise NothingToCompare(
-            f"{a} has no image that {b} has not, so there is none that could have made a difference; "
-            "name them the other way round to see what the other one had besides"
+            f"{rows_a.label} has no image that {rows_b.label} does not have, so no image of it can contribute to a "
+            f"difference; swap the two to see the images that only {rows_b.label} has",
+            code="images.none-of-its-own",
+            a=rows_a.label,
+            b=rows_b.label,
         )
     return _only(project, everything, places)
+
+
+def _of_one_dataset(a: ImageSet, b: ImageSet) -> bool:
+    """Whether they are versions of one dataset, or the same slice of such versions."""
+    return (a.dataset, a.reference.where) == (b.dataset, b.reference.where)
 
 
 def _only(project: ProjectFolder, whole: Sides, places: list[int]) -> Sides:
@@ -122,8 +135,8 @@ def _only(project: ProjectFolder, whole: Sides, places: list[int]) -> Sides:
     if len(places) == len(whole.rows_a):
         return whole
     rows = whole.rows_a.take(places)
-    large, small, key = whole.rows_a.members, whole.rows_b.members, whole.rows_a.record.comparability_key
-    counts = counts_of_rest(project, rows.members, large, small, key)
+    large, small, key = whole.rows_a.images, whole.rows_b.images, whole.rows_a.record.comparability_key
+    counts = counts_of_rest(project, rows.images, large, small, key)
     if isinstance(counts, str):
         # Shards hold both: the whole of A is held against B, and its images that B has not are ranked.
         return replace(whole, rows_a=rows, of_versions=True)

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from dna_pipelines.analysis.images.feature_table import ImageRows, image_rows
+from dna_pipelines.analysis.images.feature_table import FeatureTable, feature_table
 from dna_pipelines.analysis.images.featureless import NEAR, from_one_colour, one_coloured_features
 from dna_pipelines.comparison.codes import near_pairs
 from dna_pipelines.comparison.scores import finite
@@ -70,8 +70,8 @@ class Duplicates:
         plain_unknown: why plain images could not be told from others; None where they could.
     """
 
-    a: ImageRows
-    b: ImageRows
+    a: FeatureTable
+    b: FeatureTable
     pairs: tuple[Pair, ...]
     n_bits: int
     exact_a: int
@@ -140,9 +140,9 @@ def find_duplicates(
         NothingToCompare: when a side has no DNA.
         UserError: when far too many pairs are that near.
     """
-    name = extractor or project.config().extractors[0].name
-    left = image_rows(project, a, name, progress)
-    right = left if b is None else image_rows(project, b, name, progress)
+    name = project.extractor_name(extractor)
+    left = feature_table(project, a, name, progress)
+    right = left if b is None else feature_table(project, b, name, progress)
     one_colour, unknown = _one_colour(project, left, name, progress)
     return replace(duplicates_of(left, right, most_bits, most_distance, one_colour), plain_unknown=unknown)
 
@@ -157,8 +157,8 @@ def leakage(
     progress: Progress | None = None,
 ) -> list[Duplicates]:
     """What every dataset shares with itself and with every other, one result for each pair."""
-    name = extractor or project.config().extractors[0].name
-    rows = [image_rows(project, reference, name, progress) for reference in references]
+    name = project.extractor_name(extractor)
+    rows = [feature_table(project, reference, name, progress) for reference in references]
     pairs = [(one, one) for one in rows] + list(combinations(rows, 2))
     (one_colour, unknown), found = _one_colour(project, rows[0], name, progress), []
     with (progress or Silent()).task("looking for duplicates", len(pairs)) as advance:
@@ -169,7 +169,7 @@ def leakage(
 
 
 def duplicates_of(
-    a: ImageRows, b: ImageRows, most_bits: float, most_distance: float, one_colour: ImageFeatures | None
+    a: FeatureTable, b: FeatureTable, most_bits: float, most_distance: float, one_colour: ImageFeatures | None
 ) -> Duplicates:
     """See `find_duplicates`; the same object twice asks for the duplicates within it.
 
@@ -206,7 +206,7 @@ def duplicates_of(
 
 
 def _one_colour(
-    project: ProjectFolder, like: ImageRows, name: str, progress: Progress | None
+    project: ProjectFolder, like: FeatureTable, name: str, progress: Progress | None
 ) -> tuple[ImageFeatures | None, str | None]:
     """Images of one colour, or why they cannot be had: then near copies are looked for all the same."""
     try:
@@ -234,14 +234,14 @@ def _counts(
     return exact_a, alike_a, exact_b, alike_b
 
 
-def _places(rows: ImageRows) -> dict[str, list[int]]:
+def _places(rows: FeatureTable) -> dict[str, list[int]]:
     found: dict[str, list[int]] = defaultdict(list)
     for place, digest in enumerate(rows.features.digests):
         found[digest].append(place)
     return dict(found)
 
 
-def _scales(a: ImageRows, b: ImageRows) -> dict[str, F64]:
+def _scales(a: FeatureTable, b: FeatureTable) -> dict[str, F64]:
     """By layer, the spread of each neuron over both sides; 1 where it has none."""
     found = {}
     for name, left in a.features.pooled.items():
@@ -256,7 +256,9 @@ def _scales(a: ImageRows, b: ImageRows) -> dict[str, F64]:
     return found
 
 
-def _plain(a: ImageRows, b: ImageRows, one_colour: ImageFeatures | None, scales: dict[str, F64]) -> tuple[Mask, Mask]:
+def _plain(
+    a: FeatureTable, b: FeatureTable, one_colour: ImageFeatures | None, scales: dict[str, F64]
+) -> tuple[Mask, Mask]:
     """Which images of either side are plain, by what is usual on both."""
     if one_colour is None:
         return np.zeros(len(a.features.digests), bool), np.zeros(len(b.features.digests), bool)
@@ -267,7 +269,7 @@ def _plain(a: ImageRows, b: ImageRows, one_colour: ImageFeatures | None, scales:
 
 
 def _distances(
-    a: ImageRows, b: ImageRows, one: NDArray[np.int64], other: NDArray[np.int64], scales: dict[str, F64]
+    a: FeatureTable, b: FeatureTable, one: NDArray[np.int64], other: NDArray[np.int64], scales: dict[str, F64]
 ) -> F64:
     """Root mean square differences of pairs, each neuron in units of its spread over both sides; NaN with a NaN."""
     squares = np.zeros(len(one))

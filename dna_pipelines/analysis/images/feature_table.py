@@ -1,4 +1,4 @@
-"""The images of a dataset, version or slice: what its manifest and the images measure say of each."""
+"""The features of the images of a dataset, version or slice, as its partials store them."""
 
 from __future__ import annotations
 
@@ -11,116 +11,101 @@ from typing import Any
 import numpy as np
 
 from dna_pipelines.distributions import ImageFeatures
-from dna_pipelines.dna import dna_id
 from dna_pipelines.errors import LakeError
 from dna_pipelines.manifests import ImageRow
-from dna_pipelines.project.image_set import Members
+from dna_pipelines.project.image_set import ImageSet, resolve_image_set
 from dna_pipelines.project.partials import partial_place
 from dna_pipelines.project.progress import Progress
 from dna_pipelines.project.project import ProjectFolder
-from dna_pipelines.project.reference import Reference
-from dna_pipelines.project.resolve import find_commit, used_extractor
-from dna_pipelines.project.slices import find_slice
-from dna_pipelines.storage import Commit, DnaRecord
-from dna_pipelines.update.dnas import find_dna
-from dna_pipelines.update.slices import fit_slice
+from dna_pipelines.storage import DnaRecord
+from dna_pipelines.update.dnas import find_record
 
 
 @dataclass(frozen=True, eq=False)
-class ImageRows:
-    """Images of one DNA, in the order of its shards.
+class FeatureTable:
+    """The features of a set of images, by which its DNA was computed.
 
     Attributes:
-        label: what they were asked for by.
-        commit: of the version they are, or are cut from.
+        images: in the order of the DNA's shards.
         record: of the DNA.
-        rows: of the manifest.
-        shards: the shard of each.
-        features: the rows of the images measure, in the same order.
+        shards: the shard of each image.
+        features: one row for each image.
     """
 
-    label: str
-    commit: Commit
+    images: ImageSet
     record: DnaRecord
-    rows: tuple[ImageRow, ...]
     shards: tuple[str, ...]
     features: ImageFeatures
 
     def __len__(self) -> int:
         """The number of images."""
-        return len(self.rows)
+        return self.images.n_images
 
-    def take(self, places: Sequence[int]) -> ImageRows:
-        """Some of the images, in the order asked for."""
-        chosen = np.asarray(places, np.int64)
-        features = ImageFeatures(
-            tuple(self.features.digests[place] for place in chosen),
-            {name: rows[chosen] for name, rows in self.features.pooled.items()},
-            self.features.signs[chosen],
-        )
-        rows = tuple(self.rows[place] for place in chosen)
-        return replace(self, rows=rows, shards=tuple(self.shards[place] for place in chosen), features=features)
+    @property
+    def label(self) -> str:
+        """What people call the images."""
+        return self.images.label
 
-    @cached_property
-    def members(self) -> Members:
-        """Which images they are."""
-        return Members(self.label, self.commit, [row.item for row in self.rows], [row.name for row in self.rows])
+    @property
+    def rows(self) -> tuple[ImageRow, ...]:
+        """The rows of the manifest."""
+        return self.images.rows
 
     @cached_property
     def columns(self) -> list[str]:
-        """The columns of their metadata."""
+        """The columns of the images' metadata."""
         return sorted({name for row in self.rows for name in row.metadata or {}})
 
-    def described(self, place: int) -> dict[str, Any]:
+    def take(self, indices: Sequence[int]) -> FeatureTable:
+        """Some of the images, in the order given."""
+        chosen = np.asarray(indices, np.int64)
+        features = ImageFeatures(
+            tuple(self.features.digests[index] for index in chosen),
+            {name: rows[chosen] for name, rows in self.features.pooled.items()},
+            self.features.signs[chosen],
+        )
+        images = self.images.take(chosen.tolist(), self.label, self.images.kind)
+        shards = tuple(self.shards[index] for index in chosen)
+        return replace(self, images=images, shards=shards, features=features)
+
+    def described(self, index: int) -> dict[str, Any]:
         """One image as a JSON value."""
-        row = self.rows[place]
+        row = self.rows[index]
         return {
             "path": row.name,
             "digest": row.digest,
             "group": row.group,
             "metadata": dict(row.metadata or {}),
-            "shard": self.shards[place],
+            "shard": self.shards[index],
         }
 
 
-def image_rows(project: ProjectFolder, reference: str, extractor: str, progress: Progress | None = None) -> ImageRows:
-    """The images of a dataset, version or slice. The DNA of a slice is made if it is missing.
+def feature_table(
+    project: ProjectFolder, reference: str | ImageSet, extractor: str, progress: Progress | None = None
+) -> FeatureTable:
+    """The features of the images of a dataset, version or slice. The DNA of a slice is computed if it is missing.
 
     Raises:
         UnknownName: when there is no such dataset, version or column.
         NothingToCompare: when it has no DNA.
-        LakeError: when a partial of it is gone.
+        LakeError: when one of the DNA's partials is missing.
     """
-    store, named = project.lake.fingerprints, Reference.parse(reference)
-    if named.where:
-        found = find_slice(project, named)
-        commit, told = found.commit, list(found.rows)
-        record = fit_slice(project, found, extractor, progress)[0]
-    else:
-        commit = find_commit(project, named)
-        known = store.dna_record(dna_id(used_extractor(project, extractor).comparability_key, commit.version_id))
-        record = known or _missing(project, reference, extractor)
-        told = project.lake.versions.manifest(commit).readable
-    by_digest: dict[str | None, deque[ImageRow]] = defaultdict(deque)
-    for row in told:
-        by_digest[row.digest].append(row)
+    images = resolve_image_set(project, reference)
+    record, _ = find_record(project, images, extractor, progress)
+    store = project.lake.fingerprints
+    by_digest: dict[str | None, deque[int]] = defaultdict(deque)
+    for index, row in enumerate(images.rows):
+        by_digest[row.digest].append(index)
     parts: list[ImageFeatures] = []
-    rows: list[ImageRow] = []
+    order: list[int] = []
     shards: list[str] = []
     for shard in record.shards:
         features = store.partial_images(partial_place(project, record, shard), shard)
         parts.append(features)
-        rows += [by_digest[digest].popleft() for digest in features.digests]
+        order += [by_digest[digest].popleft() for digest in features.digests]
         shards += [shard] * len(features.digests)
-    return ImageRows(reference, commit, record, tuple(rows), tuple(shards), joined(parts, reference))
-
-
-def _missing(project: ProjectFolder, reference: str, extractor: str) -> DnaRecord:
-    """Raises what whoever looks for the DNA says of its absence."""
-    dna = find_dna(project, reference, extractor)
-    if record := project.lake.fingerprints.dna_record(dna.id):
-        return record
-    raise LakeError(f"the DNA of {reference} is gone; run `dna run`")
+    ordered = images.take(order, images.label, images.kind)
+    return FeatureTable(ordered, record, tuple(shards), joined(parts, images.label))
 
 
 def joined(parts: Sequence[ImageFeatures], reference: str) -> ImageFeatures:

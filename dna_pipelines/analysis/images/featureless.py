@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from dna_pipelines.analysis.images.feature_table import ImageRows
+from dna_pipelines.analysis.images.feature_table import FeatureTable
 from dna_pipelines.comparison.scores import finite
 from dna_pipelines.distributions import ImageFeatures
 from dna_pipelines.identity import Item, digest_of
@@ -46,7 +46,7 @@ def _file(colour: tuple[int, ...]) -> bytes:
 
 
 def one_coloured_features(
-    project: ProjectFolder, like: ImageRows, extractor: str, progress: Progress | None = None
+    project: ProjectFolder, like: FeatureTable, extractor: str, progress: Progress | None = None
 ) -> ImageFeatures:
     """Images of one colour as the network of some images sees them; measured if they are not there yet.
 

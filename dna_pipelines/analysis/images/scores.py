@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from dna_pipelines.analysis.images.feature_table import ImageRows, image_rows
+from dna_pipelines.analysis.images.feature_table import FeatureTable, feature_table
 from dna_pipelines.comparison import Selection, emd_bins
 from dna_pipelines.comparison.scores import exceeded, log_ratio, mahalanobis, nearest, rarity
 from dna_pipelines.config.models import kind_of_suffix
@@ -85,12 +85,12 @@ def fit_outside(
         NothingToCompare: when a dataset has no DNA.
         Incomparable: when the extractor is no longer what the DNAs were made with.
     """
-    name = extractor or project.config().extractors[0].name
+    name = project.extractor_name(extractor)
     images, problems = _read(places)
     if not images:
         said = "".join(f"\n  {path}: {problem}" for path, problem in problems.items())
         raise UserError(f"there is no image that can be read in {', '.join(places)}{said}")
-    found = [image_rows(project, reference, name, progress) for reference in against]
+    found = [feature_table(project, reference, name, progress) for reference in against]
     references = [(project.lake.fingerprints.dna(rows.record.dna_id), rows) for rows in found]
     fits = _measured(project, name, images, references, progress)
     return fits, problems
@@ -100,7 +100,7 @@ def _measured(
     project: ProjectFolder,
     name: str,
     images: dict[str, bytes],
-    references: Sequence[tuple[Dna, ImageRows]],
+    references: Sequence[tuple[Dna, FeatureTable]],
     progress: Progress | None,
 ) -> list[Fit]:
     # Only what extracts needs torch.
@@ -167,12 +167,12 @@ def _mahalanobis(rows: Any, kept: list[str], dna: Dna, edges: tuple[Any, Any]) -
     return mahalanobis(mine, covariance.mean, covariance.covariance, covariance.n_images, rounding)
 
 
-def _sample(reference: ImageRows, kept: list[str]) -> Any:
+def _sample(reference: FeatureTable, kept: list[str]) -> Any:
     chosen = _sampled(reference)
     return np.concatenate([reference.features.pooled[layer][chosen] for layer in kept], axis=1).astype(np.float64)
 
 
-def _sampled(reference: ImageRows) -> Any:
+def _sampled(reference: FeatureTable) -> Any:
     """The smallest digests: a uniform sample, and the same one every time."""
     return np.argsort(np.array(reference.features.digests))[:_SAMPLE]
 

@@ -11,12 +11,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dna_pipelines.analysis.neuron_weights import extractor_layers, extractor_selection
-from dna_pipelines.analysis.significance.pair import N_RESAMPLES, Judgement, judge_members
+from dna_pipelines.analysis.significance.pair import N_RESAMPLES, Judgement, judge_pair
 from dna_pipelines.comparison import Selection
 from dna_pipelines.comparison.multiplicity import benjamini_hochberg, benjamini_yekutieli
 from dna_pipelines.comparison.significance import LEVEL
 from dna_pipelines.project.current import current_dnas
-from dna_pipelines.project.image_set import find_members
+from dna_pipelines.project.image_set import resolve_image_set
 from dna_pipelines.project.progress import Progress, Silent
 from dna_pipelines.project.project import ProjectFolder
 from dna_pipelines.project.resolve import used_extractor
@@ -84,7 +84,7 @@ def judge_all(
         progress: shows the pairs that are done, and the images of samples being extracted.
     """
     key, names = used_extractor(project, extractor).comparability_key, list(current_dnas(project, extractor))
-    members = {name: find_members(project, name) for name in names}
+    members = {name: resolve_image_set(project, name) for name in names}
     pairs, judgements = list(combinations(names, 2)), []
     chosen = (
         extractor_selection(project, selection, extractor)
@@ -94,7 +94,7 @@ def judge_all(
     with (progress or Silent()).task(f"testing pairs of {extractor}", len(pairs)) as advance:
         for a, b in pairs:
             pair = members[a], members[b]
-            judgements.append(judge_members(project, *pair, key, chosen, extractor, n_resamples, progress))
+            judgements.append(judge_pair(project, *pair, key, chosen, extractor, n_resamples, progress))
             advance(1)
     p = np.array([one.verdict.p_tail if one.verdict else np.nan for one in judgements])
     in_doubt = np.array([bool(one.doubts) for one in judgements], np.bool_)

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from dna_pipelines.distributions import Blocks
 from dna_pipelines.dna import dna_id
 from dna_pipelines.identity import Item
-from dna_pipelines.project.image_set import Members
+from dna_pipelines.project.image_set import ImageSet
 from dna_pipelines.project.project import ProjectFolder
 from dna_pipelines.storage import Commit
 from dna_pipelines.storage.fingerprints import Fingerprints
@@ -82,7 +82,7 @@ def counts_of(project: ProjectFolder, identity: str) -> Counts:
     return Counts(project.lake.fingerprints, (Stored(identity),))
 
 
-def counts_of_rest(project: ProjectFolder, rest: Members, large: Members, small: Members, key: str) -> Counts | str:
+def counts_of_rest(project: ProjectFolder, rest: ImageSet, large: ImageSet, small: ImageSet, key: str) -> Counts | str:
     """Of the images that one side has more than another; or why they are not known apart.
 
     They are the DNA of the one side less that of the other, which it holds; or the sum of the shards that they fill; or

@@ -7,13 +7,14 @@ from dataclasses import dataclass, replace
 from functools import partial
 
 from dna_pipelines.analysis.significance.block_counts import Counts, counts_of, counts_of_rest
+from dna_pipelines.analysis.significance.independence import doubts, sampling_unit
 from dna_pipelines.analysis.significance.subsample import sample_of
 from dna_pipelines.comparison import too_coarse, why_untestable
 from dna_pipelines.dna import dna_id
-from dna_pipelines.project.image_set import Members, doubts
+from dna_pipelines.project.image_set import ImageSet
 from dna_pipelines.project.project import ProjectFolder
 
-Sampled = Callable[[], Members]
+Sampled = Callable[[], ImageSet]
 """The images of the second side that a sample is to be of."""
 
 
@@ -21,7 +22,7 @@ Sampled = Callable[[], Members]
 class Side:
     """One side: its images, the id their DNA has or would have, and its counts."""
 
-    members: Members
+    members: ImageSet
     dna_id: str
     counts: Counts
 
@@ -50,12 +51,12 @@ class Tested:
     unit: str
     doubts: tuple[str, ...]
     why_not: str | None
-    sample: Members | None = None
+    sample: ImageSet | None = None
     n_sampled_of: int = 0
     coarse: str | None = None
 
 
-def find_tested(project: ProjectFolder, a: Members, b: Members, key: str) -> list[Tested]:
+def find_tested(project: ProjectFolder, a: ImageSet, b: ImageSet, key: str) -> list[Tested]:
     """What is tested of two different sets of images that have DNAs of a comparability key.
 
     Shared images would hide a difference, so what the one has more is tested against the other: where both have more,
@@ -65,7 +66,7 @@ def find_tested(project: ProjectFolder, a: Members, b: Members, key: str) -> lis
     if not n_shared:
         return [_tested(project, _whole(project, a, key), _whole(project, b, key), key)]
     # What came before what went; and whoever asks in whatever order gets the same answer.
-    older, newer = sorted((a, b), key=lambda side: (side.commit.dataset, side.commit.seq, side.label))
+    older, newer = sorted((a, b), key=lambda side: (side.dataset, side.commit.seq, str(side.reference)))
     return [
         replace(_of_rest(project, rest, large, small, key), rest_of=large.label, n_shared=n_shared)
         for large, small in ((newer, older), (older, newer))
@@ -73,29 +74,24 @@ def find_tested(project: ProjectFolder, a: Members, b: Members, key: str) -> lis
     ]
 
 
-def _of_rest(project: ProjectFolder, rest: Members, large: Members, small: Members, key: str) -> Tested:
+def _of_rest(project: ProjectFolder, rest: ImageSet, large: ImageSet, small: ImageSet, key: str) -> Tested:
     """What one has more against the other; where that takes a sample, one of what both have: the rest may be gone."""
     counts = counts_of_rest(project, rest, large, small, key)
     whole, identity = _whole(project, small, key), dna_id(key, rest.id)
     if not isinstance(counts, str):
         return _tested(project, Side(rest, identity, counts), whole, key, sampled=partial(small.both, large))
     unknown = Side(rest, identity, Counts(project.lake.fingerprints, ()))
-    return Tested(unknown, whole, "", 0, _unit(rest, small), (), why_not=counts)
+    return Tested(unknown, whole, "", 0, sampling_unit(rest, small), (), why_not=counts)
 
 
 def _tested(project: ProjectFolder, first: Side, second: Side, key: str, sampled: Sampled | None = None) -> Tested:
     a, b = first.members, second.members
     # A sample of frames in sequence would not look like one.
-    found = Tested(first, second, "", 0, _unit(a, b), tuple(doubts(a, b)), _why_not(a, b))
+    found = Tested(first, second, "", 0, sampling_unit(a, b), tuple(doubts(a, b)), _why_not(a, b))
     return _finer(project, found, key, sampled) if too_coarse(a.in_blocks, b.in_blocks) else found
 
 
-def _unit(a: Members, b: Members) -> str:
-    units = {a.unit, b.unit}
-    return units.pop() if len(units) == 1 else "group, or image without one"
-
-
-def _whole(project: ProjectFolder, members: Members, key: str) -> Side:
+def _whole(project: ProjectFolder, members: ImageSet, key: str) -> Side:
     identity = dna_id(key, members.id)
     return Side(members, identity, counts_of(project, identity))
 
@@ -111,5 +107,5 @@ def _finer(project: ProjectFolder, found: Tested, key: str, sampled: Sampled | N
     return replace(found, a=a, b=b, why_not=None, sample=sample, n_sampled_of=n_images, coarse=found.why_not)
 
 
-def _why_not(a: Members, b: Members) -> str | None:
+def _why_not(a: ImageSet, b: ImageSet) -> str | None:
     return why_untestable(a.in_blocks, b.in_blocks)

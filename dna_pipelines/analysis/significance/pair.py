@@ -17,10 +17,9 @@ from dna_pipelines.analysis.significance.subsample import fit_sample
 from dna_pipelines.comparison import Selection, Significance, significance
 from dna_pipelines.comparison.significance import METHOD
 from dna_pipelines.distributions import N_BINS
-from dna_pipelines.dna import Comparable, Dna
 from dna_pipelines.errors import UserError
 from dna_pipelines.identity import stable_hash
-from dna_pipelines.project.image_set import Members, find_members
+from dna_pipelines.project.image_set import ImageSet
 from dna_pipelines.project.progress import Progress, Silent
 from dna_pipelines.project.project import ProjectFolder
 from dna_pipelines.storage.selections import weights_id
@@ -98,43 +97,25 @@ def p_in_words(verdict: Significance) -> str:
 
 def judge_pair(
     project: ProjectFolder,
-    left: Comparable,
-    right: Comparable,
-    selection: Selection,
-    *,
-    extractor: str,
-    n_resamples: int = N_RESAMPLES,
-    progress: Progress | None = None,
-) -> Judgement:
-    """Test the distance of two DNAs, of the same comparability key, that their labels name.
-
-    Args:
-        project: where they are.
-        left, right: see `compare_pair`.
-        selection: of their neurons.
-        extractor: that measures a sample of a far larger side, if there is none yet.
-        n_resamples: how often blocks are dealt anew.
-        progress: shows the images of a sample being extracted, and the neurons that are done.
-    """
-    files = [side.label for side in (left, right) if not isinstance(side, Dna)]
-    if files:
-        why = f"{files[0]} is a file, and files have no blocks to deal"
-        return Judgement(None, why, a=left.label, b=right.label)
-    a, b = (find_members(project, side.label) for side in (left, right))
-    return judge_members(project, a, b, left.key.id, selection, extractor, n_resamples, progress)
-
-
-def judge_members(
-    project: ProjectFolder,
-    a: Members,
-    b: Members,
+    a: ImageSet,
+    b: ImageSet,
     key: str,
     selection: Selection,
     extractor: str,
     n_resamples: int = N_RESAMPLES,
     progress: Progress | None = None,
 ) -> Judgement:
-    """Test two sets of images that have DNAs of a comparability key; see `judge_pair`."""
+    """Test the distance of two sets of images that have DNAs of a comparability key.
+
+    Args:
+        project: where they are.
+        a, b: the sets.
+        key: the comparability key.
+        selection: of their neurons.
+        extractor: that measures a sample of a far larger side, if there is none yet.
+        n_resamples: how often blocks are dealt anew.
+        progress: shows the images of a sample being extracted, and the neurons that are done.
+    """
     if a.digests == b.digests:
         return Judgement(None, None, same=True, a=a.label, b=b.label, n_shared=len(a.items))
     tested = find_tested(project, a, b, key)

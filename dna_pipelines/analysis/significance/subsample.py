@@ -8,16 +8,13 @@ its DNA stays in the lake, and the next day's batch finds it there.
 
 from __future__ import annotations
 
-from collections import Counter
-
 import numpy as np
 
 from dna_pipelines.dna import dna_id
 from dna_pipelines.identity import N_BLOCKS
-from dna_pipelines.project.image_set import Members
+from dna_pipelines.project.image_set import ImageSet
 from dna_pipelines.project.progress import Progress
 from dna_pipelines.project.project import ProjectFolder
-from dna_pipelines.project.slices import Slice
 from dna_pipelines.storage.removal import note_use
 from dna_pipelines.update.slices import fit_slice
 
@@ -31,21 +28,21 @@ _SHARD_SIZE = 128
 """Small, because what is added to a dataset makes the last shard of its sample anew."""
 
 
-def sample_of(members: Members, n_smaller: int) -> Members:
+def sample_of(images: ImageSet, n_smaller: int) -> ImageSet:
     """A uniform sample whose blocks are fine enough for a test against a smaller side.
 
     It takes 1/2, 1/4, 1/8, … of the units, so that small sides of about one size share a sample and that of a larger
     one holds that of a smaller one.
 
     Args:
-        members: of the larger side.
+        images: of the larger side.
         n_smaller: images of the smaller side.
 
     Returns:
         About 8 to 16 times as many images as the smaller side has.
     """
-    share = share_of(len(members.items), n_smaller)
-    return members.take(np.flatnonzero(members.lots < share).tolist(), SAMPLE_OF + members.label)
+    share = share_of(len(images.items), n_smaller)
+    return images.take(np.flatnonzero(images.lots < share).tolist(), SAMPLE_OF + images.label, "sample")
 
 
 def share_of(n_images: int, n_smaller: int) -> float:
@@ -63,7 +60,7 @@ def share_of(n_images: int, n_smaller: int) -> float:
 
 
 def fit_sample(
-    project: ProjectFolder, sample: Members, key: str, extractor: str, progress: Progress | None = None
+    project: ProjectFolder, sample: ImageSet, key: str, extractor: str, progress: Progress | None = None
 ) -> int:
     """Make sure that a sample has a DNA of a comparability key.
 
@@ -83,11 +80,4 @@ def fit_sample(
     if record := project.lake.fingerprints.dna_record(dna_id(key, sample.id)):
         note_use(project.lake.layout.dna_record(record.dna_id))
         return 0
-    manifest, left = project.lake.versions.manifest(sample.commit), Counter(sample.items)
-    rows = []
-    for row in manifest.readable:
-        if left[row.item] > 0:
-            left[row.item] -= 1
-            rows.append(row)
-    part = Slice(sample.label, sample.commit, manifest, tuple(rows))
-    return fit_slice(project, part, extractor, progress, shard_size=_SHARD_SIZE)[1] or 0
+    return fit_slice(project, sample, extractor, progress, shard_size=_SHARD_SIZE)[1] or 0

@@ -5,14 +5,14 @@ from pydantic import Field
 
 from dna_pipelines.analysis.matrix import find_matrix
 from dna_pipelines.config import ExtractorConfig
-from dna_pipelines.extraction.stamp import extractor_stamp
+from dna_pipelines.extraction.files.change_token import extractor_change_token
 from dna_pipelines.identity import stable_hash
 from dna_pipelines.orchestration.attempts import attempt
 from dna_pipelines.orchestration.checks import DNA_CHECKS
 from dna_pipelines.orchestration.describe import describe_dna, describe_matrix, describe_pairs, describe_ranges
 from dna_pipelines.orchestration.keys import MANIFEST, key_of
 from dna_pipelines.orchestration.per_dataset import Made, asset_per_dataset
-from dna_pipelines.orchestration.workbench import Workbench
+from dna_pipelines.orchestration.project_resource import InjectedProject, ProjectResource
 from dna_pipelines.project.checks import check_dna
 from dna_pipelines.update.pairs import matrix_id, wanted_pairs
 from dna_pipelines.update.staleness import dna_input
@@ -38,7 +38,7 @@ def fingerprint_assets(extractor: ExtractorConfig, condition: dg.AutomationCondi
         key_of(extractor.name, name) for name in ("ranges", "dna", "distances", "matrix")
     )
     group = extractor.identifier
-    code = extractor_stamp(extractor)
+    code = extractor_change_token(extractor)
     # The pipeline imports torch, which takes seconds, so it is imported when a step runs.
 
     @dg.asset(
@@ -51,7 +51,7 @@ def fingerprint_assets(extractor: ExtractorConfig, condition: dg.AutomationCondi
         automation_condition=condition,
     )
     def ranges(
-        context: dg.AssetExecutionContext, config: Calibration, workbench: dg.ResourceParam[Workbench]
+        context: dg.AssetExecutionContext, config: Calibration, project_resource: InjectedProject
     ) -> dg.MaterializeResult:
         """Activation ranges: the histogram edges of every neuron, measured once and then frozen.
 
@@ -60,24 +60,24 @@ def fingerprint_assets(extractor: ExtractorConfig, condition: dg.AutomationCondi
         """
         from dna_pipelines.update.calibration import ensure_ranges
 
-        with attempt(context, workbench.project, lambda: code):
-            shown, asked = workbench.shown(context), config.model_dump()
-            found, measured = ensure_ranges(workbench.project, extractor, shown, **asked)
+        with attempt(context, project_resource.project, lambda: code):
+            shown, asked = project_resource.shown(context), config.model_dump()
+            found, measured = ensure_ranges(project_resource.project, extractor, shown, **asked)
         return dg.MaterializeResult(
             metadata=describe_ranges(found, measured=measured), data_version=dg.DataVersion(found.id)
         )
 
-    def dna(context: dg.AssetExecutionContext, workbench: Workbench, name: str) -> Made:
+    def dna(context: dg.AssetExecutionContext, project_resource: ProjectResource, name: str) -> Made:
         """The dataset's fingerprint: the distribution of every neuron's activations over its images.
 
         Only images that no stored partial covers go through the network.
         """
         from dna_pipelines.update.fingerprint import fit
 
-        project = workbench.project
+        project = project_resource.project
         with attempt(context, project, lambda: dna_input(project, extractor.name, name), name):
             dataset = project.file.dataset(name)
-            fitted = fit(project, dataset, extractor, workbench.shown(context))
+            fitted = fit(project, dataset, extractor, project_resource.shown(context))
         version = fitted.record.dna_id if fitted.record else "empty"
         checks = check_dna(dataset, fitted.record, fitted.comparability_key)
         return Made(describe_dna(project, fitted), version, checks)
@@ -90,16 +90,16 @@ def fingerprint_assets(extractor: ExtractorConfig, condition: dg.AutomationCondi
         group_name=group,
         automation_condition=condition,
     )
-    def distances(context: dg.AssetExecutionContext, workbench: dg.ResourceParam[Workbench]) -> dg.MaterializeResult:
+    def distances(context: dg.AssetExecutionContext, project_resource: InjectedProject) -> dg.MaterializeResult:
         """Distances per layer between all datasets, and of each dataset to what it was before.
 
         Only pairs with a new DNA are computed.
         """
         from dna_pipelines.update.pairs import update_pairs
 
-        project = workbench.project
+        project = project_resource.project
         with attempt(context, project, lambda: stable_hash(wanted_pairs(project, extractor.name).lacking)):
-            updated = update_pairs(project, extractor.name, workbench.shown(context))
+            updated = update_pairs(project, extractor.name, project_resource.shown(context))
         return dg.MaterializeResult(
             metadata=describe_pairs(updated), data_version=dg.DataVersion(stable_hash(sorted(updated.dnas.items())))
         )
@@ -112,9 +112,9 @@ def fingerprint_assets(extractor: ExtractorConfig, condition: dg.AutomationCondi
         group_name=group,
         automation_condition=condition,
     )
-    def matrix(context: dg.AssetExecutionContext, workbench: dg.ResourceParam[Workbench]) -> dg.MaterializeResult:
+    def matrix(context: dg.AssetExecutionContext, project_resource: InjectedProject) -> dg.MaterializeResult:
         """The comparison matrix as people look at it, with its heat map."""
-        project = workbench.project
+        project = project_resource.project
         with attempt(context, project, lambda: matrix_id(wanted_pairs(project, extractor.name))) as shown:
             found = find_matrix(project, extractor.name)
             metadata = describe_matrix(project, found)

@@ -8,7 +8,7 @@ from dna_pipelines.orchestration.describe import describe_manifest
 from dna_pipelines.orchestration.keys import MANIFEST, RAW
 from dna_pipelines.orchestration.partitions import DATASETS
 from dna_pipelines.orchestration.per_dataset import Made, asset_per_dataset
-from dna_pipelines.orchestration.workbench import Workbench
+from dna_pipelines.orchestration.project_resource import ProjectResource
 from dna_pipelines.project.checks import check_manifest
 from dna_pipelines.update.ingest import refresh
 from dna_pipelines.update.staleness import manifest_input
@@ -26,16 +26,16 @@ raw = dg.AssetSpec(
 def manifest_asset(condition: dg.AutomationCondition) -> dg.AssetsDefinition:
     """The manifest of each dataset."""
 
-    def manifest(context: dg.AssetExecutionContext, workbench: Workbench, name: str) -> Made:
+    def manifest(context: dg.AssetExecutionContext, project_resource: ProjectResource, name: str) -> Made:
         """One row per image: digest, group, size, format, shard, block, and why an unreadable one is left out.
 
         Only files whose size or time changed are read. The data version is the multiset of image digests,
         so renaming or touching files changes nothing downstream.
         """
-        project = workbench.project
+        project = project_resource.project
         with attempt(context, project, lambda: manifest_input(project.lake.versions.sighting(name)), name):
             dataset = project.file.dataset(name)
-            done = refresh(project, dataset, workbench.shown(context))
+            done = refresh(project, dataset, project_resource.shown(context))
         return Made(describe_manifest(dataset, done), done.commit.version_id, check_manifest(dataset, done.commit))
 
     return asset_per_dataset(

@@ -82,11 +82,11 @@ def test_shares_of_all_images_add_up_to_one(made):
 
 def test_the_distance_without_the_top_images_is_that_of_a_dataset_without_them(project):
     found = attribute(project, "a", "b", top=4)
-    assert found.emd_bins == pytest.approx(compare_pair(project, "a", "b")[1]["emd_bins"])
+    assert found.emd_bins == pytest.approx(compare_pair(project, "a", "b").to_json()["emd_bins"])
     for name in NIGHT:
         (project.root / "images" / "a" / name).unlink()
     bring_up_to_date(project)
-    assert found.without_bins == pytest.approx(compare_pair(project, "a", "b")[1]["emd_bins"])
+    assert found.without_bins == pytest.approx(compare_pair(project, "a", "b").to_json()["emd_bins"])
     assert found.without_bins < found.emd_bins
 
 

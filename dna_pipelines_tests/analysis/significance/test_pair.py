@@ -6,16 +6,17 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-from dna_pipelines.analysis.compare import compare_pair
-from dna_pipelines.analysis.neuron_weights import find_selection, save_selection
+from dna_pipelines.analysis.compare import compare_pair, significance_of
+from dna_pipelines.analysis.neuron_weights import save_selection
 from dna_pipelines.analysis.significance import block_counts as counts
 from dna_pipelines.analysis.significance import design as tested
 from dna_pipelines.analysis.significance.all_pairs import _corrected, judge_all
-from dna_pipelines.analysis.significance.pair import judge_pair, p_in_words
+from dna_pipelines.analysis.significance.independence import doubts, images_per_unit, looks_like_sequences
+from dna_pipelines.analysis.significance.pair import p_in_words
 from dna_pipelines.comparison import Selection, significance
 from dna_pipelines.comparison.multiplicity import benjamini_hochberg
 from dna_pipelines.distributions import Layer, Layers
-from dna_pipelines.project.image_set import doubts, find_members, looks_like_sequences
+from dna_pipelines.project.image_set import resolve_image_set
 from dna_pipelines.project.project import ProjectFolder
 from dna_pipelines_tests.toy import bring_up_to_date, toy_project, write_image
 
@@ -43,9 +44,7 @@ def project(made, tmp_path):
 
 
 def judged(project, a, b, n_resamples=299):
-    comparison, _ = compare_pair(project, a, b)
-    selection = Selection.everything(comparison.a.layers)
-    return judge_pair(project, comparison.a, comparison.b, selection, extractor="toy", n_resamples=n_resamples)
+    return significance_of(project, compare_pair(project, a, b), n_resamples=n_resamples)
 
 
 def test_two_samples_of_one_kind_are_no_more_than_chance(project):
@@ -80,7 +79,7 @@ def test_the_counts_of_what_was_added_are_those_of_the_images_alone(project):
 
 def test_dnas_that_were_computed_otherwise_are_not_taken_from_each_other(project, monkeypatch):
     """Their counts may differ in last bits, so a difference of them would be of no images at all."""
-    new, old = find_members(project, "a"), find_members(project, "a@1")
+    new, old = resolve_image_set(project, "a"), resolve_image_set(project, "a@1")
     key = project.lake.fingerprints.extractor("toy").comparability_key
     asked = project, new.without(old), new, old, key
     difference = counts.counts_of_rest(*asked)
@@ -185,7 +184,7 @@ def test_copies_in_another_group_are_matched_with_their_own_group_first(tmp_path
     for number in range(40):
         write_image(tmp_path / "images" / "clips" / f"{folder}{number // 4}", f"{number}.png", 15 * number)
     bring_up_to_date(project)
-    now, before = (find_members(project, name) for name in ("clips", "clips@1"))
+    now, before = (resolve_image_set(project, name) for name in ("clips", "clips@1"))
     (found,) = tested.find_tested(project, now, before, project.lake.fingerprints.extractor("toy").comparability_key)
     assert {item.group for item in found.a.members.items} == {f"{folder}{clip}" for clip in range(10)}
     np.testing.assert_array_equal(found.a.counts.blocks().n_images, found.a.members.in_blocks)
@@ -261,9 +260,8 @@ def test_a_second_matrix_reads_no_blocks(project, monkeypatch):
 
 def test_sql_says_which_selection_a_verdict_is_of(project):
     save_selection(project, "mine", layers=["2"])
-    comparison, _ = compare_pair(project, "a@1", "twin")
-    for chosen in (find_selection(project, "mine", comparison.a), Selection.everything(comparison.a.layers)):
-        judge_pair(project, comparison.a, comparison.b, chosen, extractor="toy", n_resamples=199)
+    for chosen in ("mine", None):
+        significance_of(project, compare_pair(project, "a@1", "twin", selection=chosen), n_resamples=199)
     rows = project.catalog.rows("""SELECT s.selection, s.version, v.n_tested
         FROM significance v LEFT JOIN selections s ON s.weights_id = v.selection_id ORDER BY n_tested""")
     assert [tuple(row.values()) for row in rows] == [("mine", 1, 5), (None, None, 9)]
@@ -314,12 +312,12 @@ def test_single_images_against_groups_that_are_large_are_in_doubt(tmp_path):
     file = project.file.path
     file.write_text(file.read_text().replace("uri: images/clips", "uri: images/clips\n    group_by: folder"))
     bring_up_to_date(project)
-    clips, single = find_members(project, "clips"), find_members(project, "single")
-    assert (clips.images_per_unit, single.images_per_unit) == (4, 1)
+    clips, single = resolve_image_set(project, "clips"), resolve_image_set(project, "single")
+    assert (images_per_unit(clips), images_per_unit(single)) == (4, 1)
     assert any("of clips has 4 images on average, one of single 1" in doubt for doubt in doubts(single, clips))
     # Without any group there is nothing to doubt, whatever is there twice.
-    twice = single.take([*range(40), *range(30)], "twice")
-    assert twice.images_per_unit == 1.75
+    twice = single.take([*range(40), *range(30)], "twice", "sample")
+    assert images_per_unit(twice) == 1.75
     assert doubts(single, twice) == []
 
 
@@ -377,13 +375,13 @@ def test_too_few_groups_are_refused_with_what_it_would_take(tmp_path):
 
 
 def test_members_know_what_another_lacks(project):
-    new, old = find_members(project, "a"), find_members(project, "a@1")
+    new, old = resolve_image_set(project, "a"), resolve_image_set(project, "a@1")
     added = new.without(old)
     assert len(added.items) == N_ADDED
     assert all("new" in name for name in added.names)
     assert new.holds(old)
     assert not old.holds(new)
-    assert old.without(new).items == []
+    assert old.without(new).items == ()
 
 
 @pytest.mark.parametrize(

@@ -7,13 +7,12 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from dna_pipelines.analysis.compare import compare_pair
-from dna_pipelines.analysis.significance.pair import judge_pair
+from dna_pipelines.analysis.compare import compare_pair, significance_of
 from dna_pipelines.analysis.significance.subsample import sample_of, share_of
-from dna_pipelines.comparison import Selection
 from dna_pipelines.identity import N_BLOCKS, Item
-from dna_pipelines.project.image_set import Members, find_members
+from dna_pipelines.project.image_set import ImageSet, resolve_image_set
 from dna_pipelines.project.project import ProjectFolder
+from dna_pipelines.project.reference import Reference
 from dna_pipelines_tests.toy import bring_up_to_date, toy_project, write_image
 
 N_LARGE, N_DAY = 700, 6
@@ -38,10 +37,8 @@ def project(made, tmp_path):
     return ProjectFolder(shutil.copytree(made, tmp_path / "project"))
 
 
-def judged(project, a, b):
-    comparison, _ = compare_pair(project, a, b)
-    selection = Selection.everything(comparison.a.layers)
-    return judge_pair(project, comparison.a, comparison.b, selection, extractor="toy", n_resamples=299)
+def judged(project, a, b, n_resamples=299):
+    return significance_of(project, compare_pair(project, a, b), n_resamples=n_resamples)
 
 
 def members(n_units, group_size=1, seed=0):
@@ -49,7 +46,13 @@ def members(n_units, group_size=1, seed=0):
     digests = [rng.bytes(32).hex() for _ in range(n_units * group_size)]
     groups = [f"g{place // group_size}" if group_size > 1 else None for place in range(len(digests))]
     items = [Item(digest, group) for digest, group in zip(digests, groups, strict=True)]
-    return Members("many", SimpleNamespace(dataset="many"), items, digests)
+    return image_set(items, digests)
+
+
+def image_set(items, names):
+    listing = SimpleNamespace(members=(items, names))
+    commit = SimpleNamespace(dataset="many", n_images=len(items))
+    return ImageSet("many", "version", Reference("many"), commit, listing)
 
 
 def lot(digest):
@@ -62,7 +65,7 @@ def test_a_day_is_tested_against_a_sample_that_is_measured_once(project):
     assert (first.a, first.b) == ("monday", "a uniform sample of large")
     assert (first.n_images_a, first.n_sampled_of) == (N_DAY, N_LARGE)
     # An eighth: the largest power of two that gives blocks of a quarter of the day or less.
-    smallest = [item for item in find_members(project, "large").items if lot(item.digest) < 1 / 8]
+    smallest = [item for item in resolve_image_set(project, "large").items if lot(item.digest) < 1 / 8]
     assert first.n_images_b == first.n_images_extracted == len(smallest)
     assert first.verdict.p > 0.05
     # Without its images: the next day finds the sample, and whoever asks again the verdict.
@@ -78,7 +81,7 @@ def test_a_day_is_tested_against_a_sample_that_is_measured_once(project):
 
 
 def test_the_dna_of_a_sample_is_that_of_a_dataset_of_its_images(project):
-    smallest = {item.digest for item in find_members(project, "large").items if lot(item.digest) < 1 / 8}
+    smallest = {item.digest for item in resolve_image_set(project, "large").items if lot(item.digest) < 1 / 8}
     folder = project.root / "images" / "alone"
     folder.mkdir()
     for path in (project.root / "images" / "large").iterdir():
@@ -115,10 +118,10 @@ def test_a_sample_whose_images_are_gone_is_refused_with_what_it_would_take(proje
 
 
 def test_images_in_blocks_are_those_of_the_dna(project):
-    comparison, _ = compare_pair(project, "large", "odd")
-    for dna in (comparison.a, comparison.b):
+    pair = compare_pair(project, "large", "odd")
+    for dna in (pair.comparison.a, pair.comparison.b):
         blocks = project.lake.fingerprints.dna_blocks(dna.id, 0)
-        np.testing.assert_array_equal(find_members(project, dna.label).in_blocks, blocks.n_images)
+        np.testing.assert_array_equal(resolve_image_set(project, dna.label).in_blocks, blocks.n_images)
 
 
 @pytest.mark.parametrize(("n_units", "group_size"), [(20_000, 1), (3000, 8)])
@@ -142,7 +145,7 @@ def test_smaller_days_take_a_part_of_the_sample_and_what_is_added_leaves_it_as_i
     many = members(20_000)
     days = [set(sample_of(many, n_images).items) for n_images in (35, 40, 45, 160)]
     assert days[0] <= days[1] == days[2] < days[3]
-    grown = Members("many", many.commit, [*members(200, seed=1).items, *many.items], [*many.names, *[""] * 200])
+    grown = image_set([*members(200, seed=1).items, *many.items], [*many.names, *[""] * 200])
     now = set(sample_of(grown, 40).items)
     assert days[1] < now
     assert len(now) - len(days[1]) < 20

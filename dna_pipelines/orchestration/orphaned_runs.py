@@ -1,0 +1,94 @@
+"""Runs whose process is gone: after a power cut or a kill, Dagster would wait for them for ever."""
+
+import errno
+import os
+import platform
+import socket
+import time
+from pathlib import Path
+
+import dagster as dg
+import psutil
+
+from dna_pipelines.orchestration.dagster_private import code_server_of
+
+STARTING, STARTED = dg.DagsterRunStatus.STARTING, dg.DagsterRunStatus.STARTED
+
+PROCESS = "dna/process"
+"""The tag that names the process of a run: host, number, and when it began, because numbers are used again."""
+
+HOST = "dna/host"
+"""The tag that names the machine whose daemon asked for a run."""
+
+_HANDED_OVER_S = 30.0
+
+_SILENT_S = 300.0
+"""A run that has not named its process after so long never got as far."""
+
+
+def name_process(instance: dg.DagsterInstance, run_id: str) -> None:
+    """Note which process a run is in."""
+    instance.add_run_tags(run_id, {PROCESS: _name(os.getpid())})
+
+
+def reap(instance: dg.DagsterInstance, now: float | None = None) -> list[str]:
+    """Mark runs as failed whose process on this machine is gone; returns their ids.
+
+    What they were doing is still lacking, so it is asked for again.
+    """
+    now, reaped = time.time() if now is None else now, []
+    for record in instance.get_run_records(dg.RunsFilter(statuses=[STARTING, STARTED])):
+        run, began = record.dagster_run, record.start_time or record.create_timestamp.timestamp()
+        if named := run.tags.get(PROCESS):
+            gone = _is_gone(named)
+        elif run.tags.get(HOST) == platform.node():
+            gone = _has_no_server(run, now - began)
+        else:
+            gone = run.status == STARTED and now - began > _SILENT_S
+        if gone:
+            instance.report_run_failed(run, "the process of this run is gone; what it was doing is asked for again")
+            reaped.append(run.run_id)
+    return reaped
+
+
+def _has_no_server(run: dg.DagsterRun, age_s: float) -> bool:
+    """Whether the code server that starts a run is gone. While it lives, it notices by itself when a run dies."""
+    server_of_run = code_server_of(run)
+    if server_of_run is None:
+        # Handing a run over to a server takes no time.
+        return age_s > _HANDED_OVER_S
+    path = server_of_run.get("socket")
+    if path is None:
+        return False
+    with socket.socket(socket.AF_UNIX) as server:
+        server.settimeout(1.0)
+        return server.connect_ex(path) in (errno.ENOENT, errno.ECONNREFUSED)
+
+
+def _name(number: int) -> str:
+    return f"{platform.node()}/{number}/{_began(number)}"
+
+
+def _began(number: int) -> str:
+    """When a process began, in a way that does not change when somebody sets the clock.
+
+    Raises:
+        psutil.NoSuchProcess: when there is none.
+    """
+    try:
+        told = Path(f"/proc/{number}/stat").read_text(encoding="utf-8", errors="replace")
+        boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii")
+    except OSError:
+        return f"{psutil.Process(number).create_time():.0f}"
+    # Its 22nd field, in ticks since the system was started; the second one, a name, may hold anything.
+    return f"{told.rpartition(')')[2].split()[19]}-{boot[:8]}"
+
+
+def _is_gone(named: str) -> bool:
+    host, number, _ = named.rsplit("/", 2)
+    if host != platform.node():
+        return False
+    try:
+        return _name(int(number)) != named
+    except psutil.NoSuchProcess:
+        return True
