@@ -111,19 +111,19 @@ class NothingToCompare(UserError):
 class Unreadable(DnaError):
     """One image cannot be decoded.
 
-    `reason` is a stable word for grouping in SQL; `detail` says what was seen.
+    `reason` is a stable word for grouping in SQL, of which the code is made; `detail` describes the problem.
     """
 
     default_code = "image"
 
-    def __init__(self, reason: str, detail: str) -> None:
-        super().__init__(f"{reason}: {detail}", code=f"image.{reason.replace(' ', '-')}")
+    def __init__(self, reason: str, detail: str, **facts: Any) -> None:
+        super().__init__(f"{reason}: {detail}", code=f"image.{reason.replace(' ', '-')}", **facts)
         self.reason = reason
         self.detail = detail
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """Keeps reason and detail where an error passes from one process to another."""
-        return type(self), (self.reason, self.detail)
+        """Keeps reason, detail and facts where an error passes from one process to another."""
+        return type(self), (self.reason, self.detail), {"facts": self.facts}
 
 
 class Interrupted(DnaError):

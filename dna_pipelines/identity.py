@@ -1,6 +1,6 @@
 """Identities: digests of bytes, stable hashes of values, and the two keys of a measurement.
 
-Names, dates and order are never identity. Everything that is, is hashed here.
+Names, dates and order are never part of an identity. Every identity is hashed here.
 """
 
 from __future__ import annotations
@@ -12,10 +12,10 @@ from dataclasses import dataclass
 from typing import Any
 
 ID_LENGTH = 24
-"""Hex digits kept of a sha256 in ids (96 bits: no collision expected below 10^14 ids)."""
+"""Hex digits of a sha256 in ids (96 bits: no collision is expected below 10^14 ids)."""
 
 N_BLOCKS = 64
-"""Statistical blocks per dataset: fixed, so that blocks of any two datasets correspond."""
+"""Blocks per dataset: fixed, so that the blocks of any two datasets correspond."""
 
 
 def digest_of(data: bytes) -> str:
@@ -31,7 +31,7 @@ def stable_hash(value: Any) -> str:
 
 @dataclass(frozen=True, slots=True, order=True)
 class Item:
-    """What an image is to a dataset: its bytes and the independent unit it belongs to."""
+    """An image of a dataset: its bytes and the sampling unit it belongs to."""
 
     digest: str
     group: str | None = None
@@ -55,15 +55,15 @@ def multiset_id(items: Iterable[Item]) -> str:
 def block_of(item: Item) -> int:
     """The statistical block of an image, in [0, N_BLOCKS).
 
-    Images of one group fall into one block together, because they are not independent.
+    Images of one group share a block, because they are not independent.
     """
     return _unit_hash(item)[0] % N_BLOCKS
 
 
 def lot_of(item: Item) -> float:
-    """A number in [0, 1) that images of one group share, uniform over units and independent of their blocks.
+    """A number in [0, 1) that images of one group share, uniform over sampling units and independent of their blocks.
 
-    The units with the smallest lots are a uniform sample of a dataset, and a part of every larger such sample.
+    The units with the smallest numbers are a uniform sample of a dataset, and part of every larger such sample.
     """
     return int.from_bytes(_unit_hash(item)[1:7]) / 2.0**48
 
@@ -75,7 +75,7 @@ def _unit_hash(item: Item) -> bytes:
 
 @dataclass(frozen=True)
 class Key:
-    """A hash together with the parts it was made of, so that a difference can be named."""
+    """A hash and the parts it was computed from, so that a difference can be named."""
 
     parts: Mapping[str, Any]
 

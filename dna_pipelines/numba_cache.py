@@ -37,8 +37,8 @@ def _choose_folder() -> None:
     if "NUMBA_CACHE_DIR" in os.environ or os.name != "posix":
         return
     home_cache = Path(os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache"))
-    if found := cache_folder(Path(__file__).parent, home_cache.absolute(), Path(tempfile.gettempdir())):
-        os.environ["NUMBA_CACHE_DIR"] = str(found)
+    if folder := cache_folder(Path(__file__).parent, home_cache.absolute(), Path(tempfile.gettempdir())):
+        os.environ["NUMBA_CACHE_DIR"] = str(folder)
 
 
 _choose_folder()

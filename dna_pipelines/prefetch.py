@@ -1,4 +1,4 @@
-"""Work done by some threads a little ahead of whoever takes the results."""
+"""Work that threads do a little ahead of the consumer of its results."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ def prefetch(tasks: Iterable[Callable[[], T] | None], n_threads: int) -> Generat
     """The results of tasks, in the order of the tasks; at most `n_threads` + 1 are begun and not yet taken.
 
     Tasks are asked for by the caller's own thread, and None among them gives a chance to give away what is done.
-    Whoever closes the iterator, or meets an error in a task or between them, waits until those that were begun are
+    Closing the iterator, or an error in a task or between them, waits until the tasks that were begun are
     done. Where one of these fails as well, its error is raised from the other.
     """
     begun: deque[Future[T]] = deque()

@@ -10,8 +10,7 @@ import typer
 from dna_pipelines.cli.app import FAILED, TOOLS, app, project_of
 from dna_pipelines.cli.terminal import note, out, require_yes, show_json, show_table
 from dna_pipelines.errors import UserError
-from dna_pipelines.maintenance.prune import FEWEST
-from dna_pipelines.maintenance.prune import prune as run_pruning
+from dna_pipelines.maintenance.prune import FEWEST, carry_out, plan_pruning
 from dna_pipelines.project.progress import counted
 
 
@@ -57,13 +56,13 @@ def prune(
     keep = project.config().keep_versions if keep is None else keep
     if keep is None:
         raise UserError(f"how many versions? Say --keep N, or keep_versions: N in {project.file.path}")
-    found = run_pruning(project, keep, dry_run=True)
+    found = plan_pruning(project, keep)
     if not json and found.n_versions:
         show_table(None, ("dataset", "versions given up"), list(found.n_versions.items()), ("versions given up",))
     if found.n_removed and not dry_run:
         if not yes:
             require_yes(f"This removes {found}. Go on?")
-        found = run_pruning(project, keep)
+        found = carry_out(project, found)
     if json:
         show_json({"n_versions": found.n_versions, "n_removed": dict(found.n_removed), "n_bytes": found.n_bytes})
         return

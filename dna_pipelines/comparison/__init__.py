@@ -1,6 +1,6 @@
 """Distances between DNAs: per neuron, per layer, per selection, and for many pairs at once; what follows from them.
 
-Belongs here: arithmetic on counts and moments. Does not: files, networks, verdicts.
+Belongs here: arithmetic on counts and moments. Does not: files, networks, decisions.
 """
 
 from dna_pipelines.comparison.compare import Comparison, compare

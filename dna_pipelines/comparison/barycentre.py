@@ -35,17 +35,22 @@ def barycentre(dnas: Sequence[Comparable], weights: Sequence[float] | None = Non
 
     Raises:
         Incomparable: when they were not measured the same way.
-        NothingToCompare: when there is none, or one lacks histograms or moments.
+        NothingToCompare: when no DNA is given, or one has no histograms or moments.
     """
     if not dnas:
-        raise NothingToCompare("there is no mean of no DNAs")
+        raise NothingToCompare("the mean of no DNAs is not defined; give at least one", code="compare.mean-of-none")
     for other in dnas[1:]:
         require_comparable(dnas[0], other)
     shares = _shares(weights, len(dnas))
     counts, moments = [], []
     for dna in dnas:
         if dna.counts is None or dna.moments is None:
-            raise NothingToCompare(f"{dna.label} has no histograms, or no moments; a mean takes both")
+            raise NothingToCompare(
+                f"{dna.label} has no histograms or no moments; a mean needs both",
+                code="compare.missing-measure",
+                label=dna.label,
+                needs=["histogram", "moments"],
+            )
         counts.append(dna.counts)
         moments.append(dna.moments)
     n_images = int(min(int(one.n_images.max(initial=0)) for one in moments))
@@ -93,5 +98,5 @@ def _mean_moments(moments: Sequence[Moments], shares: F64) -> Moments:
 def _shares(weights: Sequence[float] | None, n: int) -> F64:
     given = np.ones(n) if weights is None else np.asarray(weights, np.float64)
     if given.shape != (n,) or not np.isfinite(given).all() or (given < 0).any() or not given.sum() > 0:
-        raise ValueError(f"{n} DNAs take as many weights, none below 0 and not all 0")
+        raise ValueError(f"give {n} weights for {n} DNAs, none below 0 and not all 0")
     return np.asarray(given / given.sum())

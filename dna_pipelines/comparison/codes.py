@@ -1,8 +1,8 @@
 """Near-duplicates: which sign codes lie within a Hamming distance of each other.
 
 Every pair is looked at, which is exact whatever the codes are like; bits of neurons are correlated, so buckets of
-equal pieces (multi-index hashing) would hold far more than chance. A pair is given up as soon as its first words are
-too far apart.
+equal pieces (multi-index hashing) would hold far more pairs than random codes give. A pair is skipped as soon as its
+first words are too far apart.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ def near_pairs(
 ) -> NearPairs:
     """All pairs whose codes differ in at most so many bits.
 
-    Memory is that of the codes and of the pairs that are found.
+    Memory is that of the codes and of the pairs within the distance.
 
     Args:
         a: (n_images, n_bytes).
@@ -60,23 +60,26 @@ def near_pairs(
     def task(start: int) -> tuple[NDArray[np.int32], int]:
         stop, room = min(start + _ROWS_A_TASK, len(left)), 1024
         while True:
-            found = np.empty((room, 3), np.int32)
-            n_found = int(scan_codes(left, right, start, stop, most_bits, b is None, found))
-            if n_found <= room:
-                return found[:n_found], n_found
-            if n_found > most_pairs:
-                return found[:0], n_found
-            room = n_found
+            pairs = np.empty((room, 3), np.int32)
+            n_near = int(scan_codes(left, right, start, stop, most_bits, b is None, pairs))
+            if n_near <= room:
+                return pairs[:n_near], n_near
+            if n_near > most_pairs:
+                return pairs[:0], n_near
+            room = n_near
 
     parts, n_pairs = [], 0
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        for part, n_found in pool.map(task, range(0, len(left), _ROWS_A_TASK)):
-            n_pairs += n_found
+        for part, n_near in pool.map(task, range(0, len(left), _ROWS_A_TASK)):
+            n_pairs += n_near
             if n_pairs > most_pairs:
                 pool.shutdown(cancel_futures=True)
                 raise UserError(
                     f"more than {most_pairs:,} pairs of images differ in at most {most_bits} bits; "
-                    "ask for a smaller distance"
+                    "ask for a smaller distance",
+                    code="compare.too-many-pairs",
+                    most_pairs=most_pairs,
+                    most_bits=most_bits,
                 )
             parts.append(part)
     every = np.concatenate(parts).astype(np.int64) if parts else np.empty((0, 3), np.int64)

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 F64 = NDArray[np.float64]
 
 _MOST_CLUSTERS = 12
-"""More could not be told apart by colour."""
+"""More could not be distinguished by colour."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,12 +56,12 @@ def plane_of(distances: F64, n_axes: int = 2) -> Plane:
     positive, sizes = values[values > 0].sum(), np.abs(values).sum()
     first, second = np.triu_indices(n, 1)
     wanted = distances[first, second]
-    found = np.sqrt(((positions[first] - positions[second]) ** 2).sum(axis=1))
+    drawn = np.sqrt(((positions[first] - positions[second]) ** 2).sum(axis=1))
     total = (wanted**2).sum()
     return Plane(
         positions,
         float(used.sum() / positive) if positive > 0 else 1.0,
-        float(np.sqrt(((wanted - found) ** 2).sum() / total)) if total > 0 else 0.0,
+        float(np.sqrt(((wanted - drawn) ** 2).sum() / total)) if total > 0 else 0.0,
         float(np.abs(values[values < 0]).sum() / sizes) if sizes > 0 else 0.0,
     )
 
@@ -104,7 +104,7 @@ def average_linkage(distances: F64) -> list[Join]:
 def cut(joins: list[Join], n_clusters: int) -> NDArray[np.int64]:
     """The cluster of each dataset, (n,), when joining stops at so many; numbered by their first members."""
     n = len(joins) + 1
-    members = {place: [place] for place in range(n)}
+    members = {index: [index] for index in range(n)}
     for number, join in enumerate(joins[: max(n - n_clusters, 0)], start=n):
         members[number] = members.pop(join.first) + members.pop(join.second)
     labels = np.zeros(n, np.int64)

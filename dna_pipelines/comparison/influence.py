@@ -10,11 +10,11 @@ the *contribution* of image i. To first order (while no sign changes), leaving i
 
 Most of a small EMD is chance, and chance has its signs too: they favour images that are odd in any way. So images are
 ranked by contributions in which s(k) is 0 wherever the CDFs differ by less than a few standard errors; what is left
-is the part of the EMD that is more than chance.
+is the part of the EMD that exceeds sampling error.
 
 A value in bin b adds to CDFᵢ(k) for every k from b on, so a contribution is the mean of one number per bin over the
 image's values. These numbers are the *potential* (Kantorovich's, in the dual of the transport problem). It serves
-histograms of positions and averages over positions alike.
+histograms of positions and means over positions alike.
 """
 
 from __future__ import annotations
@@ -65,13 +65,13 @@ def more_than_chance(blocks_a: U64, blocks_b: U64, n_bins: int, errors: float = 
     Returns:
         (n_neurons, n_bins); nothing where a side has fewer than two blocks.
     """
-    found = np.zeros((len(blocks_a), blocks_a.shape[2]), np.bool_)
-    for start in range(0, len(found), _PART):
+    differs = np.zeros((len(blocks_a), blocks_a.shape[2]), np.bool_)
+    for start in range(0, len(differs), _PART):
         part = slice(start, start + _PART)
         (left, var_left), (right, var_right) = _with_errors(blocks_a[part]), _with_errors(blocks_b[part])
         with np.errstate(invalid="ignore"):
-            found[part] = np.abs(left - right) > errors * np.sqrt(var_left + var_right)
-    return np.repeat(found, n_bins // found.shape[1], axis=1)
+            differs[part] = np.abs(left - right) > errors * np.sqrt(var_left + var_right)
+    return np.repeat(differs, n_bins // differs.shape[1], axis=1)
 
 
 def _with_errors(blocks: U64) -> tuple[F64, F64]:
@@ -97,8 +97,8 @@ def of_histogram(counts: NDArray[np.integer], potentials: F64) -> F64:
         (n_neurons,) in bins; NaN where it has no values.
     """
     totals = counts.sum(axis=1, dtype=np.float64)
-    found: F64 = np.einsum("db,db->d", counts.astype(np.float64), potentials)
-    return np.asarray(np.divide(found, totals, out=np.full_like(found, np.nan), where=totals > 0))
+    sums: F64 = np.einsum("db,db->d", counts.astype(np.float64), potentials)
+    return np.asarray(np.divide(sums, totals, out=np.full_like(sums, np.nan), where=totals > 0))
 
 
 def unit_bins(pooled: NDArray[np.floating], n_bins: int) -> NDArray[np.int32]:
@@ -136,11 +136,11 @@ def unit_counts(pooled: NDArray[np.floating], n_bins: int, blocks: NDArray[np.in
 
 
 def of_pooled(pooled: NDArray[np.floating], potentials: F64) -> F64:
-    """The contribution of each image by its averages over positions: a mean over neurons.
+    """The contribution of each image by its means over positions: a mean over neurons.
 
     Args:
         pooled: (n_images, n_neurons) in units of the activation range.
-        potentials: (n_neurons, n_bins), of the averages of both sides.
+        potentials: (n_neurons, n_bins), of the means of both sides.
 
     Returns:
         (n_images,) in bins. A neuron in which an image has no number, or a side no values, is left out of its mean;

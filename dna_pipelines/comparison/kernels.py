@@ -93,9 +93,9 @@ def overlaps(a: Any, b: Any, width: int, floor: float, out: Any) -> None:
 def average_quantiles(stacked: Any, shares: Any, masses: Any) -> None:
     """Walk along the levels at which any quantile function jumps, all at once."""
     n_neurons, n_dnas, n_bins = stacked.shape
-    place = np.zeros(n_dnas, np.int64)
+    bin_ = np.zeros(n_dnas, np.int64)
     for d in range(n_neurons):
-        place[:] = 0
+        bin_[:] = 0
         level, there = 0.0, True
         for i in range(n_dnas):
             # NaN: it has no values.
@@ -103,11 +103,11 @@ def average_quantiles(stacked: Any, shares: Any, masses: Any) -> None:
         while there and level < 1.0:
             position, until = 0.0, 1.0
             for i in range(n_dnas):
-                while place[i] < n_bins - 1 and stacked[d, i, place[i]] <= level:
-                    place[i] += 1
-                position += shares[i] * place[i]
-                if place[i] < n_bins - 1:
-                    until = min(until, stacked[d, i, place[i]])
+                while bin_[i] < n_bins - 1 and stacked[d, i, bin_[i]] <= level:
+                    bin_[i] += 1
+                position += shares[i] * bin_[i]
+                if bin_[i] < n_bins - 1:
+                    until = min(until, stacked[d, i, bin_[i]])
             low = int(np.floor(position + 1e-9))
             part = max(position - low, 0.0)
             masses[d, low] += (until - level) * (1.0 - part)
@@ -127,10 +127,10 @@ _ones: Any = intrinsic(_count_ones)
 
 
 @numba.njit(nogil=True, cache=True)
-def scan_codes(left: Any, right: Any, start: int, stop: int, most: int, within: bool, found: Any) -> int:
-    """Write the pairs of rows whose codes differ in at most so many bits into `found`; returns their number."""
-    # Counts on when `found` is full, so that the caller knows how much room it takes.
-    n_found = 0
+def scan_codes(left: Any, right: Any, start: int, stop: int, most: int, within: bool, pairs: Any) -> int:
+    """Write the pairs of rows whose codes differ in at most so many bits into `pairs` (n, 3); returns their number."""
+    # Goes on counting when `pairs` is full, so that the caller knows how many rows it needs.
+    n_near = 0
     n_words, n_right = left.shape[1], right.shape[0]
     for tile in range(0, n_right, TILE):
         for i in range(start, stop):
@@ -143,9 +143,9 @@ def scan_codes(left: Any, right: Any, start: int, stop: int, most: int, within: 
                         break
                     bits += np.int64(_ones(left[i, w] ^ right[j, w]))
                 if bits <= most:
-                    if n_found < found.shape[0]:
-                        found[n_found, 0] = i
-                        found[n_found, 1] = j
-                        found[n_found, 2] = bits
-                    n_found += 1
-    return n_found
+                    if n_near < pairs.shape[0]:
+                        pairs[n_near, 0] = i
+                        pairs[n_near, 1] = j
+                        pairs[n_near, 2] = bits
+                    n_near += 1
+    return n_near

@@ -46,15 +46,15 @@ class Matrix:
             rows: of the view.
             selection: what the rows are weighted by.
         """
-        found = {(row["dataset_a"], row["dataset_b"]): row[metric] for row in rows if row["extractor"] == extractor}
-        there = {name for pair in found for name in pair}
-        kept = tuple(name for name in names if name in there)
-        place = {name: index for index, name in enumerate(kept)}
+        values_of = {(row["dataset_a"], row["dataset_b"]): row[metric] for row in rows if row["extractor"] == extractor}
+        known = {name for pair in values_of for name in pair}
+        kept = tuple(name for name in names if name in known)
+        index_of = {name: index for index, name in enumerate(kept)}
         values = np.full((len(kept), len(kept)), np.nan)
         np.fill_diagonal(values, 0.0)
-        for (a, b), value in found.items():
-            if a in place and b in place and value is not None:
-                values[place[a], place[b]] = value
+        for (a, b), value in values_of.items():
+            if a in index_of and b in index_of and value is not None:
+                values[index_of[a], index_of[b]] = value
         return Matrix(extractor, metric, kept, values, selection)
 
     def to_json(self) -> dict[str, Any]:

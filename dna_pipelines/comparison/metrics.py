@@ -1,6 +1,6 @@
 """Every distance there is: its definition, what it takes, and what it cannot see.
 
-`KEPT` ones are computed for all pairs and kept in the lake; the others when somebody asks.
+`KEPT` ones are computed for all pairs and kept in the lake; the others on request.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ Counts = NDArray[np.uint64]
 Takes = Literal["histogram", "moments", "covariance"]
 
 OVERLAP_BINS = 25
-"""Bins that distances of overlap join the histogram's to: over more of them, what small samples differ in by chance
+"""Bins that distances of overlap join the histogram's to: over more of them, the sampling error of small samples
 hides everything else (`python -m benchmarks.protocols bins`)."""
 
 PSI_FLOOR = 1e-4
@@ -139,7 +139,10 @@ def metric(name: str) -> Metric:
     for one in METRICS:
         if one.name == name:
             return one
-    raise UnknownName(f"there is no metric '{name}'; there are: {', '.join(one.name for one in METRICS)}")
+    known = [one.name for one in METRICS]
+    raise UnknownName(
+        f"there is no metric '{name}'; the metrics are: {', '.join(known)}", code="name.metric", name=name, known=known
+    )
 
 
 def histogram_distance(name: str, counts_a: Counts, counts_b: Counts) -> F64:
@@ -175,11 +178,21 @@ def neuron_distances(a: Comparable, b: Comparable, name: str) -> F64:
     require_comparable(a, b)
     if asked.takes == "histogram":
         if a.counts is None or b.counts is None:
-            raise NothingToCompare(f"{asked.name} takes histograms on both sides")
+            raise _missing(asked)
         return histogram_distance(name, a.counts, b.counts)
     if a.moments is None or b.moments is None:
-        raise NothingToCompare(f"{asked.name} takes {asked.takes} on both sides")
+        raise _missing(asked)
     return moment_distance(name, a.moments, b.moments, a.layers.slices)
+
+
+def _missing(asked: Metric) -> NothingToCompare:
+    needs = {"histogram": "histograms", "moments": "moments", "covariance": "covariances"}[asked.takes]
+    return NothingToCompare(
+        f"{asked.name} needs {needs} on both sides",
+        code="compare.missing-measure",
+        metric=asked.name,
+        needs=[asked.takes],
+    )
 
 
 def moment_distance(name: str, a: Moments, b: Moments, slices: dict[str, slice]) -> F64:

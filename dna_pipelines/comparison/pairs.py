@@ -69,7 +69,7 @@ Load = Callable[[str, str], LayerMeasures]
 def portions(pairs: Sequence[Pair]) -> Iterator[list[Pair]]:
     """The pairs, a tile of DNAs with all others at a time: done one after the other, one tile more is read for each."""
     number = {
-        identity: place // _TILE for place, identity in enumerate(sorted({one for pair in pairs for one in pair}))
+        identity: index // _TILE for index, identity in enumerate(sorted({one for pair in pairs for one in pair}))
     }
 
     def lower(pair: Pair) -> int:
@@ -112,10 +112,10 @@ def steered_distances(
     for visit in _visits(list(sums), selection.layers, load, chosen, on_pairs):
         weights, n_bins = own[visit.layer][chosen[visit.layer]], visit.left.stacked.shape[2]
         for pair, emd, frechet in visit.neurons():
-            for place, values in ((0, emd), (2, frechet)):
+            for index, values in ((0, emd), (2, frechet)):
                 known = np.isfinite(values)
-                sums[min(pair), max(pair)][place] += values[known] @ weights[known]
-                sums[min(pair), max(pair)][place + 1] += weights[known].sum()
+                sums[min(pair), max(pair)][index] += values[known] @ weights[known]
+                sums[min(pair), max(pair)][index + 1] += weights[known].sum()
     found = []
     for (a, b), (emd_sum, emd_weight, nfd_sum, nfd_weight) in sums.items():
         mean = float(emd_sum / emd_weight) if emd_weight else nan
@@ -150,10 +150,10 @@ def _visits(
     """All pairs in every layer that has chosen neurons; a visit is over when the next is asked for."""
     ids = sorted({identity for pair in pairs for identity in pair})
     tiles = [ids[start : start + _TILE] for start in range(0, len(ids), _TILE)]
-    place = {identity: (number, row) for number, tile in enumerate(tiles) for row, identity in enumerate(tile)}
+    index = {identity: (number, row) for number, tile in enumerate(tiles) for row, identity in enumerate(tile)}
 
     def tiles_of(pair: Pair) -> tuple[int, int]:
-        return place[pair[0]][0], place[pair[1]][0]
+        return index[pair[0]][0], index[pair[1]][0]
 
     # In each pair of tiles, the lower one stays while the other changes.
     ordered = sorted((pair if tiles_of(pair)[0] <= tiles_of(pair)[1] else pair[::-1] for pair in pairs), key=tiles_of)
@@ -165,7 +165,7 @@ def _visits(
         for (lower, upper), group in groupby(ordered, key=tiles_of):
             some = list(group)
             left, right = kept.tile(lower), kept.tile(upper)
-            rows = np.array([(place[a][1], place[b][1]) for a, b in some])
+            rows = np.array([(index[a][1], index[b][1]) for a, b in some])
             yield _Visit(layer.name, some, rows, left, right)
             if on_pairs:
                 on_pairs(len(some))

@@ -1,9 +1,9 @@
 """How unlike a reference single images are, by their activations averaged over positions.
 
-The averages of one image are compared with the averages of the reference's images, never with its histogram, which
-counts positions: an average lies nearer to the middle than most of what it is an average of, so against the histogram
-every image would look typical. A score is larger the less an image fits; a neuron in which an image has no number is
-left out of its mean.
+The features of one image (means over positions) are compared with those of the reference's images, never with its
+histogram, which counts positions: an average lies nearer to the middle than most of what it is an average of, so
+against the histogram every image would look typical. A score is larger the less an image fits; a neuron in which an
+image has no number is left out of its mean.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ Rows = NDArray[np.floating]
 
 _PART = 256
 _LARGEST = 1e4
-"""Averages lie within the activation range; what float16 holds as infinite is brought to this."""
+"""Means over positions lie within the activation range; what float16 holds as infinite is brought to this."""
 
 
 @dataclass(frozen=True, eq=False)

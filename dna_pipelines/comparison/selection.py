@@ -46,7 +46,14 @@ class Selection:
             part = layers.slice_of(name or indices)
             for index in _indices(text, indices):
                 if not 0 <= index < part.stop - part.start:
-                    raise UnknownName(f"layer '{name}' has neurons 0 to {part.stop - part.start - 1}, not {index}")
+                    n_neurons = part.stop - part.start
+                    raise UnknownName(
+                        f"layer '{name}' has neurons 0 to {n_neurons - 1}, not {index}",
+                        code="name.neuron",
+                        layer=name,
+                        neuron=index,
+                        n_neurons=n_neurons,
+                    )
                 weights[part.start + index] = 1.0
         return Selection(layers, weights)
 
@@ -61,14 +68,16 @@ class Selection:
 
 
 def _indices(text: str, indices: str) -> list[int]:
-    found: list[int] = []
+    chosen_indices: list[int] = []
     try:
         for piece in indices.split(","):
             first, _, last = piece.partition("-")
             chosen = range(int(first), int(last or first) + 1)
             if not chosen:
                 raise ValueError
-            found += chosen[:_MOST]
+            chosen_indices += chosen[:_MOST]
     except ValueError as error:
-        raise UnknownName(f"'{text}' names no neurons; write LAYER:3,17 or LAYER:0-9") from error
-    return found
+        raise UnknownName(
+            f"'{text}' names no neurons; write LAYER:3,17 or LAYER:0-9", code="name.neuron-syntax", text=text
+        ) from error
+    return chosen_indices

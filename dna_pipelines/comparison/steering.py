@@ -25,7 +25,7 @@ _STEPS = 200
 
 
 def respond(target: F64, others: F64, noise: F64, share: float = TOP_SHARE) -> F64:
-    """Weights 1 for the neurons that tell an attribute from everything else, 0 for the others.
+    """Weights 1 for the neurons that distinguish an attribute from everything else, 0 for the others.
 
     A neuron's score is the target's distance over the largest of its other distances. The ratio of the
     weighted distances (the selectivity) is at least the smallest score that was chosen, because the largest
@@ -155,7 +155,7 @@ def nearest_weights(rows: F64, wanted: F64, ridge: float, *, about: float) -> F6
     return weights(y)
 
 
-def _everywhere(known: NDArray[np.bool_], found: F64) -> F64:
+def _everywhere(known: NDArray[np.bool_], values: F64) -> F64:
     weights = np.zeros(known.shape)
-    weights[known] = found
+    weights[known] = values
     return np.asarray(weights / weights.mean())

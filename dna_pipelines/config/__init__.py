@@ -1,6 +1,6 @@
-"""The watched-datasets file (`data/datasets.yaml`): what it may say, and reading and editing it.
+"""The datasets file (`data/datasets.yaml`): what it may contain, how it is read, and how it is edited.
 
-Belongs here: the typed models and the file. Does not: opening the places it names.
+This package holds the typed models and the file. Opening the locations that the file names is not its task.
 """
 
 from dna_pipelines.config.file import DatasetsFile

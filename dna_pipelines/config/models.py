@@ -17,11 +17,11 @@ from pydantic import (
     model_validator,
 )
 
-from dna_pipelines.config.values import NAME_PATTERN, Count, Device, Interval, Name, Share, Tags
+from dna_pipelines.config.values import NAME_PATTERN, Count, Device, Interval, Name, Share, Tags, mistake
 from dna_pipelines.config.views import View
 
 Kind = Literal["folder", "index", "zip", "tar", "parquet", "arrow"]
-"""What a uri can be."""
+"""The kinds of location."""
 
 SUFFIXES: dict[Kind, tuple[str, ...]] = {
     "index": (".txt",),
@@ -30,14 +30,14 @@ SUFFIXES: dict[Kind, tuple[str, ...]] = {
     "parquet": (".parquet", ".parq"),
     "arrow": (".arrow", ".feather", ".ipc"),
 }
-"""What the suffix of a uri says it is; any other is a folder's."""
+"""The kind of a location by its suffix; without one of these it is a folder."""
 
-_SAY_SOMETHING: tuple[Kind, ...] = ("tar", "parquet", "arrow")
+_WITH_METADATA: tuple[Kind, ...] = ("tar", "parquet", "arrow")
 """Kinds that may hold metadata of their own."""
 
 
 def kind_of_suffix(uri: str) -> Kind:
-    """What the suffix of a uri says it is; a folder where it says nothing."""
+    """The kind that the suffix of a URI tells; a folder where it tells none."""
     return next((kind for kind, suffixes in SUFFIXES.items() if uri.lower().endswith(suffixes)), "folder")
 
 
@@ -55,7 +55,7 @@ class MetadataConfig(_Strict):
 
 
 class ChecksConfig(_Strict):
-    """Bounds that a dataset has to keep. What breaks a blocking one is not fingerprinted further."""
+    """Bounds that a dataset must keep. A dataset that breaks a blocking bound is not fingerprinted."""
 
     max_unreadable: Share = 0.1
     """Largest share of files that may be unreadable (blocking)."""
@@ -73,20 +73,20 @@ class DatasetConfig(_Strict):
     name: Name
     uri: str = Field(min_length=1)
     globs: tuple[str, ...] = ()
-    """Patterns relative to the uri; empty means every file with an image suffix."""
+    """Patterns relative to the location; empty means every file with an image suffix."""
     exclude: tuple[str, ...] = ()
     kind: Kind | None = None
-    """What the uri is, where its suffix does not tell."""
+    """The kind of the location, where its suffix does not tell."""
     image_column: str | None = None
-    """The column of a table (kinds parquet and arrow) that holds the images; the one that can be it by default."""
+    """The column of a table (kinds parquet and arrow) that holds the images; by default the only one that can."""
     every: Count = Field(default=1, ge=1)
-    """One file in so many is taken, chosen by a hash of its path."""
+    """One file in this many belongs to the dataset, chosen by a hash of its path."""
     limit: Count | None = Field(default=None, ge=1)
-    """Most files that are taken, chosen likewise."""
+    """Most files of the dataset, chosen by the same hash."""
     seed: Count = 0
-    """Another seed chooses others."""
+    """Another seed chooses other files."""
     storage_options: dict[str, Any] = Field(default_factory=dict)
-    """What fsspec needs to reach the place, such as an endpoint. Secrets belong in the environment."""
+    """What fsspec needs to reach the location, such as an endpoint. Secrets belong in the environment."""
     group_by: str | None = None
     """`folder`, `regex:PATTERN` (its first group) or `column:NAME` (of the metadata)."""
     metadata: MetadataConfig | None = None
@@ -94,7 +94,7 @@ class DatasetConfig(_Strict):
     owners: tuple[str, ...] = ()
     """Mail addresses, or team:NAME; shown in Dagster."""
     scan_every: Interval | None = None
-    """How often the daemon looks whether it changed, such as 15m, 1h or never."""
+    """How often the daemon scans the dataset, such as 15m, 1h or never."""
     checks: ChecksConfig = ChecksConfig()
     shard_size: Count = Field(default=1024, ge=1, le=4096)
     """Most images in one shard: smaller shards make deletions cheaper and the lake larger."""
@@ -106,7 +106,7 @@ class DatasetConfig(_Strict):
             try:
                 re.compile(glob_translate(glob))
             except (ValueError, re.error) as error:
-                raise ValueError(f"'{glob}' is no pattern: {error}") from error
+                raise mistake(f"'{glob}' is not a pattern: {error}", code="config.bad-pattern", pattern=glob) from error
         return value
 
     @field_validator("group_by")
@@ -121,44 +121,58 @@ class DatasetConfig(_Strict):
             try:
                 pattern = re.compile(argument)
             except re.error as error:
-                raise ValueError(f"the regular expression is not valid: {error}") from error
+                raise mistake(
+                    f"the regular expression is not valid: {error}", code="config.bad-regex", pattern=argument
+                ) from error
             if pattern.groups < 1:
-                raise ValueError("the regular expression needs one (group): what it captures names the group")
+                raise mistake(
+                    "the regular expression needs one (group): what it captures names the group",
+                    code="config.regex-without-group",
+                    pattern=argument,
+                )
             return value
-        raise ValueError("use 'folder', 'regex:PATTERN' or 'column:NAME'")
+        raise mistake("use 'folder', 'regex:PATTERN' or 'column:NAME'", code="config.unknown-grouping")
 
     @model_validator(mode="after")
     def _column_needs_metadata(self) -> DatasetConfig:
-        known = self.kind in _SAY_SOMETHING or (self.kind is None and kind_of_suffix(self.uri) in _SAY_SOMETHING)
+        known = self.kind in _WITH_METADATA or (self.kind is None and kind_of_suffix(self.uri) in _WITH_METADATA)
         if self.group_by and self.group_by.startswith("column:") and self.metadata is None and not known:
-            raise ValueError("group_by 'column:…' needs a metadata table (add `metadata: {uri: …}`)")
+            raise mistake(
+                "group_by 'column:…' needs a metadata table (add `metadata: {uri: …}`)",
+                code="config.grouping-without-metadata",
+                group_by=self.group_by,
+            )
         return self
 
     @model_validator(mode="after")
     def _column_of_a_table(self) -> DatasetConfig:
         if self.image_column and (self.kind or kind_of_suffix(self.uri)) not in ("parquet", "arrow"):
-            raise ValueError("image_column belongs to kind parquet or arrow (which a folder of tables has to say)")
+            raise mistake(
+                "image_column belongs to kind parquet or arrow; for a folder of tables, write its `kind`",
+                code="config.image-column-without-table",
+                image_column=self.image_column,
+            )
         return self
 
 
 class ExtractorConfig(_Strict):
-    """One frozen network that fingerprints are made with."""
+    """One frozen network that measures fingerprints."""
 
     name: Name
-    """What files, assets and tables call it."""
+    """Its name in files, assets and tables."""
     network: str | None = Field(default=None, min_length=1)
-    """What is loaded: a name that `dna extractors` lists, `hf:ORG/REPO[@REVISION]`, `timm:NAME`, `local:FOLDER` or
-    `MODULE:FUNCTION`; the name itself where left out."""
+    """The network to load: a name that `dna extractors` lists, `hf:ORG/REPO[@REVISION]`, `timm:NAME`, `local:FOLDER` or
+    `MODULE:FUNCTION`; by default the name itself."""
     layers: tuple[Annotated[str, StringConstraints(min_length=1)], ...] = ()
     """Modules to tap, or patterns of them (`*` stays between two dots, `**` does not); the network's own by default."""
     tokens: Literal["all", "cls", "patch"] = "all"
     """Which tokens of a transformer count."""
     calibrate_on: tuple[Name, ...] = ()
-    """Datasets that fix the activation ranges; empty means all that exist at that moment."""
+    """Datasets that determine the activation ranges; empty means all that exist at that moment."""
     ranges: str | None = Field(default=None, min_length=1)
     """A file with the activation ranges, such as the reference's activation_ranges.json, instead of datasets."""
     calibration_images: Count = Field(default=512, ge=1)
-    """Most images the activation ranges are taken from."""
+    """Most images that the activation ranges are computed from."""
     batch_size: Count = Field(default=32, ge=1, le=4096)
     device: Device = "cpu"
     """`cpu`, `cuda` for all GPUs, or one of them, such as `cuda:1`."""
@@ -171,44 +185,46 @@ class ExtractorConfig(_Strict):
 
     @property
     def identifier(self) -> str:
-        """The name where only letters, digits and `_` may be: of steps and groups."""
+        """The name with letters, digits and `_` only, for Dagster's steps and groups."""
         return self.name.replace("-", "_").replace(".", "_")
 
     def model_post_init(self, context: Any) -> None:
-        """Note the project's folder, which whoever reads the file hands over as the validation context."""
+        """Keep the project's folder, which is passed as the validation context."""
         if context:
             self._root = Path(context["root"])
 
     @property
     def root(self) -> Path:
-        """The project's folder: where relative paths of the network begin."""
+        """The project's folder: relative paths of the network start there."""
         return self._root
 
     @property
     def loads(self) -> str:
-        """The network that is loaded."""
+        """The network to load."""
         return self.network or self.name
 
     @property
     def view(self) -> View | None:
-        """What is counted instead of the layers' own neurons; None for those."""
+        """What is measured instead of the layers' own neurons; None for the neurons themselves."""
         return self._view
 
     def viewed(self) -> tuple[ExtractorConfig, ...]:
-        """The extractors that its views are; they share everything but a file of ranges, which has none of theirs."""
-        found = []
+        """The extractors of its views. They share everything except a file of ranges, which covers neurons only."""
+        extractors = []
         for view in map(View.parse, self.views):
             own = {"name": f"{self.name}.{view.name}", "network": self.loads, "ranges": None, "views": ()}
             config = self.model_copy(update=own)
             config._view = view  # noqa: SLF001 (its own class)
-            found.append(config)
-        return tuple(found)
+            extractors.append(config)
+        return tuple(extractors)
 
     @field_validator("layers")
     @classmethod
     def _some_layers(cls, value: tuple[str, ...]) -> tuple[str, ...]:
         if not value:
-            raise ValueError("an empty list names no layer; leave `layers` out for the network's own")
+            raise mistake(
+                "an empty list names no layer; remove `layers` to use the network's own choice", code="config.no-layers"
+            )
         return value
 
     @field_validator("views")
@@ -218,8 +234,10 @@ class ExtractorConfig(_Strict):
         for text in value:
             view = View.parse(text)
             if view in seen:
-                same = "" if text == seen[view] else f" ('{seen[view]}' is the same)"
-                raise ValueError(f"'{text}' is there twice{same}")
+                same = "" if text == seen[view] else f" ('{seen[view]}' is the same view)"
+                raise mistake(
+                    f"'{text}' is listed twice{same}", code="config.duplicate-view", view=text, first=seen[view]
+                )
             seen[view] = text
         return value
 
@@ -227,13 +245,20 @@ class ExtractorConfig(_Strict):
     def _views_have_names(self) -> ExtractorConfig:
         for view in map(View.parse, self.views):
             if not re.fullmatch(NAME_PATTERN, f"{self.name}.{view.name}"):
-                raise ValueError(f"the view would be called '{self.name}.{view.name}', which is too long (at most 100)")
+                raise mistake(
+                    f"the view would be called '{self.name}.{view.name}', which is too long (at most 100 characters)",
+                    code="config.view-name-too-long",
+                    name=f"{self.name}.{view.name}",
+                )
         return self
 
     @model_validator(mode="after")
-    def _ranges_come_from_one_place(self) -> ExtractorConfig:
+    def _ranges_have_one_origin(self) -> ExtractorConfig:
         if self.ranges and self.calibrate_on:
-            raise ValueError("its ranges come either from a file (`ranges`) or from datasets (`calibrate_on`)")
+            raise mistake(
+                "activation ranges come either from a file (`ranges`) or from datasets (`calibrate_on`); remove one",
+                code="config.ranges-twice",
+            )
         return self
 
 
@@ -242,24 +267,24 @@ class WatchConfig(_Strict):
 
     version: Count = 1
     extractors: tuple[ExtractorConfig, ...] = (ExtractorConfig(name="builtin"),)
-    """Those of the file, each followed by its views."""
+    """The extractors of the file, each followed by its views."""
     datasets: tuple[DatasetConfig, ...] = ()
     scan_every: Interval = 3600.0
-    """How often the daemon looks whether a dataset changed, unless the dataset says otherwise."""
+    """How often the daemon scans a dataset that does not set its own `scan_every`."""
     keep_versions: Count | None = Field(default=None, ge=2)
-    """How many versions of each dataset are kept, its last ones; all where None."""
+    """How many versions of each dataset are kept, the latest ones; None keeps all."""
     workers: Count = Field(default=0, ge=0)
-    """Extraction threads; 0 means one a core. Results do not depend on it."""
+    """Extraction threads; 0 means one per core. Results do not depend on it."""
 
     def scan_interval_s(self, dataset: DatasetConfig) -> float:
-        """How often a dataset is looked at, in seconds."""
+        """How often a dataset is scanned, in seconds."""
         return self.scan_every if dataset.scan_every is None else dataset.scan_every
 
     @field_validator("version")
     @classmethod
     def _known_version(cls, value: int) -> int:
         if value != 1:
-            raise ValueError("expected 1, the only version of this file that there is so far")
+            raise mistake("expected 1, the only version of this file so far", code="config.unknown-version")
         return value
 
     @field_validator("datasets", mode="before")
@@ -271,5 +296,7 @@ class WatchConfig(_Strict):
     @classmethod
     def _with_views(cls, value: tuple[ExtractorConfig, ...]) -> tuple[ExtractorConfig, ...]:
         if not value:
-            raise ValueError("name at least one, such as {name: builtin}, or leave the key out")
+            raise mistake(
+                "name at least one extractor, such as {name: builtin}, or remove the key", code="config.no-extractors"
+            )
         return tuple(config for entry in value for config in (entry, *entry.viewed()))

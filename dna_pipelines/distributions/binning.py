@@ -67,14 +67,14 @@ class Binning:
     ) -> Binning:
         """Edges from observed extremes, widened about their centre.
 
-        A neuron that was constant (or never finite) tells nothing of its scale: it gets the median
+        A neuron that was constant (or never finite) has no scale of its own: it gets the median
         half-width of its layer, or 1 where the whole layer was constant.
         """
         low, high = np.asarray(minimum, np.float64), np.asarray(maximum, np.float64)
         seen = np.isfinite(low) & np.isfinite(high)
         low, high = np.where(seen, low, 0.0), np.where(seen, high, 0.0)
         centre, half = (low + high) / 2, (high - low) / 2 * WIDENING
-        # Below this, float32 activations could not be told apart across the range.
+        # Below this, float32 activations could not be distinguished across the range.
         constant = half <= 1e-5 * np.abs(centre)
         for part in layers.slices.values():
             alive = half[part][~constant[part]]

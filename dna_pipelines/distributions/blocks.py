@@ -39,7 +39,7 @@ class Blocks:
         return total
 
     def add(self, other: Blocks) -> None:
-        """Merge another into this one, in its place: in a fraction of the time, because nothing is allocated."""
+        """Merge another into this one in place, which takes a fraction of the time because nothing is allocated."""
         if self.counts.shape != other.counts.shape:
             raise ValueError(f"blocks of shapes {self.counts.shape} and {other.counts.shape} cannot be merged")
         np.add(self.counts, other.counts, out=self.counts)

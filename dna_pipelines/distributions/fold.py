@@ -1,7 +1,7 @@
 """Folding activations into counts on CPUs.
 
 One pass over the activations gives the histogram, the block counts, the extremes and the
-position averages. Integer counts do not depend on the order, so any split of the work agrees.
+means over positions. Integer counts do not depend on the order, so any split of the work agrees.
 """
 
 from __future__ import annotations
@@ -48,11 +48,11 @@ class Fold:
         """Fold the activations of one layer for some images.
 
         Args:
-            part: the layer's place among all neurons.
+            part: the layer's slice of all neurons.
             values: (n_images, n_neurons, n_positions) float32, in the memory layout of convolutions or in that
                 of tokens (neurons last); what has gaps is copied first.
             images: which of the fold's images these are.
-            pooled: (n_images, n_neurons) of the layer, filled with the averages over positions.
+            pooled: (n_images, n_neurons) of the layer, filled with the means over positions.
 
         Raises:
             ValueError: when there is no position.

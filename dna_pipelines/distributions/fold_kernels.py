@@ -68,15 +68,15 @@ def fold_rows(
         values: (n_images, n_neurons, n_positions).
         lo, scale: (n_neurons,) the lower edge, and bins per unit of activation.
         coarse_of: (n_bins + 2,) the coarse bin of every bin; the first and the last are out of range.
-        slots: (n_images,) each image's place in `blocks`.
+        slots: (n_images,) each image's index into `blocks`.
         counts: (n_neurons, n_bins + 2).
         blocks: (n_slots, n_neurons, n_coarse_bins).
         n_zero, n_nan, minimum, maximum: (n_neurons,).
-        pooled: (n_images, n_neurons) averages over positions.
+        pooled: (n_images, n_neurons) means over positions.
     """
     n_images, n_neurons, n_positions = values.shape
     n_bins = np.float64(counts.shape[1] - 2)
-    places = np.empty(n_positions, np.int32)
+    bins = np.empty(n_positions, np.int32)
     for d in range(n_neurons):
         # Images inside neurons: the counts of one neuron stay in the first-level cache.
         for i in range(n_images):
@@ -85,8 +85,8 @@ def fold_rows(
             total = _total(row)
             pooled[i, d] = total / n_positions
             if np.isfinite(total):
-                _places(row, lo[d], scale[d], n_bins, places)
-                _scatter(places, coarse_of, counts[d], block)
+                _bins_of(row, lo[d], scale[d], n_bins, bins)
+                _scatter(bins, coarse_of, counts[d], block)
                 low, high, zeros = _extremes(row)
                 n_zero[d] += np.uint64(zeros)
                 minimum[d] = min(minimum[d], low)
@@ -104,23 +104,23 @@ def _total(row: Any) -> Any:
 
 
 @numba.njit(**_FINITE)  # type: ignore[untyped-decorator]
-def _places(row: Any, lo: Any, scale: Any, n_bins: Any, places: Any) -> None:
+def _bins_of(row: Any, lo: Any, scale: Any, n_bins: Any, bins: Any) -> None:
     """Bin + 1, so that 0 is below the range and n_bins + 1 above it."""
     for p in range(row.shape[0]):
         t = (np.float64(row[p]) - lo) * scale
         t = n_bins - 0.5 if t == n_bins else t
         t = -1.0 if t < 0.0 else t
         t = min(n_bins, t)
-        places[p] = np.int32(t) + np.int32(1)
+        bins[p] = np.int32(t) + np.int32(1)
 
 
 @numba.njit(**_EXACT)  # type: ignore[untyped-decorator]
-def _scatter(places: Any, coarse_of: Any, counts: Any, block: Any) -> None:
+def _scatter(bins: Any, coarse_of: Any, counts: Any, block: Any) -> None:
     one = np.uint32(1)
-    for p in range(places.shape[0]):
-        place = np.uint32(places[p])
-        counts[place] += one
-        block[coarse_of[place]] += one
+    for p in range(bins.shape[0]):
+        bin_ = np.uint32(bins[p])
+        counts[bin_] += one
+        block[coarse_of[bin_]] += one
 
 
 @numba.njit(**_EXACT)  # type: ignore[untyped-decorator]
@@ -131,8 +131,8 @@ def _extremes(row: Any) -> Any:
     low = high = _in_order(bits[0])
     zeros = np.int32(0)
     for p in range(bits.shape[0]):
-        place = _in_order(bits[p])
-        low, high = min(low, place), max(high, place)
+        bin_ = _in_order(bits[p])
+        low, high = min(low, bin_), max(high, bin_)
     for p in range(row.shape[0]):
         zeros += np.int32(row[p] == np.float32(0))
     return np.int32(_in_order(low)).view(np.float32), np.int32(_in_order(high)).view(np.float32), zeros
@@ -159,13 +159,13 @@ def _fold_with_care(
             continue
         t = (np.float64(v) - lo) * scale
         if t < 0.0:
-            place = 0
+            bin_ = 0
         elif t > n_bins:
-            place = n_bins + 1
+            bin_ = n_bins + 1
         else:
-            place = min(int(t), n_bins - 1) + 1
-        counts[place] += one
-        block[coarse_of[place]] += one
+            bin_ = min(int(t), n_bins - 1) + 1
+        counts[bin_] += one
+        block[coarse_of[bin_]] += one
         if v == 0.0:
             n_zero[d] += np.uint64(1)
         minimum[d] = min(minimum[d], v)
@@ -183,7 +183,7 @@ def fold_tokens(
     for start in range(0, n_neurons, _TILE):
         stop = min(start + _TILE, n_neurons)
         width, edge, step, tile = stop - start, lo[start:stop], scale[start:stop], counts[start:stop]
-        places = np.empty(width, np.int32)
+        bins = np.empty(width, np.int32)
         for i in range(n_images):
             block, total = blocks[slots[i], start:stop], np.zeros(width)
             for p in range(n_positions):
@@ -199,8 +199,8 @@ def fold_tokens(
             zeros = np.zeros(width, np.int32)
             low, high = tokens[i, 0, start:stop].copy(), tokens[i, 0, start:stop].copy()
             for p in range(n_positions):
-                _places_across(tokens[i, p, start:stop], edge, step, n_bins, places, zeros, low, high)
-                _scatter_across(places, coarse_of, tile, block)
+                _bins_across(tokens[i, p, start:stop], edge, step, n_bins, bins, zeros, low, high)
+                _scatter_across(bins, coarse_of, tile, block)
             for d in range(width):
                 n_zero[start + d] += np.uint64(zeros[d])
                 minimum[start + d] = min(minimum[start + d], low[d])
@@ -214,24 +214,24 @@ def _total_across(row: Any, total: Any) -> None:
 
 
 @numba.njit(**_FINITE)  # type: ignore[untyped-decorator]
-def _places_across(row: Any, lo: Any, scale: Any, n_bins: Any, places: Any, zeros: Any, low: Any, high: Any) -> None:
-    """`_places` and `_extremes` for one position of neurons side by side."""
+def _bins_across(row: Any, lo: Any, scale: Any, n_bins: Any, bins: Any, zeros: Any, low: Any, high: Any) -> None:
+    """`_bins_of` and `_extremes` for one position of neurons side by side."""
     for d in range(row.shape[0]):
         v = row[d]
         t = (np.float64(v) - lo[d]) * scale[d]
         t = n_bins - 0.5 if t == n_bins else t
         t = -1.0 if t < 0.0 else t
         t = min(n_bins, t)
-        places[d] = np.int32(t) + np.int32(1)
+        bins[d] = np.int32(t) + np.int32(1)
         zeros[d] += np.int32(v == np.float32(0))
         low[d] = min(low[d], v)
         high[d] = max(high[d], v)
 
 
 @numba.njit(**_EXACT)  # type: ignore[untyped-decorator]
-def _scatter_across(places: Any, coarse_of: Any, counts: Any, block: Any) -> None:
+def _scatter_across(bins: Any, coarse_of: Any, counts: Any, block: Any) -> None:
     one = np.uint32(1)
     for d in range(counts.shape[0]):
-        place = np.uint32(places[d])
-        counts[d, place] += one
-        block[d, coarse_of[place]] += one
+        bin_ = np.uint32(bins[d])
+        counts[d, bin_] += one
+        block[d, coarse_of[bin_]] += one

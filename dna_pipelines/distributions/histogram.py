@@ -47,7 +47,7 @@ class Histogram:
         return total
 
     def add(self, other: Histogram) -> None:
-        """Merge another into this one, in its place: in a fraction of the time, because nothing is allocated."""
+        """Merge another into this one in place, which takes a fraction of the time because nothing is allocated."""
         if self.counts.shape != other.counts.shape:
             raise ValueError(f"histograms of shapes {self.counts.shape} and {other.counts.shape} cannot be merged")
         joined = {"minimum": np.minimum, "maximum": np.maximum}

@@ -1,4 +1,4 @@
-"""The layers of an extractor: their names, widths and places in the long array of all neurons."""
+"""The layers of an extractor: their names, widths and slices of the array of all neurons."""
 
 from __future__ import annotations
 
@@ -50,7 +50,12 @@ class Layers:
             UnknownName: listing the layers there are.
         """
         if name not in self.slices:
-            raise UnknownName(f"there is no layer '{name}'; the layers are: {', '.join(self.names)}")
+            raise UnknownName(
+                f"there is no layer '{name}'; the layers are: {', '.join(self.names)}",
+                code="name.layer",
+                name=name,
+                known=list(self.names),
+            )
         return self.slices[name]
 
     def labels(self) -> list[str]:

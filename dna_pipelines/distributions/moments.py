@@ -95,7 +95,7 @@ class Moments:
     def merge(self, other: Moments) -> Moments:
         """The moments of both sets of images together.
 
-        A covariance that one of two sets of images lacks is dropped: it would not be of all images.
+        A covariance that is missing on one side is dropped, because it would not cover all images.
         """
         if self.mean.shape != other.mean.shape:
             raise ValueError(f"moments of {len(self.mean)} and {len(other.mean)} neurons cannot be merged")

@@ -93,7 +93,7 @@ def main_components(n: int, seen: Covariance) -> tuple[F64, F64]:
 
 
 def _deviations(variance: F64) -> F64:
-    """Standard deviations; a neuron that was constant tells nothing of its scale and gets its layer's median."""
+    """Standard deviations; a neuron that was constant has no scale of its own and gets its layer's median."""
     deviation = np.sqrt(np.nan_to_num(variance))
     constant = deviation <= 1e-6 * deviation.max(initial=0.0)
     usual = np.median(deviation[~constant]) if not constant.all() else 1.0

@@ -24,7 +24,7 @@ class ImportedDna:
     it is kept in the lake: what needs either takes a `Dna`.
 
     Attributes:
-        key: the parts of the comparability key that the file tells; `extractor` and `layers` always.
+        key: the parts of the comparability key that the file states; `extractor` and `layers` always.
         layers: the layers the arrays run over.
         n_images: images it was made from.
         counts: (n_neurons, n_bins) uint64, all 0 for a neuron the file leaves out; None without histograms.
@@ -50,7 +50,7 @@ Comparable = Dna | ImportedDna
 
 
 def require_comparable(a: Comparable, b: Comparable) -> None:
-    """Raise unless both were measured in the same way, as far as both tell.
+    """Raise unless both were measured in the same way, as far as both say.
 
     Raises:
         Incomparable: listing every difference.
@@ -60,12 +60,20 @@ def require_comparable(a: Comparable, b: Comparable) -> None:
         return
     differences = _differences(a, b)
     if differences:
-        raise Incomparable(f"{a.label} and {b.label} were not measured the same way:\n  " + "\n  ".join(differences))
+        raise Incomparable(
+            f"{a.label} and {b.label} were not measured the same way:\n  " + "\n  ".join(differences),
+            code="compare.different-keys",
+            a=a.label,
+            b=b.label,
+            differences=differences,
+        )
     if (a.counts is None or b.counts is None) and (a.moments is None or b.moments is None):
         one, other = (a, b) if a.counts is None else (b, a)
         raise Incomparable(
-            f"{one.label} has only Gaussians and {other.label} has only histograms: they have nothing in common to "
-            "compare"
+            f"{one.label} has only Gaussians and {other.label} has only histograms, so there is nothing to compare",
+            code="compare.no-common-measure",
+            a=one.label,
+            b=other.label,
         )
 
 
@@ -73,30 +81,30 @@ def _differences(a: Comparable, b: Comparable) -> list[str]:
     left, right = a.key.parts, b.key.parts
     binned = a.counts is not None and b.counts is not None
     both = (left.keys() & right.keys()) - {"layers"} - (set() if binned else _OF_HISTOGRAMS)
-    found = Key({name: left[name] for name in both}).differences(Key({name: right[name] for name in both}))
-    found += layer_differences(a.layers, b.layers, a.label, b.label)
-    # Two files of the reference need not tell their ranges: there they belong to the name of the network.
+    differences = Key({name: left[name] for name in both}).differences(Key({name: right[name] for name in both}))
+    differences += layer_differences(a.layers, b.layers, a.label, b.label)
+    # Two files of the reference need not state their ranges, because those belong to the name of the network.
     if binned and ("ranges" in left) != ("ranges" in right):
         silent = a if "ranges" not in left else b
-        found.append(
+        differences.append(
             f"ranges: {silent.label} does not say which activation ranges it was binned with; "
             "name the file that has them with --ranges"
         )
-    return found
+    return differences
 
 
 def layer_differences(a: Layers, b: Layers, label_a: str, label_b: str) -> list[str]:
     """One readable line for each layer that two sets of layers do not agree on."""
     left, right = ({layer.name: layer for layer in layers} for layers in (a, b))
-    found = []
+    differences = []
     for name in dict.fromkeys([*left, *right]):
         if name not in left or name not in right:
-            has, lacks = (label_a, label_b) if name in left else (label_b, label_a)
-            found.append(f"layer {name}: in {has}, not in {lacks}")
+            has, misses = (label_a, label_b) if name in left else (label_b, label_a)
+            differences.append(f"layer {name}: in {has}, not in {misses}")
         elif left[name].n_neurons != right[name].n_neurons:
-            found.append(f"layer {name}: {left[name].n_neurons:,} neurons against {right[name].n_neurons:,}")
+            differences.append(f"layer {name}: {left[name].n_neurons:,} neurons against {right[name].n_neurons:,}")
         elif left[name].kind != right[name].kind:
-            found.append(f"layer {name}: of kind {left[name].kind} against {right[name].kind}")
-    if not found and a.names != b.names:
-        found.append(f"layers: in the order {', '.join(a.names)} against {', '.join(b.names)}")
-    return found
+            differences.append(f"layer {name}: of kind {left[name].kind} against {right[name].kind}")
+    if not differences and a.names != b.names:
+        differences.append(f"layers: in the order {', '.join(a.names)} against {', '.join(b.names)}")
+    return differences

@@ -30,7 +30,7 @@ class NeuronTraits:
     """One number for each neuron, over all layers.
 
     Attributes:
-        dead: gave one and the same value everywhere; such a neuron tells nothing of its dataset.
+        dead: gave one and the same value everywhere; such a neuron carries no information about its dataset.
         silent: that value is zero.
         saturated: at least half of its values are at its largest value or, unless that is zero, at its
             smallest: in the outermost hundredth of the bins it occupies. Constant ones are not.
@@ -134,9 +134,9 @@ def neurons_of(layers: Layers, chosen: NDArray[np.bool_]) -> list[str]:
     """Neurons as `layer:3,17`, one text a layer, as selections are written."""
     found = []
     for name, part in layers.slices.items():
-        places = np.flatnonzero(chosen[part])
-        if places.size:
-            found.append(f"{name}:{','.join(map(str, places.tolist()))}")
+        bins = np.flatnonzero(chosen[part])
+        if bins.size:
+            found.append(f"{name}:{','.join(map(str, bins.tolist()))}")
     return found
 
 
@@ -185,12 +185,12 @@ def _by_rows(counts: NDArray[np.uint64], measure: Callable[[NDArray[np.float64]]
 
 def _kurtosis(counts: NDArray[np.uint64]) -> Any:
     """Excess kurtosis of bins, (n_neurons,): it does not depend on where the bins are, nor on how wide."""
-    places = np.arange(counts.shape[1], dtype=np.float64)
+    bins = np.arange(counts.shape[1], dtype=np.float64)
 
     def measure(some: NDArray[np.float64]) -> NDArray[np.float64]:
         n = some.sum(axis=1)
-        mean = np.divide(some @ places, n, out=np.full(n.shape, np.nan), where=n > 0)
-        away = (places - mean[:, None]) ** 2
+        mean = np.divide(some @ bins, n, out=np.full(n.shape, np.nan), where=n > 0)
+        away = (bins - mean[:, None]) ** 2
         variance, fourth = (some * away).sum(axis=1), (some * away**2).sum(axis=1)
         normal = np.divide(fourth * n, variance**2, out=np.full(n.shape, np.nan), where=variance > 0)
         return np.asarray(normal - 3.0)
@@ -203,9 +203,9 @@ def _at_limit(histogram: Histogram) -> Any:
     counts = histogram.counts
     occupied = counts > 0
     first, last = occupied.argmax(axis=1), counts.shape[1] - 1 - occupied[:, ::-1].argmax(axis=1)
-    # At least a bin, and never all of them: a neuron that is in one or two bins varies too little to tell.
+    # At least a bin, and never all of them: a neuron that is in one or two bins varies too little to be informative.
     width = np.maximum(1, np.ceil(_NEAR_LIMIT * (last - first + 1))).astype(np.int64)
-    tells = last - first >= 2
+    informative = last - first >= 2
     total = np.concatenate([np.zeros((len(counts), 1), np.uint64), counts.cumsum(axis=1)], axis=1)
     rows = np.arange(len(counts))
     n = np.maximum(histogram.n_values.astype(np.float64), 1.0)
@@ -213,4 +213,4 @@ def _at_limit(histogram: Histogram) -> Any:
     bottom = (total[rows, first + width] - total[rows, first]).astype(np.float64) / n
     bottom[histogram.minimum == 0] = 0.0
     top[histogram.maximum == 0] = 0.0
-    return np.where(tells, np.maximum(top, bottom), 0.0)
+    return np.where(informative, np.maximum(top, bottom), 0.0)

@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from importlib.metadata import version
 from typing import Any, Literal
 
+import numpy as np
+import PIL
 import torch
 from torch import nn
 
@@ -187,9 +189,6 @@ class Extractor:
 
     def compute_key(self, ranges: ActivationRanges) -> Key:
         """The comparability key and what moves last bits: batch shape, threads, device, resizing, versions."""
-        import numpy as np
-        import PIL
-
         return Key(
             {
                 "comparability": self.comparability_key(ranges).id,

@@ -1,14 +1,14 @@
-"""From the bytes of an image to the array a network sees. Without torch.
+"""From the bytes of an image to the array that a network sees, without torch.
 
-Belongs here: decoding rules and preprocessing. Does not: where bytes come from, torch.
+This package holds the decoding rules and the preprocessing. Reading bytes is not its task.
 """
 
 from dna_pipelines.imaging.decode import ImageInfo, decode, decode_with_info
 from dna_pipelines.imaging.preprocess import Interpolation, Preprocessing, Resize, pillow_resize
 
 RULES = 1
-"""The number of the rules by which a file is taken for a readable image. It grows when they change: what was
-quarantined under other rules is looked at again."""
+"""The version of the rules that decide whether a file is a readable image. Raise it when they change, so that files
+quarantined under other rules are decoded again."""
 
 __all__ = [
     "RULES", "ImageInfo", "Interpolation", "Preprocessing", "Resize", "decode", "decode_with_info", "pillow_resize",

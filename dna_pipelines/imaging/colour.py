@@ -14,35 +14,40 @@ from dna_pipelines.errors import Unreadable
 _DEEP = ("I;16", "I;16L", "I;16B", "I;16N", "I", "F")
 _TO_RGB = ("1", "L", "P", "RGB", "RGBX", "CMYK", "YCbCr", "HSV")
 _BITS, _WHITE_IS_ZERO, _SAMPLE_FORMAT = 258, 262, 339
-_PLACE_OF_DEPTH = 24
-"""Of the byte in a PNG file that says how many bits a value has."""
+_DEPTH_OFFSET = 24
+"""The offset of the byte in a PNG file that gives the bits per value."""
 
 
 def to_rgb(image: Image.Image, data: bytes) -> NDArray[np.uint8]:
     """The pixels of a loaded image, of shape (height, width, 3); `data` is its file.
 
     Raises:
-        Unreadable: for floats that are no numbers, and for modes without a rule.
+        Unreadable: for floats that are not finite, and for modes without a rule.
     """
     if image.mode in _DEEP:
         return np.repeat(_grey(image)[:, :, None], 3, axis=2)
     if image.has_transparency_data:
-        _mend_transparent_colour(image, data)
+        _scale_transparent_colour(image, data)
         layered = image.convert("RGBA")
         white = Image.new("RGB", layered.size, (255, 255, 255))
         white.paste(layered, mask=layered.getchannel("A"))
         return np.asarray(white)
     if image.mode not in _TO_RGB:
-        raise Unreadable("unsupported", f"{image.format} of mode {image.mode}, for which there is no rule")
+        raise Unreadable(
+            "unsupported",
+            f"{image.format} of mode {image.mode}, for which there is no rule",
+            format=image.format,
+            mode=image.mode,
+        )
     return np.asarray(image.convert("RGB"))
 
 
-def _mend_transparent_colour(image: Image.Image, data: bytes) -> None:
-    """A PNG names its transparent colour in its own depth, and Pillow compares it with levels of 8 bits."""
+def _scale_transparent_colour(image: Image.Image, data: bytes) -> None:
+    """Scale the transparent colour of a PNG: the file gives it in its own depth, and Pillow compares 8-bit levels."""
     colour = image.info.get("transparency")
     if image.format != "PNG":
         return
-    depth = data[_PLACE_OF_DEPTH]
+    depth = data[_DEPTH_OFFSET]
     if isinstance(colour, int) and image.mode == "L" and depth < 8:
         image.info["transparency"] = colour * 255 // (2**depth - 1)
     elif isinstance(colour, tuple) and depth == 16:
@@ -50,16 +55,16 @@ def _mend_transparent_colour(image: Image.Image, data: bytes) -> None:
 
 
 def _grey(image: Image.Image) -> NDArray[np.uint8]:
-    """Grey of more than 8 bits as levels: integers by the range of their type, others by their values.
+    """Grey of more than 8 bits as levels from 0 to 255.
 
-    Whole numbers up to the greatest of their depth (16 bits where none is told) span it; larger or
-    negative ones, and floats outside [0, 1], span what lies between the least and the greatest.
+    Whole numbers are scaled by the largest number of their depth (16 bits where the file names none), floats in [0, 1]
+    by 255. An image with larger or negative values is scaled from its smallest value to its largest.
     """
     tags = getattr(image, "tag_v2", {})
     bits = tags.get(_BITS, (16,))[0]
     values = np.asarray(image)
     if bits == 32 and image.mode == "I" and tags.get(_SAMPLE_FORMAT, (1,))[0] == 1:
-        # Pillow's integers are signed, whatever the file says.
+        # Pillow's integers are signed, even where those of the file are not.
         values = values.view(np.uint32)
     low, high = float(values.min()), float(values.max())
     if not (np.isfinite(low) and np.isfinite(high)):

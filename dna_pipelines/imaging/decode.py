@@ -1,9 +1,8 @@
 """Decoding: every image becomes 8-bit RGB by stated rules, or is refused with a reason.
 
-EXIF orientation is applied; animations and files of several pages give their first frame; colour
-profiles are ignored. How the other modes become RGB is in `colour`. The size in the header is
-checked before a pixel is decoded, and a truncated file is refused rather than padded with grey.
-`docs/decoding.md` has the rules as a table.
+EXIF orientation is applied; animations and files of several pages give their first frame; colour profiles are
+ignored. `colour` converts other modes to RGB. The size in the header is checked before any pixel is decoded, and a
+truncated file is refused rather than padded with grey. `docs/decoding.md` lists the rules in a table.
 """
 
 from __future__ import annotations
@@ -24,29 +23,29 @@ from dna_pipelines.imaging.jpeg import decode_jpeg
 from dna_pipelines.imaging.signatures import why_not_identified
 
 MAX_PIXELS = 178_956_970
-"""Largest image that is decoded (Pillow's own bomb limit, 2 x 89.5 megapixels)."""
+"""The largest image that is decoded (Pillow's own limit, 2 x 89.5 megapixels)."""
 
 LARGE_PIXELS = 2**25
-"""Images beyond this are decoded one at a time: several threads at once could take ten gigabytes."""
+"""Larger images are decoded one at a time: several threads at once could take ten gigabytes."""
 
 FORMATS = ("AVIF", "BMP", "DIB", "GIF", "JPEG", "JPEG2000", "PNG", "PPM", "TGA", "TIFF", "WEBP")
-"""What is decoded. Pillow knows more, and would start Ghostscript for PostScript whatever its name."""
+"""The formats that are decoded. Pillow knows more, and would start Ghostscript for PostScript whatever its name."""
 
 _one_large = threading.Lock()
 
-_SAID = {"truncated": "truncated", "too large": "too large", "too much memory": "too large"}
-"""Parts of Pillow's messages, and the reason they become; whatever else it says is `corrupt`."""
+_REASONS = {"truncated": "truncated", "too large": "too large", "too much memory": "too large"}
+"""The reason by a part of Pillow's message; the reason of any other message is `corrupt`."""
 
-# Pillow warns of odd files; what matters of that is in the quarantine. Once for the process, because filters
-# that are set and reset in several threads end up as they should not be.
+# The quarantine covers what Pillow warns of. The filter is set once per process, because filters that several threads
+# set and reset end up in the wrong state.
 warnings.filterwarnings("ignore", module=r"PIL\.")
 
 
 @dataclass(frozen=True, slots=True)
 class ImageInfo:
-    """What the manifest says of a readable image.
+    """The properties of a readable image in the manifest.
 
-    Pixels as stored, before EXIF orientation (in a TIFF file, after it: Pillow turns those itself).
+    Width and height are in pixels as stored, before EXIF orientation (in a TIFF file, after it: Pillow applies it).
     """
 
     width_px: int
@@ -65,7 +64,7 @@ def decode(data: bytes) -> NDArray[np.uint8]:
 
 
 def decode_with_info(data: bytes) -> tuple[NDArray[np.uint8], ImageInfo]:
-    """Like `decode`, together with what the header says."""
+    """Like `decode`, and the properties in the header."""
     if not data:
         raise Unreadable("empty", "the file has no bytes")
     try:
@@ -86,37 +85,42 @@ def decode_with_info(data: bytes) -> tuple[NDArray[np.uint8], ImageInfo]:
         raise Unreadable("too large", str(error)) from error
     except MemoryError as error:
         raise Unreadable("too large", "not enough memory to decode it") from error
-    # Decoders refuse damaged files with whatever exception they come to, and one file must not end a run.
+    # Decoders raise any exception for damaged files, and one file must not end a run.
     except Exception as error:
-        said = str(error).lower()
-        reason = next((reason for part, reason in _SAID.items() if part in said), "corrupt")
-        raise Unreadable(reason, f"{type(error).__name__}: {error}") from error
+        message = str(error).lower()
+        reason = next((reason for part, reason in _REASONS.items() if part in message), "corrupt")
+        raise Unreadable(reason, f"{type(error).__name__}: {error}", error=type(error).__name__) from error
 
 
 def _check_size(image: Image.Image) -> None:
     pixels = image.width * image.height
     if pixels == 0:
-        raise Unreadable("empty", f"the header says {image.width} x {image.height} pixels")
+        raise Unreadable("empty", f"the header says {image.width} x {image.height} pixels", size_px=list(image.size))
     if pixels > MAX_PIXELS:
-        raise Unreadable("too large", f"{image.width} x {image.height} pixels, the limit is {MAX_PIXELS}")
+        raise Unreadable(
+            "too large",
+            f"{image.width} x {image.height} pixels, the limit is {MAX_PIXELS}",
+            size_px=list(image.size),
+            limit=MAX_PIXELS,
+        )
 
 
 def _orientation(image: Image.Image) -> int:
-    """What EXIF says, 1 to 8; 1 (upright) where it says nothing that has a meaning.
+    """The orientation in EXIF, 1 to 8; 1 (upright) where it has no valid one.
 
-    Metadata that cannot be read do not make the pixels any worse.
+    Metadata that cannot be read do not affect the pixels.
     """
     try:
-        found = image.getexif().get(ExifTags.Base.Orientation)
-    except Exception:  # noqa: BLE001 (Pillow's parser gives up in many ways)
+        orientation = image.getexif().get(ExifTags.Base.Orientation)
+    except Exception:  # noqa: BLE001 (Pillow's parser fails in many ways)
         return 1
-    return found if isinstance(found, int) and 1 <= found <= 8 else 1
+    return orientation if isinstance(orientation, int) and 1 <= orientation <= 8 else 1
 
 
 def _upright(pixels: NDArray[np.uint8], orientation: int) -> NDArray[np.uint8]:
     if orientation >= 5:
         pixels = pixels.transpose(1, 0, 2)
-    # What is left are mirrors: of top and bottom, of left and right, or both.
+    # The rest are mirrors: of top and bottom, of left and right, or both.
     if orientation in (3, 4, 7, 8):
         pixels = pixels[::-1]
     if orientation in (2, 3, 6, 7):

@@ -1,4 +1,4 @@
-"""How files begin: what to say of bytes that Pillow makes nothing of."""
+"""The first bytes of file formats: the reason why Pillow does not recognise a file."""
 
 from __future__ import annotations
 
@@ -32,13 +32,17 @@ _HEIF = frozenset({b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1"
 
 
 def why_not_identified(data: bytes) -> Unreadable:
-    """The reason for the quarantine of a file that no decoder takes."""
+    """The error for a file that no decoder recognises."""
     if other := _other_format(data):
-        return Unreadable("unsupported", f"{other} is not decoded; convert it to a format that is")
+        return Unreadable("unsupported", f"{other} is not decoded; convert it to a format that is", format=other)
     if decoded := _decoded_format(data):
         if decoded == "TIFF" and _is_sound_tiff(data):
-            return Unreadable("unsupported", "a TIFF of a layout that Pillow has no mode for; convert it")
-        return Unreadable("corrupt", f"{len(data)} bytes that begin as {decoded}, whose header cannot be read")
+            return Unreadable(
+                "unsupported", "a TIFF of a layout that Pillow has no mode for; convert it", format="TIFF"
+            )
+        return Unreadable(
+            "corrupt", f"{len(data)} bytes that begin as {decoded}, whose header cannot be read", format=decoded
+        )
     return Unreadable("not an image", f"{len(data)} bytes of no known image format")
 
 
@@ -57,7 +61,7 @@ def _other_format(data: bytes) -> str | None:
 
 
 def _is_sound_tiff(data: bytes) -> bool:
-    """Whether Pillow understood all of the header, and only has no mode for the layout it describes."""
+    """Whether Pillow reads all of the header, and only has no mode for the layout it describes."""
     try:
         TiffImagePlugin.TiffImageFile(io.BytesIO(data))
     except SyntaxError as error:

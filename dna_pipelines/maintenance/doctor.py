@@ -12,7 +12,7 @@ import dna_pipelines
 from dna_pipelines.config import ExtractorConfig
 from dna_pipelines.dna import dna_id
 from dna_pipelines.errors import DnaError, LakeError
-from dna_pipelines.project.partials import partial_place
+from dna_pipelines.project.partials import partial_location
 from dna_pipelines.project.progress import counted
 from dna_pipelines.project.project import ProjectFolder
 from dna_pipelines.project.vdna import imported_ranges, require_configured
@@ -109,7 +109,7 @@ def _dna(project: ProjectFolder, dataset: str, extractor: str) -> str:
     for table in DNA_TABLES:
         require_footer(lake.layout.dna(table, identity))
     for shard in dict.fromkeys(record.shards):
-        for file in lake.fingerprints.partial_files(partial_place(project, record, shard), shard):
+        for file in lake.fingerprints.partial_files(partial_location(project, record, shard), shard):
             try:
                 require_footer(file)
             except LakeError as error:

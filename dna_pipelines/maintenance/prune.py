@@ -1,108 +1,164 @@
-"""Giving up old versions: their DNAs, manifests and those partials that no kept version needs.
+"""Pruning: removes the DNAs, manifests and partials of old versions that no kept version needs.
 
-Commits, distances of layers and verdicts stay: what happened is still told.
+Commits, layer distances and test results stay: the history of a dataset remains complete.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
-from datetime import datetime
 
-from dna_pipelines.analysis.significance.subsample import SAMPLE_OF
 from dna_pipelines.dna import dna_id
-from dna_pipelines.errors import LakeError
-from dna_pipelines.project.partials import partial_place
+from dna_pipelines.maintenance.prune_slices import Commits, SliceRule
 from dna_pipelines.project.progress import counted
 from dna_pipelines.project.project import ProjectFolder
 from dna_pipelines.project.resolve import distinct_versions
-from dna_pipelines.storage import Commit, DnaRecord
+from dna_pipelines.storage import Commit
 from dna_pipelines.storage.files import remove
-from dna_pipelines.storage.removal import Ids, last_use, unneeded
-
-Commits = dict[str, list[Commit]]
-"""By dataset, oldest first."""
+from dna_pipelines.storage.removal import Ids, Unneeded, unneeded
 
 FEWEST = 2
-"""Versions that are kept at least: what a dataset is, and what it was before, with which the matrix compares it."""
+"""The fewest versions to keep: the current one, and the one before, with which the matrix compares it."""
 
 
-@dataclass
-class Pruned:
-    """What was removed, or would be.
+@dataclass(frozen=True)
+class PruningPlan:
+    """What pruning removes.
 
     Attributes:
-        n_versions: by dataset, how many versions are no longer there; datasets that lose none are missing.
+        keep: how many versions of each dataset are kept.
+        n_versions: by dataset, how many versions are pruned; datasets that lose none are missing.
+        files: in an order in which they can be removed, so that an interruption leaves a sound lake.
         n_removed: by kind, how many DNAs, partials, … (each is several files).
-        n_bytes: of all of them.
+        n_bytes: of all files.
+        state: of the commits and DNA records that the plan was made from.
     """
 
+    keep: int
     n_versions: dict[str, int]
-    n_removed: Counter[str] = field(default_factory=Counter)
-    n_bytes: int = 0
+    files: tuple[Unneeded, ...]
+    n_removed: Counter[str]
+    n_bytes: int
+    state: frozenset[tuple[str, int]] = field(repr=False, compare=False)
 
     def __str__(self) -> str:
-        """What was removed, in words."""
+        """What is removed, in words."""
         parts = [counted(count, kind) for kind, count in self.n_removed.items()]
         return f"{', '.join(parts)} ({self.n_bytes / 1e6:,.1f} MB)" if parts else "nothing"
 
 
-def prune(project: ProjectFolder, keep: int, *, dry_run: bool = False) -> Pruned:
-    """Keep the last versions of every dataset, and remove what the others alone needed.
+def plan_pruning(project: ProjectFolder, keep: int) -> PruningPlan:
+    """Work out what pruning removes when the last versions of every dataset are kept. Removes nothing.
 
-    What was not measured yet is never given up, so a run beside it keeps what it makes. One that goes back to a
-    given-up version at that moment may fail, and succeeds when it is tried again.
+    A version that was not measured yet is never pruned, so a run at the same time keeps what it makes. A run that goes
+    back to a pruned version at that moment may fail, and succeeds when it is tried again.
 
     Args:
         project: whose lake.
         keep: how many versions of a dataset, at least `FEWEST`; commits of one version count once.
-        dry_run: remove nothing.
 
     Raises:
-        LakeError: when the commits of a dataset cannot be read, or a file not be removed.
+        LakeError: when the commits of a dataset cannot be read.
     """
-    versions = project.lake.versions
-    # A folder of commits is there before the first commit.
-    histories = {name: commits for name in versions.datasets() if (commits := versions.history(name))}
-    first = {name: _first_kept(project, name, commits, keep) for name, commits in histories.items()}
-    kept = {name: [one for one in commits if one.seq >= first[name].seq] for name, commits in histories.items()}
-    old = {name: [one for one in commits if one.seq < first[name].seq] for name, commits in histories.items()}
-    kept_ids, given_up = _divided(project, kept, old)
-    gone = {
-        (name, one.version_id)
-        for name, commits in old.items()
-        for one in commits
-        if one.manifest_id not in kept_ids.manifests and versions.has_manifest(one)
-    }
-    pruned, seen = Pruned(dict(Counter(name for name, _ in sorted(gone)))), set[tuple[str, str]]()
-    for one in unneeded(project.lake.layout, kept_ids, given_up):
-        with suppress(FileNotFoundError):
-            pruned.n_bytes += one.path.stat().st_size
-        pruned.n_removed[one.kind] += (one.kind, one.of) not in seen
-        seen.add((one.kind, one.of))
-        if not dry_run:
-            remove(one.path)
-    return pruned
+    state = _state(project)
+    kept, old = _divide(project, keep)
+    return _planned(project, keep, kept, old, state)
 
 
-def prune_as_configured(project: ProjectFolder) -> Pruned | None:
-    """`prune` as the datasets file asks for it; None where it does not.
+def carry_out(project: ProjectFolder, plan: PruningPlan) -> PruningPlan:
+    """Remove what a plan lists; where the lake changed since it was made, it is made again first.
+
+    Returns:
+        What was removed.
+
+    Raises:
+        LakeError: when a file cannot be removed, or as `plan_pruning`.
+    """
+    if plan.state != _state(project):
+        plan = plan_pruning(project, plan.keep)
+    for one in plan.files:
+        remove(one.path)
+    return plan
+
+
+def prune(project: ProjectFolder, keep: int) -> PruningPlan:
+    """Keep the last versions of every dataset, and remove what the others alone needed: `plan_pruning`, carried out."""
+    return carry_out(project, plan_pruning(project, keep))
+
+
+def prune_as_configured(project: ProjectFolder) -> PruningPlan | None:
+    """`prune` as `keep_versions` of the datasets file asks for it; None where it is not set, or no version is to go.
 
     Raises:
         ConfigError: when that file cannot be read.
         LakeError: as `prune`.
     """
     keep = project.config().keep_versions
-    return prune(project, keep) if keep else None
+    if not keep:
+        return None
+    state = _state(project)
+    kept, old = _divide(project, keep)
+    # Manifests are removed last: while those of old versions are gone, so is what they needed. Runs end here mostly.
+    if not _pruned_versions(project, kept, old):
+        return None
+    return carry_out(project, _planned(project, keep, kept, old, state))
+
+
+def _state(project: ProjectFolder) -> frozenset[tuple[str, int]]:
+    """What a plan depends on: the last commit of every dataset, and when each DNA was made or last used."""
+
+    def facts() -> Iterator[tuple[str, int]]:
+        for name in project.lake.versions.datasets():
+            yield name, project.lake.versions.last_seq(name)
+        for path in project.lake.layout.dna_record("x").parent.glob("[!.]*.json"):
+            with suppress(FileNotFoundError):
+                yield path.name, path.stat().st_mtime_ns
+
+    return frozenset(facts())
+
+
+def _divide(project: ProjectFolder, keep: int) -> tuple[Commits, Commits]:
+    """The kept commits of every dataset, and the others."""
+    versions = project.lake.versions
+    # A folder of commits is there before the first commit.
+    histories = {name: commits for name in versions.datasets() if (commits := versions.history(name))}
+    first = {name: _first_kept(project, name, commits, keep).seq for name, commits in histories.items()}
+    kept = {name: [one for one in commits if one.seq >= first[name]] for name, commits in histories.items()}
+    old = {name: [one for one in commits if one.seq < first[name]] for name, commits in histories.items()}
+    return kept, old
+
+
+def _pruned_versions(project: ProjectFolder, kept: Commits, old: Commits) -> dict[str, int]:
+    """By dataset, how many versions have a manifest that no kept commit has."""
+    manifests = _manifests(kept)
+    pruned = {
+        (name, one.version_id)
+        for name, commits in old.items()
+        for one in commits
+        if one.manifest_id not in manifests and project.lake.versions.has_manifest(one)
+    }
+    return dict(Counter(name for name, _ in sorted(pruned)))
+
+
+def _planned(
+    project: ProjectFolder, keep: int, kept: Commits, old: Commits, state: frozenset[tuple[str, int]]
+) -> PruningPlan:
+    files = tuple(unneeded(project.lake.layout, *_ids(project, kept, old)))
+    n_bytes = 0
+    for one in files:
+        with suppress(FileNotFoundError):
+            n_bytes += one.path.stat().st_size
+    n_removed: Counter[str] = Counter(kind for kind, _ in dict.fromkeys((one.kind, one.of) for one in files))
+    return PruningPlan(keep, _pruned_versions(project, kept, old), files, n_removed, n_bytes, state)
 
 
 def _first_kept(project: ProjectFolder, dataset: str, commits: list[Commit], keep: int) -> Commit:
     """The first commit of the last so many versions, and not after the last one that was measured.
 
-    So what a run is at work on stays, however many versions come meanwhile, and so does the last DNA there is while
-    newer versions are held back.
+    So what a run is measuring stays, however many versions follow, and so does the last DNA there is while
+    a check blocks newer versions.
     """
     distinct = distinct_versions(commits)
     before = distinct[-keep - 1].seq if len(distinct) > keep else 0
@@ -120,82 +176,40 @@ def _last_measured(project: ProjectFolder, key: str, commits: list[Commit]) -> i
     return next(there, commits[0].seq)
 
 
-def _divided(project: ProjectFolder, kept: Commits, old: Commits) -> tuple[Ids, Ids]:
-    """What kept versions are made of, and what the others are; much may be in both.
-
-    A DNA of no version is that of a slice (or sample). It goes when it was used last before the first kept version,
-    unless a kept version has it and its images are no longer there to make it again.
-    """
-    all_kept, all_old = ([one for commits in some.values() for one in commits] for some in (kept, old))
-    keys = project.lake.fingerprints.key_ids()
-    versions, old_versions = ({commit.version_id for commit in some} for some in (all_kept, all_old))
-    shards, old_shards = (_shards(some) for some in (all_kept, all_old))
+def _ids(project: ProjectFolder, kept: Commits, old: Commits) -> tuple[Ids, Ids]:
+    """What kept versions consist of, and what the others do; much may be in both."""
+    keys, records = project.lake.fingerprints.key_ids(), project.lake.fingerprints.dna_records()
+    versions, old_versions = _versions(kept), _versions(old)
+    shards, old_shards = _shards(kept), _shards(old)
     # By their ids: those whose record is damaged are made again from their tables.
     dnas, old_dnas = ({dna_id(key, one) for key in keys for one in some} for some in (versions, old_versions))
-    slices = _Slices(project, {name: kept[name] for name, some in old.items() if some})
-    for record in project.lake.fingerprints.dna_records():
-        if record.version_id in versions:
-            goes = False
-        elif record.version_id in old_versions:
-            goes = True
-        else:
-            goes = slices.can_go(record)
+    of_no_version = [one for one in records if one.version_id not in versions | old_versions]
+    removable = SliceRule(project, kept, old).removable(of_no_version)
+    for record in records:
+        goes = record.version_id not in versions and (record.version_id in old_versions or record.dna_id in removable)
         (old_dnas if goes else dnas).add(record.dna_id)
         of = old_shards if goes else shards
         for shard in record.shards:
             of.setdefault(shard, ())
-    manifests, old_manifests = (frozenset(commit.manifest_id for commit in some) for some in (all_kept, all_old))
-    return Ids(frozenset(dnas), shards, manifests), Ids(frozenset(old_dnas), old_shards, old_manifests)
+    return Ids(frozenset(dnas), shards, _manifests(kept)), Ids(frozenset(old_dnas), old_shards, _manifests(old))
 
 
-def _shards(commits: list[Commit]) -> dict[str, tuple[str, ...]]:
-    found: dict[str, tuple[str, ...]] = {}
-    for shard in (shard for commit in commits for shard in commit.shards):
+def _all(commits: Commits) -> Iterator[Commit]:
+    return (one for some in commits.values() for one in some)
+
+
+def _versions(commits: Commits) -> frozenset[str]:
+    return frozenset(one.version_id for one in _all(commits))
+
+
+def _manifests(commits: Commits) -> frozenset[str]:
+    return frozenset(one.manifest_id for one in _all(commits))
+
+
+def _shards(commits: Commits) -> dict[str, tuple[str, ...]]:
+    """The shards of some commits, each with those it was joined from."""
+    shards: dict[str, tuple[str, ...]] = {}
+    for shard in (shard for commit in _all(commits) for shard in commit.shards):
         # One dataset may have joined what another one cut at once.
-        found[shard.shard_id] = tuple(dict.fromkeys([*found.get(shard.shard_id, ()), *shard.parents]))
-    return found
-
-
-class _Slices:
-    """Which DNAs of slices can go; `kept` has the kept commits of datasets of which some are given up."""
-
-    def __init__(self, project: ProjectFolder, kept: Commits) -> None:
-        self._project = project
-        self._kept = kept
-        self._digests: dict[str, frozenset[str]] = {}
-
-    def can_go(self, record: DnaRecord) -> bool:
-        """See `_divided`; whatever cannot be told stays."""
-        commits = self._kept.get(_dataset(record, self._kept))
-        if not commits:
-            return False
-        used = last_use(self._project.lake.layout.dna_record(record.dna_id))
-        if used is None or used >= datetime.fromisoformat(commits[0].created_at).timestamp():
-            return False
-        try:
-            digests = self._of_slice(record)
-            watched = any(one.name == commits[0].dataset for one in self._project.config().datasets)
-            if watched and digests <= self._of_version(commits[-1]):
-                return True
-            return not any(digests <= self._of_version(commit) for commit in commits)
-        except LakeError:
-            return False
-
-    def _of_slice(self, record: DnaRecord) -> frozenset[str]:
-        store, found = self._project.lake.fingerprints, set[str]()
-        for shard in record.shards:
-            found |= store.partial_digests(partial_place(self._project, record, shard), shard)
-        return frozenset(found)
-
-    def _of_version(self, commit: Commit) -> frozenset[str]:
-        if commit.manifest_id not in self._digests:
-            items, _ = self._project.lake.versions.members(commit)
-            self._digests[commit.manifest_id] = frozenset(item.digest for item in items)
-        return self._digests[commit.manifest_id]
-
-
-def _dataset(record: DnaRecord, names: Iterable[str]) -> str:
-    """The dataset that a slice or sample is of, among some; empty for others."""
-    label = record.made_for.removeprefix(SAMPLE_OF)
-    found = (name for name in names if label.startswith(name) and label[len(name) :][:1] in ("", "@", "[", " "))
-    return next(found, "")
+        shards[shard.shard_id] = tuple(dict.fromkeys([*shards.get(shard.shard_id, ()), *shard.parents]))
+    return shards

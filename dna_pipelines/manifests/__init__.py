@@ -1,7 +1,7 @@
-"""What a dataset is made of: manifests, versions, shards, quarantine and the diff of two versions.
+"""The images of a dataset: manifests, versions, shards, quarantine and the diff of two versions.
 
-Belongs here: deciding, from a listing and the previous manifest, what changed and how it is cut
-into shards. Does not: how manifests are stored, networks, DNAs.
+This package decides, from a listing and the previous manifest, what changed and how images are cut into shards.
+Storing manifests, networks and DNAs are not its task.
 """
 
 from dna_pipelines.manifests.diff import ManifestDiff, diff_manifests

@@ -1,4 +1,4 @@
-"""What happened between two manifests of a dataset."""
+"""The differences between two manifests of a dataset."""
 
 from __future__ import annotations
 
@@ -16,11 +16,16 @@ _WORDS = {
 
 @dataclass(frozen=True)
 class ManifestDiff:
-    """Rows by what became of them; what was there before and after pairs the old row with the new one.
+    """The rows that differ, by kind of change; a pair holds the old row and the new one.
 
-    `quarantined` are files that cannot be read and were not among those that could not be before.
-    `described` are those of which something else is said: the bytes are the same, the metadata are not.
-    `regrouped` are those of the same bytes in another group.
+    Attributes:
+        added: new files.
+        removed: files that no longer exist.
+        changed: files with other bytes.
+        renamed: bytes that moved to another path.
+        quarantined: files that cannot be read now and were not quarantined before.
+        described: files with the same bytes and other metadata.
+        regrouped: files with the same bytes in another group.
     """
 
     added: tuple[ImageRow, ...] = ()
@@ -32,39 +37,39 @@ class ManifestDiff:
     regrouped: tuple[tuple[ImageRow, ImageRow], ...] = ()
 
     def counts(self) -> dict[str, int]:
-        """How many of each, for metadata and messages."""
+        """The number of rows by kind of change."""
         return {field.name: len(getattr(self, field.name)) for field in fields(self)}
 
 
 def in_words(changes: Mapping[str, int]) -> str:
-    """Counts of a diff, for people; empty when nothing changed."""
+    """Counts of a diff as text; empty when nothing changed."""
     return ", ".join(_WORDS.get(what, "{:,} " + what).format(count) for what, count in changes.items() if count)
 
 
 def diff_manifests(old: Manifest | None, new: Manifest) -> ManifestDiff:
     """Compare readable rows by path and digest.
 
-    A path with other bytes is *changed*; bytes that left one path and came to another are *renamed*.
+    A path with other bytes is *changed*; bytes that moved from one path to another are *renamed*.
     """
     before = {row.path: row for row in old.readable} if old else {}
     after = {row.path: row for row in new.readable}
-    gone = [row for path, row in before.items() if path not in after]
-    come = [row for path, row in after.items() if path not in before]
+    disappeared = [row for path, row in before.items() if path not in after]
+    appeared = [row for path, row in after.items() if path not in before]
     changed = tuple(
         (before[path], row) for path, row in after.items() if path in before and before[path].digest != row.digest
     )
-    vanished: dict[str | None, list[ImageRow]] = {}
-    for row in gone:
-        vanished.setdefault(row.digest, []).append(row)
+    by_digest: dict[str | None, list[ImageRow]] = {}
+    for row in disappeared:
+        by_digest.setdefault(row.digest, []).append(row)
     renamed: list[tuple[ImageRow, ImageRow]] = []
     added: list[ImageRow] = []
-    for row in come:
-        if candidates := vanished.get(row.digest):
+    for row in appeared:
+        if candidates := by_digest.get(row.digest):
             renamed.append((candidates.pop(0), row))
         else:
             added.append(row)
     moved = {row.path for row, _ in renamed}
-    removed = tuple(row for row in gone if row.path not in moved)
+    removed = tuple(row for row in disappeared if row.path not in moved)
     known = {row.path for row in old.quarantined} if old else set()
     quarantined = tuple(row for row in new.quarantined if row.path not in known)
     same = [(was, row) for path, row in after.items() if (was := before.get(path)) and was.digest == row.digest]

@@ -17,10 +17,10 @@ ReadImage = Callable[[str], bytes]
 OK, QUARANTINED = "ok", "quarantined"
 
 RETRIED = frozenset({"cannot be read", "vanished"})
-"""Reasons that need not last: such files are read again at every scan."""
+"""Reasons that may pass: such files are read again at every scan."""
 
 PROBLEMS = frozenset({"broken", "special", "unlistable", "missing"})
-"""Signatures of entries that cannot be read by their kind; mending them changes the signature."""
+"""Signatures of entries that cannot be read because of their kind; repairing them changes the signature."""
 
 
 class ImageRow(NamedTuple):
@@ -43,14 +43,14 @@ class ImageRow(NamedTuple):
 
     @property
     def item(self) -> Item:
-        """The row's part in the version; only readable rows have one."""
+        """The item of the row in the version; only readable rows have one."""
         if self.status != OK or self.digest is None:
             raise ValueError(f"{self.name} is quarantined and not part of the version")
         return Item(self.digest, self.group)
 
     @property
     def name(self) -> str:
-        """The path for people: bytes that are not UTF-8 are shown escaped."""
+        """The path for display: bytes that are not UTF-8 are escaped."""
         return display_name(self.path)
 
 
@@ -80,26 +80,26 @@ class Manifest:
 
     @cached_property
     def readable(self) -> list[ImageRow]:
-        """The rows that make up the version."""
+        """The rows of the version."""
         return [row for row in self.rows if row.status == OK]
 
     @property
     def quarantined(self) -> list[ImageRow]:
-        """The rows left out, each with its reason."""
+        """The rows that are not in the version, each with its reason."""
         return [row for row in self.rows if row.status != OK]
 
     @property
     def n_to_retry(self) -> int:
-        """Files that are listed without fault, and could not be read for a reason that need not last."""
+        """Files that were listed without a problem, and could not be read for a reason that may pass."""
         return sum(row.reason in RETRIED and row.signature not in PROBLEMS for row in self.quarantined)
 
     def forget_signatures(self) -> Manifest:
-        """The same rows, none of which vouches for the file of its name any more."""
+        """The same rows without signatures, so that the next scan reads every file again."""
         rows = tuple(row._replace(signature="") for row in self.rows)
         return replace(self, rows=rows, unsettled=frozenset())
 
     def forget_quarantine(self) -> Manifest:
-        """The same rows, of which those that could not be read are not known any more, whatever their bytes."""
+        """The same rows, with the quarantined ones made unknown, so that the next scan reads and decodes them again."""
         rows = tuple(row if row.status == OK else row._replace(signature="", digest=None) for row in self.rows)
         return replace(self, rows=rows)
 

@@ -1,7 +1,7 @@
-"""Sampling a listing: which files are taken is decided by a hash of the seed and of each path alone.
+"""Sampling a listing: a hash of the seed and of each path alone decides whether a file belongs to the sample.
 
-So files that come or go change the sample in proportion: with a limit, one per cent more files replace about
-one per cent of those taken; with `every`, what is taken stays taken. A renamed file is another file here.
+Added and removed files therefore change the sample in proportion: with a limit, one per cent more files replace about
+one per cent of the sample; with `every`, files of the sample stay in it. A renamed file counts as another file.
 """
 
 from __future__ import annotations
@@ -17,26 +17,26 @@ _ALL = 2**64
 
 
 def sample(entries: Sequence[Entry], config: DatasetConfig) -> list[Entry]:
-    """The entries to take, in the order of `entries`.
+    """The sampled entries, in the order of `entries`.
 
-    What stands for a whole container (a folder that cannot be listed, a damaged archive, a missing one) is always
-    among them and does not count: nobody knows how many images it stands for.
+    An entry for a whole container (a folder that cannot be listed, a damaged or missing archive) is always part of
+    the sample and does not count, because the number of its images is unknown.
     """
     if config.every == 1 and config.limit is None:
         return list(entries)
     key = str(config.seed).encode()
     below = _ALL // config.every
     always, drawn = [], []
-    for place, entry in enumerate(entries):
+    for index, entry in enumerate(entries):
         if entry.is_container:
-            always.append(place)
+            always.append(index)
         elif (rank := _rank(entry.path, key)) < below:
-            drawn.append((rank, place))
+            drawn.append((rank, index))
     if config.limit is not None:
         drawn = heapq.nsmallest(config.limit, drawn)
-    return [entries[place] for place in sorted([*always, *(place for _, place in drawn)])]
+    return [entries[index] for index in sorted([*always, *(index for _, index in drawn)])]
 
 
 def _rank(path: bytes, key: bytes) -> int:
-    """A number below 2^64, as good as drawn at random."""
+    """A pseudo-random number below 2^64."""
     return int.from_bytes(blake2b(path, digest_size=8, key=key[:64]).digest(), "big")

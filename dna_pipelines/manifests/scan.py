@@ -19,11 +19,12 @@ from dna_pipelines.config import DatasetConfig
 from dna_pipelines.errors import SourceError, Unreadable
 from dna_pipelines.identity import block_of, digest_of, stable_hash
 from dna_pipelines.imaging import decode_with_info
-from dna_pipelines.manifests.manifest import OK, QUARANTINED, RETRIED, ImageRow, Manifest
+from dna_pipelines.manifests.manifest import OK, QUARANTINED, RETRIED, ImageRow, Manifest, display_name
 from dna_pipelines.manifests.sampling import sample
 from dna_pipelines.manifests.shards import Known, cut_shards
 from dna_pipelines.sources import Entry, Source
 from dna_pipelines.sources.base import MAX_IMAGE_BYTES
+from dna_pipelines.sources.failures import failure_facts
 
 SETTLING_NS = 2_000_000_000
 """A file modified this shortly before a scan may change again without its time changing
@@ -35,27 +36,27 @@ OnProgress = Callable[[int, int], None]
 
 @dataclass(frozen=True)
 class Scan:
-    """A listing, with the files that only a second look showed to have changed."""
+    """A listing of a source, with the changes that only a second read of recently modified files shows."""
 
     entries: tuple[Entry, ...]
     n_ignored: int
     unsettled: frozenset[bytes]
     n_not_sampled: int = 0
-    """Files that the dataset's `every` and `limit` leave out."""
+    """Files that the dataset's `every` and `limit` exclude."""
     ignored: bytes | None = None
-    """One of the ignored files, as an example."""
+    """An ignored file, as an example."""
 
     @cached_property
     def raw_version(self) -> str:
-        """A hash of names, signatures and counts: equal when nothing seems to have changed."""
+        """A hash of names, signatures and counts: equal as long as no change is visible."""
         return stable_hash([raw_version(self.entries), self.n_ignored, self.n_not_sampled])
 
 
 def raw_version(entries: Sequence[Entry]) -> str:
-    """A hash over every path with its signature."""
+    """A hash over every path and its signature."""
     hasher = hashlib.sha256()
     for texts in ([entry[0] for entry in entries], [entry[2].encode() for entry in entries]):
-        # Lengths first, so that no two listings join to the same bytes.
+        # Lengths first, so that different listings never join to the same bytes.
         hasher.update(array("Q", [len(texts), *map(len, texts)]).tobytes())
         hasher.update(b"".join(texts))
     return hasher.hexdigest()[:24]
@@ -66,28 +67,27 @@ def scan_source(
     config: DatasetConfig,
     previous: Callable[[], Manifest | None],
     n_unsettled: int,
-    looked_at_ns: int = 0,
+    last_refresh_ns: int = 0,
 ) -> Scan:
-    """List a source, and draw the sample that is asked for.
+    """List a source, and draw the sample that the dataset asks for.
 
     Args:
-        source: the place.
+        source: the source.
         config: of the dataset.
         previous: fetches the previous manifest; called only when it has unsettled files.
         n_unsettled: how many unsettled files the previous manifest has.
-        looked_at_ns: when the last refresh that succeeded began to look; a file that had settled by then was
-            looked at a second time by that one at the latest.
+        last_refresh_ns: when the last successful refresh began; it read every file again that was unsettled then.
 
     Raises:
-        SourceError: when the place cannot be listed.
+        SourceError: when the location cannot be listed.
     """
     now_ns = time.time_ns()
     listing = source.list()
     entries = sample(listing.entries, config)
     n_not_sampled = len(listing.entries) - len(entries)
     if n_unsettled and (manifest := previous()) is not None:
-        settled_ns = looked_at_ns - SETTLING_NS
-        entries = [_second_look(entry, manifest, source, settled_ns) for entry in entries]
+        settled_ns = last_refresh_ns - SETTLING_NS
+        entries = [_read_again(entry, manifest, source, settled_ns) for entry in entries]
     limit = now_ns - SETTLING_NS
     unsettled = frozenset(
         entry.path for entry in entries if entry.modified_ns is not None and entry.modified_ns > limit
@@ -95,10 +95,10 @@ def scan_source(
     return Scan(tuple(entries), listing.n_ignored, unsettled, n_not_sampled, listing.ignored)
 
 
-def _second_look(entry: Entry, manifest: Manifest, source: Source, settled_ns: int) -> Entry:
-    """Read an unsettled file again; a change that its time does not show goes into its signature.
+def _read_again(entry: Entry, manifest: Manifest, source: Source, settled_ns: int) -> Entry:
+    """Read an unsettled file again; a change that its time does not show becomes part of its signature.
 
-    A file modified before `settled_ns` has had its second look. (Of a place without times that is never so.)
+    A file modified before `settled_ns` has been read again already. Files without times are always read again.
     """
     row = manifest.by_path.get(entry.path)
     if row is None or entry.path not in manifest.unsettled or not _same_file(row.signature, entry.signature):
@@ -129,10 +129,20 @@ def build_manifest(
     on_progress: OnProgress | None = None,
     known_shards: Known | None = None,
 ) -> Manifest:
-    """The manifest of what a scan found.
+    """The manifest of the files of a scan.
+
+    Args:
+        scan: the listing.
+        source: reads the files that are new or changed.
+        config: of the dataset.
+        previous: the manifest before; unchanged files keep their rows.
+        metadata: the metadata table, by image path.
+        workers: threads that read and decode.
+        on_progress: called with the number of files read and of files to read.
+        known_shards: finds existing shards among added images.
 
     Raises:
-        SourceError: when reading fails for a reason that lies in the place, not in a file.
+        SourceError: when reading fails because of the location, not because of a file (`source.read-failed`).
     """
     known = previous.by_path if previous else {}
     by_digest: dict[str | None, ImageRow] = {row.digest: row for row in previous.rows if row.digest} if previous else {}
@@ -153,25 +163,25 @@ def build_manifest(
     group = grouping(config)
     described = [_describe(rows[entry.path], entry, group, metadata) for entry in scan.entries]
     readable = [row for row in described if row.status == OK]
-    items, before = [row.item for row in readable], previous.shards if previous else ()
-    shards = cut_shards(items, before, config.shard_size, known_shards)
-    places = defaultdict(list)
+    items, previous_shards = [row.item for row in readable], previous.shards if previous else ()
+    shards = cut_shards(items, previous_shards, config.shard_size, known_shards)
+    shard_ids = defaultdict(list)
     for shard in shards:
         for item in shard.items:
-            places[item].append(shard.id)
-    placed = tuple(
-        row._replace(shard_id=places[row.item].pop(0), block=block_of(row.item))
+            shard_ids[item].append(shard.id)
+    assigned = tuple(
+        row._replace(shard_id=shard_ids[row.item].pop(0), block=block_of(row.item))
         if row.status == OK
         else row._replace(shard_id=None, block=None)
         for row in described
     )
-    return Manifest(placed, shards, scan.unsettled, scan.n_ignored, scan.n_not_sampled)
+    return Manifest(assigned, shards, scan.unsettled, scan.n_ignored, scan.n_not_sampled)
 
 
 def _in_order(
     pool: ThreadPoolExecutor, read: Callable[[Entry], ImageRow], entries: Sequence[Entry]
 ) -> Iterator[ImageRow]:
-    """Map with a bounded number in flight, so that an interruption does not wait for the rest."""
+    """Map with a bounded number of files in flight, so that an interruption does not wait for all of them."""
     window = 256
     for start in range(0, len(entries), window):
         yield from pool.map(read, entries[start : start + window])
@@ -205,26 +215,34 @@ def _read(source: Source, entry: Entry) -> bytes:
     except (PermissionError, IsADirectoryError, NotADirectoryError) as error:
         raise Unreadable("cannot be read", str(error.strerror or error)) from error
     except OSError as error:
-        raise SourceError(f"reading {entry.path!r} failed: {error}; nothing was changed, run again") from error
+        raise SourceError(
+            f"reading {entry.path!r} failed: {error}; nothing was changed, run again",
+            code="source.read-failed",
+            path=display_name(entry.path),
+            **failure_facts(error),
+        ) from error
 
 
 def _bounded_read(source: Source, entry: Entry) -> bytes:
-    """Read a file, unless it says that it is larger than any image: an archive's member may claim to be."""
+    """Read a file, unless it claims to be larger than any image, as a member of an archive may."""
     if entry.size_bytes is not None and entry.size_bytes > MAX_IMAGE_BYTES:
-        raise Unreadable("too large", f"{entry.size_bytes:,} bytes, the limit is {MAX_IMAGE_BYTES:,}")
+        raise Unreadable(
+            "too large", f"{entry.size_bytes:,} bytes, the limit is {MAX_IMAGE_BYTES:,}", size_bytes=entry.size_bytes
+        )
     return source.read(entry.path)
 
 
 def _describe(row: ImageRow, entry: Entry, group: Callable[[ImageRow], str | None], table: Metadata | None) -> ImageRow:
-    """Join what is said of an image: by the place itself and by the table, which has the last word."""
-    told = table.get(row.name) if table is not None else None
-    joined = None if told is None and entry.metadata is None else {**(entry.metadata or {}), **(told or {})}
+    """Join the metadata of an image: those of its location and those of the table, which override them."""
+    from_table = table.get(row.name) if table is not None else None
+    has_metadata = from_table is not None or entry.metadata is not None
+    joined = {**(entry.metadata or {}), **(from_table or {})} if has_metadata else None
     row = row._replace(metadata=joined)
     return row._replace(group=group(row) if row.status == OK else None)
 
 
 def grouping(config: DatasetConfig) -> Callable[[ImageRow], str | None]:
-    """How a dataset's rows are grouped into independent units."""
+    """How the rows of a dataset are grouped into sampling units."""
     kind, _, argument = (config.group_by or "").partition(":")
     if kind == "folder":
         return lambda row: row.name.rpartition("/")[0]

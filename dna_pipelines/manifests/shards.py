@@ -1,8 +1,8 @@
-"""Cutting a version into write-once shards so that an update costs what changed.
+"""Cutting a version into write-once shards, so that an update costs in proportion to the change.
 
-A kept shard is never touched; added images go into shards that are known from elsewhere if they fill them, else into
-new ones; a shard that lost images is replaced by one of those that remain; small old shards are joined by adding their
-partials.
+A kept shard never changes; added images go into shards of other datasets that they fill completely, the rest into new
+shards; a shard that lost images is replaced by one of the remaining images; small old shards are joined by adding
+their partials.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ MAX_SMALL_SHARDS = 8
 class Shard:
     """A write-once multiset of images: the unit of extraction and of storage.
 
-    `parents` are shards whose partials add up to this one's, so that it needs no image. It remembers them as long as
-    it is kept, because its own partial may not be there yet when the next version is cut.
+    `parents` are shards whose partials add up to this one's, so that it needs no image. They are kept with the shard,
+    because its own partial may not exist yet when the next version is cut.
     """
 
     items: tuple[Item, ...]
@@ -31,7 +31,7 @@ class Shard:
 
     @cached_property
     def id(self) -> str:
-        """The hash of the items; how the shard came about is not part of it."""
+        """The hash of the items; the parents are not part of it."""
         return multiset_id(self.items)
 
     def __len__(self) -> int:
@@ -40,7 +40,7 @@ class Shard:
 
 
 Known = Callable[[Sequence[Item]], Iterable[Shard]]
-"""From images to shards, already measured maybe, that may lie wholly among them."""
+"""From images to shards, possibly measured already, that may consist only of these images."""
 
 
 def cut_shards(
@@ -53,7 +53,7 @@ def cut_shards(
             images together that are likely to be removed together).
         previous: the shards of the version before; oldest first.
         max_images: most images in a shard.
-        known: asked for shards that added images may fill.
+        known: finds shards that added images may fill.
     """
     available = Counter(items)
     kept: list[Shard] = []
@@ -68,7 +68,7 @@ def cut_shards(
             reduced.append(Shard(tuple(_take(shard.items, remaining))))
     fresh = list(_take(items, available))
     if not reduced and not fresh and len(kept) == len(previous):
-        # The same version: its DNA is there already, so that shards joined now would not get their partials.
+        # The same version: its DNA exists already, so that shards joined now would not get their partials.
         return tuple(previous)
     filled = list(_filled(known(fresh), available, max_images)) if known and fresh else []
     rest = list(_take(fresh, available)) if filled else fresh
@@ -77,7 +77,7 @@ def cut_shards(
 
 
 def _filled(shards: Iterable[Shard], available: Counter[Item], max_images: int) -> Iterator[Shard]:
-    """The shards that images fill, which are then no longer available."""
+    """The shards that the available images fill; those images are then no longer available."""
     for shard in shards:
         wanted = Counter(shard.items)
         if len(shard) <= max_images and wanted <= available:
@@ -86,10 +86,10 @@ def _filled(shards: Iterable[Shard], available: Counter[Item], max_images: int) 
 
 
 def slice_shards(items: Sequence[Item], shards: Sequence[Shard], max_images: int) -> tuple[Shard, ...]:
-    """The shards of a slice: those of its version that lie wholly in it, and new ones for the rest.
+    """The shards of a slice: those of its version that lie completely in it, and new ones for the rest.
 
-    The rest is filled in the order of the version's shards, oldest first: what is added to the version later
-    then changes the last new shard alone.
+    The rest is taken in the order of the version's shards, oldest first: images added to the version later
+    then change only the last new shard.
 
     Args:
         items: the slice, a part of what the shards hold.
@@ -107,24 +107,24 @@ def slice_shards(items: Sequence[Item], shards: Sequence[Shard], max_images: int
             cut.append(shard)
     rest: list[Item] = []
     for shard in cut:
-        mine = Counter(shard.items) & available
-        available -= mine
-        rest += _take(shard.items, mine)
+        wanted = Counter(shard.items) & available
+        available -= wanted
+        rest += _take(shard.items, wanted)
     fresh = (Shard(tuple(rest[start : start + max_images])) for start in range(0, len(rest), max_images))
     return (*whole, *fresh)
 
 
 def _take(items: Iterable[Item], wanted: Counter[Item]) -> Iterator[Item]:
     """The wanted items, in the order of `items`."""
-    left = wanted.copy()
+    remaining = wanted.copy()
     for item in items:
-        if left[item] > 0:
-            left[item] -= 1
+        if remaining[item] > 0:
+            remaining[item] -= 1
             yield item
 
 
 def _compact(shards: list[Shard], max_images: int) -> list[Shard]:
-    """Join small shards, once there are too many, into ones of at most `max_images`."""
+    """Join small shards, once there are too many, into shards of at most `max_images`."""
     small = [shard for shard in shards if len(shard) * 2 <= max_images]
     if len(small) <= MAX_SMALL_SHARDS:
         return shards

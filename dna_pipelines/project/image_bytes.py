@@ -47,8 +47,6 @@ class ImageReader:
         return data
 
     def _reader(self) -> Callable[[str], bytes]:
-        # What reads lies beside what extracts, which needs torch.
-
         config = self._project.file.dataset(self._dataset)
         manifests = [Manifest(self._rows, ())]
         if latest := self._project.lake.versions.latest(self._dataset):

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from dna_pipelines.comparison.embedding import Join, Plane
 from dna_pipelines.comparison.matrix import Matrix
-from dna_pipelines.reporting.pictures import DPI, png_of, shortened
+from dna_pipelines.reporting.pictures import DPI, Picture, png_of, shortened
 
 _MOST_NAMES = 80
 """Larger maps show points only."""
@@ -27,6 +27,11 @@ Box = tuple[float, float, float, float]
 
 
 def map_picture(matrix: Matrix, plane: Plane, clusters: NDArray[np.int64], joins: Sequence[Join]) -> bytes:
+    """`map_figure` as a PNG."""
+    return png_of(map_figure(matrix, plane, clusters, joins))
+
+
+def map_figure(matrix: Matrix, plane: Plane, clusters: NDArray[np.int64], joins: Sequence[Join]) -> Picture:
     """Datasets in a plane, coloured by cluster, beside the tree of average linkage.
 
     In the plane names are moved until they cover neither each other nor a point; one for which there is no place
@@ -34,7 +39,7 @@ def map_picture(matrix: Matrix, plane: Plane, clusters: NDArray[np.int64], joins
     """
     n = len(matrix.names)
     height = max(5.5, min(0.19 * n + 1.5, 14.0))
-    figure = Figure(figsize=(13.5, height), dpi=DPI, layout="constrained")
+    figure = Picture(figsize=(13.5, height), dpi=DPI, layout="constrained")
     FigureCanvasAgg(figure)
     space, tree = figure.subplots(1, 2, width_ratios=(1.5, 1))
     figure.suptitle(matrix.title, fontsize=11)
@@ -58,7 +63,7 @@ def map_picture(matrix: Matrix, plane: Plane, clusters: NDArray[np.int64], joins
     kept = f"the plane keeps {plane.kept_share:.0%} of the spread, stress {plane.stress:.2f}"
     hidden = f"; {n_left_out} of {n} names have no room here" if n_left_out else ""
     space.set_title(kept + hidden, fontsize=9)
-    return png_of(figure)
+    return figure
 
 
 def _name_points(figure: Figure, axes: Any, positions: F64, names: Sequence[str]) -> int:

@@ -23,7 +23,19 @@ _MOST_NUMBERS = 24
 """Larger matrices show colours only."""
 
 
+class Picture(Figure):
+    """A figure that notebooks show as it would be saved, whatever backend they chose."""
+
+    def _repr_png_(self) -> bytes:
+        return png_of(self)
+
+
 def matrix_picture(matrix: Matrix, marks: Mapping[tuple[str, str], str] | None = None, said: str = "") -> bytes:
+    """`matrix_figure` as a PNG."""
+    return png_of(matrix_figure(matrix, marks, said))
+
+
+def matrix_figure(matrix: Matrix, marks: Mapping[tuple[str, str], str] | None = None, said: str = "") -> Picture:
     """The matrix as a heat map: dark is near, bright is far; unknown pairs are grey.
 
     Args:
@@ -35,12 +47,13 @@ def matrix_picture(matrix: Matrix, marks: Mapping[tuple[str, str], str] | None =
     edge = max(3.5, min(0.62 * n, 16.0))
     longest = max((len(name) for name in matrix.names), default=0)
     margin = 0.085 * min(longest, 40)
-    figure = Figure(figsize=(edge + margin + 1.6, edge + margin + 0.8), layout="constrained")
+    figure = Picture(figsize=(edge + margin + 1.6, edge + margin + 0.8), layout="constrained")
     axes = figure.add_subplot()
     axes.set_facecolor("0.85")
     axes.set_title(matrix.title, fontsize=11)
     if n == 0:
-        return _said(figure, axes, "no dataset has a DNA yet")
+        _say(axes, "no dataset has a DNA yet")
+        return figure
     image = axes.imshow(np.ma.masked_invalid(matrix.values), cmap="viridis", vmin=0.0)
     figure.colorbar(image, ax=axes, shrink=0.8)
     if n <= 80:
@@ -53,12 +66,17 @@ def matrix_picture(matrix: Matrix, marks: Mapping[tuple[str, str], str] | None =
         before = [[known.get((a, b), "") for b in matrix.names] for a in matrix.names]
         _write_numbers(axes, matrix.values, before)
         axes.set_xlabel(said, fontsize=9)
-    return png_of(figure)
+    return figure
 
 
-def profile_picture(a: str, b: str, layers: list[dict[str, Any]]) -> bytes:
+def profile_picture(a: str, b: str, layers: Sequence[Mapping[str, Any]]) -> bytes:
+    """`profile_figure` as a PNG."""
+    return png_of(profile_figure(a, b, layers))
+
+
+def profile_figure(a: str, b: str, layers: Sequence[Mapping[str, Any]]) -> Picture:
     """The EMD of a pair layer by layer, from the `layers` of a comparison's summary."""
-    figure = Figure(figsize=(7.0, max(2.0, 0.32 * len(layers) + 1.0)), layout="constrained")
+    figure = Picture(figsize=(7.0, max(2.0, 0.32 * len(layers) + 1.0)), layout="constrained")
     axes = figure.add_subplot()
     names = [layer["layer"] for layer in layers]
     bars = axes.barh(range(len(layers)), [layer["emd_bins"] for layer in layers], color="#33638d")
@@ -69,7 +87,7 @@ def profile_picture(a: str, b: str, layers: list[dict[str, Any]]) -> bytes:
     axes.set_xlabel("EMD in bins, mean over the neurons of the layer")
     axes.set_title(f"{a} against {b}, layer by layer (first layer on top)", fontsize=10)
     axes.spines[["top", "right"]].set_visible(False)
-    return png_of(figure)
+    return figure
 
 
 def changes_picture(extractor: str, layers: Sequence[str], changes: Mapping[str, Mapping[str, float]]) -> bytes:
@@ -86,7 +104,8 @@ def changes_picture(extractor: str, layers: Sequence[str], changes: Mapping[str,
     axes = figure.add_subplot()
     axes.set_title(f"{extractor}: what the last changes moved\n(EMD in bins to the version before)", fontsize=10)
     if not names:
-        return _said(figure, axes, "no dataset has changed yet")
+        _say(axes, "no dataset has changed yet")
+        return png_of(figure)
     values = np.array([[changes[name].get(layer, np.nan) for layer in layers] for name in names])
     image = axes.imshow(np.ma.masked_invalid(values), cmap="viridis", vmin=0.0, aspect="auto")
     figure.colorbar(image, ax=axes)
@@ -107,7 +126,8 @@ def growth_picture(sizes: Mapping[str, Sequence[tuple[datetime, int]]]) -> bytes
     axes = figure.add_subplot()
     axes.set_title("readable images over time, of the datasets that changed last", fontsize=10)
     if not any(sizes.values()):
-        return _said(figure, axes, "nothing was ingested yet")
+        _say(axes, "nothing was ingested yet")
+        return png_of(figure)
     end = max(points[-1][0] for points in sizes.values() if points)
     for name, points in sizes.items():
         moments = np.array([*(moment for moment, _ in points), end], "datetime64[s]")
@@ -131,12 +151,11 @@ def narrowed(png: bytes, width_px: int) -> bytes:
         return _packed(image.convert("RGB").resize((width_px, height_px), Image.Resampling.LANCZOS))
 
 
-def _said(figure: Figure, axes: Any, text: str) -> bytes:
-    """A picture of which there is nothing to see yet."""
+def _say(axes: Any, text: str) -> None:
+    """Write why there is nothing to see yet."""
     axes.text(0.5, 0.5, text, ha="center", va="center", transform=axes.transAxes)
     axes.set_xticks([])
     axes.set_yticks([])
-    return png_of(figure)
 
 
 def shortened(name: str) -> str:

@@ -1,8 +1,15 @@
 """Where images are listed and read: folders, index files, archives and tables, local or through fsspec.
 
-Belongs here: listing and reading bytes. Does not: decoding, digests, anything kept in the lake.
-To add a kind of source: a class with `list` and `read` in a module of its own, and a line in
-`open_source`.
+This package lists files and reads bytes. Decoding, digests and the lake are not its task.
+To add a kind of source, write a class with `list` and `read` in a module of its own and add it to `open_source`.
+
+- `base`: the protocol `Source`, its `Entry` and `Listing`, and the `Selection` of files by globs.
+- `opening`: from the URI of a dataset to its source.
+- `folder`, `remote`, `index`, `zip`, `tar`, `table`: the sources.
+- `files`, `file_patterns`: the files of an archive or table source; `listings_cache` keeps what they contain.
+- `table_formats`, `table_columns`, `text_values`, `webdataset`: what tables and WebDataset shards say of images.
+- `metadata`: the table beside a dataset.
+- `retries`, `failures`, `web`, `temporary_files`: access to stores.
 """
 
 from dna_pipelines.sources.base import Entry, Source

@@ -13,28 +13,32 @@ from fsspec.utils import glob_translate
 IMAGE_SUFFIXES = (
     "avif", "bmp", "dib", "gif", "jfif", "jp2", "jpe", "jpeg", "jpg", "pbm", "pgm", "png", "pnm",
     "ppm", "tga", "tif", "tiff", "webp",
-    # What cameras and phones write in place of a JPEG is not decoded: it is quarantined, not overlooked.
+    # The formats of newer cameras and phones are not decoded: such files are quarantined, not ignored.
     "heic", "heif", "hif", "jxl",
 )  # fmt: skip
-"""Suffixes taken for images when a dataset names no globs."""
+"""Suffixes of images where a dataset has no globs."""
 
 MAX_IMAGE_BYTES = 2**30
-"""Largest file that is read: an uncompressed image of the largest size that is decoded fits into it."""
+"""The largest file that is read; an uncompressed image of the largest size that is decoded fits into it."""
 
 _ENDINGS = frozenset(f".{suffix}".encode() for suffix in IMAGE_SUFFIXES)
 _USUAL_ENDINGS = frozenset(cased for ending in _ENDINGS if len(ending) == 4 for cased in (ending, ending.upper()))
 
-
-_HERE = re.compile(rb"\A(?:\./+)+(?=[^/])")
+_LEADING_DOT = re.compile(rb"\A(?:\./+)+(?=[^/])")
 
 
 class Entry(NamedTuple):
     """One listed file.
 
-    `size_bytes` is None where only reading tells. `signature` changes whenever the file may have: size
-    and modification time, an etag, or a checksum of the archive. `modified_ns` is set where a time is
-    all there is to go by. `metadata` is what the place itself says of the image, beside its bytes.
-    `is_container` marks what stands for a whole folder, archive or table that cannot be read.
+    Attributes:
+        path: relative to the location; bytes, because file names are.
+        size_bytes: None where only reading tells.
+        signature: changes whenever the file may have changed: size and modification time, an etag, or a checksum of
+            the archive.
+        modified_ns: set where only a time shows changes.
+        problem: why the file cannot be read; None where it can.
+        metadata: what the location itself says of the image, beside its bytes.
+        is_container: whether the entry stands for a whole folder, archive or table that cannot be read.
     """
 
     path: bytes
@@ -48,23 +52,23 @@ class Entry(NamedTuple):
 
 @dataclass(frozen=True)
 class Listing:
-    """What a source holds now, sorted by path."""
+    """The files of a source now, sorted by path."""
 
     entries: list[Entry]
     n_ignored: int = 0
-    """Files that are there and that no glob asks for, and names that were given before."""
+    """Files that no glob selects, and names that are listed a second time."""
     ignored: bytes | None = None
-    """One that no glob asks for, as an example."""
+    """A file that no glob selects, as an example."""
 
 
 class Source(Protocol):
-    """A place that images are listed in and read from. Safe to use from several threads."""
+    """A location from which images are listed and read. Safe to use from several threads."""
 
     def list(self) -> Listing:
-        """Everything the dataset's globs ask for.
+        """The files that the dataset's globs select.
 
         Raises:
-            SourceError: when the place cannot be reached.
+            SourceError: when the location cannot be reached.
         """
         ...
 
@@ -73,13 +77,13 @@ class Source(Protocol):
 
         Raises:
             OSError: when it cannot be read.
-            Unreadable: when the place is sound and this one file is not.
+            Unreadable: when the location is sound and this one file is not.
         """
         ...
 
 
 class Selection:
-    """Which paths belong to the dataset: those a glob matches (or, without globs, image suffixes)."""
+    """The paths that belong to the dataset: those that a glob matches (without globs, those with an image suffix)."""
 
     def __init__(self, globs: Sequence[str] = (), exclude: Sequence[str] = ()) -> None:
         self.globs = tuple(globs)
@@ -87,23 +91,23 @@ class Selection:
         self._unwanted = _any_of(exclude) if exclude else None
 
     def __call__(self, path: bytes) -> bool:
-        """Whether a path, relative to the source, is asked for."""
+        """Whether a path, relative to the source, belongs to the dataset."""
         if self._wanted is None:
-            # Asked for every file at every scan, so without the detour over text and patterns.
+            # Called for every file at every scan, therefore without decoding and patterns.
             wanted = path[-4:] in _USUAL_ENDINGS or path[path.rfind(b".") :].lower() in _ENDINGS
             return wanted and (self._unwanted is None or self.admits(path))
         return self.admits(path)
 
     def admits(self, path: bytes) -> bool:
-        """Whether globs and excludes let a path pass; the suffix does not matter here."""
+        """Whether globs and excludes select a path, whatever its suffix."""
         text = os.fsdecode(path)
         wanted = self._wanted is None or self._wanted.search(text) is not None
         return wanted and (self._unwanted is None or self._unwanted.search(text) is None)
 
 
-def bare(name: bytes) -> bytes:
-    """A name without the `./` that `find` begins it with: with it and without, it is one file."""
-    return _HERE.sub(b"", name)
+def without_leading_dot(name: bytes) -> bytes:
+    """A name without the leading `./` of `find`: both names are one file."""
+    return _LEADING_DOT.sub(b"", name)
 
 
 def _any_of(globs: Sequence[str]) -> re.Pattern[str]:

@@ -11,8 +11,9 @@ from stat import S_ISREG
 
 from dna_pipelines.errors import SourceError
 from dna_pipelines.sources.base import Entry, Listing, Selection
+from dna_pipelines.sources.failures import source_error
 
-# A scan makes one for every file, and the named constructor takes twice as long.
+# A scan creates one entry per file, and the constructor with names takes twice as long.
 _new_entry = partial(tuple.__new__, Entry)
 
 
@@ -20,16 +21,15 @@ class FolderSource:
     """Files below a local folder; links are followed."""
 
     def __init__(self, root: Path, selection: Selection, *, without: Sequence[Path] = ()) -> None:
-        """`without` are folders that are never entered: where the project keeps its own files."""
+        """`without` are folders that are never entered, such as those of the project's own files."""
         self._without = {os.path.realpath(os.fsencode(folder)) for folder in without}
         self._root = os.fsencode(root)
         self._selection = selection
 
     def list(self) -> Listing:
         """Walk the tree; a link to a folder that contains it is not followed."""
-        if not os.path.isdir(self._root):
-            kind = "is a file, not a folder" if os.path.exists(self._root) else "does not exist"
-            raise SourceError(f"{os.fsdecode(self._root)} {kind}")
+        uri = os.fsdecode(self._root)
+        self._require_folder(uri)
         entries: list[Entry] = []
         n_ignored, ignored, wanted = 0, None, self._selection.__call__
         stack, followed = [b""], set[bytes]()
@@ -37,16 +37,16 @@ class FolderSource:
             prefix = stack.pop()
             folder = self._root + b"/" + prefix
             try:
-                # In order, so that of two links to one folder the same is followed at every scan.
-                found = sorted(os.scandir(folder), key=attrgetter("name"))
+                # In order, so that of two links to one folder every scan follows the same one.
+                items = sorted(os.scandir(folder), key=attrgetter("name"))
             except OSError as error:
                 if not prefix:
-                    raise SourceError(f"{os.fsdecode(folder)} cannot be listed: {error.strerror}") from error
+                    raise source_error(f"{uri} cannot be listed", error, uri=uri) from error
                 entries.append(
                     Entry(prefix, 0, "unlistable", None, f"folder cannot be listed: {error.strerror}", None, True)
                 )
                 continue
-            for item in found:
+            for item in items:
                 path = prefix + item.name
                 if _is_dir(item):
                     if self._without and os.path.realpath(item.path) in self._without:
@@ -60,6 +60,12 @@ class FolderSource:
         entries.sort()
         return Listing(entries, n_ignored, ignored)
 
+    def _require_folder(self, uri: str) -> None:
+        if not os.path.isdir(self._root):
+            if os.path.exists(self._root):
+                raise SourceError(f"{uri} is a file, not a folder", code="source.not-a-folder", uri=uri)
+            raise SourceError(f"{uri} does not exist", code="source.missing", uri=uri)
+
     def read(self, path: bytes) -> bytes:
         """Read one file, relative to the folder."""
         with open(os.path.join(self._root, path), "rb") as file:
@@ -70,7 +76,7 @@ def _is_dir(item: os.DirEntry[bytes]) -> bool:
     try:
         return item.is_dir()
     except OSError:
-        # A link to itself, or into a folder that may not be entered; `_entry` says why.
+        # A link to itself, or into a folder that may not be entered; `_entry` reports the reason.
         return False
 
 
@@ -87,8 +93,8 @@ def _entry(path: bytes, item: os.DirEntry[bytes]) -> Entry:
 
 def _may_follow(folder: bytes, link: bytes, followed: set[bytes]) -> bool:
     """Each linked folder is entered once, and never one that contains the link: loops would not end."""
-    here, target = os.path.realpath(folder), os.path.realpath(link)
-    if target in followed or here == target or here.startswith(target.rstrip(b"/") + b"/"):
+    parent, target = os.path.realpath(folder), os.path.realpath(link)
+    if target in followed or parent == target or parent.startswith(target.rstrip(b"/") + b"/"):
         return False
     followed.add(target)
     return True

@@ -1,4 +1,4 @@
-"""An index file: one path or URI a line; blank lines and lines beginning with # are skipped."""
+"""An index file: one path or URI per line; blank lines and lines beginning with # are skipped."""
 
 from __future__ import annotations
 
@@ -8,21 +8,22 @@ from concurrent.futures import ThreadPoolExecutor
 import fsspec
 
 from dna_pipelines.errors import SourceError
-from dna_pipelines.sources.asking import cannot, is_local
-from dna_pipelines.sources.base import Entry, Listing, Selection, bare
+from dna_pipelines.sources.base import Entry, Listing, Selection, without_leading_dot
+from dna_pipelines.sources.failures import source_error
 from dna_pipelines.sources.remote import Options, entry_of, file_system_of, info_of, read_object
+from dna_pipelines.sources.retries import is_local
 
-_OF_THE_LINE = (FileNotFoundError, NotADirectoryError, IsADirectoryError, ValueError)
-"""What is wrong with one line, such as a name that no store could have; all else is wrong with the store."""
+_WRONG_LINE = (FileNotFoundError, NotADirectoryError, IsADirectoryError, ValueError)
+"""The exceptions that one line causes, such as an impossible name; any other is a failure of the store."""
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
 
 class IndexSource:
-    """The files an index names, relative to the index. What is named and missing is reported, not skipped.
+    """The files that an index names, relative to the index. A file that is missing is listed with its problem.
 
-    A line is a name as it is: there is no quoting, only the blanks around it and a leading `./` do not count.
-    The options are for the store that the index lies on, and for URIs of the same scheme; what lies elsewhere
-    takes its settings from the environment. This machine needs none, so those of an index here are for its URIs.
+    A line is the name as it is: there is no quoting; surrounding blanks and a leading `./` do not count.
+    The options apply to the store of the index and to URIs of the same scheme; other stores take their settings from
+    the environment. Local files need none, so that the options of a local index apply to all its URIs.
     """
 
     def __init__(self, uri: str, selection: Selection, options: Options | None = None) -> None:
@@ -37,12 +38,12 @@ class IndexSource:
             self._fs.invalidate_cache()
             lines = read_object(self._fs, self._path).removeprefix(_BYTE_ORDER_MARK).splitlines()
         except Exception as error:
-            raise cannot(f"{self._uri} cannot be read", error) from error
+            raise source_error(f"{self._uri} cannot be read", error, uri=self._uri) from error
         stripped = (line.strip() for line in lines)
-        named = [bare(line) for line in stripped if line and not line.startswith(b"#")]
+        named = [without_leading_dot(line) for line in stripped if line and not line.startswith(b"#")]
         chosen = sorted({path for path in named if self._selection.admits(path)})
-        for place in {os.fsdecode(path).partition("://")[0] for path in chosen if b"://" in path}:
-            self._forget(place)
+        for scheme in {os.fsdecode(path).partition("://")[0] for path in chosen if b"://" in path}:
+            self._invalidate_cache(scheme)
         with ThreadPoolExecutor(16) as pool:
             entries = list(pool.map(self._entry, chosen))
         ignored = next((path for path in named if not self._selection.admits(path)), None)
@@ -57,35 +58,42 @@ class IndexSource:
         text = os.fsdecode(path)
         if "://" in text:
             scheme, _, below = self._uri.partition("://")
-            meant = not below or text.startswith(f"{scheme}://")
-            return file_system_of(text, self._options if meant else None)
+            applies = not below or text.startswith(f"{scheme}://")
+            return file_system_of(text, self._options if applies else None)
         if text.startswith("/"):
             if "://" in self._uri:
-                raise SourceError(f"{self._uri} is elsewhere, so write file://{text} for a file of this machine")
+                raise SourceError(
+                    f"{self._uri} is not on this machine, so write file://{text} for a local file",
+                    code="source.local-path-in-remote-index",
+                    uri=self._uri,
+                    path=text,
+                )
             return self._fs, text
         return self._fs, f"{self._path.rsplit('/', 1)[0]}/{text}"
 
-    def _forget(self, scheme: str) -> None:
-        """Listings that fsspec remembers would hide changes."""
+    def _invalidate_cache(self, scheme: str) -> None:
+        """Drop the listings that fsspec caches, which would hide changes."""
         try:
             self._resolve(f"{scheme}://".encode())[0].invalidate_cache()
         except SourceError:
-            return  # each of its lines will say so
+            return  # reported for each of its lines
 
     def _entry(self, path: bytes) -> Entry:
         try:
             fs, full = self._resolve(path)
         except SourceError as error:
-            # What this machine lacks, or what the options say, is no matter of the line.
+            # A package that is not installed and a wrong option are not the fault of the line.
             if isinstance(error.__cause__, (ImportError, TypeError)):
                 raise
             return Entry(path, 0, "missing", problem=f"named in the index, but {error}")
         try:
             info = info_of(fs, full)
         except Exception as error:
-            # A store that cannot be asked does not say that an image is gone, and one that refuses does not either.
-            if not (isinstance(error, _OF_THE_LINE) or is_local(fs)):
+            # An image counts as missing only if its store says so: not if the store fails or refuses to answer.
+            if not (isinstance(error, _WRONG_LINE) or is_local(fs)):
                 name = path.decode("utf-8", "backslashreplace")
-                raise cannot(f"{self._uri} names {name}, which cannot be looked up", error) from error
+                raise source_error(
+                    f"{self._uri} names {name}, which cannot be looked up", error, uri=self._uri, path=name
+                ) from error
             return Entry(path, 0, "missing", problem=f"named in the index, but {type(error).__name__}: {error}")
         return entry_of(path, info)

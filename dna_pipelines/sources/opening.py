@@ -1,4 +1,4 @@
-"""From a dataset's uri to the source that can read it. The suffix says what it is, unless `kind` does."""
+"""From the URI of a dataset to the source that reads it. The suffix tells its kind, unless `kind` is given."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from urllib.request import url2pathname
 
 from dna_pipelines.config.models import SUFFIXES, Kind, kind_of_suffix
 from dna_pipelines.errors import SourceError
-from dna_pipelines.sources.archive import ZipSource
 from dna_pipelines.sources.base import Selection, Source
-from dna_pipelines.sources.contents import ContentsCache
 from dna_pipelines.sources.folder import FolderSource
 from dna_pipelines.sources.index import IndexSource
+from dna_pipelines.sources.listings_cache import ListingsCache
 from dna_pipelines.sources.remote import Options, RemoteSource
-from dna_pipelines.sources.rows import RowSource
+from dna_pipelines.sources.table import TableSource
 from dna_pipelines.sources.tar import TarSource
+from dna_pipelines.sources.zip import ZipSource
 
 _WEB = {"http", "https"}
 _SLASHES = re.compile(r"(?<!:)/{2,}")
@@ -33,60 +33,63 @@ def open_source(
     kind: Kind | None = None,
     options: Options | None = None,
     image_column: str | None = None,
-    cache: ContentsCache | None = None,
+    cache: ListingsCache | None = None,
 ) -> Source:
-    """The source for a uri.
+    """The source for a URI.
 
     Args:
-        uri: the place; relative paths are taken from `base`.
+        uri: the location; relative paths start at `base`.
         base: see `uri`.
-        globs, exclude: which files belong to the dataset.
+        globs, exclude: the files that belong to the dataset.
         without: folders that are never entered.
-        kind: what the uri is, where its suffix does not tell.
-        options: what the file system needs.
-        image_column: of a table.
-        cache: keeps what archives and tables hold.
+        kind: the kind of the location, where its suffix does not tell.
+        options: for the file system.
+        image_column: the column of a table that holds the images.
+        cache: keeps the listings of archives and tables.
 
     Raises:
-        SourceError: for a scheme that is not installed.
+        SourceError: for a scheme that is unknown or not installed, or a file of an unknown kind.
     """
     selection = Selection(tuple(globs), tuple(exclude))
-    place = resolve_uri(uri, base)
-    # In the names of the folders that the project lies in, nothing is a pattern.
+    location = resolve_uri(uri, base)
+    # The names of the folders above the project are never patterns.
     literal = f"{base}/" if _is_relative(uri) else ""
     source: Source
-    # A folder may well be called `photos.zip`; a folder of archives has to be asked for.
-    match kind or ("folder" if os.path.isdir(place) else kind_of_suffix(place)):
+    # A folder may be called `photos.zip`; a folder of archives needs its `kind`.
+    match kind or ("folder" if os.path.isdir(location) else kind_of_suffix(location)):
         case "index":
-            source = IndexSource(place, selection, options)
+            source = IndexSource(location, selection, options)
         case "zip":
-            source = ZipSource(place, selection, options)
+            source = ZipSource(location, selection, options)
         case "tar":
-            source = TarSource(place, selection, options, cache, literal)
+            source = TarSource(location, selection, options, cache, literal)
         case "parquet":
-            source = RowSource(place, selection, SUFFIXES["parquet"], options, cache, image_column, literal)
+            source = TableSource(location, selection, SUFFIXES["parquet"], options, cache, image_column, literal)
         case "arrow":
-            source = RowSource(place, selection, SUFFIXES["arrow"], options, cache, image_column, literal)
-        case "folder" if "://" in place:
-            source = RemoteSource(place, selection, options)
+            source = TableSource(location, selection, SUFFIXES["arrow"], options, cache, image_column, literal)
+        case "folder" if "://" in location:
+            source = RemoteSource(location, selection, options)
         case "folder":
-            if os.path.isfile(place):
-                known = ", ".join(suffix for suffixes in SUFFIXES.values() for suffix in suffixes)
+            if os.path.isfile(location):
+                known = [suffix for suffixes in SUFFIXES.values() for suffix in suffixes]
                 raise SourceError(
-                    f"{place} is a file of a kind that is not known; use a folder or one of {known}, or say its `kind`"
+                    f"{location} is a file of unknown kind; use a folder or one of {', '.join(known)}, or set `kind`",
+                    code="source.unknown-kind",
+                    uri=location,
+                    known=known,
                 )
-            source = FolderSource(Path(place), selection, without=without)
+            source = FolderSource(Path(location), selection, without=without)
     return source
 
 
 def resolve_uri(uri: str, base: Path) -> str:
-    """A uri with its scheme, or an absolute local path."""
+    """A URI with its scheme, or an absolute local path."""
     if uri.startswith("file://"):
         return url2pathname(uri.removeprefix("file://"))
     if "://" in uri:
-        scheme, _, place = uri.partition("://")
-        # Stores list the same objects below two slashes and below one, and read those below one.
-        return uri if scheme in _WEB else f"{scheme}://{_SLASHES.sub('/', place)}"
+        scheme, _, path = uri.partition("://")
+        # Stores list the same objects below one slash and below two, but read only those below one.
+        return uri if scheme in _WEB else f"{scheme}://{_SLASHES.sub('/', path)}"
     return str(base / Path(uri).expanduser())
 
 

@@ -1,4 +1,4 @@
-"""A folder tree on any file system that fsspec knows (s3://, gs://, http://, memory://)."""
+"""A folder tree on any file system of fsspec (s3://, gs://, http://, memory://)."""
 
 from __future__ import annotations
 
@@ -13,18 +13,19 @@ from urllib.request import url2pathname
 import fsspec
 
 from dna_pipelines.errors import SourceError
-from dna_pipelines.sources.asking import asked, asked_for_bytes, cannot, not_in_place
 from dna_pipelines.sources.base import Entry, Listing, Selection
+from dna_pipelines.sources.failures import no_range_requests, source_error
+from dna_pipelines.sources.retries import read_with_retries, with_retries
 
 Options = Mapping[str, Any]
-"""What a file system needs to be reached, such as an endpoint."""
+"""Settings of a file system, such as an endpoint."""
 
 _EXTRAS = {"s3": "s3", "s3a": "s3", "gs": "gcs", "gcs": "gcs", "http": "http", "https": "http"}
 _WEB = ("http://", "https://")
 _GOOGLE = ("gs://", "gcs://")
 _GOOGLE_PATIENCE_S = 5.0
-"""Its client asks for the kind of a bucket before each listing, in another protocol, and where there is no connection
-(or a firewall) each time for a minute. We do well without."""
+"""Seconds. Google's client asks for the kind of a bucket before each listing, in another protocol; without a connection
+(or behind a firewall) it would wait a minute each time for an answer that is not needed."""
 _CHECKSUMS = ("ETag", "etag", "md5Hash", "crc32c", "content_md5", "Content-MD5")
 _TIMES = ("LastModified", "last_modified", "Last-Modified", "mtime", "updated", "created")
 
@@ -39,12 +40,16 @@ class RemoteSource:
         self._root = root.rstrip("/")
 
     def list(self) -> Listing:
-        """List every object below the URI in one sweep."""
-        found = find(self._fs, self._root, self._uri)
-        if self._root in found:
-            raise SourceError(f"{self._uri} is a single object; use the folder it lies in, or an index .txt")
+        """List every object below the URI in one pass."""
+        infos = find(self._fs, self._root, self._uri)
+        if self._root in infos:
+            raise SourceError(
+                f"{self._uri} is a single object; use the folder that contains it, or an index .txt",
+                code="source.not-a-folder",
+                uri=self._uri,
+            )
         entries, n_ignored, ignored = [], 0, None
-        for full, info in found.items():
+        for full, info in infos.items():
             path = os.fsencode(full.removeprefix(self._root).removeprefix("/"))
             if self._selection(path):
                 entries.append(entry_of(path, info))
@@ -57,104 +62,112 @@ class RemoteSource:
         return read_object(self._fs, f"{self._root}/{os.fsdecode(path)}")
 
 
-def file_system_of(place: str, options: Options | None = None) -> tuple[fsspec.AbstractFileSystem, str]:
-    """The file system of a place, and the path there. In a local path nothing has a meaning of its own.
+def file_system_of(uri: str, options: Options | None = None) -> tuple[fsspec.AbstractFileSystem, str]:
+    """The file system of a URI, and the path there. Local paths are taken literally.
 
     Raises:
-        SourceError: for a scheme that is not known or not installed, or options it does not take.
+        SourceError: for a scheme that is unknown or not installed, or options that it does not accept.
     """
-    if place.startswith("file://"):
-        place = url2pathname(place.removeprefix("file://"))
-    if "://" not in place:
-        return fsspec.filesystem("file"), place
+    if uri.startswith("file://"):
+        uri = url2pathname(uri.removeprefix("file://"))
+    if "://" not in uri:
+        return fsspec.filesystem("file"), uri
     try:
-        if place.startswith(_WEB) and "::" not in place:
-            return _web(**(options or {})), place
-        if place.startswith(_GOOGLE):
+        if uri.startswith(_WEB) and "::" not in uri:
+            return _web(**(options or {})), uri
+        if uri.startswith(_GOOGLE):
             options = {"retry_timeout": _GOOGLE_PATIENCE_S, **(options or {})}
-            _hush("gcsfs")
-        fs, path = fsspec.core.url_to_fs(place, **(options or {}))
+            _silence("gcsfs")
+        fs, path = fsspec.core.url_to_fs(uri, **(options or {}))
     except ImportError as error:
-        extra = _EXTRAS.get(place.partition("://")[0])
+        extra = _EXTRAS.get(uri.partition("://")[0])
         hint = f"; pip install 'dna_pipelines[{extra}]'" if extra else ""
-        raise SourceError(f"{place}: {error}{hint}") from error
+        raise SourceError(f"{uri}: {error}{hint}", code="source.missing-package", uri=uri, extra=extra) from error
     except (ValueError, TypeError) as error:
-        raise SourceError(f"{place}: {error}") from error
+        raise _refused_options(uri, error) from error
     return fs, path
 
 
+def _refused_options(uri: str, error: Exception) -> SourceError:
+    scheme = uri.split("::", maxsplit=1)[0].partition("://")[0]
+    if scheme not in fsspec.available_protocols():
+        return SourceError(f"{uri}: {error}", code="source.unknown-scheme", uri=uri, scheme=scheme)
+    return SourceError(f"{uri}: {error}", code="source.bad-options", uri=uri)
+
+
 def _web(**options: Any) -> fsspec.AbstractFileSystem:
-    # Its client is an extra.
+    # aiohttp is an optional package.
     from dna_pipelines.sources.web import WebFileSystem
 
     return WebFileSystem(**options)
 
 
-def _hush(library: str) -> None:
-    """A library that logs the errors it raises, with traces, before whoever catches them can say what they mean."""
+def _silence(library: str) -> None:
+    """Silence a library that logs each error with its trace before raising it."""
     logger = logging.getLogger(library)
+    # A level that is set shows that the user wants to see the log.
     if logger.level == logging.NOTSET:
-        # Otherwise somebody wants to see them.
         logger.setLevel(logging.CRITICAL)
 
 
 def find(fs: fsspec.AbstractFileSystem, root: str, uri: str) -> dict[str, dict[str, Any]]:
-    """Every file below a folder as it is now, by full path; a file by itself is found as itself.
+    """The descriptions of every file below a folder now, by full path; a single file is described as itself.
 
     Raises:
-        SourceError: when there is nothing, or it cannot be listed.
+        SourceError: when the location does not exist or cannot be listed.
     """
     try:
-        # fsspec remembers listings for as long as the process lives, and changes would not be seen.
+        # fsspec caches listings for the lifetime of the process, which would hide changes.
         fs.invalidate_cache()
-        found: dict[str, dict[str, Any]] = asked(fs, partial(fs.find, root, detail=True))
-        if not found and not asked(fs, partial(fs.exists, root)):
-            raise SourceError(f"{uri} does not exist")
+        infos: dict[str, dict[str, Any]] = with_retries(fs, partial(fs.find, root, detail=True))
+        if not infos and not with_retries(fs, partial(fs.exists, root)):
+            raise SourceError(f"{uri} does not exist", code="source.missing", uri=uri)
         fs.invalidate_cache()
     except SourceError:
         raise
     # fsspec back ends raise whatever their client library raises.
     except Exception as error:
-        raise cannot(f"{uri} cannot be listed", error) from error
-    return found
+        raise source_error(f"{uri} cannot be listed", error, uri=uri) from error
+    return infos
 
 
 def info_of(fs: fsspec.AbstractFileSystem, path: str) -> dict[str, Any]:
-    """What a file system says of one file.
+    """The description of one file.
 
     Raises:
-        FileNotFoundError: when it says that nothing is there. Whatever else is raised says something else.
+        FileNotFoundError: when the file system says that the file does not exist. Any other exception means that it
+            could not answer.
     """
-    found: dict[str, Any] = asked(fs, partial(fs.info, path))
-    return found
+    info: dict[str, Any] = with_retries(fs, partial(fs.info, path))
+    return info
 
 
 def read_object(fs: fsspec.AbstractFileSystem, path: str, start: int | None = None, end: int | None = None) -> bytes:
-    """Read one object, or the bytes of it from `start` to `end`.
+    """Read one object, or its bytes from `start` to `end`.
 
     Raises:
         OSError: when it cannot be read, whatever a back end raises.
-        SourceError: when more comes than was asked for: those are other bytes, of this object and of any other.
+        SourceError: when the server ignores the range and sends other bytes.
     """
-    data: bytes = asked_for_bytes(fs, partial(fs.cat_file, path, start=start, end=end))
+    data: bytes = read_with_retries(fs, partial(fs.cat_file, path, start=start, end=end))
     if start is not None and end is not None and len(data) > end - start:
-        raise not_in_place(path)
+        raise no_range_requests(path)
     return data
 
 
 def entry_of(path: bytes, info: Mapping[str, Any]) -> Entry:
-    """The entry for a file's description."""
+    """The entry for the description of a file."""
     time_s = info.get("mtime")
     modified_ns = int(time_s * 1e9) if isinstance(time_s, float) else None
     if not any(info.get(key) for key in (*_CHECKSUMS, *_TIMES)):
-        # Nothing would show that it changed, so that it is read at every scan.
+        # The description would not show a change, so that the file is read at every scan.
         modified_ns = time.time_ns()
     size = info.get("size")
     return Entry(path, None if size is None else int(size), signature_of(info), modified_ns)
 
 
 def signature_of(info: Mapping[str, Any]) -> str:
-    """What of a file's description changes when the file does: an etag or checksum, else its times."""
+    """The part of a description that changes when the file does: an etag or checksum, else its times."""
     for key in _CHECKSUMS:
         if info.get(key):
             return f"{info.get('size')}-{info[key]}".replace('"', "")

@@ -1,6 +1,6 @@
-"""Web servers. fsspec's client takes every failure for a file that is not there; this one tells them apart.
+"""Web servers. fsspec's client treats every failure as a missing file; this one distinguishes them.
 
-Only the web's own words for it (404, and 410: gone) mean that nothing is there.
+Only the statuses 404 (not found) and 410 (gone) mean that a file does not exist.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ class WebFileSystem(HTTPFileSystem):  # type: ignore[misc]
     """Files on web servers.
 
     Args:
-        timeout: for how many seconds a connection may not come about, or a server may say nothing. However long
-            a large file takes, it may take.
-        client_kwargs: for the client; its `timeout` has the last word.
+        timeout: the seconds that connecting may take, and that a server may be silent. The transfer of a large file
+            has no limit.
+        client_kwargs: for the client; its `timeout` overrides the one above.
         options: for fsspec's class.
     """
 
@@ -29,7 +29,7 @@ class WebFileSystem(HTTPFileSystem):  # type: ignore[misc]
         self, *, timeout: float = _SILENCE_S, client_kwargs: dict[str, Any] | None = None, **options: Any
     ) -> None:
         if not isinstance(timeout, int | float) or timeout <= 0:
-            raise ValueError(f"the timeout is {timeout!r}; it has to be a number of seconds")
+            raise ValueError(f"the timeout is {timeout!r}; write a number of seconds above 0")
         limits = ClientTimeout(total=None, sock_connect=timeout, sock_read=timeout)
         super().__init__(client_kwargs={"timeout": limits, **(client_kwargs or {})}, **options)
 
@@ -40,13 +40,13 @@ class WebFileSystem(HTTPFileSystem):  # type: ignore[misc]
 
     async def _info(self, url: str, **kwargs: Any) -> dict[str, Any]:
         try:
-            found: dict[str, Any] = await super()._info(url, **kwargs)
+            info: dict[str, Any] = await super()._info(url, **kwargs)
         except FileNotFoundError as error:
-            # Whatever went wrong is its cause.
+            # fsspec keeps the failure as the cause.
             if error.__cause__ is None or getattr(error.__cause__, "status", None) in _GONE:
                 raise
             raise error.__cause__ from None
-        return found
+        return info
 
     async def _exists(self, path: str, **_kwargs: Any) -> bool:
         try:
@@ -58,9 +58,9 @@ class WebFileSystem(HTTPFileSystem):  # type: ignore[misc]
     async def _walk(
         self, path: str, maxdepth: int | None = None, topdown: bool = True, on_error: Any = None, **kwargs: Any
     ) -> AsyncIterator[Any]:
-        # By default a page that cannot be fetched counts as an empty one, and its images as deleted.
-        async for found in super()._walk(path, maxdepth, topdown, on_error or _unless_gone, **kwargs):
-            yield found
+        # By default a page that cannot be fetched counts as empty, and its images as deleted.
+        async for folder in super()._walk(path, maxdepth, topdown, on_error or _unless_gone, **kwargs):
+            yield folder
 
 
 def _unless_gone(error: OSError) -> None:

@@ -10,8 +10,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from dna_pipelines.errors import LakeError
 from dna_pipelines.identity import Key
 
-DnaKind = Literal["version", "slice", "sample"]
-"""What a DNA is of: a whole version of a dataset, some images of one, or a uniform sample of either."""
+DnaKind = Literal["version", "slice", "sample", "remainder"]
+"""What a DNA is of: a version of a dataset, a slice, a uniform sample, or what one set has and another lacks."""
 
 
 class Record(BaseModel):

@@ -1,4 +1,4 @@
-"""Which files of the lake nobody needs once versions are given up."""
+"""Which files of the lake are no longer needed once versions are pruned."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from dna_pipelines.storage.measure_tables import DNA_TABLES, TABLES
 
 Kind = Literal["DNA", "neuron table", "partial", "manifest"]
 
-_STRANGE_S = 24 * 3600.0
-"""What belongs to no version and no DNA is removed when it is older: younger, a run may be at it."""
+UNKNOWN_FILE_S = 24 * 3600.0
+"""What belongs to no version and no DNA is removed when it is older: younger, a run may be writing it."""
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,7 @@ class Ids:
 
 @dataclass(frozen=True)
 class Unneeded:
-    """A file that nobody needs.
+    """A file that is no longer needed.
 
     Attributes:
         of: what it is a part of: the id of a DNA, a shard or a manifest, or the name of the file.
@@ -43,25 +43,25 @@ class Unneeded:
     path: Path
 
 
-def unneeded(layout: Layout, kept: Ids, given_up: Ids) -> Iterator[Unneeded]:
-    """Files of given-up versions that no kept one needs, and old ones that belong to neither.
+def unneeded(layout: Layout, kept: Ids, pruned: Ids) -> Iterator[Unneeded]:
+    """Files of pruned versions that no kept one needs, and old ones that belong to neither.
 
     In the order in which they can be removed: what is known by a record alone before it, and a DNA's tables after it.
     """
-    gone = given_up.dnas - kept.dnas
+    removed = pruned.dnas - kept.dnas
     for path in _beside(layout.neuron_distances("a", "b")):
-        if not gone.isdisjoint(path.stem.split("-")):
+        if not removed.isdisjoint(path.stem.split("-")):
             yield Unneeded("neuron table", path.stem, path)
     dnas = [layout.dna_record("x"), *(layout.dna(table, "x") for table in DNA_TABLES)]
     for place in dnas:
         for path in _beside(place):
-            if _goes(path, kept.dnas, given_up.dnas):
+            if _goes(path, kept.dnas, pruned.dnas):
                 yield Unneeded("DNA", path.stem, path)
     for folder in sorted((layout.root / "partials").glob("[!.]*")):
-        yield from _partials(layout, folder.name, kept, given_up)
+        yield from _partials(layout, folder.name, kept, pruned)
     for folder in sorted((layout.root / "datasets").glob("[!.]*")):
         for path in _beside(layout.manifest(folder.name, "x")):
-            if _goes(path, kept.manifests, given_up.manifests):
+            if _goes(path, kept.manifests, pruned.manifests):
                 yield Unneeded("manifest", path.stem, path)
 
 
@@ -72,14 +72,14 @@ def note_use(record: Path) -> None:
 
 
 def last_use(record: Path) -> float | None:
-    """When a DNA was made or asked for last, in seconds since 1970; None where it is gone."""
+    """When a DNA was made or asked for last, in seconds since 1970; None where it is missing."""
     try:
         return record.stat().st_mtime
     except FileNotFoundError:
         return None
 
 
-def _partials(layout: Layout, compute_key: str, kept: Ids, given_up: Ids) -> Iterator[Unneeded]:
+def _partials(layout: Layout, compute_key: str, kept: Ids, pruned: Ids) -> Iterator[Unneeded]:
     files = [_beside(layout.partial(compute_key, table, "x")) for table in TABLES]
     complete = set.intersection(*({path.stem for path in some} for some in files))
     needed = kept.shards.keys() | {
@@ -87,17 +87,17 @@ def _partials(layout: Layout, compute_key: str, kept: Ids, given_up: Ids) -> Ite
     }
     for some in files:
         for path in some:
-            if _goes(path, needed, given_up.shards.keys()):
+            if _goes(path, needed, pruned.shards.keys()):
                 yield Unneeded("partial", path.stem, path)
 
 
-def _goes(path: Path, kept: AbstractSet[str], given_up: AbstractSet[str]) -> bool:
+def _goes(path: Path, kept: AbstractSet[str], pruned: AbstractSet[str]) -> bool:
     if path.stem in kept:
         return False
     try:
-        return path.stem in given_up or time.time() - path.stat().st_mtime > _STRANGE_S
+        return path.stem in pruned or time.time() - path.stat().st_mtime > UNKNOWN_FILE_S
     except FileNotFoundError:
-        # Somebody else removes them, too.
+        # Another process prunes, too.
         return False
 
 

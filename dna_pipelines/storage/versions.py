@@ -39,6 +39,10 @@ class Versions:
         numbers = self._numbers(dataset)
         return self.commit(dataset, numbers[-1]) if numbers else None
 
+    def last_seq(self, dataset: str) -> int:
+        """The number of the last commit of a dataset; 0 before the first."""
+        return max(self._numbers(dataset), default=0)
+
     def commit(self, dataset: str, seq: int) -> Commit:
         """One commit record."""
         path = self._layout.commit(dataset, seq)

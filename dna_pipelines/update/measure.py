@@ -105,7 +105,7 @@ def measure(
         version_id=images.id,
         made_for=str(images.reference) if images.kind == "slice" else images.label,
         dataset=images.dataset,
-        kind="" if images.kind == "remainder" else images.kind,
+        kind=images.kind,
         n_images=images.n_images,
         n_neurons=extractor.layers.n_neurons,
         shards=tuple(ids),

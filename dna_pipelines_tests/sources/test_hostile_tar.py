@@ -9,6 +9,7 @@ import pytest
 
 from dna_pipelines.errors import SourceError
 from dna_pipelines.sources import tar
+from dna_pipelines_tests.raising import raises
 from dna_pipelines_tests.sources.mutations import outcomes_of_mutations
 
 COMPRESSIONS = {"plain": "", "gzip": "gz", "bzip2": "bz2", "xz": "xz"}
@@ -47,13 +48,11 @@ def test_links_and_devices_are_listed_and_quarantined(archive, source, manifest_
     ]
     manifest = manifest_of(source(archive(members)))
     assert [row.name for row in manifest.readable] == ["hard.png", "real.png"]
-    assert {row.name: row.detail.split(" in an")[0] for row in manifest.quarantined} == {
-        "soft.png": "a link",
-        "loop.png": "a link",
-        "device.png": "a special file",
-        "pipe.png": "a special file",
-        "lost.png": "a link",
-    }
+    names = {"soft.png", "loop.png", "device.png", "pipe.png", "lost.png"}
+    assert {(row.name, row.signature) for row in manifest.quarantined} == {(name, "special") for name in names}
+    targets = {row.name: row.detail for row in manifest.quarantined}
+    assert "/etc/passwd" in targets["soft.png"]
+    assert "nowhere.png" in targets["lost.png"]
     assert manifest.n_to_retry == 0
 
 
@@ -72,7 +71,7 @@ def test_odd_names_are_listed_and_read(archive, source, name):
 )
 def test_a_file_that_is_no_archive_is_an_error(tmp_path, source, data):
     (tmp_path / "images.tar").write_bytes(data)
-    with pytest.raises(SourceError, match="cannot be opened as a tar archive"):
+    with raises(SourceError, "source.damaged", format="tar", uri=str(tmp_path / "images.tar")):
         source("images.tar").list()
 
 
@@ -102,7 +101,7 @@ def test_a_header_that_is_overwritten_is_no_end(archive, source):
     path.write_bytes(data)
     listing = source(path).list()
     assert [entry.path for entry in listing.entries] == [b"0.png", b"1.png", b"images.tar"]
-    assert "damaged at byte 3,072" in listing.entries[-1].problem
+    assert "3,072" in listing.entries[-1].problem
 
 
 @pytest.mark.parametrize("compression", ["", "gz"])
@@ -114,18 +113,18 @@ def test_an_archive_without_an_end_mark_may_have_been_cut(source, tar_bytes, tmp
     path.write_bytes(pack(whole[: 3 * 1536]))
     listing = source(path).list()
     assert [entry.path for entry in listing.entries] == [b"0.png", b"1.png", b"2.png", b"images.tar"]
-    assert "no end mark" in listing.entries[-1].problem
+    assert (listing.entries[-1].signature, listing.entries[-1].is_container) == ("broken", True)
     # One block of zeros is enough.
     path.write_bytes(pack(whole[: 5 * 1536 + 512]))
     assert [entry.problem for entry in source(path).list().entries] == [None] * 5
 
 
-def test_what_follows_the_end_mark_is_told(source, tar_bytes, tmp_path):
+def test_data_after_the_end_mark_are_reported(source, tar_bytes, tmp_path):
     path = tmp_path / "images.tar"
     path.write_bytes(tar_bytes({"a.png": b"1"}) + tar_bytes({"b.png": b"2"}))
     listing = source(path).list()
     assert [entry.path for entry in listing.entries] == [b"a.png", b"images.tar"]
-    assert "ends at byte 1,024, and more follows" in listing.entries[-1].problem
+    assert "1,024" in listing.entries[-1].problem
 
 
 def test_a_damaged_shard_spoils_no_other(archive, source, manifest_of, png, tmp_path):
@@ -141,11 +140,11 @@ def test_a_member_that_claims_to_be_huge_is_quarantined(archive, source, manifes
     info.size = 0
     path = archive([("a.png", png(1)), (info, b"")])
     data = bytearray(path.read_bytes())
-    place = data.index(b"bomb.png")
+    offset = data.index(b"bomb.png")
     # The size in binary, as GNU tar writes what octal digits cannot hold; then the checksum of the header.
-    data[place + 124 : place + 136] = b"\x80" + (2**50).to_bytes(11, "big")
-    data[place + 148 : place + 156] = b" " * 8
-    data[place + 148 : place + 156] = b"%06o\0 " % sum(data[place : place + 512])
+    data[offset + 124 : offset + 136] = b"\x80" + (2**50).to_bytes(11, "big")
+    data[offset + 148 : offset + 156] = b" " * 8
+    data[offset + 148 : offset + 156] = b"%06o\0 " % sum(data[offset : offset + 512])
     path.write_bytes(data)
     manifest = manifest_of(source(path))
     assert [row.name for row in manifest.readable] == ["a.png"]
@@ -155,24 +154,24 @@ def test_a_member_that_claims_to_be_huge_is_quarantined(archive, source, manifes
 def test_a_header_that_leads_back_ends_the_reading(archive, source):
     path = archive([("a.png", b"1"), (header("back.png"), b""), ("c.png", b"3")])
     data = bytearray(path.read_bytes())
-    place = data.index(b"back.png")
-    data[place + 124 : place + 136] = b"\xff" + (2**88 - 1536).to_bytes(11, "big")
-    data[place + 148 : place + 156] = b" " * 8
-    data[place + 148 : place + 156] = b"%06o\0 " % sum(data[place : place + 512])
+    offset = data.index(b"back.png")
+    data[offset + 124 : offset + 136] = b"\xff" + (2**88 - 1536).to_bytes(11, "big")
+    data[offset + 148 : offset + 156] = b" " * 8
+    data[offset + 148 : offset + 156] = b"%06o\0 " % sum(data[offset : offset + 512])
     path.write_bytes(data)
     listing = source(path).list()
     assert b"a.png" in [entry.path for entry in listing.entries]
     assert any(entry.problem for entry in listing.entries)
 
 
-def test_a_compressed_archive_that_never_ends_is_given_up(tmp_path, source, monkeypatch, tar_bytes):
+def test_a_compressed_archive_that_never_ends_is_not_read_further(tmp_path, source, monkeypatch, tar_bytes):
     monkeypatch.setattr(tar, "_BOMB_FLOOR", 2**20)
     path = tmp_path / "bomb.tar.gz"
     path.write_bytes(tar_bytes({"a.png": b"1", "zeros.png": b"\0" * 2**23, "c.png": b"3"}, "gz"))
     listing = source(path).list()
     problems = {entry.path: entry.problem for entry in listing.entries}
     assert b"c.png" not in problems
-    assert "more than 100 times" in problems[b"bomb.tar.gz"]
+    assert str(tar._BOMB_RATIO) in problems[b"bomb.tar.gz"]
 
 
 def test_a_header_that_claims_to_be_huge_takes_no_memory(tmp_path, source):
@@ -182,8 +181,9 @@ def test_a_header_that_claims_to_be_huge_takes_no_memory(tmp_path, source):
     buffer.write(info.tobuf(tarfile.GNU_FORMAT))
     buffer.write(b"\0" * 2**16)
     (tmp_path / "images.tar").write_bytes(buffer.getvalue())
-    with pytest.raises(SourceError, match="a header of 8,589,934,592 bytes"):
+    with raises(SourceError, "source.damaged", format="tar") as caught:
         source("images.tar").list()
+    assert f"{2**33:,}" in caught.value.facts["damage"]
 
 
 @pytest.mark.parametrize("n_archives", [60, pytest.param(1000, marks=pytest.mark.campaign)])

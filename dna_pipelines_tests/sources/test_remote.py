@@ -3,7 +3,8 @@
 import pytest
 
 from dna_pipelines.errors import SourceError
-from dna_pipelines.sources import asking
+from dna_pipelines.sources import retries
+from dna_pipelines_tests.raising import raises
 
 
 def test_objects_are_listed_and_read(memory, source):
@@ -48,22 +49,22 @@ def test_a_rewritten_object_changes_its_signature(memory, source):
 
 
 def test_a_missing_prefix_is_an_error(memory, source):
-    with pytest.raises(SourceError, match="does not exist"):
+    with raises(SourceError, "source.missing", uri=f"{memory.uri}/nothing"):
         source(f"{memory.uri}/nothing").list()
 
 
 def test_a_single_object_is_no_folder_and_an_error(memory, source):
     memory("one.png", b"1")
-    with pytest.raises(SourceError):
+    with raises(SourceError, "source.not-a-folder", uri=f"{memory.uri}/one.png"):
         source(f"{memory.uri}/one.png").list()
 
 
 def test_a_scheme_that_is_not_known_is_an_error(source):
-    with pytest.raises(SourceError, match="nope"):
+    with raises(SourceError, "source.unknown-scheme", scheme="nope"):
         source("nope://bucket/images").list()
 
 
-def test_a_place_that_cannot_be_reached_is_an_error(memory, source, monkeypatch):
+def test_a_location_that_cannot_be_reached_is_an_error(memory, source, monkeypatch):
     memory("a.png", b"1")
     opened = source(memory.uri)
 
@@ -71,7 +72,7 @@ def test_a_place_that_cannot_be_reached_is_an_error(memory, source, monkeypatch)
         raise ConnectionError("the network is down")
 
     monkeypatch.setattr(memory.fs, "find", fail)
-    with pytest.raises(SourceError, match="the network is down"):
+    with raises(SourceError, "source.unreachable", uri=memory.uri, error="ConnectionError"):
         opened.list()
 
 
@@ -86,13 +87,16 @@ def test_whatever_a_back_end_raises_while_reading_is_an_os_error(memory, source,
         raise ClientError("throttled")
 
     monkeypatch.setattr(memory.fs, "cat_file", fail)
-    with pytest.raises(OSError, match="ClientError: throttled"):
+    with pytest.raises(OSError, match="throttled") as caught:
         opened.read(b"a.png")
+    assert isinstance(caught.value.__cause__, ClientError)
 
 
-def test_a_place_that_fails_while_reading_is_an_error_and_quarantines_nothing(memory, source, manifest_of, monkeypatch):
+def test_a_location_that_fails_while_reading_is_an_error_and_quarantines_nothing(
+    memory, source, manifest_of, monkeypatch
+):
     """A network that breaks must not look like a dataset that lost its images."""
-    monkeypatch.setattr(asking, "_PAUSES_S", (0.0,))
+    monkeypatch.setattr(retries, "_PAUSES_S", (0.0,))
     memory("a.png", b"1")
     opened = source(memory.uri)
 
@@ -100,5 +104,5 @@ def test_a_place_that_fails_while_reading_is_an_error_and_quarantines_nothing(me
         raise TimeoutError("timed out")
 
     monkeypatch.setattr(memory.fs, "cat_file", fail)
-    with pytest.raises(SourceError, match="nothing was changed"):
+    with raises(SourceError, "source.read-failed", path="a.png", error="TimeoutError"):
         manifest_of(opened)

@@ -10,6 +10,7 @@ from dna_pipelines.config import DatasetConfig
 from dna_pipelines.errors import SourceError
 from dna_pipelines.manifests.sampling import sample
 from dna_pipelines.sources import open_source, tar
+from dna_pipelines_tests.raising import raises
 
 COMPRESSIONS = {"plain": "", "gzip": "gz", "bzip2": "bz2", "xz": "xz"}
 
@@ -29,7 +30,7 @@ def test_members_are_listed_and_read(archive, source, compression):
 
 
 @pytest.mark.parametrize("name", ["images.tgz", "images.TAR", "archive.tbz2"])
-def test_the_compression_is_told_by_the_bytes(archive, paths, name):
+def test_the_bytes_tell_the_compression(archive, paths, name):
     assert paths(archive({"a.png": b"1"}, "gz", name)) == ["a.png"]
 
 
@@ -88,7 +89,7 @@ def test_a_file_of_its_own_says_more_than_a_field(archive, source):
 
 
 @pytest.mark.parametrize(
-    ("name", "data", "said"),
+    ("name", "data", "problem"),
     [
         ("1.json", b"{", "JSONDecodeError"),
         ("1.json", b"[" * 100_000, "RecursionError"),
@@ -96,10 +97,10 @@ def test_a_file_of_its_own_says_more_than_a_field(archive, source):
         ("1.txt", b"x" * (2**20 + 1), "1,048,577 bytes"),
     ],
 )
-def test_a_description_that_cannot_be_read_is_told_and_the_image_is_kept(archive, source, name, data, said):
+def test_a_description_that_cannot_be_read_is_reported_and_the_image_is_kept(archive, source, name, data, problem):
     (entry,) = source(archive({"1.png": b"1", name: data, "1.cls": b"7"})).list().entries
     assert entry.metadata["cls"] == "7"
-    assert said in entry.metadata["metadata_problem"]
+    assert problem in entry.metadata["metadata_problem"]
     assert entry.metadata["metadata_problem"].startswith(name)
 
 
@@ -127,7 +128,7 @@ def test_a_folder_of_archives_has_to_be_asked_for(archive, source):
     assert opened.read(b"deep/two.tgz/a.png") == b"2"
 
 
-def test_a_kind_that_is_said_needs_no_suffix(archive, source):
+def test_a_kind_that_is_given_needs_no_suffix(archive, source):
     assert source(archive({"a.png": b"1"}, name="blob"), kind="tar").read(b"a.png") == b"1"
 
 
@@ -139,9 +140,18 @@ def test_a_shard_that_is_named_and_missing_is_reported(archive, source, manifest
     assert manifest.n_to_retry == 0
 
 
-@pytest.mark.parametrize("uri", ["none.tar", "none-{0..3}.tar", "none*.tar", "{0..99999999}.tar"])
-def test_archives_that_are_not_there_are_an_error(source, uri):
-    with pytest.raises(SourceError):
+@pytest.mark.parametrize(
+    ("uri", "code"),
+    [
+        ("none.tar", "source.missing"),
+        ("none-{0..3}.tar", "source.no-files"),
+        ("none*.tar", "source.no-files"),
+        ("{0..99999999}.tar", "source.too-many-files"),
+        ("{0..999}{0..9999}.tar", "source.too-many-files"),
+    ],
+)
+def test_archives_that_do_not_exist_are_an_error(source, uri, code):
+    with raises(SourceError, code):
         source(uri).list()
 
 
@@ -162,14 +172,14 @@ class Kept(dict):
 
     n_put = 0
 
-    def put(self, place, data):
+    def put(self, key, data):
         self.n_put += 1
-        self[place] = data
+        self[key] = data
 
 
-def test_an_archive_is_looked_into_once_for_each_of_its_states(tar_bytes, source, memory, monkeypatch):
-    looked, look = [], tar._look
-    monkeypatch.setattr(tar, "_look", lambda part: looked.append(part.place) or look(part))
+def test_an_archive_is_listed_once_for_each_of_its_states(tar_bytes, source, memory, monkeypatch):
+    listed, list_file = [], tar._list_file
+    monkeypatch.setattr(tar, "_list_file", lambda file: listed.append(file.uri) or list_file(file))
     memory("1.tar", tar_bytes({"a.png": b"1", "a.json": b'{"x": 1}', "l.txt": b""}))
     cache = Kept()
 
@@ -178,18 +188,18 @@ def test_an_archive_is_looked_into_once_for_each_of_its_states(tar_bytes, source
 
     first = entries()
     assert entries() == first
-    assert len(looked) == cache.n_put == 1
+    assert len(listed) == cache.n_put == 1
     memory("1.tar", tar_bytes({"a.png": b"2", "a.json": b'{"x": 2}', "l.txt": b""}))
     (changed,) = entries().entries
     assert changed.metadata == {"x": "2"}
     assert changed.signature != first.entries[0].signature
-    assert len(looked) == 2
-    for place in cache:
-        cache[place] = b"damaged"
+    assert len(listed) == 2
+    for key in cache:
+        cache[key] = b"damaged"
     assert entries().entries == [changed]
 
 
-def test_what_a_fresh_archive_holds_is_not_kept(archive, source):
+def test_the_listing_of_a_fresh_archive_is_not_kept(archive, source):
     """Its time would not show a change within the clock's tick."""
     cache = Kept()
     source(archive({"a.png": b"1"}), cache=cache).list()
@@ -222,8 +232,8 @@ def test_a_linked_shard_is_the_file_it_leads_to(archive, tmp_path, pattern):
         False,
     ]
     (tmp_path / "elsewhere0.tar").unlink()
-    (gone, _) = opened.list().entries
-    assert (gone.path, gone.signature, gone.is_container) == (b"0.tar", "missing", True)
+    (missing, _) = opened.list().entries
+    assert (missing.path, missing.signature, missing.is_container) == (b"0.tar", "missing", True)
 
 
 def test_a_damaged_or_missing_shard_is_never_sampled_away(archive, tmp_path):

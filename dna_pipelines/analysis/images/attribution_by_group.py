@@ -13,7 +13,7 @@ from dna_pipelines.analysis.images.contrast import Sides, find_sides
 from dna_pipelines.comparison import emd_bins
 from dna_pipelines.errors import UnknownName
 from dna_pipelines.manifests import ImageRow
-from dna_pipelines.project.partials import partial_place
+from dna_pipelines.project.partials import partial_location
 from dna_pipelines.project.progress import Progress
 from dna_pipelines.project.project import ProjectFolder
 from dna_pipelines.project.slices import GROUP
@@ -122,7 +122,7 @@ def _by_shard(project: ProjectFolder, found: Positions) -> list[Part]:
     for shard in rows.shards:
         n_of[shard] += 1
     for shard, n_images in n_of.items():
-        counts = store.partial_histogram(partial_place(project, rows.record, shard), shard).counts
+        counts = store.partial_histogram(partial_location(project, rows.record, shard), shard).counts
         contribution = found.contribution(counts)
         # Copies of images within a dataset may fill the same shard again.
         times = np.uint64(rows.record.shards.count(shard))

@@ -14,7 +14,7 @@ from dna_pipelines.distributions import ImageFeatures
 from dna_pipelines.errors import LakeError
 from dna_pipelines.manifests import ImageRow
 from dna_pipelines.project.image_set import ImageSet, resolve_image_set
-from dna_pipelines.project.partials import partial_place
+from dna_pipelines.project.partials import partial_location
 from dna_pipelines.project.progress import Progress
 from dna_pipelines.project.project import ProjectFolder
 from dna_pipelines.storage import DnaRecord
@@ -100,7 +100,7 @@ def feature_table(
     order: list[int] = []
     shards: list[str] = []
     for shard in record.shards:
-        features = store.partial_images(partial_place(project, record, shard), shard)
+        features = store.partial_images(partial_location(project, record, shard), shard)
         parts.append(features)
         order += [by_digest[digest].popleft() for digest in features.digests]
         shards += [shard] * len(features.digests)

@@ -1,6 +1,6 @@
-"""WebDataset's layout: the members `KEY.json`, `KEY.cls` and `KEY.txt` describe the images of the same KEY.
+"""WebDataset shards: the members `KEY.json`, `KEY.cls` and `KEY.txt` describe the images of the same KEY.
 
-A key is a name up to the first dot of its last part. The fields of an object in `.json` become columns,
+A key is the path of a member up to the first dot of its file name. The fields of an object in `.json` become columns,
 `.cls` and `.txt` become one column each; a suffix in between (`KEY.left.cls`) is part of the column's name.
 """
 
@@ -10,14 +10,14 @@ import json
 from collections import defaultdict
 from collections.abc import Iterable
 
-from dna_pipelines.sources.contents import Member
-from dna_pipelines.sources.values import json_text
+from dna_pipelines.sources.listings_cache import Member
+from dna_pipelines.sources.text_values import json_text
 
 PROBLEM_COLUMN = "metadata_problem"
-"""The column that says what beside an image could not be read."""
+"""The column that names the descriptions of an image that could not be read."""
 
-MOST_BYTES = 2**20
-"""Larger ones are not read; the images they belong to say so."""
+MAX_DESCRIPTION_BYTES = 2**20
+"""Larger descriptions are not read; the images they belong to list them as a problem."""
 
 _SUFFIXES = (b"json", b"cls", b"txt")
 
@@ -27,33 +27,33 @@ def key_of(name: bytes) -> bytes:
     return _split(name)[0]
 
 
-def describes(name: bytes) -> bytes | None:
-    """The key of the sample that a member describes; None for a member that is no description."""
+def described_key(name: bytes) -> bytes | None:
+    """The key of the sample that a member describes; None for a member that is not a description."""
     key, suffix = _split(name)
     return key if suffix.rpartition(b".")[2].lower() in _SUFFIXES and key else None
 
 
-def described(members: Iterable[Member], texts: dict[bytes, bytes | str]) -> list[Member]:
-    """Members together with what describes them.
+def with_descriptions(members: Iterable[Member], texts: dict[bytes, bytes | str]) -> list[Member]:
+    """Members together with their descriptions.
 
     Args:
-        members: all there are.
-        texts: by name, the bytes of those that describe others, or why they could not be read.
+        members: all members of the shard.
+        texts: the bytes of each description by its name, or why it could not be read.
     """
     members = list(members)
     fields: dict[bytes, dict[str, str]] = defaultdict(dict)
-    # A file of its own says more than a field of the same name, so that the objects come first.
+    # A file of its own overrides a field of the same name, so that the JSON objects come first.
     for name in sorted(texts, key=lambda name: (not name.lower().endswith(b".json"), name)):
         key, suffix = _split(name)
-        found, problem = _columns(suffix.decode("utf-8", "replace"), texts[name])
-        fields[key] |= found
+        columns, problem = _columns(suffix.decode("utf-8", "replace"), texts[name])
+        fields[key] |= columns
         if problem:
-            said = f"{name.decode('utf-8', 'backslashreplace')}: {problem}"
-            fields[key][PROBLEM_COLUMN] = "; ".join(filter(None, (fields[key].get(PROBLEM_COLUMN), said)))
+            named = f"{name.decode('utf-8', 'backslashreplace')}: {problem}"
+            fields[key][PROBLEM_COLUMN] = "; ".join(filter(None, (fields[key].get(PROBLEM_COLUMN), named)))
     if not fields:
         return members
     return [
-        member if member.beside is not None else member._replace(metadata=fields.get(key_of(member.name)))
+        member if member.describes is not None else member._replace(metadata=fields.get(key_of(member.name)))
         for member in members
     ]
 
@@ -71,12 +71,12 @@ def _columns(suffix: str, text: bytes | str) -> tuple[dict[str, str], str | None
         decoded = text.decode("utf-8-sig")
         if not suffix.lower().endswith("json"):
             return {suffix: decoded.strip()}, None
-        found = _fields(suffix, json.loads(decoded))
-        # JSON can spell half a character (a lone surrogate), which is no text.
-        "".join([*found, *found.values()]).encode()
+        columns = _fields(suffix, json.loads(decoded))
+        # JSON can spell half a character (a lone surrogate), which is not text.
+        "".join([*columns, *columns.values()]).encode()
     except (ValueError, RecursionError) as error:
         return {}, f"{type(error).__name__}: {str(error)[:200]}"
-    return found, None
+    return columns, None
 
 
 def _fields(suffix: str, value: object) -> dict[str, str]:

@@ -1,6 +1,6 @@
 """Parquet and Arrow files, read group by group: row groups of Parquet, record batches of Arrow.
 
-Both offer the same: a schema, the groups with their numbers of rows, and the batches of one group.
+Both have one interface: a schema, the groups with their numbers of rows, and the batches of one group.
 """
 
 from __future__ import annotations
@@ -12,10 +12,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 Group = tuple[int, int]
-"""Where a group is, and how many rows it has."""
+"""The position of a group, and its number of rows."""
 
 _BATCH_ROWS = 16
-"""Rows that are decoded at once: images, so few. (A page of Parquet is decoded as a whole, whatever is asked for.)"""
+"""Rows to decode at once; few, because they are images. (Parquet decodes a page as a whole, whatever the number.)"""
 
 
 class TableFile(Protocol):
@@ -28,15 +28,15 @@ class TableFile(Protocol):
         ...
 
     def batches(self, group: Group, columns: Sequence[str], n_rows: int = _BATCH_ROWS) -> Iterator[pa.RecordBatch]:
-        """Some columns of a group, at most so many rows at a time."""
+        """Some columns of a group, at most `n_rows` rows at a time."""
         ...
 
 
 def open_table(file: Any) -> TableFile:
-    """A file of rows, of whichever format its first bytes say.
+    """Open a file of rows; its first bytes tell the format.
 
     Raises:
-        ArrowInvalid: when it is of none of them, or damaged.
+        ArrowInvalid: when the file is of no known format, or damaged.
     """
     magic = file.read(6)
     file.seek(0)
@@ -72,7 +72,7 @@ class ArrowFile:
 
     def groups(self) -> list[Group]:
         """The record batches."""
-        return [(place, self._file.get_batch(place).num_rows) for place in range(self._file.num_record_batches)]
+        return [(index, self._file.get_batch(index).num_rows) for index in range(self._file.num_record_batches)]
 
     def batches(self, group: Group, columns: Sequence[str], n_rows: int = _BATCH_ROWS) -> Iterator[pa.RecordBatch]:
         """Some columns of a record batch."""
@@ -80,24 +80,24 @@ class ArrowFile:
 
 
 class ArrowStream:
-    """An Arrow IPC stream, which is what Hugging Face's datasets keep: a batch is known by where it begins."""
+    """An Arrow IPC stream, the format of Hugging Face's datasets: a batch is known by its offset."""
 
     def __init__(self, file: Any) -> None:
         self._file = pa.PythonFile(file, "r")
         self.schema = pa.ipc.read_schema(self._file)
         if any(pa.types.is_dictionary(field.type) for field in self.schema):
-            raise pa.ArrowInvalid("an Arrow stream with dictionaries has no places to jump to; write it as Parquet")
+            raise pa.ArrowInvalid("an Arrow stream with dictionaries cannot be read by offset; write it as Parquet")
 
     def groups(self) -> list[Group]:
-        """The record batches; finding them means reading the stream once."""
-        found: list[Group] = []
+        """The record batches; finding them requires reading the stream once."""
+        groups: list[Group] = []
         while True:
-            place = self._file.tell()
+            offset = self._file.tell()
             try:
                 message = pa.ipc.read_message(self._file)
             except EOFError:
-                return found
-            found.append((place, pa.ipc.read_record_batch(message, self.schema).num_rows))
+                return groups
+            groups.append((offset, pa.ipc.read_record_batch(message, self.schema).num_rows))
 
     def batches(self, group: Group, columns: Sequence[str], n_rows: int = _BATCH_ROWS) -> Iterator[pa.RecordBatch]:
         """Some columns of a record batch."""
@@ -108,9 +108,9 @@ class ArrowStream:
 
 def _slices(batch: pa.RecordBatch, columns: Sequence[str], n_rows: int) -> Iterator[pa.RecordBatch]:
     """A batch in pieces; of a struct whose field is wanted (`image.path`) the whole is in memory anyway."""
-    there = set(batch.schema.names)
-    chosen = batch.select([name if name in there else name.rpartition(".")[0] for name in columns])
-    # Arrow takes what a file says of its own buffers for granted, and a damaged one would end the process.
+    columns_of_batch = set(batch.schema.names)
+    chosen = batch.select([name if name in columns_of_batch else name.rpartition(".")[0] for name in columns])
+    # Arrow trusts the buffer sizes in the file, and a damaged file would end the process.
     chosen.validate(full=True)
     for start in range(0, batch.num_rows, n_rows):
         yield chosen.slice(start, n_rows)

@@ -1,4 +1,4 @@
-"""Values of tables and of JSON as text, which is what metadata are."""
+"""Values of tables and of JSON as text; metadata are texts."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ def json_text(value: object) -> str:
 
 
 def is_bytes(kind: Any) -> bool:
-    """Whether a type of Arrow is of bytes."""
+    """Whether an Arrow type holds bytes."""
     return bool(pa.types.is_binary(kind) or pa.types.is_large_binary(kind) or pa.types.is_fixed_size_binary(kind))
 
 
 def column_texts(column: Any) -> list[str | None]:
-    """The values of an Arrow column as text; None where there is none.
+    """The values of an Arrow column as text; None for null.
 
-    Numbers and booleans as JSON has them (a whole number without a point, whatever its type), times to the digits that
-    they have, lists and structs as JSON.
+    Numbers and booleans are written as in JSON (a whole number without a point, whatever its type), times with the
+    digits that they have, lists and structs as JSON.
 
     Raises:
-        pyarrow.ArrowInvalid: when bytes are no text.
+        pyarrow.ArrowInvalid: when bytes are not text.
     """
     kind = column.type
     if pa.types.is_dictionary(kind):
@@ -54,7 +54,7 @@ def _list(column: Any) -> list[Any]:
 
 
 def _in_known_zone(column: Any) -> Any:
-    """The same moments in UTC where nobody here knows the zone."""
+    """The same moments in UTC where this machine does not know the zone."""
     try:
         pa.compute.cast(column[:1], pa.string())
     except pa.ArrowInvalid:

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dna_pipelines.sources.values import column_texts, json_text
+from dna_pipelines.sources.text_values import column_texts, json_text
 
 NEW_YEAR = dt.datetime(2024, 1, 2, 3, 4, 5)  # noqa: DTZ001 (a time without a zone)
 

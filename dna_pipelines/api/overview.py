@@ -1,0 +1,117 @@
+"""Results about all datasets at once: the matrix and the map."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from dna_pipelines.analysis.map import Map
+from dna_pipelines.analysis.significance.all_pairs import PairJudgement
+from dna_pipelines.api.result import Result
+from dna_pipelines.api.tables import Table
+from dna_pipelines.comparison.matrix import Matrix
+from dna_pipelines.project.progress import counted
+
+if TYPE_CHECKING:
+    import numpy as np
+    from matplotlib.figure import Figure
+    from numpy.typing import NDArray
+
+MARKS = "≈: not significant; !: significant, with a caveat; ?: not tested (p corrected for all pairs, at 5 %)"
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class MatrixResult(Result):
+    """The distances between all datasets.
+
+    Attributes:
+        matrix: names and distances.
+        pairs: the test of every pair, where it was asked for; else None.
+    """
+
+    matrix: Matrix
+    pairs: tuple[PairJudgement, ...] | None = None
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The datasets, in the order of rows and columns."""
+        return self.matrix.names
+
+    @property
+    def values(self) -> NDArray[np.float64]:
+        """(n_datasets, n_datasets) distances; NaN where a pair is not compared yet."""
+        return self.matrix.values
+
+    @property
+    def table(self) -> Table:
+        """A dataset a row, with a column for each dataset."""
+        rows = (
+            (name, *(None if value != value else float(value) for value in row))  # noqa: PLR0124 (NaN)
+            for name, row in zip(self.names, self.values, strict=True)
+        )
+        return Table(("dataset", *self.names), tuple(rows))
+
+    @property
+    def tests(self) -> Table:
+        """A pair a row, with p-values corrected for all pairs (`p_bh`, `p_by`); empty where no test was asked for."""
+        return Table.of(pair.to_json() for pair in self.pairs or ())
+
+    @property
+    def summary(self) -> str:
+        """What the numbers are."""
+        return f"{self.matrix.title} ({counted(len(self.names), 'dataset')})"
+
+    def marks(self) -> dict[tuple[str, str], str]:
+        """What is written before the number of a pair: `≈ `, `! ` or `? `; see `MARKS`."""
+        found = {}
+        for pair in self.pairs or ():
+            mark = {True: "! " if pair.judgement.doubts else "", False: "≈ ", None: "? "}[pair.differs]
+            if mark:
+                found[pair.a, pair.b] = found[pair.b, pair.a] = mark
+        return found
+
+    def figure(self) -> Figure:
+        """The matrix as a heat map: a matplotlib Figure that notebooks show."""
+        from dna_pipelines.reporting.pictures import matrix_figure
+
+        return matrix_figure(self.matrix, self.marks(), MARKS if self.pairs is not None else "")
+
+    def _json(self) -> Any:
+        tested = {"pairs": [pair.to_json() for pair in self.pairs]} if self.pairs is not None else {}
+        return {**self.matrix.to_json(), **tested}
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class MapResult(Result):
+    """All datasets in a plane that preserves their distances as well as it can, with their clusters.
+
+    Attributes:
+        map: positions, clusters and the tree.
+    """
+
+    map: Map
+
+    @property
+    def table(self) -> Table:
+        """A dataset a row: `x`, `y`, `cluster` (from 0) and, where asked for, `from_mean_bins`."""
+        return Table.of(self._json()["datasets"])
+
+    @property
+    def stress(self) -> float:
+        """How far the plane misleads: 0 is exact, and above 0.2 only the matrix has the real distances."""
+        return float(self.map.plane.stress)
+
+    @property
+    def summary(self) -> str:
+        """How well the plane preserves the distances."""
+        kept = f"{self.map.plane.kept_share:.0%} of the spread, stress {self.stress:.2f}"
+        return f"{self.map.matrix.title}: the plane keeps {kept}"
+
+    def figure(self) -> Figure:
+        """The plane and the tree, as a matplotlib Figure that notebooks show."""
+        from dna_pipelines.reporting.map import map_figure
+
+        return map_figure(self.map.matrix, self.map.plane, self.map.clusters, self.map.joins)
+
+    def _json(self) -> Any:
+        return self.map.to_json()

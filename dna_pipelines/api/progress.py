@@ -1,0 +1,156 @@
+"""How long work says how far it is: bars in terminals and notebooks, else a line a minute.
+
+Terminals show rich's bars, which the command line needs anyway. In notebooks rich (and tqdm) draw through ipywidgets,
+which not every front end has, so a notebook gets an HTML `<progress>` element that is updated in place: every front end
+shows that, and a saved notebook keeps its last state.
+"""
+
+from __future__ import annotations
+
+import html
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, TypeVar
+
+from dna_pipelines.api.interruption import interruptible
+from dna_pipelines.project.progress import Advance, Progress, Silent
+
+T = TypeVar("T")
+
+LINE_EVERY_S = 60.0
+_DRAW_EVERY_S = 0.1
+
+
+def watched(work: Callable[[Progress], T], progress: bool | Progress) -> T:
+    """Do work, show how far it is, and let Ctrl-C stop it where nothing is lost.
+
+    Args:
+        work: is given the progress to report its steps to.
+        progress: True for what suits this terminal or notebook, False for silence, or an object of your own with the
+            method `task` of `dna_pipelines.project.progress.Progress`.
+
+    Raises:
+        KeyboardInterrupt: when Ctrl-C stopped it; at the second Ctrl-C at once, and the work ends at its next step.
+    """
+    shown = progress_for(progress)
+
+    def first() -> None:
+        if progress:
+            print("stopping as soon as what is in flight is done", file=sys.stderr)  # noqa: T201
+
+    def again() -> None:
+        raise KeyboardInterrupt
+
+    return interruptible(work, shown, first, again)
+
+
+def progress_for(progress: bool | Progress) -> Progress:
+    """What shows progress here; see `watched`."""
+    if not isinstance(progress, bool):
+        return progress
+    if not progress:
+        return Silent()
+    if _in_notebook():
+        return NotebookProgress()
+    return TerminalProgress() if sys.stderr.isatty() else LineProgress()
+
+
+def _in_notebook() -> bool:
+    """Whether a kernel with rich output runs this; looks only at what is imported."""
+    shell = getattr(sys.modules.get("IPython"), "get_ipython", lambda: None)()
+    return shell is not None and getattr(shell, "kernel", None) is not None
+
+
+class TerminalProgress:
+    """Bars on standard error; work within work adds a line."""
+
+    def __init__(self) -> None:
+        self._bars: Any = None
+
+    @contextmanager
+    def task(self, description: str, total: int) -> Iterator[Advance]:
+        """A bar for the time of a `with` block."""
+        if total == 0:
+            yield lambda _steps: None
+            return
+        if self._bars is not None:
+            with self._bar(description, total) as advance:
+                yield advance
+            return
+        from rich.console import Console
+        from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
+        from rich.progress import Progress as Bars
+
+        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+        with Bars(*columns, console=Console(stderr=True), transient=True) as bars:
+            self._bars = bars
+            try:
+                with self._bar(description, total) as advance:
+                    yield advance
+            finally:
+                self._bars = None
+
+    @contextmanager
+    def _bar(self, description: str, total: int) -> Iterator[Advance]:
+        bars = self._bars
+        bar = bars.add_task(description, total=total)
+        try:
+            yield lambda steps: bars.advance(bar, steps)
+        finally:
+            bars.remove_task(bar)
+
+
+class NotebookProgress:
+    """One HTML bar for each task below the cell, updated in place."""
+
+    @contextmanager
+    def task(self, description: str, total: int) -> Iterator[Advance]:
+        """A bar for the time of a `with` block; it stays, and says how far the work came."""
+        if total == 0:
+            yield lambda _steps: None
+            return
+        import IPython.display
+
+        notebook: Any = IPython.display  # without types
+        handle = notebook.display(notebook.HTML(_bar(description, 0, total)), display_id=True)
+        done, drawn = 0, time.monotonic()
+
+        def advance(steps: int) -> None:
+            nonlocal done, drawn
+            done += steps
+            if done >= total or time.monotonic() - drawn >= _DRAW_EVERY_S:
+                drawn = time.monotonic()
+                handle.update(notebook.HTML(_bar(description, done, total)))
+
+        try:
+            yield advance
+        finally:
+            handle.update(notebook.HTML(_bar(description, done, total)))
+
+
+def _bar(description: str, done: int, total: int) -> str:
+    return f'<progress value="{done}" max="{total}"></progress> {html.escape(description)} {done:,}/{total:,}'
+
+
+class LineProgress:
+    """A line a minute on standard error, for logs."""
+
+    def __init__(self, every_s: float = LINE_EVERY_S) -> None:
+        self._every_s = every_s
+        self._last = time.monotonic()
+
+    @contextmanager
+    def task(self, description: str, total: int) -> Iterator[Advance]:
+        """Lines for the time of a `with` block; work shorter than a minute writes none."""
+        done = 0
+
+        def advance(steps: int) -> None:
+            nonlocal done
+            done += steps
+            if time.monotonic() - self._last >= self._every_s:
+                self._last = time.monotonic()
+                print(f"{description}: {done:,} of {total:,}", file=sys.stderr, flush=True)  # noqa: T201
+
+        yield advance

@@ -1,0 +1,126 @@
+"""Imports inside functions: each one is listed with what it keeps from being loaded before it is needed.
+
+An import that is moved into a function to break a circle does not belong here: the modules have to be cut differently.
+"""
+
+import ast
+from pathlib import Path
+
+import dna_pipelines
+
+ROOT = Path(dna_pipelines.__file__).parent
+
+TORCH = "loads torch, which takes seconds"
+DAGSTER = "loads Dagster, which takes seconds"
+MATPLOTLIB = "loads matplotlib, which is needed for pictures only"
+NUMBA = "loads numba's kernels"
+TRITON = "there is no triton without a GPU"
+EXTRA = "an optional extra, or what needs one"
+START = "keeps the start of `dna` short: a command loads what it needs"
+
+ALLOWED = {
+    "analysis/images/attribution.py": {
+        "dna_pipelines.update.calibration": TORCH,
+        "dna_pipelines.update.remeasure": TORCH,
+    },
+    "analysis/images/featureless.py": {
+        "dna_pipelines.update.calibration": TORCH,
+        "dna_pipelines.update.remeasure": TORCH,
+    },
+    "analysis/images/scores.py": {"dna_pipelines.update.calibration": TORCH, "dna_pipelines.update.remeasure": TORCH},
+    "cli/compare.py": {
+        "dna_pipelines.analysis.compare": START,
+        "dna_pipelines.analysis.neuron_weights": START,
+        "dna_pipelines.analysis.significance.pair": START,
+        "dna_pipelines.comparison": START,
+        "dna_pipelines.reporting.pictures": MATPLOTLIB,
+    },
+    "cli/datasets.py": {"dna_pipelines.manifests.diff": START, "dna_pipelines.update.ingest": START},
+    "cli/duplicates.py": {"dna_pipelines.analysis.images.contact_sheets": MATPLOTLIB},
+    "cli/exchange.py": {
+        "dna_pipelines.maintenance": START,
+        "dna_pipelines.maintenance.export": START,
+        "dna_pipelines.orchestration.headless": DAGSTER,
+    },
+    "cli/explanations.py": {
+        "dna_pipelines.analysis.images.attribution": START,
+        "dna_pipelines.cli.images": START,
+        "dna_pipelines.reporting.words": START,
+        "numpy": START,
+    },
+    "cli/images.py": {"dna_pipelines.analysis.images.contact_sheets": MATPLOTLIB},
+    "cli/inspect.py": {"dna_pipelines.analysis.inspect": START},
+    "cli/look.py": {
+        "dna_pipelines.analysis.matrix": START,
+        "dna_pipelines.analysis.significance.all_pairs": START,
+        "dna_pipelines.reporting.pictures": MATPLOTLIB,
+        "dna_pipelines.update.plan": START,
+    },
+    "cli/map.py": {
+        "dna_pipelines.analysis.map": START,
+        "dna_pipelines.analysis.matrix": START,
+        "dna_pipelines.analysis.neuron_weights": START,
+        "dna_pipelines.reporting.map": MATPLOTLIB,
+    },
+    "cli/metrics.py": {"dna_pipelines.comparison.metrics": START},
+    "cli/profile.py": {"dna_pipelines.maintenance.profile": TORCH},
+    "cli/run.py": {"dna_pipelines.orchestration.headless": DAGSTER},
+    "cli/select.py": {"dna_pipelines.analysis.learned_weights": START, "dna_pipelines.analysis.neuron_weights": START},
+    "cli/tools.py": {
+        "dna_pipelines.maintenance.doctor": START,
+        "dna_pipelines.orchestration.instance": DAGSTER,
+        "dna_pipelines.orchestration.replay": DAGSTER,
+        "dna_pipelines.orchestration.service": DAGSTER,
+    },
+    "extraction/device_fold.py": {"dna_pipelines.extraction.device_kernel": TRITON},
+    "extraction/hub.py": {"huggingface_hub": EXTRA},
+    "extraction/timm_network.py": {"timm": EXTRA},
+    "extraction/transformers_network.py": {"transformers": EXTRA, "transformers.utils": EXTRA},
+    "maintenance/doctor.py": {"dna_pipelines.extraction.devices": TORCH, "dna_pipelines.update.extractors": TORCH},
+    "orchestration/assets/fingerprints.py": {
+        "dna_pipelines.update.calibration": TORCH,
+        "dna_pipelines.update.fingerprint": TORCH,
+        "dna_pipelines.update.pairs": NUMBA,
+    },
+    "orchestration/describe.py": {"dna_pipelines.reporting.pictures": MATPLOTLIB},
+    "sources/remote.py": {"dna_pipelines.sources.web": EXTRA},
+    "storage/verdicts.py": {"dna_pipelines.comparison": NUMBA},
+    "update/forecast.py": {"dna_pipelines.update.calibration": TORCH},
+    "update/networks.py": {
+        "dna_pipelines.extraction.probe": TORCH,
+        "dna_pipelines.extraction.registry": TORCH,
+        "dna_pipelines.extraction.view_layers": TORCH,
+    },
+    "update/pairs.py": {"dna_pipelines.comparison": NUMBA},
+    "update/slices.py": {"dna_pipelines.update.calibration": TORCH, "dna_pipelines.update.measure": TORCH},
+}
+
+
+def lazy_imports():
+    found = {}
+    for path in sorted(ROOT.rglob("*.py")):
+        functions = (ast.FunctionDef, ast.AsyncFunctionDef)
+        inside = (
+            node
+            for one in ast.walk(ast.parse(path.read_text()))
+            if isinstance(one, functions)
+            for node in ast.walk(one)
+        )
+        names = set()
+        for node in inside:
+            if isinstance(node, ast.ImportFrom):
+                names.add("." * node.level + (node.module or ""))
+            elif isinstance(node, ast.Import):
+                names.update(alias.name for alias in node.names)
+        if names:
+            found[path.relative_to(ROOT).as_posix()] = names
+    return found
+
+
+def test_every_import_inside_a_function_is_listed_with_its_reason():
+    """Where this fails: import at the top of the module, or list the import above with the reason it has."""
+    found = lazy_imports()
+    allowed = {file: set(modules) for file, modules in ALLOWED.items()}
+    new = {file: sorted(some) for file in found if (some := found[file] - allowed.get(file, set()))}
+    vanished = {file: sorted(some) for file in allowed if (some := allowed[file] - found.get(file, set()))}
+    assert (new, vanished) == ({}, {})
