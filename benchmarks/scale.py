@@ -44,7 +44,7 @@ def run(world) -> list[Row]:
     tick = _ticks(project)
     _fit_anew(project, "d0500")
     pairs = min(_timed(lambda: needs(project)) for _ in range(5))
-    if len(wanted_pairs(project, project.config().extractors[0].name).lacking) != N_DATASETS:
+    if len(wanted_pairs(project, project.config().extractors[0].name).missing) != N_DATASETS:
         raise RuntimeError("the pairs of the changed dataset were not noticed")
     what = f"asking the lake what {N_DATASETS:,} datasets lack"
     return [

@@ -12,7 +12,7 @@ from benchmarks.measure import Row, alternate, ms, timed
 from benchmarks.world import World
 from dna_pipelines.comparison import Selection, emd_bins, significance
 from dna_pipelines.comparison.multiplicity import exceedance_p
-from dna_pipelines.comparison.redeal import deal, dealt_distances, units_of
+from dna_pipelines.comparison.permutation import permute, permuted_distances, units_of
 from dna_pipelines.distributions import COARSE_BINS, Blocks, Histogram, Moments
 from dna_pipelines.identity import N_BLOCKS
 from dna_pipelines.storage import DnaRecord, Lake
@@ -41,7 +41,7 @@ def _whole(world: World) -> list[Row]:
             Selection.everything(LAYERS),
             lambda name: tuple(lake.fingerprints.dna_blocks(identity, places[name]).counts for identity in ids),
             *n_images,
-            n_resamples=n_resamples,
+            n_permutations=n_resamples,
             seed=1,
             n_bins=N_BINS,
         )
@@ -73,12 +73,12 @@ def _kernel() -> list[Row]:
     a, b = (_block_counts(rng, WIDTH) for _ in range(2))
     n_images = np.full(N_BLOCKS, N_IMAGES // N_BLOCKS, np.uint64)
     units = units_of(n_images, n_images)
-    deals = deal(units, N_RESAMPLES, rng)
+    deals = permute(units, N_RESAMPLES, rng)
     left = deals.to_a.astype(np.float32)
     right = rng.random((2 * N_BLOCKS, (COARSE_BINS - 1) * WIDTH), dtype=np.float32)
     out = np.empty((len(left), right.shape[1]), np.float32)
     rounds = alternate(
-        5, ours=lambda: dealt_distances(a, b, units, deals), product=lambda: np.matmul(left, right, out=out)
+        5, ours=lambda: permuted_distances(a, b, units, deals), product=lambda: np.matmul(left, right, out=out)
     )
     return [
         Row(
@@ -101,9 +101,9 @@ def _against_fine_bins() -> list[Row]:
         sides = [_fine_counts(rng, shift) for shift in (0.0, 0.6 * pair / N_PAIRS)]
         n_images = [side[1] for side in sides]
         units = units_of(*n_images)
-        deals = deal(units, N_DEALS, rng)
+        deals = permute(units, N_DEALS, rng)
         coarse = [side[0].reshape(*side[0].shape[:2], COARSE_BINS, -1).sum(axis=3) for side in sides]
-        fast = exceedance_p(dealt_distances(*coarse, units, deals).mean(axis=1))
+        fast = exceedance_p(permuted_distances(*coarse, units, deals).mean(axis=1))
         seconds, slow = timed(lambda s=sides, u=units, d=deals: _slow(s, u, d))
         elapsed += seconds
         agree += (fast <= 0.05) == (exceedance_p(slow) <= 0.05)

@@ -1,4 +1,4 @@
-"""The command: `python -m training run`, and what helps to look at it."""
+"""The command `python -m training run`, and commands that inspect a training."""
 
 from __future__ import annotations
 
@@ -28,30 +28,30 @@ DEFAULT = Plan()
 
 SHIPPED = Path(dna_pipelines.extraction.__file__).parent / "weights"
 
-Folder = Annotated[Path, typer.Option(help="Fields, checkpoint and log; what is there is gone on with.")]
+Folder = Annotated[Path, typer.Option(help="Fields, checkpoint and log; a training in it is continued.")]
 
 
 @app.command()
 def run(
     folder: Folder = Path("training-run"),
-    into: Annotated[Path | None, typer.Option(help="Where the files go in the end; by default, FOLDER/export.")] = None,
-    steps: Annotated[int, typer.Option(help="Batches in all.")] = DEFAULT.n_steps,
-    classes: Annotated[int, typer.Option(help="Formulas, of all families.")] = DEFAULT.n_classes,
-    fields: Annotated[int, typer.Option(help="Stored fields of each formula.")] = DEFAULT.n_fields,
+    into: Annotated[Path | None, typer.Option(help="Where to write the files; by default, FOLDER/export.")] = None,
+    steps: Annotated[int, typer.Option(help="Number of batches.")] = DEFAULT.n_steps,
+    classes: Annotated[int, typer.Option(help="Number of formulas, from all families.")] = DEFAULT.n_classes,
+    fields: Annotated[int, typer.Option(help="Stored fields per formula.")] = DEFAULT.n_fields,
     batch: Annotated[int, typer.Option(help="Images in a batch.")] = DEFAULT.batch,
-    seed: Annotated[int, typer.Option(help="Of the formulas, the first weights and all that is drawn.")] = DEFAULT.seed,
+    seed: Annotated[int, typer.Option(help="Seed of all random numbers.")] = DEFAULT.seed,
     device: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu",
-    threads: Annotated[int, typer.Option(help="Of the processor.")] = 2,
+    threads: Annotated[int, typer.Option(help="Threads of the processor.")] = 2,
     save_every: Annotated[float, typer.Option(help="Minutes between checkpoints.")] = 3.0,
 ) -> None:
-    """Draw fields, train, and write weights, ranges and card. Ctrl-C keeps the last step; the same command goes on."""
+    """Draw fields, train, and write weights, ranges and card. After Ctrl-C, the same command continues."""
     plan = Plan(n_steps=steps, n_classes=classes, n_fields=fields, batch=batch, seed=seed)
     try:
         train(plan, folder, device=device, threads=threads, save_every_s=60 * save_every)
     except OtherPlan as error:
         raise typer.BadParameter(str(error)) from error
     except KeyboardInterrupt:
-        typer.echo(f"Interrupted; {folder} holds the last step, and the same command goes on from there.")
+        typer.echo(f"Interrupted. {folder} holds the last step; the same command continues from there.")
         raise typer.Exit(130) from None
     typer.echo(f"Written: {export(folder, into or folder / 'export', threads=threads)}")
 
@@ -59,9 +59,9 @@ def run(
 @app.command("export")
 def export_(
     folder: Folder = Path("training-run"),
-    into: Annotated[Path, typer.Option(help="Where the files go; by default, into the package.")] = SHIPPED,
+    into: Annotated[Path, typer.Option(help="Where to write the files; by default, into the package.")] = SHIPPED,
     *,
-    unfinished: Annotated[bool, typer.Option(help="Also if the training has steps left.")] = False,
+    unfinished: Annotated[bool, typer.Option(help="Export a training that has steps left, too.")] = False,
 ) -> None:
     """Write weights, ranges and card of a training."""
     try:
@@ -75,7 +75,7 @@ def show(
     picture: Annotated[Path, typer.Argument(help="A PNG file to write.")],
     seed: Annotated[int, typer.Option(help="Of the formulas.")] = DEFAULT.seed,
 ) -> None:
-    """A sheet of what the network is trained on: a row for every family, two images of each of its first classes."""
+    """Draw a sheet of training images: a row for every family, with two images of each of its first classes."""
     rows = [np.concatenate([draw_class(family, index, 2, seed) for index in range(6)]) for family in FAMILIES]
     views = look(
         torch.from_numpy(np.concatenate(rows)), labelled_palettes(seed), 96, torch.Generator().manual_seed(seed)
@@ -87,6 +87,6 @@ def show(
 
 @app.command()
 def status(folder: Folder = Path("training-run")) -> None:
-    """How far a training is."""
+    """Show the step, the number of samples and the duration of a training."""
     plan, step, spent_s = checkpoint.read_facts(folder / "checkpoint.safetensors")
     typer.echo(f"step {step:,} of {plan.n_steps:,}, {step * plan.batch:,} samples, {spent_s / 60:.0f} min")

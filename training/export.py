@@ -1,4 +1,4 @@
-"""From a checkpoint to what is shipped: folded weights, activation ranges, and the card that names both."""
+"""From a checkpoint to the files that are shipped: folded weights, activation ranges, and the card that names both."""
 
 from __future__ import annotations
 
@@ -28,11 +28,20 @@ from training.train import CHECKPOINT, learner_of, optimizer_of
 from training.views import look
 
 N_CALIBRATION = 1536
-"""Formula images, of all families in turn, that the activation ranges are measured on."""
+"""The number of formula images, from all families in turn, on which the activation ranges are measured."""
 
 
 class NotFinished(Exception):
-    """The training has steps left."""
+    """The training has steps left.
+
+    Attributes:
+        step: number of steps done.
+        n_steps: number of steps of the plan.
+    """
+
+    def __init__(self, path: Path, step: int, n_steps: int) -> None:
+        super().__init__(f"{path} is at step {step:,} of {n_steps:,}; `python -m training run` continues it")
+        self.step, self.n_steps = step, n_steps
 
 
 def export(
@@ -42,21 +51,21 @@ def export(
 
     Args:
         folder: of a training.
-        into: where they go.
-        threads: processes that draw fields, if they are to be drawn again.
-        unfinished: also export what is not at its last step, to look at it.
-        n_images: that the activation ranges are measured on.
+        into: the folder to write to.
+        threads: processes that draw the fields, if they must be drawn again.
+        unfinished: whether to export a training that has steps left, to inspect it.
+        n_images: number of images on which the activation ranges are measured.
 
     Returns:
-        The card.
+        The path of the card.
 
     Raises:
-        NotFinished: when the training is not, and nothing else was asked for.
+        NotFinished: when the training has steps left, and `unfinished` is false.
     """
     path = folder / CHECKPOINT
     plan, step, spent_s = checkpoint.read_facts(path)
     if step < plan.n_steps and not unfinished:
-        raise NotFinished(f"{path} is at step {step:,} of {plan.n_steps:,}; `python -m training run` goes on with it")
+        raise NotFinished(path, step, plan.n_steps)
     learner = learner_of(plan)
     checkpoint.load(path, learner, optimizer_of(learner, plan), plan)
     body = folded(learner.body)
@@ -73,14 +82,14 @@ def export(
 
 
 def calibration_images(plan: Plan, folder: Path, threads: int, n_images: int) -> dict[str, bytes]:
-    """Views as the training saw them, as PNG files by their digest."""
+    """Views like those of the training, as PNG files by their digest."""
     fields = kept_fields(folder, plan.n_classes, plan.n_fields, plan.seed, threads)
     generator = torch.Generator().manual_seed(plan.seed)
     images = {}
     for start in range(0, n_images, plan.batch):
         at = np.arange(start, start + plan.batch)
-        some = torch.from_numpy(fields[at % plan.n_classes, at // plan.n_classes % plan.n_fields])
-        for view in look(some, labelled_palettes(plan.seed), plan.large, generator).images:
+        batch = torch.from_numpy(fields[at % plan.n_classes, at // plan.n_classes % plan.n_fields])
+        for view in look(batch, labelled_palettes(plan.seed), plan.large, generator).images:
             buffer = BytesIO()
             Image.fromarray((255 * view).round().byte().permute(1, 2, 0).numpy()).save(buffer, "PNG")
             images[hashlib.sha256(buffer.getvalue()).hexdigest()] = buffer.getvalue()

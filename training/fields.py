@@ -22,7 +22,7 @@ CLASSES: tuple[tuple[int, int], ...] = tuple(
 
 
 def spread_labels(n: int) -> tuple[int, ...]:
-    """`n` of all labels, evenly from all families."""
+    """`n` of all labels, evenly distributed over the families."""
     return tuple(int(at) for at in np.linspace(0, len(CLASSES) - 1, n).round())
 
 
@@ -33,14 +33,14 @@ def draw_label(label: int, n_images: int, seed: int) -> NDArray[np.uint8]:
 
 
 def kept_fields(folder: Path, n_classes: int, n_images: int, seed: int, processes: int) -> NDArray[np.uint8]:
-    """(n_classes, n_images, FIELD_PX, FIELD_PX), from `folder` where an earlier call drew them.
+    """All fields, (n_classes, n_images, FIELD_PX, FIELD_PX) uint8, from the file in `folder` if there is one.
 
     Args:
-        folder: where the file lies.
-        n_classes: how many classes, see `spread_labels`.
-        n_images: for each of them.
+        folder: of the file.
+        n_classes: number of classes, see `spread_labels`.
+        n_images: fields per class.
         seed: of the formulas.
-        processes: how many draw at a time.
+        processes: how many processes draw.
     """
     path = folder / f"fields-{seed}-{n_classes}x{n_images}.npy"
     if not path.exists():
@@ -50,11 +50,11 @@ def kept_fields(folder: Path, n_classes: int, n_images: int, seed: int, processe
             task = progress.add_task("drawing fields", total=n_classes)
             drawn: Iterator[NDArray[np.uint8]] = map(draw_label, *arguments)
             if processes > 1:
-                # Not forked: torch has threads.
+                # Spawned, not forked, because torch has threads.
                 pool = ProcessPoolExecutor(processes, get_context("spawn"))
                 drawn = stack.enter_context(pool).map(draw_label, *arguments)
-            for at, some in enumerate(drawn):
-                fields[at] = some
+            for index, fields_of_class in enumerate(drawn):
+                fields[index] = fields_of_class
                 progress.advance(task)
         part = path.with_suffix(".part")
         with part.open("wb") as file:

@@ -1,4 +1,4 @@
-"""The network while it learns: the embedded architecture with batch normalisation and the heads that go."""
+"""The network in training: the embedded architecture with batch normalisation, and heads that are not shipped."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from training.palettes import N_PALETTES
 from training.views import N_TRAITS, Views
 
 _SUPERVISED = (1, 2, 3)
-"""Stages besides the last that are asked for the class too: a DNA reads every layer, not only the last."""
+"""Stages besides the last that also predict the class: a DNA uses every layer, not only the last."""
 
 _WEIGHT_EARLY, _WEIGHT_PALETTE, _WEIGHT_TRAITS = 0.3, 0.3, 0.5
 
@@ -19,9 +19,9 @@ _WEIGHT_EARLY, _WEIGHT_PALETTE, _WEIGHT_TRAITS = 0.3, 0.3, 0.5
 class Learner(nn.Module):
     """The body with one normalisation after every convolution, and its heads.
 
-    The heads want three things of the same features: which formula (under any palette), which palette (on any
-    formula), and how blurred, noisy, bright and colourful the image is. The first alone would teach the network
-    not to see the other two, and they are what drifts.
+    The heads predict three things from the same features: the formula (in any palette), the palette (on any
+    formula), and how blurred, noisy, bright and colourful the image is. Trained on the first alone, the network would
+    become blind to the other two, and those are what drifts.
     """
 
     def __init__(self, n_classes: int) -> None:
@@ -34,15 +34,15 @@ class Learner(nn.Module):
         self.traits = nn.Linear(WIDTHS[-1], N_TRAITS)
 
     def losses(self, views: Views, label: torch.Tensor) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
-        """The loss of a batch, and how well it went: shares of right formulas and palettes, error of the traits."""
+        """The loss of a batch, and its accuracy: fractions of right formulas and palettes, error of the traits."""
         stages = self.body.stages(((views.images - 0.5) / 0.25).contiguous(memory_format=torch.channels_last))
         pooled = [stage.mean((2, 3)) for stage in stages]
-        right, soft = nn.functional.cross_entropy, 0.1
+        cross_entropy, smoothing = nn.functional.cross_entropy, 0.1
         formula, palette, traits = self.formula(pooled[-1]), self.palette(pooled[-1]), self.traits(pooled[-1])
-        loss = right(formula, label, label_smoothing=soft)
+        loss = cross_entropy(formula, label, label_smoothing=smoothing)
         for head, stage in zip(self.early, _SUPERVISED, strict=True):
-            loss = loss + _WEIGHT_EARLY * right(head(pooled[stage]), label, label_smoothing=soft)
-        loss = loss + _WEIGHT_PALETTE * right(palette, views.palette)
+            loss = loss + _WEIGHT_EARLY * cross_entropy(head(pooled[stage]), label, label_smoothing=smoothing)
+        loss = loss + _WEIGHT_PALETTE * cross_entropy(palette, views.palette)
         error = (traits - views.traits).square().mean()
         loss = loss + _WEIGHT_TRAITS * error
         known = views.palette >= 0
@@ -55,7 +55,7 @@ class Learner(nn.Module):
 
 
 def folded(body: FormulaNet) -> FormulaNet:
-    """The body as it is shipped: every normalisation folded into its convolution, in float64."""
+    """The body that is shipped: every normalisation is folded into its convolution, in float64."""
     plain = FormulaNet()
     _fold(body.eval(), plain)
     return plain.eval().requires_grad_(requires_grad=False)

@@ -1,4 +1,4 @@
-"""Colours for grey fields: palettes that are classes of their own, and ones drawn for a single image."""
+"""Colours for grey fields: palettes that are classes of their own, and palettes drawn for a single image."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def drawn_palettes(n: int, generator: torch.Generator) -> torch.Tensor:
     grey = colours.mean(2, keepdim=True)
     saturation = torch.rand(n, 1, 1, generator=generator).sqrt() * 1.4
     colours = (grey + saturation * (colours - grey)).clamp(0, 1)
-    # A ramp of lightness up or down is mixed in, so that neighbouring controls can be told apart.
+    # Mixed with a ramp of rising or falling lightness, so that neighbouring controls differ.
     ramp = torch.linspace(0, 1, _N_CONTROLS)[None, :, None]
     ramp = torch.where(torch.rand(n, 1, 1, generator=generator) < 0.5, ramp, 1 - ramp)
     share = 0.2 + 0.5 * torch.rand(n, 1, 1, generator=generator)

@@ -1,4 +1,4 @@
-"""What a training is: every number that decides its result."""
+"""The plan of a training: every number that determines its result."""
 
 from __future__ import annotations
 
@@ -12,16 +12,18 @@ class Plan:
     """Two trainings of one plan give the same weights on the same hardware and thread count.
 
     Attributes:
-        n_steps: batches in all.
+        n_steps: number of batches.
         batch: images in a batch.
-        n_classes: labels, of all families.
-        n_fields: stored fields of each label.
-        seed: of the formulas, of the first weights and of everything that is drawn.
+        n_classes: number of labels, from all families.
+        n_fields: stored fields per label.
+        seed: of the formulas, the initial weights and all random numbers.
         peak: the learning rate between warm-up and fall.
+        momentum: of the gradient descent.
+        decay: of the weights.
         n_warm: steps in which the rate rises.
         n_fall: steps at the end in which the rate falls to zero, by half a cosine.
         n_large: steps at the very end with views of the size that the network is used at.
-        size, large: edge of the views in px before, and then; small ones cost less.
+        size, large: height and width of the views in pixels, before these steps and in them; small views cost less.
     """
 
     n_steps: int = 6500
@@ -40,24 +42,24 @@ class Plan:
 
     @property
     def n_steady(self) -> int:
-        """Steps after which the end begins: before it, plans that differ in `n_steps` alone do the same."""
+        """The number of steps before the end begins, which are the same in plans that differ only in `n_steps`."""
         return max(0, self.n_steps - max(self.n_fall, self.n_large))
 
     def size_at(self, step: int) -> int:
-        """Edge of the views of a step."""
+        """Height and width of the views of a step, in pixels."""
         return self.large if step >= self.n_steps - self.n_large else self.size
 
     def rate_at(self, step: int) -> float:
-        """Learning rate of a step."""
+        """The learning rate of a step."""
         rise = min(1.0, (step + 1) / self.n_warm)
         fall = min(1.0, (self.n_steps - step) / max(1, self.n_fall))
         return self.peak * rise * 0.5 * (1 - math.cos(math.pi * fall))
 
-    def may_take_up(self, other: Plan, step: int) -> bool:
+    def may_resume(self, other: Plan, step: int) -> bool:
         """Whether the first `step` steps of another plan are also those of this one."""
         alike = replace(other, n_steps=self.n_steps) == self
         return other == self or (alike and step <= min(self.n_steady, other.n_steady))
 
     def to_json(self) -> dict[str, Any]:
-        """As a JSON value."""
+        """The plan as a JSON value."""
         return asdict(self)

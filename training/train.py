@@ -1,4 +1,4 @@
-"""The training loop: from where the checkpoint stands to the last step."""
+"""The training loop: from the step of the checkpoint to the last one."""
 
 from __future__ import annotations
 
@@ -47,22 +47,22 @@ def train(
     save_every_s: float = 180,
     stop_after: int | None = None,
 ) -> Learner:
-    """Train, or go on with what `folder` holds; an interruption keeps the last step.
+    """Train, or continue the training in `folder`; an interruption keeps the last step.
 
     Args:
-        plan: what is trained.
+        plan: the numbers that determine the result.
         folder: of fields, checkpoint and log.
         device: `cpu` or `cuda`.
         threads: of the processor; another number gives other last bits.
         save_every_s: seconds between checkpoints.
-        stop_after: end after so many steps as if interrupted.
+        stop_after: the step after which to stop, as if interrupted.
 
     Returns:
-        The network as the last step left it.
+        The network after the last step.
 
     Raises:
         OtherPlan: when the folder holds a training of another plan.
-        KeyboardInterrupt: after the checkpoint was written.
+        KeyboardInterrupt: after the checkpoint is written.
     """
     torch.set_num_threads(threads)
     folder.mkdir(parents=True, exist_ok=True)
@@ -79,10 +79,10 @@ def train(
         BarColumn(),
         MofNCompleteColumn(),
         TimeRemainingColumn(),
-        TextColumn("{task.fields[says]}"),
+        TextColumn("{task.fields[values]}"),
     )
     with Progress(*columns) as progress, (folder / _LOG).open("a", newline="") as file:
-        task, log = progress.add_task("", total=plan.n_steps, completed=step, says=""), csv.writer(file)
+        task, log = progress.add_task("", total=plan.n_steps, completed=step, values=""), csv.writer(file)
         try:
             while step < end:
                 measured = _step(plan, step, learner, optimizer, fields, palettes, device)
@@ -92,7 +92,7 @@ def train(
                     log.writerow(
                         [step, round(spent + time.monotonic() - began, 1), *(f"{v:.4f}" for v in values.values())]
                     )
-                    progress.update(task, says=", ".join(f"{key} {value:.2f}" for key, value in values.items()))
+                    progress.update(task, values=", ".join(f"{key} {value:.2f}" for key, value in values.items()))
                 progress.update(task, completed=step)
                 if time.monotonic() - saved > save_every_s:
                     file.flush()
@@ -112,7 +112,7 @@ def _step(
     palettes: torch.Tensor,
     device: str,
 ) -> dict[str, torch.Tensor]:
-    """One batch; what is drawn for it follows from the seed and the step, so a training can be taken up anywhere."""
+    """Train one batch. Seed and step determine its random numbers, so a training can resume at any step."""
     generator = torch.Generator().manual_seed(plan.seed * 1_000_003 + step)
     label = torch.randint(plan.n_classes, (plan.batch,), generator=generator)
     which = torch.randint(plan.n_fields, (plan.batch,), generator=generator)

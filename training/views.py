@@ -1,4 +1,4 @@
-"""From stored fields to what the network is trained on: cut, tone, colour, blur, light and noise, and their labels."""
+"""From stored fields to training images: crop, tone, colour, blur, light and noise, and their labels."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from torch.nn import functional as F  # noqa: N812
 from training.palettes import N_PALETTES, coloured, drawn_palettes
 
 UNLABELLED = -100
-"""What `cross_entropy` ignores."""
+"""The label that `cross_entropy` ignores."""
 
 N_TRAITS = 8
 """Blur, noise, and the mean and spread of the three colours."""
@@ -20,12 +20,12 @@ _MAX_BLUR_PX, _MAX_NOISE, _REACH = 1.8, 0.12, 4
 
 @dataclass(frozen=True)
 class Views:
-    """A batch.
+    """A batch of training images with their labels.
 
     Attributes:
         images: (n, 3, size, size) float32 in [0, 1].
         palette: (n,) label of the palette, or `UNLABELLED`.
-        traits: (n, N_TRAITS) what was done to the image and what its colours are.
+        traits: (n, N_TRAITS) blur, noise, and the mean and spread of the colours.
     """
 
     images: torch.Tensor
@@ -39,21 +39,21 @@ def look(fields: torch.Tensor, palettes: torch.Tensor, size: int, generator: tor
     Args:
         fields: (n, edge, edge) uint8.
         palettes: those with a label.
-        size: edge of the views.
-        generator: all that is drawn; on the CPU, so that one seed is one training on every device.
+        size: height and width of the views in pixels.
+        generator: of all random numbers; on the CPU, so that a seed gives one training on every device.
     """
     device, n = fields.device, len(fields)
 
     def draw(*shape: int) -> torch.Tensor:
         return torch.rand(n, *shape, generator=generator)
 
-    cut = _cut(fields.float()[:, None] / 255, _places(draw(5), fields.shape[-1], size).to(device), size)[:, 0]
+    cut = _cut(fields.float()[:, None] / 255, _affine_maps(draw(5), fields.shape[-1], size).to(device), size)[:, 0]
     gamma = torch.exp(1.2 * (draw(1, 1) - 0.5)).to(device)
     label, colours = _palettes(n, palettes, generator)
     images = coloured(cut.clamp(0, 1) ** gamma, colours.to(device))
     blur = _MAX_BLUR_PX * draw() * (draw() < 0.4)
     images = _blurred(images, blur.to(device))
-    # Contrast about the middle, then light; both leave most images inside the range.
+    # Contrast about the middle, then light; with both, most images stay inside the range.
     contrast = torch.where(draw(1, 1, 1) < 0.5, 1.0, 0.5 + 0.8 * draw(1, 1, 1)).to(device)
     light = torch.where(draw(1, 1, 1) < 0.5, 0.0, 0.4 * draw(1, 1, 1) - 0.2).to(device)
     images = (images - 0.5) * contrast + 0.5 + light
@@ -72,8 +72,8 @@ def look(fields: torch.Tensor, palettes: torch.Tensor, size: int, generator: tor
     return Views(images, label.to(device), traits)
 
 
-def _places(drawn: torch.Tensor, edge: int, size: int) -> torch.Tensor:
-    """(n, 2, 3) affine maps: turned by up to 30 degrees, mirrored, 0.75 to 1.35 times the size, moved."""
+def _affine_maps(drawn: torch.Tensor, edge: int, size: int) -> torch.Tensor:
+    """(n, 2, 3) affine maps: rotated by up to 30 degrees, mirrored, 0.75 to 1.35 times the size, moved."""
     angle = (drawn[:, 0] - 0.5) * (torch.pi / 3)
     step = torch.exp(torch.log(torch.tensor(0.75)) + drawn[:, 1] * torch.log(torch.tensor(1.35 / 0.75)))
     zoom = step * size / edge
@@ -85,15 +85,15 @@ def _places(drawn: torch.Tensor, edge: int, size: int) -> torch.Tensor:
     return torch.stack([across, down], 1)
 
 
-def _cut(fields: torch.Tensor, places: torch.Tensor, size: int) -> torch.Tensor:
-    grid = F.affine_grid(places, [len(fields), 1, size, size], align_corners=False)
+def _cut(fields: torch.Tensor, maps: torch.Tensor, size: int) -> torch.Tensor:
+    grid = F.affine_grid(maps, [len(fields), 1, size, size], align_corners=False)
     return F.grid_sample(fields, grid, mode="bilinear", padding_mode="reflection", align_corners=False)
 
 
 def _palettes(n: int, palettes: torch.Tensor, generator: torch.Generator) -> tuple[torch.Tensor, torch.Tensor]:
-    """Half of the images in a palette with a label, a little moved; the others in one of their own."""
+    """About half of the images get a palette with a label, slightly changed; the others one of their own."""
     label = torch.randint(N_PALETTES, (n,), generator=generator)
-    # A tenth in grey, whatever the number of palettes.
+    # A tenth in grey, for any number of palettes.
     label = torch.where(torch.rand(n, generator=generator) < 0.1, 0, label)
     moved = (
         palettes[label] + 0.04 * torch.randn(n, *palettes.shape[1:], generator=generator) * (label > 0)[:, None, None]
@@ -104,14 +104,14 @@ def _palettes(n: int, palettes: torch.Tensor, generator: torch.Generator) -> tup
 
 
 def _blurred(images: torch.Tensor, sigma: torch.Tensor) -> torch.Tensor:
-    """Gaussian blur of a strength for each image; the kernel reaches 4 px."""
-    some = sigma > 0.05
-    if not bool(some.any()):
+    """Gaussian blur with a strength for each image; the kernel reaches 4 px."""
+    blurred = sigma > 0.05
+    if not bool(blurred.any()):
         return images
     at = torch.arange(-_REACH, _REACH + 1, device=images.device)
-    kernels = torch.exp(-0.5 * (at[None] / sigma[some, None]) ** 2)
+    kernels = torch.exp(-0.5 * (at[None] / sigma[blurred, None]) ** 2)
     kernels = kernels / kernels.sum(1, keepdim=True)
-    x = images[some]
+    x = images[blurred]
     for axis in (2, 3):
         pad = (0, 0, _REACH, _REACH) if axis == 2 else (_REACH, _REACH, 0, 0)
         wide, size = F.pad(x, pad, mode="reflect"), x.shape[axis]
@@ -119,5 +119,5 @@ def _blurred(images: torch.Tensor, sigma: torch.Tensor) -> torch.Tensor:
         for k in range(len(at)):
             x += kernels[:, k, None, None, None] * wide.narrow(axis, k, size)
     out = images.clone()
-    out[some] = x
+    out[blurred] = x
     return out

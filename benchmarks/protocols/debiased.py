@@ -6,7 +6,7 @@ import numpy as np
 
 from benchmarks.protocols.feature_distances import Rows, bell
 from dna_pipelines.comparison import fd
-from dna_pipelines.comparison.redeal import deal, dealt_distances, units_of
+from dna_pipelines.comparison.permutation import permute, permuted_distances, units_of
 from dna_pipelines.distributions import Covariance
 from dna_pipelines.identity import N_BLOCKS
 
@@ -24,7 +24,7 @@ def by_turns(n_images: int) -> np.ndarray:
 def emd_less_floor(a: Blocks, b: Blocks, rng: np.random.Generator) -> float:
     """The mean EMD in coarse bins, less its mean over `N_DEALS` deals of the blocks of both sides."""
     units = units_of(a[1], b[1])
-    dealt = dealt_distances(a[0], b[0], units, deal(units, N_DEALS, rng)).mean(axis=1)
+    dealt = permuted_distances(a[0], b[0], units, permute(units, N_DEALS, rng)).mean(axis=1)
     return float(dealt[0] - dealt[1:].mean())
 
 
@@ -37,7 +37,7 @@ def fd_less_floor(a: Rows, b: Rows, rng: np.random.Generator) -> float:
         both = both @ np.linalg.qr(both.T)[0]
     units = units_of(*[np.bincount(blocks, minlength=N_BLOCKS)] * 2)
     dealt = []
-    for to_a in deal(units, N_DEALS_FD, rng).to_a:
+    for to_a in permute(units, N_DEALS_FD, rng).to_a:
         on_a = np.concatenate([to_a[: units.n_a], np.zeros(N_BLOCKS - units.n_a, bool), to_a[units.n_a :]])[at]
         dealt.append(fd(bell(both[on_a]), bell(both[~on_a])))
     return float(dealt[0] - np.mean(dealt[1:]))

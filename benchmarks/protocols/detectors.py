@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from dna_pipelines.comparison.chances import chances
-from dna_pipelines.comparison.redeal import Deals, deal, dealt_distances, units_of
+from dna_pipelines.comparison.permutation import Permutations, permute, permuted_distances, units_of
 from dna_pipelines.comparison.significance import LEVEL, why_untestable
 
 N_RESAMPLES = 199
@@ -17,13 +17,13 @@ def ours(a, b, rng, n_resamples=N_RESAMPLES):
     if why_untestable(a[1], b[1]):
         return None
     units = units_of(a[1], b[1])
-    return _decided(a, b, units, deal(units, n_resamples, rng))
+    return _decided(a, b, units, permute(units, n_resamples, rng))
 
 
 def blocks_as_they_are(a, b, rng):
     """The same with blocks of the smaller side not put together."""
     units = units_of(a[1], b[1], alike=False)
-    return _decided(a, b, units, deal(units, N_RESAMPLES, rng))
+    return _decided(a, b, units, permute(units, N_RESAMPLES, rng))
 
 
 def same_number(a, b, rng):
@@ -31,11 +31,11 @@ def same_number(a, b, rng):
     units = units_of(a[1], b[1], alike=False)
     lies = np.arange(len(units.n_images)) < units.n_a
     dealt = rng.permuted(np.tile(lies, (N_RESAMPLES, 1)), axis=1)
-    return _decided(a, b, units, Deals(np.concatenate([lies[None], dealt]), np.ones(1 + N_RESAMPLES), 0.0))
+    return _decided(a, b, units, Permutations(np.concatenate([lies[None], dealt]), np.ones(1 + N_RESAMPLES), 0.0))
 
 
 def _decided(a, b, units, deals):
-    dealt = dealt_distances(a[0], b[0], units, deals)
+    dealt = permuted_distances(a[0], b[0], units, deals)
     found = chances(dealt, np.ones(dealt.shape[1]))
     # 10 of 200 is 5 %, and binary fractions must not decide it.
     return [p <= LEVEL + 1e-9 for p in (found.p, found.p_mean, found.p_strongest)]

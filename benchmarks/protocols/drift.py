@@ -24,7 +24,7 @@ from benchmarks.protocols.two_samples import gaussian_kernel, median_width, squa
 from benchmarks.shifts import PX, SHIFTS, photographs, shifted
 from dna_pipelines.comparison import fd
 from dna_pipelines.comparison.multiplicity import exceedance_p
-from dna_pipelines.comparison.redeal import deal, dealt_distances, units_of
+from dna_pipelines.comparison.permutation import permute, permuted_distances, units_of
 from dna_pipelines.identity import N_BLOCKS
 
 HERE = Path(__file__).parent
@@ -61,7 +61,7 @@ class Population:
         self.seen = Seen.joined(parts)
         self.n_tiles, self.groups = n, groups
 
-    def draw(self, n: int, rng: np.random.Generator, kind: str | None = None, share: float = 0.0) -> np.ndarray:
+    def resample(self, n: int, rng: np.random.Generator, kind: str | None = None, share: float = 0.0) -> np.ndarray:
         """Places of n images, after a share (0 to 1) of a drift."""
         weights = np.ones(self.n_tiles)
         if kind == MIX:
@@ -95,7 +95,7 @@ class Reference:
         """What every rule makes of a batch; larger is farther."""
         counts, n = self._blocks(batch, rng)
         units = units_of(self._n, n)
-        dealt = dealt_distances(self._counts, counts, units, deal(units, N_RESAMPLES, rng))
+        dealt = permuted_distances(self._counts, counts, units, permute(units, N_RESAMPLES, rng))
         means = dealt.mean(axis=1)
         by_layer = np.stack([dealt[:, part].mean(axis=1) for part in self._layers], axis=1)
         z = self._scaled(batch)

@@ -8,8 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from dna_pipelines.analysis.neuron_weights import chosen_selection
-from dna_pipelines.analysis.significance.pair import N_RESAMPLES, Judgement, judge_pair
+from dna_pipelines.analysis.significance.pair import N_PERMUTATIONS, pair_significance
+from dna_pipelines.analysis.significance.result import SignificanceResult
 from dna_pipelines.comparison import Comparison, Selection, compare
+from dna_pipelines.comparison.caveats import NotTested
 from dna_pipelines.dna import Comparable
 from dna_pipelines.errors import UserError
 from dna_pipelines.project.image_set import ImageSet, resolve_image_set
@@ -112,19 +114,24 @@ def compare_pair(
 
 
 def significance_of(
-    project: ProjectFolder, pair: PairComparison, *, n_resamples: int = N_RESAMPLES, progress: Progress | None = None
-) -> Judgement:
+    project: ProjectFolder,
+    pair: PairComparison,
+    *,
+    n_permutations: int = N_PERMUTATIONS,
+    progress: Progress | None = None,
+) -> SignificanceResult:
     """Test the distance of a pair.
 
     Args:
         project: where it is.
         pair: see `compare_pair`.
-        n_resamples: the number of permutations.
+        n_permutations: the number of permutations.
         progress: shows the images of a sample being extracted, and the neurons that are done.
     """
     left, right = pair.comparison.a, pair.comparison.b
     if pair.a is None or pair.b is None:
         file = left.label if pair.a is None else right.label
-        return Judgement(None, f"{file} is a file, and files have no blocks to deal", a=left.label, b=right.label)
+        why = NotTested("significance.file", f"{file} is a VDNA file, which has no blocks to permute", {"file": file})
+        return SignificanceResult(None, why, a=left.label, b=right.label)
     key = left.key.id
-    return judge_pair(project, pair.a, pair.b, key, pair.selection, pair.extractor, n_resamples, progress)
+    return pair_significance(project, pair.a, pair.b, key, pair.selection, pair.extractor, n_permutations, progress)

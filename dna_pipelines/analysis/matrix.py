@@ -1,4 +1,4 @@
-"""Matrices of distances that the lake does not keep: computed when somebody asks."""
+"""The matrix of distances between all datasets: as the lake stores it, or computed on request."""
 
 from __future__ import annotations
 
@@ -21,70 +21,69 @@ from dna_pipelines.project.progress import Progress, Silent
 from dna_pipelines.project.project import ProjectFolder
 
 _IN_MEMORY = 64
-"""Histograms of one layer that are kept in memory (6 MB each for 768 neurons): read once each up to that many DNAs."""
+"""Histograms of one layer that stay in memory (6 MB each for 768 neurons): read once each up to that many DNAs."""
 
 
 def find_matrix(
-    project: ProjectFolder, extractor: str, metric: str = "emd_bins", progress: Progress | None = None
+    project: ProjectFolder,
+    extractor: str,
+    metric: str = "emd_bins",
+    *,
+    selection: str | None = None,
+    progress: Progress | None = None,
 ) -> Matrix:
     """The distances between all watched datasets that have a DNA, in the order of the datasets file.
+
+    The lake stores some metrics for all pairs; others are computed. Under a selection, distances that were computed
+    before are read from the lake.
 
     Args:
         project: where they are.
         extractor: one of the project's.
-        metric: one of `METRICS`; those that the lake does not keep are computed.
+        metric: one of `METRICS`.
+        selection: NAME or NAME@2 of a stored one; by default every neuron counts.
         progress: shows the pairs being compared.
 
     Raises:
-        UnknownName: when there is no such extractor.
+        UnknownName: when there is no such extractor, metric or selection.
+        NothingToCompare: when the extractor was never used.
+        UserError: for FD under a selection.
     """
     project.extractor_config(extractor)
+    metric_of(metric)
+    if selection:
+        return _selected(project, extractor, metric, selection, progress)
     if metric not in KEPT:
-        return computed_matrix(project, extractor, metric, progress)
+        return _computed(project, extractor, metric, None, "", progress)
     publish(project)
     names = [dataset.name for dataset in project.config().datasets]
     return Matrix.from_rows(extractor, metric, names, project.catalog.rows("FROM matrix"))
 
 
-def computed_matrix(
+def _computed(
     project: ProjectFolder,
     extractor: str,
     name: str,
-    progress: Progress | None = None,
-    *,
-    selection: Selection | None = None,
-    called: str = "",
+    selection: Selection | None,
+    called: str,
+    progress: Progress | None,
 ) -> Matrix:
-    """The mean over neurons of any distance of histograms, between all current DNAs of an extractor.
-
-    Args:
-        project: where they are.
-        extractor: one of the project's.
-        name: a metric that takes histograms.
-        progress: shows the pairs of each layer being compared.
-        selection: the neurons that count; by default all.
-        called: what the selection is called.
-
-    Raises:
-        UnknownName: when there is no such metric.
-        NothingToCompare: when the extractor was never used.
-    """
-    metric_of(name)
+    """The mean over neurons of any distance of histograms, between all current DNAs of an extractor."""
     store, current = project.lake.fingerprints, current_dnas(project, extractor)
-    found = [(dataset, record) for dataset, identity in current.items() if (record := store.dna_record(identity))]
-    names = tuple(dataset for dataset, _ in found)
+    dnas = [(dataset, record) for dataset, identity in current.items() if (record := store.dna_record(identity))]
+    names = tuple(dataset for dataset, _ in dnas)
     if len(names) < 2:
         return Matrix(extractor, name, (), np.zeros((0, 0)), called)
     totals, n_known = np.zeros((2, len(names), len(names)))
-    layers = Layers.from_key(found[0][1].layers)
+    layers = Layers.from_key(dnas[0][1].layers)
     chosen = selection or Selection.everything(layers)
     n_pairs = len(names) * (len(names) - 1) // 2
     with (progress or Silent()).task(f"comparing {extractor}", n_pairs * len(chosen.names())) as advance:
         for layer in chosen.names():
-            place, weights = layers.names.index(layer), chosen.weights[layers.slice_of(layer)]
-            counts = _layer_counts(project, place)
+            weights = chosen.weights[layers.slice_of(layer)]
+            counts = _layer_counts(project, layers.names.index(layer))
             for i, j in combinations(range(len(names)), 2):
-                values = histogram_distance(name, *(counts(found[row][1].dna_id) for row in (i, j)))
+                values = histogram_distance(name, *(counts(dnas[row][1].dna_id) for row in (i, j)))
                 known = np.isfinite(values)
                 totals[i, j] += values[known] @ weights[known]
                 n_known[i, j] += weights[known].sum()
@@ -97,7 +96,7 @@ def computed_matrix(
 
 
 def _layer_counts(project: ProjectFolder, layer: int) -> Callable[[str], NDArray[np.uint64]]:
-    """Reads the counts of one layer of a DNA, and keeps those that were used last."""
+    """Reads the counts of one layer of a DNA, and caches those that were used last."""
 
     @lru_cache(maxsize=_IN_MEMORY)
     def read(dna_id: str) -> NDArray[np.uint64]:
@@ -107,36 +106,36 @@ def _layer_counts(project: ProjectFolder, layer: int) -> Callable[[str], NDArray
     return read
 
 
-def steered_matrix(
-    project: ProjectFolder, extractor: str, metric: str, reference: str, progress: Progress | None = None
-) -> Matrix:
-    """The distances between all current datasets under a selection. Pairs that were asked for before are kept.
+def _selected(project: ProjectFolder, extractor: str, metric: str, reference: str, progress: Progress | None) -> Matrix:
+    """The distances between all current datasets under a selection.
 
-    Every DNA is read once for each 32 others, in those layers alone that have any weight, and of each pair and
-    selection three numbers are kept. Distances of single neurons are not: among 1,000 datasets of 10,000 neurons
-    they would take 20 GB.
+    Every DNA is read once for each 32 others, in those layers alone that have any weight. For each pair and selection
+    three numbers are stored. Distances of single neurons are not: among 1,000 datasets of 10,000 neurons they would
+    take 20 GB.
     """
     if metric == "fd":
         others = ", ".join(each.name for each in METRICS if each.name != "fd")
-        raise UserError(f"FD is of whole layers, so there is none of a selection; there are: {others}")
+        raise UserError(
+            f"FD is of whole layers, so there is none of a selection; choose one of: {others}", code="selection.fd"
+        )
     record, store = find_record(project, reference), project.lake.fingerprints
     current = current_dnas(project, extractor)
     chosen, called = extractor_selection(project, reference, extractor), f"{record.name}@{record.seq}"
     if metric not in KEPT:
-        return computed_matrix(project, extractor, metric, progress, selection=chosen, called=called)
+        return _computed(project, extractor, metric, chosen, called, progress)
     ids = sorted(set(current.values()))
-    pairs = {(a, b) for place, a in enumerate(ids) for b in ids[place + 1 :]}
-    lacking = sorted(pairs - project.lake.distances.steered_pairs(record.weights_id, ids)) if pairs else []
-    if lacking:
-        places = {name: place for place, name in enumerate(chosen.layers.names)}
+    pairs = set(combinations(ids, 2))
+    missing = sorted(pairs - project.lake.distances.steered_pairs(record.weights_id, ids)) if pairs else []
+    if missing:
+        indices = {name: index for index, name in enumerate(chosen.layers.names)}
 
         def measures(identity: str, layer: str) -> LayerMeasures:
-            return LayerMeasures(*store.dna_layer(identity, places[layer]))
+            return LayerMeasures(*store.dna_layer(identity, indices[layer]))
 
-        total = len(lacking) * len(chosen.names())
+        total = len(missing) * len(chosen.names())
         with (progress or Silent()).task(f"comparing {extractor} by {record.name}", total) as advance:
-            found = steered_distances(lacking, chosen, measures, advance)
-        project.lake.distances.put_steered(record.weights_id, found)
+            distances = steered_distances(missing, chosen, measures, advance)
+        project.lake.distances.put_steered(record.weights_id, distances)
     publish(project)
     names = [dataset.name for dataset in project.config().datasets]
     rows = project.catalog.rows("FROM steered_matrix WHERE selection = ? AND version = ?", [record.name, record.seq])

@@ -118,8 +118,8 @@ def _written(folder: ProjectFolder, name: str, items: Any, n_items: int, progres
         for item in items:
             file = _file_name(item, seen)
             replace(root / file, item.data or b"")
-            told = {f"{key}_" if key in _OWN else key: value for key, value in item.metadata.items()}
-            rows.append({PATH: file, ITEM: item.name, **told})
+            described_as = {f"{key}_" if key in _OWN else key: value for key, value in item.metadata.items()}
+            rows.append({PATH: file, ITEM: item.name, **described_as})
             if item.data is None:
                 quarantined.append((item.name, item.problem))
             advance(1)
@@ -144,11 +144,11 @@ def _suffix(data: bytes) -> str:
     """What the format of an image is called; bytes of no known format are listed too, and quarantined when read."""
     try:
         with Image.open(io.BytesIO(data)) as image:
-            found = (image.format or "").lower()
+            suffix = (image.format or "").lower()
     # Pillow refuses damaged headers with whatever exception it comes to.
     except Exception:  # noqa: BLE001
-        found = ""
-    return found if found in IMAGE_SUFFIXES else "png"
+        suffix = ""
+    return suffix if suffix in IMAGE_SUFFIXES else "png"
 
 
 def _length(images: Any) -> int:

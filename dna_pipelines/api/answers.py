@@ -12,10 +12,13 @@ from dna_pipelines.api.tables import Table
 from dna_pipelines.distributions import Layers
 from dna_pipelines.maintenance.export import Exported
 from dna_pipelines.project.progress import counted
+from dna_pipelines.storage import Lake
 from dna_pipelines.storage.records import SelectionRecord
 
 if TYPE_CHECKING:
+    import numpy as np
     import pandas as pd
+    from numpy.typing import NDArray
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -53,8 +56,8 @@ class InspectResult(Result):
     @property
     def summary(self) -> str:
         """Of what it is."""
-        found = self.inspected
-        return f"{found.reference} ({found.extractor}, {counted(found.n_images, 'image')})"
+        traits = self.inspected
+        return f"{traits.reference} ({traits.extractor}, {counted(traits.n_images, 'image')})"
 
     def _json(self) -> Any:
         return self.changed.to_json() if self.changed else self.inspected.to_json()
@@ -67,10 +70,23 @@ class SelectionsResult(Result):
     Attributes:
         records: of the selections.
         left_out: after learning one, the contrasts that were left out, and why.
+        n_images_extracted: after learning one, the images that were extracted for slices.
+        lake: where the weights are; None where they were not asked for.
     """
 
     records: tuple[SelectionRecord, ...]
     left_out: tuple[str, ...] = ()
+    n_images_extracted: int = 0
+    lake: Lake | None = None
+
+    @property
+    def weights(self) -> dict[str, NDArray[np.float64]]:
+        """By layer, the weight of each neuron, of the first selection; empty where they were not asked for."""
+        if self.lake is None:
+            return {}
+        record = self.records[0]
+        weights = self.lake.selections.weights(record)
+        return {layer: weights[part] for layer, part in Layers.from_key(record.layers).slices.items()}
 
     @property
     def names(self) -> tuple[str, ...]:

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from pydantic import ValidationError
+
 from dna_pipelines.api.adding import GROUP
 from dna_pipelines.api.python_images import is_location, paths_of, python_images
 from dna_pipelines.api.tables import Table
@@ -113,8 +115,6 @@ def collect(
 
 
 def _config(entry: dict[str, Any], image_column: str | None) -> DatasetConfig:
-    from pydantic import ValidationError
-
     more = {"image_column": image_column} if image_column else {}
     try:
         return DatasetConfig.model_validate({"name": _ANYTHING, **entry, **more})

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 from dna_pipelines import comparison as distances
 from dna_pipelines.analysis.compare import PairComparison, significance_of
-from dna_pipelines.analysis.significance.pair import N_RESAMPLES
+from dna_pipelines.analysis.significance.pair import N_PERMUTATIONS
 from dna_pipelines.api.explanation import Explanation, explain
-from dna_pipelines.api.images import ImagesResult
-from dna_pipelines.api.progress import watched
+from dna_pipelines.api.images import ImagesResult, top_images
+from dna_pipelines.api.progress import Shown, watched
 from dna_pipelines.api.result import Result
 from dna_pipelines.api.significance import TestResult
 from dna_pipelines.api.tables import Table
@@ -137,7 +137,7 @@ class Comparison(Distances):
         """By side, the check that blocks it, so that the matrix leaves it out."""
         return {side: str(reason) for side, reason in self.pair.blocked.items()}
 
-    def test(self, n_permutations: int = N_RESAMPLES, *, progress: bool | Progress = False) -> TestResult:
+    def test(self, n_permutations: int = N_PERMUTATIONS, *, progress: Shown = False) -> TestResult:
         """Test whether the distance is significant. The result is stored, so the same test is not run twice.
 
         Args:
@@ -150,13 +150,11 @@ class Comparison(Distances):
         require_permutations(n_permutations)
 
         def work(steps: Progress) -> TestResult:
-            return TestResult(significance_of(self.folder, self.pair, n_resamples=n_permutations, progress=steps))
+            return TestResult(significance_of(self.folder, self.pair, n_permutations=n_permutations, progress=steps))
 
         return watched(work, progress)
 
-    def top_images(
-        self, n: int = 10, *, in_detail: int | None = None, progress: bool | Progress = False
-    ) -> ImagesResult:
+    def top_images(self, n: int = 10, *, in_detail: int | None = None, progress: Shown = False) -> ImagesResult:
         """The images of A that contribute most to the difference.
 
         Args:
@@ -167,11 +165,9 @@ class Comparison(Distances):
         Raises:
             NothingToCompare: when A has no image that B has not.
         """
-        from dna_pipelines.api.images import top_images
-
         return top_images(self.folder, self.a, self.b, self.extractor, n, in_detail, progress)
 
-    def explain(self, test: TestResult | None = None, *, progress: bool | Progress = False) -> Explanation:
+    def explain(self, test: TestResult | None = None, *, progress: Shown = False) -> Explanation:
         """What the difference consists of: in words (where neurons have names), layers, neurons and images.
 
         Args:

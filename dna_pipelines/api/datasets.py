@@ -10,7 +10,9 @@ from dna_pipelines.api.result import Result
 from dna_pipelines.api.tables import Table
 from dna_pipelines.config import DatasetConfig
 from dna_pipelines.errors import LakeError, UserError
+from dna_pipelines.maintenance.prune import PruningPlan
 from dna_pipelines.manifests.diff import in_words
+from dna_pipelines.project.problem import problem_json
 from dna_pipelines.project.progress import Progress, counted
 from dna_pipelines.project.project import ProjectFolder
 from dna_pipelines.storage import Commit
@@ -109,9 +111,11 @@ class UpdateReport(Result):
 
     Attributes:
         report: the full report of the run.
+        pruned: what was removed because of `keep_versions` in the datasets file; None where nothing was.
     """
 
     report: RunReport
+    pruned: PruningPlan | None = None
 
     @property
     def ok(self) -> bool:
@@ -121,8 +125,8 @@ class UpdateReport(Result):
     @property
     def problems(self) -> dict[str, str]:
         """By dataset, why it is not up to date; under `""` what went wrong besides single datasets."""
-        found = {dataset.dataset: str(dataset.problem) for dataset in self.report.failed}
-        return found | ({"": "\n".join(self.report.problems)} if self.report.problems else {})
+        problems = {dataset.dataset: str(dataset.problem) for dataset in self.report.failed}
+        return problems | ({"": "\n".join(map(str, self.report.problems))} if self.report.problems else {})
 
     @property
     def n_images_extracted(self) -> int:
@@ -196,7 +200,7 @@ class ForecastResult(Result):
         return f"{counted(n_images, 'image')} to extract; nothing was computed or stored"
 
     def _json(self) -> Any:
-        return list(self.table)
+        return [vars(one) | problem_json(one.problem) for one in self.forecast.datasets]
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -263,7 +267,7 @@ def _scan(folder: ProjectFolder, dataset: DatasetConfig, progress: Progress) -> 
     try:
         manifest, diff, remark = draft(folder, look(folder, dataset), progress)
     except UserError as error:
-        return {"dataset": dataset.name, "problem": str(error)}
+        return {"dataset": dataset.name, "problem": str(error), "code": error.code, "facts": error.facts}
     return {
         "dataset": dataset.name,
         "added": [row.name for row in diff.added],
@@ -288,12 +292,12 @@ def state(folder: ProjectFolder) -> DatasetsResult:
 
 
 def _state(folder: ProjectFolder, dataset: DatasetConfig) -> dict[str, Any]:
-    extractors, problem = folder.config().extractors, None
+    extractors, problem, code = folder.config().extractors, None, None
     try:
         latest = folder.lake.versions.latest(dataset.name)
         dna: dict[str, str] = {one.name: dna_state(folder, dataset, one) for one in extractors}
     except LakeError as error:
-        latest, dna, problem = None, {one.name: "" for one in extractors}, str(error)
+        latest, dna, problem, code = None, {one.name: "" for one in extractors}, str(error), error.code
     return {
         "dataset": dataset.name,
         "n_images": latest.n_images if latest else None,
@@ -307,4 +311,5 @@ def _state(folder: ProjectFolder, dataset: DatasetConfig) -> dict[str, Any]:
         "dna": dna,
         "held_back": held_back(folder, dataset.name) if "held back" in dna.values() else None,
         "problem": problem,
+        "code": code,
     }

@@ -5,11 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from dna_pipelines.api.images import ImagesResult, top_images
+from dna_pipelines.api.progress import Shown
 from dna_pipelines.api.result import Result
 from dna_pipelines.api.tables import Table
 from dna_pipelines.errors import Incomparable, NothingToCompare
-from dna_pipelines.project.progress import Progress
+from dna_pipelines.reporting.words import explain as in_words
 
 if TYPE_CHECKING:  # each returns the other
     from dna_pipelines.api.comparison import Comparison
@@ -59,11 +62,11 @@ class Explanation(Result):
         }
 
 
-def explain(compared: Comparison, test: TestResult, progress: bool | Progress) -> Explanation:
+def explain(compared: Comparison, test: TestResult, progress: Shown) -> Explanation:
     """See `Comparison.explain`."""
     # Of images that were added and removed, those of the side that stands out.
     of, against = compared.a, compared.b
-    if test.result.rest_of == against:
+    if test.result.remainder_of == against:
         of, against = against, of
     images, why = _images(compared, test, of, against, progress)
     words = _words(compared) if test.significant else ()
@@ -71,8 +74,6 @@ def explain(compared: Comparison, test: TestResult, progress: bool | Progress) -
 
 
 def _words(compared: Comparison) -> tuple[str, ...]:
-    from dna_pipelines.reporting.words import explain as in_words
-
     return tuple(in_words(compared.comparison, _names(compared)))
 
 
@@ -93,9 +94,7 @@ def _layers(test: TestResult) -> Table:
 
 
 def _neurons(compared: Comparison, test: TestResult) -> Table:
-    import numpy as np
-
-    verdict, layers, names = test.result.verdict, compared.comparison.a.layers, _names(compared)
+    verdict, layers, names = test.result.statistics, compared.comparison.a.layers, _names(compared)
     rows = []
     if verdict:
         emd = np.nan_to_num(compared.comparison.emd_bins, nan=0.0)
@@ -112,7 +111,7 @@ def _neurons(compared: Comparison, test: TestResult) -> Table:
 
 
 def _images(
-    compared: Comparison, test: TestResult, of: str, against: str, progress: bool | Progress
+    compared: Comparison, test: TestResult, of: str, against: str, progress: Shown
 ) -> tuple[ImagesResult | None, str]:
     if not test.significant:
         return (

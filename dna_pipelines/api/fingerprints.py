@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 from dna_pipelines import comparison as distances
-from dna_pipelines.analysis.significance.pair import N_RESAMPLES
+from dna_pipelines.analysis.significance.pair import N_PERMUTATIONS
 from dna_pipelines.api.collection import Collection, collect
 from dna_pipelines.api.comparison import Distances, require_permutations
 from dna_pipelines.api.measuring import Measuring, measuring_with
-from dna_pipelines.api.memory_test import judge_in_memory
-from dna_pipelines.api.progress import watched
+from dna_pipelines.api.memory_test import memory_significance
+from dna_pipelines.api.progress import Shown, watched
 from dna_pipelines.api.result import Result
 from dna_pipelines.api.significance import TestResult
 from dna_pipelines.api.tables import Table
@@ -25,8 +25,6 @@ from dna_pipelines.project.progress import Progress, counted
 
 if TYPE_CHECKING:  # it imports torch
     from dna_pipelines.extraction.extractor import Network
-
-Shown = bool | Progress
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -89,9 +87,9 @@ class Fingerprint(Result):
             Incomparable: when the two were not measured in the same way (`api.incomparable`).
         """
         require_comparable(self, other)
-        found = distances.compare(self.dna, other.dna)
+        compared = distances.compare(self.dna, other.dna)
         selection = distances.Selection.everything(self.dna.layers)
-        return Distances(found, selection, found.summary(selection))
+        return Distances(compared, selection, compared.summary(selection))
 
     def __add__(self, other: Fingerprint) -> Fingerprint:
         """The fingerprint of both collections together: counts add up, so no image is measured again.
@@ -193,24 +191,24 @@ def fingerprint(
     settings = {key: value for key, value in chosen.items() if value not in (None, ())}
 
     def work(steps: Progress) -> Fingerprint:
-        found = collect(
+        collection = collect(
             images, label=label, settings=settings, groups=groups, image_column=image_column, progress=steps
         )
-        if not found.items:
-            reasons = sorted({row["reason"] for row in found.quarantined})
+        if not collection.items:
+            reasons = sorted({row["reason"] for row in collection.quarantined})
             raise NothingToCompare(
-                f"{found.label}: no image is readable ({', '.join(reasons) or 'there is none'})",
+                f"{collection.label}: no image is readable ({', '.join(reasons) or 'there is none'})",
                 code="api.no-image",
-                label=found.label,
-                n_quarantined=len(found.quarantined),
+                label=collection.label,
+                n_quarantined=len(collection.quarantined),
                 reasons=reasons,
             )
         measuring = like.measuring if like else measuring_with(
-            network or "builtin", found, layers=tuple(layers), tokens=tokens, device=device, precision=precision,
+            network or "builtin", collection, layers=tuple(layers), tokens=tokens, device=device, precision=precision,
             batch_size=batch_size, workers=workers, progress=steps,
         )  # fmt: skip
-        dna, blocks = measuring.measure(found, steps)
-        return Fingerprint(found, dna, blocks, measuring)
+        dna, blocks = measuring.measure(collection, steps)
+        return Fingerprint(collection, dna, blocks, measuring)
 
     return watched(work, progress)
 
@@ -239,7 +237,7 @@ def emd(a: Any, b: Any, *, progress: Shown = False) -> float:
     return left.compare(right).emd
 
 
-def test(a: Any, b: Any, *, n_permutations: int = N_RESAMPLES, progress: Shown = False) -> TestResult:  # noqa: PT028
+def test(a: Any, b: Any, *, n_permutations: int = N_PERMUTATIONS, progress: Shown = False) -> TestResult:  # noqa: PT028
     """Test whether two collections of images differ significantly.
 
     Images that both have are excluded, and where one side is far larger, a uniform sample of it is tested; `TestResult`
@@ -267,7 +265,7 @@ def test(a: Any, b: Any, *, n_permutations: int = N_RESAMPLES, progress: Shown =
     require_comparable(left, right)
 
     def work(steps: Progress) -> TestResult:
-        return TestResult(judge_in_memory(left, right, n_permutations, steps))
+        return TestResult(memory_significance(left, right, n_permutations, steps))
 
     return watched(work, progress)
 

@@ -6,21 +6,20 @@ import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+from PIL import Image
 
 from dna_pipelines.analysis.images.attribution import IN_DETAIL, Attribution, attribute
 from dna_pipelines.analysis.images.attribution_by_group import Parts
 from dna_pipelines.analysis.images.duplicates import Duplicates
 from dna_pipelines.analysis.images.scores import Fit
-from dna_pipelines.api.progress import watched
+from dna_pipelines.api.progress import Shown, watched
 from dna_pipelines.api.result import Result
 from dna_pipelines.api.tables import Table
 from dna_pipelines.errors import UserError
 from dna_pipelines.project.progress import Progress, counted
 from dna_pipelines.project.project import ProjectFolder
-
-if TYPE_CHECKING:
-    from PIL.Image import Image
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -43,10 +42,10 @@ class ImagesResult(Result):
     @property
     def summary(self) -> str:
         """What was compared."""
-        found = self.attribution
-        return f"{found.sides.words} against {found.sides.rows_b.label}: EMD {found.emd_bins:.4g} bins"
+        ranking = self.attribution
+        return f"{ranking.sides.words} against {ranking.sides.rows_b.label}: EMD {ranking.emd_bins:.4g} bins"
 
-    def sheet(self) -> Image:
+    def sheet(self) -> Image.Image:
         """A contact sheet as a PIL image (RGB): these images beside typical ones of B. The images are read again."""
         return _opened(self._png())
 
@@ -85,8 +84,8 @@ class GroupsResult(Result):
     @property
     def summary(self) -> str:
         """What was compared."""
-        found = self.parts
-        return f"{found.sides.words} by {found.by}: EMD {found.emd_bins:.4g} bins from {found.sides.rows_b.label}"
+        groups = self.parts
+        return f"{groups.sides.words} by {groups.by}: EMD {groups.emd_bins:.4g} bins from {groups.sides.rows_b.label}"
 
     def _json(self) -> Any:
         return self.parts.to_json()
@@ -128,7 +127,7 @@ class DuplicatesResult(Result):
 
     Attributes:
         folder: the project's folder.
-        found: of one or two datasets one, of more one for each pair.
+        found: one entry for one or two datasets; for more, one for each pair of them.
         each: whether all pairs of more than two datasets were asked for.
     """
 
@@ -139,7 +138,7 @@ class DuplicatesResult(Result):
     @property
     def n_pairs(self) -> int:
         """Pairs of duplicates, over all that was compared."""
-        return sum(len(one.pairs) for one in self.found)
+        return sum(len(result.pairs) for result in self.found)
 
     @property
     def table(self) -> Table:
@@ -151,7 +150,7 @@ class DuplicatesResult(Result):
         """How many there are."""
         return counted(self.n_pairs, "pair of duplicates", "pairs of duplicates")
 
-    def sheet(self) -> Image:
+    def sheet(self) -> Image.Image:
         """A contact sheet of the pairs of one or two datasets, as a PIL image (RGB).
 
         Raises:
@@ -177,7 +176,7 @@ class DuplicatesResult(Result):
     def _json(self) -> Any:
         if not self.each:
             return self.found[0].to_json()
-        return [{key: value for key, value in one.to_json().items() if key != "pairs"} for one in self.found]
+        return [{key: value for key, value in result.to_json().items() if key != "pairs"} for result in self.found]
 
 
 def top_images(
@@ -187,27 +186,25 @@ def top_images(
     extractor: str | None,
     n: int,
     in_detail: int | None,
-    progress: bool | Progress,
+    progress: Shown,
 ) -> ImagesResult:
     """See `Comparison.top_images` and `Project.images`."""
     detail = IN_DETAIL if in_detail is None else in_detail
 
     def work(steps: Progress) -> ImagesResult:
-        found = attribute(folder, a, b, extractor=extractor, top=n, in_detail=detail, progress=steps)
-        return ImagesResult(folder, found)
+        ranking = attribute(folder, a, b, extractor=extractor, top=n, in_detail=detail, progress=steps)
+        return ImagesResult(folder, ranking)
 
     return watched(work, progress)
 
 
 def listed(images: str | Path | Sequence[str | Path]) -> list[str]:
     """One location, or several, as text."""
-    return [str(images)] if isinstance(images, str | Path) else [str(one) for one in images]
+    return [str(images)] if isinstance(images, str | Path) else [str(image) for image in images]
 
 
-def _opened(png: bytes) -> Image:
-    import PIL.Image
-
-    return PIL.Image.open(io.BytesIO(png))
+def _opened(png: bytes) -> Image.Image:
+    return Image.open(io.BytesIO(png))
 
 
 def _saved(path: Path, data: bytes) -> Path:

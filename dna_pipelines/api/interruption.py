@@ -48,7 +48,7 @@ def interruptible(
 
     It runs in a thread of its own, which no signal reaches: a KeyboardInterrupt raised just anywhere ends up
     in libraries that log it, swallow it or take it for a failure. Python delivers signals to the main thread alone,
-    so elsewhere the work simply runs, and whoever runs the main thread decides about Ctrl-C.
+    so elsewhere the work simply runs, and the caller in the main thread decides about Ctrl-C.
 
     Args:
         work: is given the progress to report its steps to.

@@ -8,12 +8,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from dna_pipelines.analysis.significance.independence import doubts, sampling_unit
-from dna_pipelines.analysis.significance.pair import Judgement
+from dna_pipelines.analysis.significance.design import sample_untestable
+from dna_pipelines.analysis.significance.independence import caveats, sampling_unit
+from dna_pipelines.analysis.significance.result import SignificanceResult
 from dna_pipelines.analysis.significance.subsample import sample_of
 from dna_pipelines.api.collection import Collection
 from dna_pipelines.api.tables import Table
 from dna_pipelines.comparison import Selection, Significance, significance, too_coarse, why_untestable
+from dna_pipelines.comparison.caveats import Caveat, NotTested
 from dna_pipelines.comparison.significance import METHOD
 from dna_pipelines.distributions import N_BINS, Blocks
 from dna_pipelines.dna import dna_id
@@ -61,79 +63,80 @@ class _Side:
         return self.whole.measuring.measure(part, progress)[1]
 
 
-def judge_in_memory(a: Fingerprint, b: Fingerprint, n_permutations: int, progress: Progress) -> Judgement:
+def memory_significance(a: Fingerprint, b: Fingerprint, n_permutations: int, progress: Progress) -> SignificanceResult:
     """See `fingerprints.test`."""
     left, right = _side(a), _side(b)
     one, two = left.members, right.members
     if one.digests == two.digests:
-        return Judgement(None, None, same=True, a=one.label, b=two.label, n_shared=len(one.items))
+        return SignificanceResult(None, same=True, a=one.label, b=two.label, n_shared=len(one.items))
     n_shared = sum((one.digests & two.digests).values())
     pairs, rests = [(left, right)], [""]
     if n_shared:
         # Shared images would hide a difference, so what one has more is tested against the other.
         older, newer = sorted((left, right), key=lambda side: (side.members.dataset, side.members.label))
         both = ((newer, older), (older, newer))
-        found = [(_Side(large.members.without(small.members), large.whole), small, large) for large, small in both]
-        pairs = [(rest, small) for rest, small, _ in found if rest.members.items]
-        rests = [large.members.label for rest, _, large in found if rest.members.items]
+        remainders = [(_Side(large.members.without(small.members), large.whole), small, large) for large, small in both]
+        pairs = [(rest, small) for rest, small, _ in remainders if rest.members.items]
+        rests = [large.members.label for rest, _, large in remainders if rest.members.items]
     designs = [_finer(*pair, other=n_shared > 0) for pair in pairs]
-    n_tests = max(sum(design.why_not is None for design in designs), 1)
+    n_tests = max(sum(design.not_tested is None for design in designs), 1)
     results = [
-        replace(_judged(design, n_tests, n_permutations, progress), rest_of=rest, n_shared=n_shared)
+        replace(_judged(design, n_tests, n_permutations, progress), remainder_of=rest, n_shared=n_shared)
         for design, rest in zip(designs, rests, strict=True)
     ]
     if len(results) == 1:
         return results[0]
-    leads, also = sorted(results, key=lambda result: result.verdict.p_tail if result.verdict else 3.0)
-    return replace(leads, also=also, doubts=tuple(dict.fromkeys((*leads.doubts, *also.doubts))))
+    leads, also = sorted(results, key=lambda result: result.statistics.p_tail if result.statistics else 3.0)
+    remarks = {caveat.message: caveat for caveat in (*leads.caveats, *also.caveats)}
+    return replace(leads, also=also, caveats=tuple(remarks.values()))
 
 
 @dataclass(frozen=True, eq=False)
 class _Design:
     a: _Side
     b: _Side
-    doubts: tuple[str, ...]
-    why_not: str | None
+    caveats: tuple[Caveat, ...]
+    not_tested: NotTested | None
     n_sampled_of: int = 0
 
 
 def _finer(a: _Side, b: _Side, *, other: bool) -> _Design:
     """The two sides, with a uniform sample of one that is far larger; of shared images where they share any."""
     one, two = a.members, b.members
-    design = _Design(a, b, tuple(doubts(one, two)), why_untestable(one.in_blocks, two.in_blocks))
+    design = _Design(a, b, tuple(caveats(one, two)), why_untestable(one.in_blocks, two.in_blocks))
     if not too_coarse(one.in_blocks, two.in_blocks):
         return design
     small, large = sorted((a, b), key=lambda side: len(side.members.items))
     whole = _side(a.whole).members
     pool = large.members.both(whole) if other and large is b else large.members
     sample = _Side(sample_of(pool, len(small.members.items)), large.whole)
-    why_not = why_untestable(sample.members.in_blocks, small.members.in_blocks)
-    if why_not:
-        return replace(design, why_not=f"{design.why_not}; a sample of it does not do either: {why_not}")
+    why = why_untestable(sample.members.in_blocks, small.members.in_blocks)
+    if design.not_tested and why:
+        return replace(design, not_tested=sample_untestable(design.not_tested, why))
     left, right = (sample if side is large else side for side in (a, b))
-    return replace(design, a=left, b=right, why_not=None, n_sampled_of=len(large.members.items))
+    return replace(design, a=left, b=right, not_tested=None, n_sampled_of=len(large.members.items))
 
 
-def _judged(design: _Design, n_tests: int, n_permutations: int, progress: Progress) -> Judgement:
+def _judged(design: _Design, n_tests: int, n_permutations: int, progress: Progress) -> SignificanceResult:
     a, b = design.a.members, design.b.members
-    result = Judgement(
+    result = SignificanceResult(
         None,
-        design.why_not,
+        design.not_tested,
         a=a.label,
         b=b.label,
         n_images_a=len(a.items),
         n_images_b=len(b.items),
         n_sampled_of=design.n_sampled_of,
-        unit=sampling_unit(a, b),
-        doubts=design.doubts,
+        sampling_unit=sampling_unit(a, b),
+        caveats=design.caveats,
     )
-    if design.why_not:
+    if design.not_tested:
         return result
-    return replace(result, verdict=_permuted(design, n_permutations, progress).corrected(n_tests))
+    return replace(result, statistics=_permuted(design, n_permutations, progress).corrected(n_tests))
 
 
 def _permuted(design: _Design, n_permutations: int, progress: Progress) -> Significance:
-    # Whoever asks in whatever order gets the same answer, and a project the same as memory.
+    # The result does not depend on the order of the sides, and a project gives the same.
     one, two = sorted((design.a, design.b), key=lambda side: side.id)
     layers = one.whole.dna.layers
     selection = Selection.everything(layers)
@@ -149,7 +152,7 @@ def _permuted(design: _Design, n_permutations: int, progress: Progress) -> Signi
             load,
             one.members.in_blocks,
             two.members.in_blocks,
-            n_resamples=n_permutations,
+            n_permutations=n_permutations,
             seed=int(stable_hash(["significance", METHOD, one.id, two.id]), 16),
             n_bins=N_BINS,
             on_neurons=advance,

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from dna_pipelines.analysis.map import Map
-from dna_pipelines.analysis.significance.all_pairs import PairJudgement
+from dna_pipelines.analysis.significance.all_pairs import MatrixPair
 from dna_pipelines.api.result import Result
 from dna_pipelines.api.tables import Table
 from dna_pipelines.comparison.matrix import Matrix
@@ -30,7 +30,7 @@ class MatrixResult(Result):
     """
 
     matrix: Matrix
-    pairs: tuple[PairJudgement, ...] | None = None
+    pairs: tuple[MatrixPair, ...] | None = None
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -63,12 +63,12 @@ class MatrixResult(Result):
 
     def marks(self) -> dict[tuple[str, str], str]:
         """What is written before the number of a pair: `≈ `, `! ` or `? `; see `MARKS`."""
-        found = {}
+        marks = {}
         for pair in self.pairs or ():
-            mark = {True: "! " if pair.judgement.doubts else "", False: "≈ ", None: "? "}[pair.differs]
+            mark = {True: "! " if pair.result.caveats else "", False: "≈ ", None: "? "}[pair.significant]
             if mark:
-                found[pair.a, pair.b] = found[pair.b, pair.a] = mark
-        return found
+                marks[pair.a, pair.b] = marks[pair.b, pair.a] = mark
+        return marks
 
     def figure(self) -> Figure:
         """The matrix as a heat map: a matplotlib Figure that notebooks show."""

@@ -19,11 +19,14 @@ from dna_pipelines.project.progress import Advance, Progress, Silent
 
 T = TypeVar("T")
 
+Shown = bool | Progress
+"""Of a method's `progress`: True for what suits this terminal or notebook, False for silence, or an object of yours."""
+
 LINE_EVERY_S = 60.0
 _DRAW_EVERY_S = 0.1
 
 
-def watched(work: Callable[[Progress], T], progress: bool | Progress) -> T:
+def watched(work: Callable[[Progress], T], progress: Shown) -> T:
     """Do work, show how far it is, and let Ctrl-C stop it where nothing is lost.
 
     Args:
@@ -46,7 +49,7 @@ def watched(work: Callable[[Progress], T], progress: bool | Progress) -> T:
     return interruptible(work, shown, first, again)
 
 
-def progress_for(progress: bool | Progress) -> Progress:
+def progress_for(progress: Shown) -> Progress:
     """What shows progress here; see `watched`."""
     if not isinstance(progress, bool):
         return progress

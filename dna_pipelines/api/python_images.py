@@ -181,23 +181,29 @@ def _image(index: int, item: Any, metadata: Mapping[str, str] | None = None) -> 
     Raises:
         UserError: when it is no image.
     """
-    told = metadata or {}
+    described = metadata or {}
     if isinstance(item, bytes):
-        return PythonImage(str(index), item, None, told)
+        return PythonImage(str(index), item, None, described)
     if isinstance(item, str | Path):
-        return _file(item, told)
+        return _file(item, described)
     if isinstance(item, Image.Image):
-        return _pil(index, item, told)
+        return _pil(index, item, described)
     if isinstance(item, np.ndarray):
-        return PythonImage(str(index), _png(Image.fromarray(_pixels(index, item))), None, told)
+        return PythonImage(str(index), _png(Image.fromarray(_pixels(index, item))), None, described)
     if type(item).__module__.partition(".")[0] == "torch" and hasattr(item, "detach"):
-        return PythonImage(str(index), _png(Image.fromarray(_pixels(index, _from_tensor(index, item)))), None, told)
+        return PythonImage(
+            str(index), _png(Image.fromarray(_pixels(index, _from_tensor(index, item)))), None, described
+        )
     raise UserError(
         f"item {index} is a {type(item).__name__}, which is no image; accepted are {ACCEPTED}",
         code="api.image-type",
         index=index,
         type=type(item).__name__,
     )
+
+
+def _array(index: int, array: Any, metadata: Mapping[str, str]) -> PythonImage:
+    return PythonImage(str(index), _png(Image.fromarray(_pixels(index, array))), None, metadata)
 
 
 def _file(path: str | Path, metadata: Mapping[str, str]) -> PythonImage:
@@ -291,15 +297,15 @@ def _hugging_face(dataset: Any, image_column: str | None) -> Iterator[PythonImag
     names = {name: getattr(one, "names", None) for name, one in dataset.features.items() if name != column}
     undecoded = dataset.cast_column(column, type(feature)(decode=False))
     for index, row in enumerate(undecoded):
-        image, told = row[column], _plain(row, names)
+        image, metadata = row[column], _plain(row, names)
         if image is None:
-            yield PythonImage(str(index), None, "the dataset has no image here", told)
+            yield PythonImage(str(index), None, "the dataset has no image here", metadata)
         elif image.get("bytes"):
-            yield PythonImage(str(index), image["bytes"], None, told)
+            yield PythonImage(str(index), image["bytes"], None, metadata)
         elif image.get("path"):
-            yield _file(image["path"], told)
+            yield _file(image["path"], metadata)
         else:
-            yield PythonImage(str(index), None, "the dataset has neither bytes nor a path here", told)
+            yield PythonImage(str(index), None, "the dataset has neither bytes nor a path here", metadata)
 
 
 def _image_column(dataset: Any, asked: str | None) -> str:
@@ -320,11 +326,11 @@ def _image_column(dataset: Any, asked: str | None) -> str:
 
 def _plain(row: Mapping[str, Any], names: Mapping[str, Any]) -> dict[str, str]:
     """Metadata of the plain values of a row; classes by their names."""
-    told = {}
+    metadata = {}
     for name, classes in names.items():
         value = row[name]
         if classes and isinstance(value, int) and 0 <= value < len(classes):
             value = classes[value]
         if isinstance(value, str | int | float):
-            told[name] = str(value)
-    return told
+            metadata[name] = str(value)
+    return metadata

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from dna_pipelines.analysis.significance.pair import Judgement
+from dna_pipelines.analysis.significance.result import SignificanceResult
 from dna_pipelines.api.result import Result
 from dna_pipelines.api.tables import Table
 
@@ -20,88 +20,85 @@ class TestResult(Result):
 
     __test__ = False  # pytest would take the name for a class of tests
 
-    result: Judgement
+    result: SignificanceResult
 
     @property
     def significant(self) -> bool | None:
         """Whether the difference is significant at 5 %; False for the same images, None where nothing was tested."""
-        if self.result.same:
-            return False
-        verdict = self.result.verdict
-        return None if verdict is None else bool(verdict.more_than_chance)
+        return self.result.significant
 
     @property
     def p_value(self) -> float | None:
         """(k + 1) / (B + 1) over B permutations, corrected for the number of tests; None where nothing was tested."""
-        return None if self.result.verdict is None else self.result.verdict.p
+        return None if self.result.statistics is None else self.result.statistics.p
 
     @property
     def p_tail(self) -> float | None:
         """The tail estimate where the permutations alone cannot resolve p, else `p_value`; None as there."""
-        return None if self.result.verdict is None else self.result.verdict.p_tail
+        return None if self.result.statistics is None else self.result.statistics.p_tail
 
     @property
     def emd(self) -> float | None:
         """The tested distance in bins, on the coarse histograms of blocks; None where nothing was tested."""
-        return None if self.result.verdict is None else self.result.verdict.emd_bins
+        return None if self.result.statistics is None else self.result.statistics.emd_bins
 
     @property
     def null_mean(self) -> float | None:
         """The mean of the permuted distances in bins: what equal datasets of these sizes give."""
-        return None if self.result.verdict is None else self.result.verdict.noise_floor_bins
+        return None if self.result.statistics is None else self.result.statistics.null_mean_bins
 
     @property
     def null_sd(self) -> float | None:
         """The standard deviation of the permuted distances in bins."""
-        return None if self.result.verdict is None else self.result.verdict.noise_spread_bins
+        return None if self.result.statistics is None else self.result.statistics.null_sd_bins
 
     @property
     def bias_corrected(self) -> float | None:
         """The distance minus the null mean, in bins; below 0 the two are closer than equal datasets would be."""
-        return None if self.result.verdict is None else self.result.verdict.debiased_bins
+        return None if self.result.statistics is None else self.result.statistics.bias_corrected_bins
 
     @property
     def ci(self) -> tuple[float, float] | None:
         """The 95 % confidence interval of `bias_corrected`, in bins."""
-        verdict = self.result.verdict
-        return None if verdict is None else (verdict.low_bins, verdict.high_bins)
+        statistics = self.result.statistics
+        return None if statistics is None else (statistics.ci_low_bins, statistics.ci_high_bins)
 
     @property
     def caveats(self) -> tuple[str, ...]:
         """Assumptions of the test that these images seem to violate; empty where there is none."""
-        return self.result.doubts
+        return tuple(map(str, self.result.caveats))
 
     @property
     def why_not(self) -> str | None:
         """Why nothing was tested; None where it was."""
-        return self.result.why_not
+        return str(self.result.not_tested) if self.result.not_tested else None
 
     @property
     def sampling_unit(self) -> str:
         """What the test takes for independent: images, or groups."""
-        return self.result.unit
+        return self.result.sampling_unit
 
     @property
     def n_changed(self) -> int:
         """Neurons that changed, at a 5 % chance of any false one; 0 where the result is not significant."""
-        return self.result.verdict.n_changed if self.result.verdict else 0
+        return self.result.statistics.n_changed if self.result.statistics else 0
 
     @property
     def n_permutations(self) -> int:
         """Permutations behind `p_value`; 0 where nothing was tested."""
-        return self.result.verdict.n_resamples if self.result.verdict else 0
+        return self.result.statistics.n_permutations if self.result.statistics else 0
 
     @property
     def layers(self) -> Table:
         """Layer by layer: the distance, its null mean (bins), and p corrected for all layers."""
-        rows = self.result.verdict.layers if self.result.verdict else ()
+        rows = self.result.statistics.layers if self.result.statistics else ()
         return Table.of(
             (
                 {
                     "layer": row.layer,
                     "n_neurons": row.n_neurons,
                     "emd_bins": row.emd_bins,
-                    "null_mean_bins": row.noise_floor_bins,
+                    "null_mean_bins": row.null_mean_bins,
                     "p": row.p,
                 }
                 for row in rows
@@ -117,7 +114,7 @@ class TestResult(Result):
     @property
     def summary(self) -> str:
         """The result in words."""
-        lines = [self.result.in_words]
+        lines = [self.result.summary]
         if self.ci is not None:
             low, high = self.ci
             lines[0] += f"; bias-corrected distance {self.bias_corrected:.3g} bins (95 % CI {low:.3g} to {high:.3g})"

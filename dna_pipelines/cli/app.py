@@ -3,49 +3,65 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from typer.core import TyperGroup
 
 import dna_pipelines
-from dna_pipelines.cli.terminal import note, strays_aside
+from dna_pipelines.cli.options import wants_json
+from dna_pipelines.cli.terminal import note, show_error, strays_aside
 from dna_pipelines.errors import ConfigError, DnaError
-from dna_pipelines.project.project import ProjectFolder
 
-DATASETS, COMPARE, NETWORKS, TOOLS = "Datasets", "Compare and explain", "Networks", "Around it"
-"""Under which heading of the help a command stands."""
+if TYPE_CHECKING:  # completion and help import no more than they show
+    from dna_pipelines.api.projects import Project
+
+DATASETS, COMPARE, NETWORKS, TOOLS = "Datasets", "Compare and explain", "Networks", "Project and lake"
+"""The headings of the help, under which the commands are listed."""
 
 OK, FAILED, USAGE, INCOMPLETE, INTERRUPTED = 0, 1, 2, 3, 130
 
 _EPILOG = (
-    "Exit codes: 0 all is well, 1 it failed (the message says why), 2 the command was not understood, "
-    "3 some datasets could not be brought up to date (the others were), 130 interrupted (what was finished is kept)."
+    "Exit codes: 0 success, 1 failure (the message has a code and says why), 2 wrong usage, 3 some datasets could "
+    "not be updated (the others were), 130 interrupted (finished work is kept)."
 )
+
+
+_ORDER = (
+    "add", "remove", "list", "scan", "run", "status",
+    "compare", "matrix", "images", "duplicates", "inspect", "map", "select", "metrics", "sql",
+    "extractors", "calibrate", "ranges", "export", "profile",
+    "doctor", "prune", "ui", "replay",
+)  # fmt: skip
+"""Commands in the order of the help: as a project comes to need them."""
 
 
 class _Group(TyperGroup):
     """Shows the errors of this package as messages."""
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        """The names of all commands, in the order of the help."""
+        names = super().list_commands(ctx)
+        return sorted(names, key=lambda name: _ORDER.index(name) if name in _ORDER else len(_ORDER))
 
     def invoke(self, ctx: Any) -> Any:
         """Run a command."""
         try:
             return super().invoke(ctx)
         except DnaError as error:
-            note(f"error: {error}", style="red")
+            show_error(error, json=wants_json(ctx))
             raise typer.Exit(FAILED) from None
         except KeyboardInterrupt:
-            note("interrupted; what was finished is kept, run again to go on", style="yellow")
+            note("interrupted; finished work is kept, run the command again to continue", style="yellow")
             raise typer.Exit(INTERRUPTED) from None
 
 
 app = typer.Typer(
     name="dna",
     cls=_Group,
-    help="Fingerprints of image datasets that keep themselves current: whether, where and why your data changed.",
+    help="Fingerprint image datasets, keep the fingerprints current, and see whether, where and why images changed.",
     epilog=_EPILOG,
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
@@ -64,7 +80,7 @@ def _root(
         Path | None,
         typer.Option(
             help="The project: a folder with data/datasets.yaml. Default: DNA_ROOT, else the nearest folder above "
-            "that has one, else this one.",
+            "with that file, else this folder.",
             show_default=False,
         ),
     ] = None,
@@ -75,17 +91,24 @@ def _root(
     context.obj = root
 
 
-def project_of(context: typer.Context) -> ProjectFolder:
-    """The project that the command is about; from here on, what its code prints is no result."""
+def project_of(context: typer.Context) -> Project:
+    """The project of a command; from here on, what a user's own code prints goes to standard error."""
+    from dna_pipelines.api.projects import find_project
+
     context.with_resource(strays_aside())
-    return ProjectFolder.find(context.obj)
+    return find_project(context.obj)
 
 
-def require_datasets(project: ProjectFolder) -> None:
-    """Refuse a command that is about datasets where there is none.
+def require_datasets(project: Project) -> None:
+    """Refuse a command about datasets in a project that has none.
 
     Raises:
-        ConfigError: that there is none.
+        ConfigError: when the datasets file names none.
     """
-    if not project.config().datasets:
-        raise ConfigError(f"{project.file.path} names no datasets yet; `dna add NAME PLACE` adds one")
+    folder = project.folder
+    if not folder.config().datasets:
+        raise ConfigError(
+            f"{folder.file.path} names no datasets yet; add one with `dna add NAME LOCATION`",
+            code="cli.no-datasets",
+            path=str(folder.file.path),
+        )

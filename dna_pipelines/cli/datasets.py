@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import os
-from pathlib import Path
+from collections.abc import Mapping
 from typing import Annotated, Any
 
 import typer
 
 from dna_pipelines.cli.app import DATASETS, INCOMPLETE, app, project_of, require_datasets
-from dna_pipelines.cli.terminal import TerminalProgress, note, one_line, out, show_json, show_table
-from dna_pipelines.errors import SourceError, UserError
+from dna_pipelines.cli.options import Json, dataset_names
+from dna_pipelines.cli.progress import run_with_progress
+from dna_pipelines.cli.terminal import note, one_line, say, show_json, show_table
+from dna_pipelines.errors import SourceError
 
 _SHOWN = 10
 _CHANGES = ("added", "removed", "changed", "renamed", "described", "regrouped")
@@ -19,152 +20,140 @@ _CHANGES = ("added", "removed", "changed", "renamed", "described", "regrouped")
 @app.command(rich_help_panel=DATASETS)
 def add(
     context: typer.Context,
-    name: Annotated[str, typer.Argument(help="What to call it: letters, digits, '.', '_' and '-'.")],
-    place: Annotated[
+    name: Annotated[str, typer.Argument(help="Its name: letters, digits, '.', '_' and '-'.")],
+    location: Annotated[
         str,
         typer.Argument(help="A folder, an index .txt, a .zip, .tar or .parquet, or a URI such as s3://bucket/images."),
     ],
-    glob: Annotated[list[str] | None, typer.Option(help="Only files that match, such as '*.png'. Repeatable.")] = None,
-    exclude: Annotated[list[str] | None, typer.Option(help="Not files that match. Repeatable.")] = None,
+    glob: Annotated[
+        list[str] | None,
+        typer.Option(help="Only files that match, such as '*.png'. Repeatable.", metavar="GLOB", show_default=False),
+    ] = None,
+    exclude: Annotated[
+        list[str] | None, typer.Option(help="Skip files that match. Repeatable.", metavar="GLOB", show_default=False)
+    ] = None,
     kind: Annotated[
-        str | None, typer.Option(help="What the place is, where its suffix does not tell: tar, parquet, …")
+        str | None,
+        typer.Option(
+            help="Format, where the suffix does not say it: tar, parquet, …", metavar="KIND", show_default=False
+        ),
     ] = None,
-    limit: Annotated[int | None, typer.Option(help="Most images to take: a steady random sample.")] = None,
+    limit: Annotated[
+        int | None,
+        typer.Option(help="Take at most this many images: a stable random sample.", metavar="N", show_default=False),
+    ] = None,
     group_by: Annotated[
-        str | None, typer.Option(help="What is independent: 'folder', 'regex:PATTERN' or 'column:NAME'.")
+        str | None,
+        typer.Option(
+            help="The sampling unit: 'folder', 'regex:PATTERN' or 'column:NAME'.", metavar="UNIT", show_default=False
+        ),
     ] = None,
-    tag: Annotated[list[str] | None, typer.Option(help="KEY=VALUE or KEY. Repeatable.")] = None,
-    force: Annotated[bool, typer.Option("--force", help="Add it even if its place cannot be listed now.")] = False,
+    tag: Annotated[
+        list[str] | None, typer.Option(help="KEY=VALUE or KEY. Repeatable.", metavar="TAG", show_default=False)
+    ] = None,
+    force: Annotated[bool, typer.Option("--force", help="Add it even if its location cannot be listed now.")] = False,
+    json: Json = False,
 ) -> None:
-    """Watch a dataset: write it into data/datasets.yaml."""
+    """Add a dataset to data/datasets.yaml, which is created if it does not exist."""
     project = project_of(context)
-    entry: dict[str, Any] = {"name": name, "uri": _uri(place, project.root)}
-    given = {"kind": kind, "globs": glob, "exclude": exclude, "limit": limit, "group_by": group_by}
-    entry |= {key: value for key, value in given.items() if value not in (None, [])}
-    if tag:
-        entry["tags"] = dict(text.partition("=")[::2] for text in tag)
-    if project.file.create():
-        note(f"made {project.file.path}")
-    dataset = project.file.checked(entry)
+    is_first = not project.folder.file.path.exists()
+    tags = dict(text.partition("=")[::2] for text in tag or ())
+    settings: dict[str, Any] = {"globs": glob or (), "exclude": exclude or (), "kind": kind, "limit": limit}
     try:
-        n_files = len(project.source(dataset).list().entries)
-    except SourceError as error:
-        if not force:
-            raise SourceError(f"{error}; nothing was added (--force adds it anyway)") from error
-        n_files = None
-    project.file.add(entry)
-    found = "its place cannot be listed now" if n_files is None else f"{n_files:,} files"
-    said = f"added {name}: {found} at {entry['uri']}. `dna run` brings everything up to date."
-    out.print(said, markup=False, soft_wrap=True)
-    if n_files == 0:
-        note("no file there is taken for an image; see --glob and --kind", style="yellow")
+        added = project.add(name, location, **settings, group_by=group_by, tags=tags, force=force)
+    except SourceError:
+        note("nothing was added; --force adds a dataset whose location cannot be listed now", style="yellow")
+        raise
+    if json:
+        show_json(added.to_json())
+        return
+    say(added.summary)
+    if added.n_files == 0:
+        note("no file there is recognized as an image; see --glob and --kind", style="yellow")
+    if is_first:
+        note(f"created {project.folder.file.path}; `dna run` fingerprints the datasets in it and compares them")
 
 
 @app.command(rich_help_panel=DATASETS)
-def remove(context: typer.Context, name: Annotated[str, typer.Argument(help="The dataset.")]) -> None:
-    """Stop watching a dataset. Its fingerprints stay in the lake, its images are never touched."""
-    project_of(context).file.remove(name)
-    out.print(f"removed {name} from the datasets file; its fingerprints stay in the lake", soft_wrap=True)
+def remove(
+    context: typer.Context,
+    name: Annotated[str, typer.Argument(help="The dataset.", autocompletion=dataset_names)],
+    json: Json = False,
+) -> None:
+    """Remove a dataset from data/datasets.yaml. Its fingerprints stay in the lake; its images are never touched."""
+    project_of(context).remove(name)
+    if json:
+        show_json({"removed": name})
+    else:
+        say(f"removed {name} from the datasets file; its fingerprints stay in the lake")
 
 
 @app.command("list", rich_help_panel=DATASETS)
-def list_datasets(
-    context: typer.Context,
-    json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
-) -> None:
-    """List the watched datasets."""
+def list_datasets(context: typer.Context, json: Json = False) -> None:
+    """List the datasets."""
     project = project_of(context)
-    rows = []
-    for dataset in project.config().datasets:
-        latest = project.lake.versions.latest(dataset.name)
-        facts: dict[str, Any] = {
-            "dataset": dataset.name,
-            "uri": dataset.uri,
-            "tags": dataset.tags,
-            "group_by": dataset.group_by,
-        }
-        facts |= {"n_images": latest.n_images if latest else None, "version_id": latest.version_id if latest else None}
-        rows.append(facts)
+    rows = project.list().rows
     if json:
         show_json(rows)
         return
     require_datasets(project)
     cells = [(row["dataset"], row["n_images"], row["uri"], _tags(row["tags"]), row["group_by"] or "") for row in rows]
-    show_table(None, ("dataset", "images", "place", "tags", "grouped by"), cells, ("images",))
+    columns = ("dataset", "images", "location", "tags", "sampling unit")
+    used = [index for index, name in enumerate(columns) if index < 3 or any(row[index] for row in cells)]
+    show_table(
+        None,
+        [columns[index] for index in used],
+        [[row[index] for index in used] for row in cells],
+        ("images",),
+        words=("tags",),
+        optional=("tags", "sampling unit"),
+    )
 
 
 @app.command(rich_help_panel=DATASETS)
 def scan(
     context: typer.Context,
-    names: Annotated[list[str] | None, typer.Argument(help="Datasets; all where none is named.")] = None,
-    json: Annotated[bool, typer.Option("--json", help="Print JSON, with every path.")] = False,
+    names: Annotated[
+        list[str] | None, typer.Argument(help="Datasets; by default all.", autocompletion=dataset_names)
+    ] = None,
+    json: Json = False,
 ) -> None:
-    """Look what changed since the last run: reads new files, commits nothing."""
-    from dna_pipelines.update.ingest import draft, look
-
-    project, failed = project_of(context), False
+    """Show what changed since the last run. New files are read, nothing is stored."""
+    project = project_of(context)
     require_datasets(project)
-    facts: list[dict[str, Any]] = []
-    for dataset in [project.file.dataset(name) for name in names or []] or list(project.config().datasets):
-        try:
-            manifest, diff, remark = draft(project, look(project, dataset), TerminalProgress())
-        except UserError as error:
-            failed = True
-            facts.append({"dataset": dataset.name, "problem": str(error)})
-            continue
-        paths: dict[str, Any] = {
-            "added": [row.name for row in diff.added],
-            "removed": [row.name for row in diff.removed],
-            "changed": [row.name for _, row in diff.changed],
-            "renamed": [f"{old.name} -> {new.name}" for old, new in diff.renamed],
-            "described": [row.name for _, row in diff.described],
-            "regrouped": [row.name for _, row in diff.regrouped],
-        }
-        quarantined = [{"path": row.name, "reason": row.reason, "detail": row.detail} for row in manifest.quarantined]
-        paths |= {"n_images": len(manifest.readable), "n_ignored": manifest.n_ignored}
-        paths |= {"n_not_sampled": manifest.n_not_sampled, "quarantined": quarantined, "remark": remark}
-        facts.append({"dataset": dataset.name, **paths})
+    result = run_with_progress(project.scan, *(names or ()))
     if json:
-        show_json(facts)
+        show_json(result.to_json())
     else:
-        for found in facts:
-            _show_scan(found)
-    if failed:
+        for row in result.rows:
+            _show_scan(row)
+    if result.problems:
         raise typer.Exit(INCOMPLETE)
 
 
-def _show_scan(found: dict[str, Any]) -> None:
-    if problem := found.get("problem"):
-        note(f"{found['dataset']}: {problem}", style="red")
+def _show_scan(scanned: Mapping[str, Any]) -> None:
+    name = scanned["dataset"]
+    if problem := scanned.get("problem"):
+        note(f"{name}: {problem}", style="red")
         return
-    from dna_pipelines.manifests.diff import in_words
-
-    changes = in_words({what: len(found[what]) for what in _CHANGES})
-    counts = {"not sampled": found["n_not_sampled"], "ignored": found["n_ignored"]}
-    left_out = ", ".join(f"{count:,} {what}" for what, count in counts.items() if count)
-    said = f"{found['n_images']:,} images{f' ({left_out})' if left_out else ''}; {changes or 'nothing changed'}"
-    out.print(f"[bold]{found['dataset']}[/]: {said}")
-    if found["remark"]:
-        note(f"{found['dataset']}: {found['remark']}", style="yellow")
+    changes = ", ".join(f"{len(scanned[what]):,} {what}" for what in _CHANGES if scanned[what])
+    counts = {"not sampled": scanned["n_not_sampled"], "ignored": scanned["n_ignored"]}
+    excluded = ", ".join(f"{count:,} {what}" for what, count in counts.items() if count)
+    images = f"{scanned['n_images']:,} images{f' ({excluded})' if excluded else ''}"
+    say((name, "bold"), f": {images}; {changes or 'nothing changed'}")
+    if scanned["remark"]:
+        note(f"{name}: {scanned['remark']}", style="yellow")
     for what in _CHANGES:
-        _show_some(what, found[what])
-    _show_some("quarantined", [f"{row['path']}  ({row['reason']}: {row['detail']})" for row in found["quarantined"]])
+        _show_some(what, scanned[what])
+    _show_some("quarantined", [f"{row['path']}  ({row['reason']}: {row['detail']})" for row in scanned["quarantined"]])
 
 
 def _show_some(what: str, lines: list[str]) -> None:
     for line in lines[:_SHOWN]:
-        out.print(f"  {what:<11} {one_line(line)}", markup=False, soft_wrap=True)
+        say(f"{what:<11} {one_line(line)}", indent=2)
     if len(lines) > _SHOWN:
-        out.print(f"  {what:<11} … and {len(lines) - _SHOWN:,} more (--json lists all)")
+        say(f"{what:<11} … and {len(lines) - _SHOWN:,} more (--json lists all)", indent=2)
 
 
 def _tags(tags: dict[str, str]) -> str:
     return ", ".join(f"{key}={value}" if value else key for key, value in tags.items())
-
-
-def _uri(place: str, root: Path) -> str:
-    """A place as it is written down: relative to the project where it lies inside."""
-    if "://" in place:
-        return place
-    path = Path(os.path.abspath(Path(place).expanduser()))
-    return path.relative_to(root).as_posix() if path.is_relative_to(root) else str(path)

@@ -9,18 +9,17 @@ from typing import Annotated, Any
 import typer
 
 from dna_pipelines.cli.app import NETWORKS, app, project_of
-from dna_pipelines.cli.interruption import interruptible
-from dna_pipelines.cli.look import ExtractorName
-from dna_pipelines.cli.terminal import TerminalProgress, note, out, require_yes
-from dna_pipelines.interchange import TYPES, read_ranges
+from dna_pipelines.cli.options import REFERENCE, ExtractorName, Json, Yes, dataset_names, extractor_names
+from dna_pipelines.cli.progress import run_with_progress
+from dna_pipelines.cli.terminal import note, require_yes, say, show_json
 from dna_pipelines.project.progress import counted
 
-Type = StrEnum("Type", {name: name for name in TYPES})  # type: ignore[misc]
-Force = Annotated[bool, typer.Option("--force", help="Write over a file that is there.")]
-Extractor = Annotated[str, typer.Argument(help="One of the extractors of the datasets file.")]
+Type = StrEnum("Type", {"histogram": "histogram", "gaussian": "gaussian", "layer_gaussian": "layer-gaussian"})
+Force = Annotated[bool, typer.Option("--force", help="Overwrite existing files.")]
+Extractor = Annotated[str, typer.Argument(help="An extractor of the datasets file.", autocompletion=extractor_names)]
 
 ranges_app = typer.Typer(
-    name="ranges", help="Take an extractor's activation ranges from a file, or write them.", no_args_is_help=True
+    name="ranges", help="Import an extractor's activation ranges from a file, or export them.", no_args_is_help=True
 )
 app.add_typer(ranges_app, rich_help_panel=NETWORKS)
 
@@ -32,31 +31,30 @@ def export(
         str,
         typer.Argument(
             metavar="NAME",
-            help="NAME, NAME@COMMIT, NAME@-1, NAME@VERSION_ID or a slice: 'NAME[COLUMN=VALUE]'.",
+            help=REFERENCE,
+            autocompletion=dataset_names,
         ),
     ],
-    file: Annotated[Path, typer.Argument(help="NAME.json; the arrays go to NAME.npz beside it.")],
-    kind: Annotated[Type, typer.Option("--type", help="What of the DNA to write.")] = Type.histogram,  # type: ignore[attr-defined]
+    file: Annotated[Path, typer.Argument(help="The .json file to write; the arrays go to an .npz file beside it.")],
+    kind: Annotated[Type, typer.Option("--type", help="The part of the DNA to write.")] = Type.histogram,
     extractor: ExtractorName = None,
     force: Force = False,
+    json: Json = False,
 ) -> None:
-    """Write a DNA as the reference implementation (vdna 0.1.1) reads it. `dna compare` reads it too."""
-    from dna_pipelines.maintenance.export import export_dna
-
-    project = project_of(context)
-    written: Any = str(kind)
-    # The DNA of a slice may have to be made first.
-    done = interruptible(
-        lambda steps: export_dna(project, reference, file, written, extractor=extractor, force=force, progress=steps),
-        TerminalProgress(),
-        note,
+    """Write a DNA in the format of the reference implementation (vdna 0.1.1), which `dna compare` reads too."""
+    result = run_with_progress(
+        project_of(context).export, reference, file, kind=str(kind), extractor=extractor, force=force
     )
+    done = result.exported
+    if json:
+        show_json({**result.to_json(), "type": str(kind), "held_back": done.held_back})
+        return
     size = f"{counted(len(done.layers), 'layer')}, {counted(done.n_images, 'image')}"
-    out.print(f"wrote {file} and {file.with_suffix('.npz')}: {kind}, {size}", markup=False, soft_wrap=True)
+    say(f"wrote {file} and {file.with_suffix('.npz')}: {kind}, {size}")
     if done.held_back:
-        note(f"{reference} is held back, so the matrix leaves it out: {done.held_back}", style="yellow")
+        note(f"{reference} is blocked by a check and not in the matrix: {done.held_back}", style="yellow")
     if done.left_out:
-        why = "they keep no covariance" if str(kind) == "layer-gaussian" else "their neurons are virtual"
+        why = "no covariance is stored for them" if str(kind) == "layer-gaussian" else "their neurons are virtual"
         note(f"left out, because {why}: {', '.join(done.left_out)}")
 
 
@@ -66,39 +64,54 @@ def export_ranges(
     extractor: Extractor,
     file: Annotated[Path, typer.Argument(help="The file, such as activation_ranges.json.")],
     force: Force = False,
+    json: Json = False,
 ) -> None:
-    """Write the activation ranges as the reference implementation reads them."""
+    """Write the activation ranges in the format of the reference implementation."""
     from dna_pipelines.maintenance import export
 
-    ranges = export.export_ranges(project_of(context), extractor, file, force=force)
-    out.print(f"wrote {file}: {counted(ranges.layers.n_neurons, 'neuron')}", markup=False, soft_wrap=True)
+    ranges = export.export_ranges(project_of(context).folder, extractor, file, force=force)
+    if json:
+        show_json({"file": str(file), "extractor": extractor, "n_neurons": ranges.layers.n_neurons})
+    else:
+        say(f"wrote {file}: {counted(ranges.layers.n_neurons, 'neuron')}")
 
 
 @ranges_app.command("import")
 def import_ranges(
     context: typer.Context,
     extractor: Extractor,
-    file: Annotated[Path, typer.Argument(help="Such as the reference's activation_ranges.json.")],
-    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    file: Annotated[Path, typer.Argument(help="A file such as the reference's activation_ranges.json.")],
+    yes: Yes = False,
+    json: Json = False,
 ) -> None:
-    """Take the activation ranges from a file. Where there are others, every DNA is computed again."""
+    """Import the activation ranges from a file. Where others were in use, every DNA is recomputed."""
+    from dna_pipelines.interchange import read_ranges
     from dna_pipelines.orchestration.headless import calibrate_anew
 
-    project = project_of(context)
+    project = project_of(context).folder
     project.extractor_config(extractor)
-    found = read_ranges(file)
+    given = read_ranges(file)
     known = project.lake.fingerprints.extractor(extractor)
-    if known and found.own and found.own.id == known.ranges_id:
-        out.print(f"{extractor} has these ranges already", soft_wrap=True)
+    if known and given.own and given.own.id == known.ranges_id:
+        _report_import(extractor, given, changed=False, json=json)
         return
     if known and not yes:
-        require_yes(f"All DNAs of {extractor} will have to be computed again. Go on?")
-    path = str(file.absolute())
-    interruptible(lambda steps: calibrate_anew(project, extractor, steps, file=path), TerminalProgress(), note)
-    out.print(f"took the activation ranges of {extractor} from {found.name}", markup=False, soft_wrap=True)
-    n_constant = int((found.minimum == found.maximum).sum())
-    if n_constant and found.own is None:
+        require_yes(f"All DNAs of {extractor} will have to be recomputed. Continue?")
+    run_with_progress(calibrate_anew, project, extractor, file=str(file.absolute()))
+    _report_import(extractor, given, changed=True, json=json)
+
+
+def _report_import(extractor: str, given: Any, *, changed: bool, json: bool) -> None:
+    n_constant = int((given.minimum == given.maximum).sum()) if given.own is None else 0
+    if json:
+        show_json({"extractor": extractor, "from": given.name, "changed": changed, "n_constant": n_constant})
+        return
+    if not changed:
+        say(f"{extractor} has these activation ranges already")
+        return
+    say(f"imported the activation ranges of {extractor} from {given.name}; `dna run` recomputes its DNAs")
+    if n_constant:
         note(
-            f"equal bounds in {counted(n_constant, 'neuron')}: by the reference's rule the range is 2e-8 wide there, "
-            "and nearly every value is out of it"
+            f"equal bounds in {counted(n_constant, 'neuron')}: the reference makes their range 2e-8 wide, so that "
+            "nearly every value lies outside"
         )

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from itertools import groupby
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.text import Text
 
 from dna_pipelines.cli.app import NETWORKS, app, project_of
-from dna_pipelines.cli.look import Json
-from dna_pipelines.cli.terminal import out, show_json, show_table
+from dna_pipelines.cli.options import Json, extractor_names
+from dna_pipelines.cli.terminal import say, show_json, show_table
 from dna_pipelines.project.progress import counted
-from dna_pipelines.update.networks import KINDS, Detail, Listed, describe_network, list_networks
+
+if TYPE_CHECKING:
+    from dna_pipelines.update.networks import Detail, Listed
 
 
 @app.command(rich_help_panel=NETWORKS)
@@ -20,37 +21,43 @@ def extractors(
     context: typer.Context,
     name: Annotated[
         str | None,
-        typer.Argument(help="Load this one and show its layers; any `network:` will do.", show_default=False),
+        typer.Argument(
+            help="Load this one and show its layers: a name of the list, or any value of `network:`.",
+            show_default=False,
+            autocompletion=extractor_names,
+        ),
     ] = None,
     json: Json = False,
 ) -> None:
-    """List the networks that fingerprints can be made with, or show one in detail."""
-    project = project_of(context)
+    """List the networks that can fingerprint images, or show one in detail."""
+    from dna_pipelines.update.networks import KINDS, describe_network, list_networks
+
+    project = project_of(context).folder
     if name is not None:
         detail = describe_network(project, name)
         show_json(detail.to_json()) if json else _show(detail)
         return
-    found = list_networks(project)
+    networks = list_networks(project)
     if json:
-        show_json([listed.to_json() for listed in found])
+        show_json([listed.to_json() for listed in networks])
         return
-    for group, some in groupby(found, key=lambda listed: listed.group):
-        out.print(Text(group, style="bold underline"))
-        for listed in some:
+    for group, members in groupby(networks, key=lambda listed: listed.group):
+        say((group, "bold underline"))
+        for listed in members:
             _show_listed(listed)
-    out.print(Text("besides, as `network:` in the datasets file", style="bold underline"))
-    for place, what in KINDS.items():
-        out.print(Text.assemble((place, "bold"), f": {what}"), soft_wrap=True)
+    say(("any other, as `network:` in the datasets file", "bold underline"))
+    for kind, what in KINDS.items():
+        say((kind, "bold"), f": {what}")
 
 
 def _show_listed(listed: Listed) -> None:
     name = listed.extractor if listed.extractor == listed.network else f"{listed.extractor} = {listed.network}"
     name += f", {listed.view}" if listed.view else ""
     used, summary = " (used here)" if listed.used_here else "", f": {listed.summary}" if listed.summary else ""
-    out.print(Text.assemble((name, "bold"), f"{used}{summary}"), soft_wrap=True)
+    say((name, "bold"), f"{used}{summary}")
     for line in (_size(listed), _weights(listed)):
         if line:
-            out.print(f"  {line}", markup=False, soft_wrap=True)
+            say(line, indent=2)
 
 
 def _size(listed: Listed) -> str:
@@ -68,9 +75,9 @@ def _weights(listed: Listed) -> str:
 
 def _show(detail: Detail) -> None:
     listed = detail.listed
-    called = "" if listed.network == listed.extractor else f" = {listed.network}"
-    called += f", {listed.view}" if listed.view else ""
-    out.print(Text.assemble((listed.extractor, "bold"), f"{called}: {listed.summary}"), soft_wrap=True)
+    network = "" if listed.network == listed.extractor else f" = {listed.network}"
+    network += f", {listed.view}" if listed.view else ""
+    say((listed.extractor, "bold"), f"{network}: {listed.summary}")
     facts = [
         _size(listed),
         f"weights sha256 {listed.weights_sha256}" if listed.weights_sha256 else _weights(listed),
@@ -78,9 +85,9 @@ def _show(detail: Detail) -> None:
     ]
     facts.append(", ".join(f"{key} {value}" for key, value in detail.preprocessing.items() if key != "rules"))
     for line in facts:
-        out.print(f"  {line}", markup=False, soft_wrap=True)
+        say(line, indent=2)
     first = {layer: f"{names[0]}, …" for layer, names in detail.neuron_names.items()}
     rows = [(layer, width, *([first.get(layer, "")] if first else [])) for layer, width in detail.each_layer.items()]
-    show_table(None, ("layer", "neurons", *(["called"] if first else [])), rows, ("neurons",))
+    show_table(None, ("layer", "neurons", *(["first neuron"] if first else [])), rows, ("neurons",))
     if detail.left_out:
-        out.print(f"left out, because they have no map to cut: {', '.join(detail.left_out)}", markup=False)
+        say(f"left out, because they have no map to divide: {', '.join(detail.left_out)}")

@@ -1,117 +1,130 @@
-"""The command that says which images are behind a difference: images."""
+"""The command that shows which images contribute to a difference: images."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Sequence
 from math import isnan
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from dna_pipelines.analysis.images.attribution import IN_DETAIL, Attribution, attribute
-from dna_pipelines.analysis.images.attribution_by_group import Parts, carrying_parts
-from dna_pipelines.analysis.images.contrast import Sides
-from dna_pipelines.analysis.images.scores import Fit, fit_outside
 from dna_pipelines.cli.app import COMPARE, app, project_of
-from dna_pipelines.cli.interruption import interruptible
-from dna_pipelines.cli.look import ExtractorName, Json
-from dna_pipelines.cli.terminal import TerminalProgress, note, out, save, show_json, show_table
+from dna_pipelines.cli.options import ExtractorName, Json, dataset_names
+from dna_pipelines.cli.progress import run_with_progress
+from dna_pipelines.cli.terminal import note, save_image, say, show_json, show_table
 from dna_pipelines.errors import UserError
-from dna_pipelines.project.progress import Progress, counted
-from dna_pipelines.project.project import ProjectFolder
+from dna_pipelines.project.progress import counted
 
-T = TypeVar("T")
+if TYPE_CHECKING:
+    from dna_pipelines.analysis.images.attribution import Attribution
+    from dna_pipelines.analysis.images.attribution_by_group import Parts
+    from dna_pipelines.analysis.images.contrast import Sides
+    from dna_pipelines.analysis.images.scores import Fit
+    from dna_pipelines.api.projects import Project
 
 
 @app.command(rich_help_panel=COMPARE)
 def images(
     context: typer.Context,
-    places: Annotated[
+    names: Annotated[
         list[str],
         typer.Argument(
             metavar="A B",
-            help="Two datasets, versions or slices: what of A carries its distance from B. With --against: image "
-            "files, folders or other places, which need not belong to the project.",
+            help="Two datasets, versions or slices: which images of A contribute to its distance from B. With "
+            "--against: image files, folders or other locations, which need not belong to the project.",
+            autocompletion=dataset_names,
         ),
     ],
     against: Annotated[
         list[str] | None,
-        typer.Option(help="Hold images from anywhere against this dataset. Repeatable.", show_default=False),
+        typer.Option(
+            help="Score images from anywhere against this dataset. Repeatable.",
+            metavar="NAME",
+            show_default=False,
+            autocompletion=dataset_names,
+        ),
     ] = None,
     by: Annotated[
         str | None,
-        typer.Option(help="Sum up by `group`, `shard` or a column of the metadata.", show_default=False),
+        typer.Option(
+            help="Sum the contributions by `group`, `shard` or a metadata column.", metavar="COLUMN", show_default=False
+        ),
     ] = None,
-    top: Annotated[int, typer.Option(help="How many to show.", min=1)] = 20,
+    top: Annotated[int, typer.Option(help="Rows to show at most.", metavar="N", min=1)] = 20,
     detail: Annotated[
         int,
-        typer.Option(help="How many images to extract once more, to see all their positions in every layer.", min=0),
-    ] = IN_DETAIL,
+        typer.Option(
+            help="Number of images to extract again, for exact contributions in every layer.", metavar="N", min=0
+        ),
+    ] = 200,
     extractor: ExtractorName = None,
     picture: Annotated[
         Path | None,
-        typer.Option(help="Save a contact sheet (PNG) here: the images beside typical ones of B.", show_default=False),
+        typer.Option(
+            help="Save a contact sheet (PNG) of these images beside typical images of B.",
+            metavar="FILE",
+            show_default=False,
+        ),
     ] = None,
     json: Json = False,
 ) -> None:
-    """Show which images are behind a difference.
+    """Show which images contribute most to a difference.
 
-    Of two versions of one dataset, the images that A has and B has not are held against B. Nothing is changed, and
-    what is extracted once more is not kept.
+    For two versions of one dataset, the images of A that are not in B are ranked. Nothing is stored.
     """
     project = project_of(context)
     if against:
         if by or picture:
-            raise UserError("--by and --picture are for two datasets; --against shows every image on its own")
-        _held_against(project, places, against, extractor, top=top, json=json)
+            raise UserError(
+                "--against scores each image on its own; leave out --by and --picture",
+                code="cli.options-conflict",
+                options=["--against", "--by" if by else "--picture"],
+            )
+        _score(project, names, against, extractor, top=top, json=json)
         return
-    if len(places) != 2:
-        raise UserError("name two datasets, A and B; or images and --against a dataset")
-    a, b = places
+    if len(names) != 2:
+        raise UserError(
+            "name two datasets, A and B; or images and --against a dataset", code="cli.two-names", names=names
+        )
+    a, b = names
     if by:
         if picture:
-            raise UserError("--picture shows images; leave out --by")
-        parts = _watched(lambda steps: carrying_parts(project, a, b, by, extractor=extractor, progress=steps))
+            raise UserError(
+                "--picture shows images; leave out --by", code="cli.options-conflict", options=["--by", "--picture"]
+            )
+        groups = run_with_progress(project.image_groups, a, b, by, extractor=extractor)
         if json:
-            show_json(parts.to_json())
+            show_json(groups.to_json())
         else:
-            _show_parts(parts, top)
+            _show_parts(groups.parts, top)
         return
-    found = _watched(
-        lambda steps: attribute(project, a, b, extractor=extractor, top=top, in_detail=detail, progress=steps)
-    )
+    result = run_with_progress(project.images, a, b, extractor=extractor, n=top, in_detail=detail)
     if picture:
-        from dna_pipelines.analysis.images.contact_sheets import attribution_sheet
-
-        save(picture, attribution_sheet(project, found))
+        save_image(picture, result.sheet())
     if json:
-        show_json(found.to_json())
+        show_json(result.to_json())
     else:
-        show_attribution(found)
+        show_attribution(result.attribution)
 
 
-def _watched(work: Callable[[Progress], T]) -> T:
-    return interruptible(work, TerminalProgress(), note)
-
-
-def _held_against(
-    project: ProjectFolder, places: list[str], against: list[str], extractor: str | None, *, top: int, json: bool
+def _score(
+    project: Project, locations: list[str], against: list[str], extractor: str | None, *, top: int, json: bool
 ) -> None:
-    fits, problems = _watched(lambda steps: fit_outside(project, places, against, extractor=extractor, progress=steps))
-    for path, problem in problems.items():
-        note(f"{path}: {problem}", style="yellow")
+    result = run_with_progress(project.image_fits, locations, against, extractor=extractor)
+    for row in result.quarantined:
+        note(f"{row['path']}: {row['problem']}", style="yellow")
     if json:
-        show_json({"images": [fit.to_json() for fit in fits], "unreadable": problems})
+        show_json(result.to_json())
     else:
-        _show_fits(fits, several=len(against) > 1, top=top)
+        _show_fits(result.fits, several=len(against) > 1, top=top)
 
 
-def show_attribution(found: Attribution) -> None:
-    """Print the images behind a difference."""
-    _say_what(found.sides, found.emd_bins, found.beyond_chance_bins)
-    rows = found.rows
-    grouped = any(rows.rows[one.place].group is not None for one in found.images)
+def show_attribution(attribution: Attribution) -> None:
+    """Print the images that contribute most to a difference."""
+    _show_answer(attribution.sides, attribution.emd_bins, attribution.beyond_chance_bins)
+    rows = attribution.rows
+    grouped = any(rows.rows[one.place].group is not None for one in attribution.images)
     table = [
         (
             rows.rows[one.place].name,
@@ -121,26 +134,25 @@ def show_attribution(found: Attribution) -> None:
             *([rows.rows[one.place].group] if grouped else []),
             ", ".join(f"{key}={value}" for key, value in sorted((rows.rows[one.place].metadata or {}).items())),
         )
-        for one in found.images
+        for one in attribution.images
     ]
-    numbers = ("share", "EMD (bins)", "as odd in B")
-    show_table(
-        f"what carries it, of {found.sides.words}",
-        ("image", *numbers, *(["group"] if grouped else []), "metadata" if rows.columns else ""),
-        table,
-        numbers,
-    )
-    if found.without_bins is not None:
-        n = counted(found.n_without, "image")
-        out.print(f"without the {n} of these that were read again, the EMD is {found.without_bins:.4g} bins")
-    problems = [one for one in found.images if one.problem]
-    for one in problems:
-        note(f"{rows.rows[one.place].name} is known by its averages only: {one.problem}", style="yellow")
+    numbers = ("share", "EMD (bins)", "as rare in B")
+    metadata = "metadata" if rows.columns else ""
+    columns = ("image", *numbers, *(["group"] if grouped else []), metadata)
+    title = f"contributions to the difference, {attribution.sides.words}"
+    show_table(title, columns, table, numbers, words=(metadata,), optional=("group", metadata))
+    if attribution.without_bins is not None:
+        n = counted(attribution.n_without, "image")
+        say(f"without {n} that were extracted again, the EMD is {attribution.without_bins:.4g} bins")
+    for one in attribution.images:
+        if one.problem:
+            note(f"{rows.rows[one.place].name} is ranked by its stored features only: {one.problem}", style="yellow")
 
 
-def _show_parts(found: Parts, top: int) -> None:
-    _say_what(found.sides, found.emd_bins, found.beyond_chance_bins)
-    numbers = ("images", "of all", "carries", "times", *(("EMD (bins)", "EMD without") if found.exact else ()))
+def _show_parts(parts: Parts, top: int) -> None:
+    _show_answer(parts.sides, parts.emd_bins, parts.beyond_chance_bins)
+    exact = ("EMD (bins)", "EMD without") if parts.exact else ()
+    numbers = ("images", "of all", "contribution", "times", *exact)
     rows = [
         (
             "(none)" if part.value is None else part.value,
@@ -148,43 +160,38 @@ def _show_parts(found: Parts, top: int) -> None:
             f"{part.share_of_images:.1%}",
             f"{part.share:.1%}",
             f"{part.times:.2g}",
-            *((part.contribution_bins, part.without_bins) if found.exact else ()),
+            *((part.contribution_bins, part.without_bins) if parts.exact else ()),
         )
-        for part in found.parts[:top]
+        for part in parts.parts[:top]
     ]
-    show_table(None, (found.by, *numbers), rows, numbers)
-    if not found.exact:
-        note("shares are of what the images' averages over positions differ by, in the layers that are kept for images")
-    if len(found.parts) > top:
-        note(f"{len(found.parts):,} values, of which {top} are shown (--top)")
+    show_table(None, (parts.by, *numbers), rows, numbers)
+    if not parts.exact:
+        note("contributions are shares of the difference of the images' stored features, in the layers that have them")
+    if len(parts.parts) > top:
+        note(f"{len(parts.parts):,} values, {top} shown (--top)")
 
 
-def _say_what(sides: Sides, emd_bins: float, beyond_chance_bins: float) -> None:
+def _show_answer(sides: Sides, emd_bins: float, significant_bins: float) -> None:
     alone = sides.in_one_block
-    beyond = f", of which {beyond_chance_bins:.4g} lie where the distributions differ by more than chance"
-    out.print(
-        f"{sides.words} against {sides.rows_b.label} ({sides.extractor}): EMD {emd_bins:.4g} bins"
-        f"{'' if alone else beyond}",
-        markup=False,
-        soft_wrap=True,
-    )
+    of_them = "" if alone else f", of which {significant_bins:.4g} where the distributions differ significantly"
+    say(f"{sides.words} against {sides.rows_b.label} ({sides.extractor}): EMD {emd_bins:.4g} bins{of_them}")
     if alone:
-        said = f"how much of it is chance cannot be told, because {alone} has one independent unit only"
-    elif not beyond_chance_bins:
-        said = "nowhere is the difference more than chance"
+        reason = f"not tested, because {alone} has a single sampling unit"
+    elif not significant_bins:
+        reason = "no neuron differs significantly"
     else:
         return
-    note(f"{said}: what follows shows odd images, not a cause", style="yellow")
+    note(f"{reason}: the images below are unusual, but explain no difference", style="yellow")
 
 
-def _show_fits(fits: list[Fit], *, several: bool, top: int) -> None:
+def _show_fits(fits: Sequence[Fit], *, several: bool, top: int) -> None:
     numbers = (
-        "as odd in it",
+        "as rare in it",
         "nearest",
         "rare neurons",
         "Mahalanobis",
         "EMD (bins)",
-        *(["likelier"] if several else []),
+        *(["log likelihood ratio"] if several else []),
     )
     rows: list[tuple[Any, ...]] = [
         (
@@ -196,7 +203,7 @@ def _show_fits(fits: list[Fit], *, several: bool, top: int) -> None:
     ]  # fmt: skip
     show_table(None, ("image", "dataset", *numbers), rows, numbers)
     if len(fits) > top:
-        note(f"{len(fits):,} lines, of which {top} are shown (--top)")
+        note(f"{len(fits):,} rows, {top} shown (--top)")
 
 
 def _share(value: float | None, digits: int) -> str:

@@ -5,15 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.markup import escape
 
 from dna_pipelines.cli.app import COMPARE, app, project_of
-from dna_pipelines.cli.interruption import interruptible
-from dna_pipelines.cli.look import ExtractorName, Json
-from dna_pipelines.cli.terminal import TerminalProgress, note, out, show_json, show_table
+from dna_pipelines.cli.options import REFERENCE, ExtractorName, Json, dataset_names
+from dna_pipelines.cli.progress import run_with_progress
+from dna_pipelines.cli.terminal import note, say, show_json, show_table
 from dna_pipelines.project.progress import counted
 
-if TYPE_CHECKING:  # the kernels of comparison take half a second to import
+if TYPE_CHECKING:
     from dna_pipelines.analysis.inspect import Inspected
 
 _NUMBERS = (
@@ -27,62 +26,59 @@ def inspect(
     context: typer.Context,
     name: Annotated[
         str,
-        typer.Argument(metavar="NAME", help="NAME, NAME@COMMIT, NAME@-1, NAME@VERSION_ID or NAME[COLUMN=VALUE]."),
+        typer.Argument(metavar="NAME", help=REFERENCE, autocompletion=dataset_names),
     ],
     then: Annotated[
         str | None,
-        typer.Argument(metavar="THEN", help="Likewise: which neurons changed from NAME to it.", show_default=False),
+        typer.Argument(
+            metavar="THEN",
+            help="A second one: show which neurons changed from NAME to it.",
+            show_default=False,
+            autocompletion=dataset_names,
+        ),
     ] = None,
     extractor: ExtractorName = None,
     json: Json = False,
 ) -> None:
-    """Show what a fingerprint says about one dataset: idle neurons, sparsity, richness of every layer.
+    """Show the neurons of one dataset: dead, silent and saturated ones, sparsity and rank of every layer.
 
-    For example: dna inspect cameras@-1 cameras
+    Example: dna inspect cameras@-1 cameras
     """
-    from dna_pipelines.analysis.inspect import inspect as look_at
-    from dna_pipelines.analysis.inspect import inspect_change
-
-    project = project_of(context)
-    if then is None:
-        found = interruptible(
-            lambda steps: look_at(project, name, extractor=extractor, progress=steps), TerminalProgress(), note
-        )
-        show_json(found.to_json()) if json else _show(found)
-        return
-    changed = interruptible(
-        lambda steps: inspect_change(project, name, then, extractor=extractor, progress=steps), TerminalProgress(), note
-    )
+    result = run_with_progress(project_of(context).inspect, name, then, extractor=extractor)
     if json:
-        show_json(changed.to_json())
+        show_json(result.to_json())
+        return
+    changed = result.changed
+    if changed is None:
+        _show(result.inspected)
         return
     _show(changed.before)
     _show(changed.after)
-    out.print(f"[bold]{escape(f'from {name} to {then}')}[/]")
+    say((f"from {name} to {then}", "bold"))
     for what, neurons in changed.changes.items():
-        out.print(f"  {what}: {_listed(neurons)}", markup=False, soft_wrap=True)
+        say(f"{what}: {_listed(neurons)}", indent=2)
 
 
-def _show(found: Inspected) -> None:
-    size = f"{found.extractor}, {counted(found.n_images, 'image')}"
+def _show(inspected: Inspected) -> None:
+    size = f"{inspected.extractor}, {counted(inspected.n_images, 'image')}"
     rows = [
         (
             layer.layer if layer.kind == "neuron" else f"{layer.layer} ({layer.kind})",
             layer.n_neurons, layer.n_dead, layer.n_silent, layer.n_saturated, _share(layer.zero_share),
             _share(layer.clipped_share), layer.kurtosis, layer.effective_rank, layer.participation_ratio, layer.spread,
         )
-        for layer in found.layers
+        for layer in inspected.layers
     ]  # fmt: skip
-    show_table(f"{found.reference} ({size})", ("layer", *_NUMBERS), rows, _NUMBERS)
-    for state, neurons in found.neurons.items():
+    show_table(f"{inspected.reference} ({size})", ("layer", *_NUMBERS), rows, _NUMBERS, optional=_NUMBERS[4:])
+    for state, neurons in inspected.neurons.items():
         if neurons:
-            out.print(f"  {state}: {_listed(neurons)}", markup=False, soft_wrap=True)
-    for layer in found.layers:
+            say(f"{state}: {_listed(neurons)}", indent=2)
+    for layer in inspected.layers:
         if layer.n_images is not None and layer.n_images <= layer.n_neurons:
             sizes = f"{counted(layer.n_images, 'image')} for {counted(layer.n_neurons, 'neuron')}"
             most = layer.n_images - 1
             note(
-                f"{layer.layer}: {sizes}, so the rank is at most {most}: compare it at equal numbers of images only",
+                f"{layer.layer}: {sizes}, so the rank is at most {most}; compare ranks at equal numbers of images only",
                 style="yellow",
             )
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-# Each adds its commands.
+# Importing a module registers its commands.
 from dna_pipelines.cli import (  # noqa: F401
     compare,
     datasets,
@@ -11,11 +11,13 @@ from dna_pipelines.cli import (  # noqa: F401
     extractors,
     images,
     inspect,
-    look,
+    matrix,
     metrics,
     profile,
     run,
     select,
+    sql,
+    status,
     tools,
 )
 from dna_pipelines.cli import map as _map  # noqa: F401

@@ -2,63 +2,58 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.text import Text
 
 from dna_pipelines.cli.app import DATASETS, FAILED, INCOMPLETE, NETWORKS, app, project_of, require_datasets
-from dna_pipelines.cli.interruption import interruptible
-from dna_pipelines.cli.terminal import TerminalProgress, note, out, require_yes, show_json, show_table, shown
+from dna_pipelines.cli.options import Json, Yes, dataset_names, extractor_names
+from dna_pipelines.cli.progress import run_with_progress
+from dna_pipelines.cli.terminal import note, require_yes, say, show_json, show_table, shown
 from dna_pipelines.errors import ConfigError
-from dna_pipelines.maintenance.prune import prune_as_configured
-from dna_pipelines.manifests.diff import in_words
-from dna_pipelines.project.current import publish
-from dna_pipelines.project.problem import problem_json
 from dna_pipelines.project.progress import counted
-from dna_pipelines.update.forecast import Forecast, forecast
-from dna_pipelines.update.plan import make_plan
-from dna_pipelines.update.report import DatasetReport, RunReport, begin_report, nothing_done
+
+if TYPE_CHECKING:
+    from dna_pipelines.update.forecast import Estimate, Forecast
+    from dna_pipelines.update.report import DatasetReport, RunReport
 
 
 @app.command(rich_help_panel=DATASETS)
 def run(
     context: typer.Context,
-    names: Annotated[list[str] | None, typer.Argument(help="Datasets; all where none is named.")] = None,
+    names: Annotated[
+        list[str] | None, typer.Argument(help="Datasets; by default all.", autocompletion=dataset_names)
+    ] = None,
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Only say what would be done, and about how long it takes.")
+        bool, typer.Option("--dry-run", help="Only show what would be done, and about how long it takes.")
     ] = False,
-    json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    json: Json = False,
 ) -> None:
-    """Bring everything up to date, computing only what changed."""
-    project, progress, started = project_of(context), TerminalProgress(), time.monotonic()
+    """Update all fingerprints and distances, computing only what changed."""
+    project = project_of(context)
     require_datasets(project)
-    plan = make_plan(project, tuple(names or ()), progress)
     if dry_run:
-        found = forecast(project, plan, progress)
-        _show_forecast(found, json=json)
-        if found.missing or any(item.problem for item in found.datasets):
+        planned = run_with_progress(project.forecast, *(names or ()))
+        expected = planned.forecast
+        _note_networks(expected)
+        if json:
+            show_json(planned.to_json())
+        else:
+            _show_forecast(expected)
+        if expected.missing or any(item.problem for item in expected.datasets):
             raise typer.Exit(INCOMPLETE)
         return
-    if plan.nothing_to_do:
-        report = nothing_done(plan)
-        publish(project)
-        report.duration_s = time.monotonic() - started
-    else:
-        # Dagster takes a second to import, which a run with nothing to do is spared.
-        from dna_pipelines.orchestration.headless import bring_up_to_date
-
-        report = begin_report(plan)
-        interruptible(lambda steps: bring_up_to_date(project, plan, report, steps), progress, note)
-        if (pruned := prune_as_configured(project)) and pruned.n_removed:
-            note(f"beyond keep_versions: removed {pruned}")
+    updated = run_with_progress(project.update, *(names or ()))
+    report = updated.report
+    if updated.pruned and updated.pruned.n_removed:
+        note(f"pruned to keep_versions: removed {updated.pruned}")
     if json:
-        show_json(report.to_json())
+        show_json(updated.to_json())
     else:
         _show_report(report)
-    if report.problems or all(one.problem and not one.is_held_back for one in report.datasets):
+    if report.problems or all(one.problem and not one.is_blocked for one in report.datasets):
         raise typer.Exit(FAILED)
     if report.failed:
         raise typer.Exit(INCOMPLETE)
@@ -67,47 +62,63 @@ def run(
 @app.command(rich_help_panel=NETWORKS)
 def calibrate(
     context: typer.Context,
-    extractor: Annotated[str, typer.Argument(help="One of the extractors of the datasets file.")],
+    extractor: Annotated[
+        str, typer.Argument(help="An extractor of the datasets file.", autocompletion=extractor_names)
+    ],
     on: Annotated[
-        list[str] | None, typer.Option(help="A dataset to measure them on. Repeatable. Default: what its entry says.")
+        list[str] | None,
+        typer.Option(
+            help="A dataset to measure them on. Repeatable. Default: what the extractor's entry says.",
+            metavar="NAME",
+            show_default=False,
+            autocompletion=dataset_names,
+        ),
     ] = None,
-    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    yes: Yes = False,
+    json: Json = False,
 ) -> None:
-    """Measure an extractor's activation ranges anew. Every DNA of it is then computed again."""
+    """Measure an extractor's activation ranges again. All its DNAs are then recomputed by the next run."""
     from dna_pipelines.orchestration.headless import calibrate_anew
 
-    project = project_of(context)
+    project = project_of(context).folder
     config = project.extractor_config(extractor)
     if config.ranges:
         raise ConfigError(
-            f"{project.file.path} takes the ranges of {extractor} from {config.ranges}; remove that to measure them"
+            f"{project.file.path} takes the ranges of {extractor} from {config.ranges}; remove that to measure them",
+            code="cli.ranges-from-file",
+            extractor=extractor,
+            file=config.ranges,
         )
     for name in on or ():
         project.file.dataset(name)
     if not yes:
-        require_yes(f"All DNAs of {extractor} will have to be computed again. Go on?")
-    interruptible(lambda steps: calibrate_anew(project, extractor, steps, on=on or ()), TerminalProgress(), note)
-    out.print(f"measured the activation ranges of {extractor}; `dna run` computes its DNAs anew")
+        require_yes(f"All DNAs of {extractor} will have to be recomputed. Continue?")
+    run_with_progress(calibrate_anew, project, extractor, on=on or ())
+    if json:
+        show_json({"extractor": extractor, "on": on or []})
+    else:
+        say(f"measured the activation ranges of {extractor}; `dna run` recomputes its DNAs")
 
 
 def _show_report(report: RunReport) -> None:
+    state = "not everything is up to date" if report.failed or report.problems else "everything is up to date"
+    say((f"{state} ({report.duration_s:.1f} s)", "bold"))
+    columns = ("dataset", "images", "quarantined", "extracted", "shards", "why")
+    rows = [_row(dataset) for dataset in report.datasets]
+    show_table(None, columns, rows, columns[1:4], words=("shards", "why"), optional=("quarantined", "shards"))
     for name in report.calibrated:
-        out.print(f"fixed the activation ranges of {name}; they are frozen from now on")
-    columns = ("dataset", "images", "left out", "extracted", "shards", "why")
-    show_table(None, columns, [_row(dataset) for dataset in report.datasets], columns[1:4])
+        say(f"{name}: activation ranges measured and stored; they stay as they are until `dna calibrate`")
     for name, times in report.extractions.items():
-        out.print(f"{name}: {times}")
+        say(f"{name}: {times}")
     for name, pairs in report.pairs.items():
         compared = counted(pairs.n_pairs_computed, "pair")
-        missing = f"; left out: {', '.join(pairs.left_out)}" if pairs.left_out else ""
-        out.print(f"{name}: {compared} compared, {pairs.n_pairs_reused:,} reused{missing}")
+        missing = f"; without a DNA: {', '.join(pairs.left_out)}" if pairs.left_out else ""
+        say(f"{name}: {compared} compared, {pairs.n_pairs_reused:,} reused{missing}")
     _show_remarks({dataset.dataset: dataset.remark for dataset in report.datasets})
     for dataset in report.failed:
         note(f"{dataset.dataset}: {dataset.problem}", style="red")
     for problem in report.problems:
-        note(problem, style="red")
-    state = "not everything is up to date" if report.failed or report.problems else "everything is up to date"
-    out.print(f"{state} ({report.duration_s:.1f} s)")
+        note(str(problem), style="red")
 
 
 def _show_remarks(remarks: Mapping[str, str]) -> None:
@@ -129,29 +140,31 @@ def _row(report: DatasetReport) -> list[object]:
         report.n_quarantined,
         sum(one.n_images_extracted for one in done),
         ", ".join(f"{count:,} {what}" for what, count in shards.items() if count) or "none",
-        # What the problem is stands below the table, in one piece.
-        Text(f"{report.problem.kind}, see below", style="red") if report.problem else Text(shown(report.why)),
+        # The problem itself is printed below the table.
+        Text(f"{report.problem.status}, see below", style="red") if report.problem else Text(shown(report.why)),
     ]
 
 
-def _show_forecast(found: Forecast, *, json: bool) -> None:
-    for name, why in found.missing.items():
+def _note_networks(expected: Forecast) -> None:
+    for name, why in expected.missing.items():
         note(f"extractor {name}: {why}", style="red")
-    for name in found.to_fetch:
+    for name in expected.to_fetch:
         note(f"extractor {name}: its weights are not on this machine; a run fetches them first", style="yellow")
-    if json:
-        show_json([vars(item) | problem_json(item.problem) for item in found.datasets])
-        return
-    rows = []
-    for item in found.datasets:
-        changes = in_words(item.changes)
-        n_images = sum(item.n_to_extract.values())
-        about = "–" if not n_images else "?" if item.extraction_s is None else f"{item.extraction_s:.0f} s"
-        rows.append((item.name, item.state, item.n_images, n_images, about, item.problem or changes or item.occasion))
-    show_table(
-        None, ("dataset", "state", "images", "to extract", "about", "changes"), rows, ("images", "to extract", "about")
-    )
-    _show_remarks({item.name: item.remark for item in found.datasets})
-    if any(item.extraction_s is None and any(item.n_to_extract.values()) for item in found.datasets):
-        note("how long it takes is known after the first extraction")
-    note("nothing was computed or committed")
+
+
+def _show_forecast(expected: Forecast) -> None:
+    n_images = sum(sum(item.n_to_extract.values()) for item in expected.datasets)
+    say((f"a run would extract {counted(n_images, 'image')}; nothing is computed or stored by --dry-run", "bold"))
+    columns = ("dataset", "state", "images", "to extract", "about", "changes")
+    show_table(None, columns, [_forecast_row(item) for item in expected.datasets], columns[2:5], words=("changes",))
+    _show_remarks({item.name: item.remark for item in expected.datasets})
+    if any(item.extraction_s is None and any(item.n_to_extract.values()) for item in expected.datasets):
+        note("the duration is known after the first extraction")
+
+
+def _forecast_row(item: Estimate) -> tuple[object, ...]:
+    n_images = sum(item.n_to_extract.values())
+    about = "–" if not n_images else "?" if item.extraction_s is None else f"{item.extraction_s:.0f} s"
+    changes = ", ".join(f"{count:,} {what}" for what, count in item.changes.items() if count)
+    why = str(item.problem) if item.problem else changes or item.occasion
+    return item.name, item.state, item.n_images, n_images, about, why

@@ -4,30 +4,29 @@ from __future__ import annotations
 
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
-import numpy as np
 import typer
 
 from dna_pipelines.cli.app import COMPARE, app, project_of
-from dna_pipelines.cli.interruption import interruptible
-from dna_pipelines.cli.look import ExtractorName, Json
-from dna_pipelines.cli.terminal import TerminalProgress, note, out, show_json, show_table
-from dna_pipelines.distributions import Layers
-from dna_pipelines.project.current import publish
+from dna_pipelines.cli.options import ExtractorName, Json, dataset_names
+from dna_pipelines.cli.progress import run_with_progress
+from dna_pipelines.cli.terminal import note, say, show_json, show_table
 from dna_pipelines.project.progress import counted
-from dna_pipelines.storage.records import SelectionRecord
+
+if TYPE_CHECKING:
+    from dna_pipelines.storage.records import SelectionRecord
 
 select_app = typer.Typer(
     name="select",
-    help="Choose the neurons that distances are taken over, by hand or by what they respond to.",
+    help="Save selections of neurons for distances: chosen by hand, or learned from metadata.",
     no_args_is_help=True,
 )
 app.add_typer(select_app, rich_help_panel=COMPARE)
 
 Method = StrEnum("Method", {"squares": "squares", "ratio": "ratio"})
-SelectionName = Annotated[str, typer.Argument(metavar="NAME", help="Of the selection.")]
-Versioned = Annotated[str, typer.Argument(metavar="NAME", help="NAME, or NAME@2 for a version.")]
+SelectionName = Annotated[str, typer.Argument(metavar="NAME", help="The name of the selection.")]
+Versioned = Annotated[str, typer.Argument(metavar="NAME", help="NAME, or NAME@2 for a version of it.")]
 _SHOWN = 8
 
 
@@ -35,23 +34,32 @@ _SHOWN = 8
 def save(
     context: typer.Context,
     name: SelectionName,
-    layer: Annotated[list[str] | None, typer.Option(help="This layer. Repeatable.")] = None,
-    neuron: Annotated[list[str] | None, typer.Option(help="LAYER:3,17 or LAYER:0-9. Repeatable.")] = None,
+    layer: Annotated[
+        list[str] | None, typer.Option(help="This layer. Repeatable.", metavar="LAYER", show_default=False)
+    ] = None,
+    neuron: Annotated[
+        list[str] | None,
+        typer.Option(help="LAYER:3,17 or LAYER:0-9. Repeatable.", metavar="NEURONS", show_default=False),
+    ] = None,
     weights: Annotated[
         Path | None,
-        typer.Option(help="A .csv or .parquet with the columns layer, neuron, weight.", show_default=False),
+        typer.Option(
+            help="A .csv or .parquet file with the columns layer, neuron and weight.",
+            metavar="FILE",
+            show_default=False,
+        ),
     ] = None,
     extractor: ExtractorName = None,
+    json: Json = False,
 ) -> None:
-    """Keep neurons that you choose under a name; a name that is there gets a new version."""
-    from dna_pipelines.analysis.neuron_weights import save_selection
-
-    project = project_of(context)
-    record = save_selection(
-        project, name, extractor=extractor, layers=layer or (), neurons=neuron or (), weights=weights
+    """Save a selection of neurons under a name; an existing name gets a new version."""
+    selection = project_of(context).select(
+        name, layers=layer or (), neurons=neuron or (), weights=weights, extractor=extractor
     )
-    publish(project)
-    out.print(_said(record), markup=False, soft_wrap=True)
+    if json:
+        show_json(selection.to_json()[0])
+    else:
+        say(selection.summary)
 
 
 @select_app.command()
@@ -59,119 +67,134 @@ def learn(
     context: typer.Context,
     name: SelectionName,
     datasets: Annotated[
-        list[str], typer.Option(help="Learn from this dataset, version or slice. Repeatable.", show_default=False)
+        list[str],
+        typer.Option(
+            help="A dataset, version or slice to learn from. Repeatable.",
+            metavar="NAME",
+            show_default=False,
+            autocompletion=dataset_names,
+        ),
     ],
     respond_to: Annotated[
-        list[str] | None, typer.Option(help="COLUMN=VALUE of the metadata: respond to it alone. Repeatable.")
+        list[str] | None,
+        typer.Option(
+            help="COLUMN=VALUE of the metadata to respond to. Repeatable.", metavar="ATTRIBUTE", show_default=False
+        ),
     ] = None,
-    ignore: Annotated[list[str] | None, typer.Option(help="A column that is not to matter. Repeatable.")] = None,
+    ignore: Annotated[
+        list[str] | None, typer.Option(help="A column to ignore. Repeatable.", metavar="COLUMN", show_default=False)
+    ] = None,
     against: Annotated[
         list[str] | None,
-        typer.Option(help="A column not to respond to, or to keep; by default every other of few values. Repeatable."),
+        typer.Option(
+            help="A column whose influence to suppress (or, with --ignore, to preserve). Default: every other "
+            "column with few values. Repeatable.",
+            metavar="COLUMN",
+            show_default=False,
+        ),
     ] = None,
     within: Annotated[
         str | None,
-        typer.Option(help="Compare images of one value of this column only, because it goes together with others."),
+        typer.Option(
+            help="Compare only images that agree in this column, where it is correlated with others.",
+            metavar="COLUMN",
+            show_default=False,
+        ),
     ] = None,
-    layer: Annotated[list[str] | None, typer.Option(help="Only neurons of this layer. Repeatable.")] = None,
+    layer: Annotated[
+        list[str] | None,
+        typer.Option(help="Only neurons of this layer. Repeatable.", metavar="LAYER", show_default=False),
+    ] = None,
     method: Annotated[
-        Method, typer.Option(help="squares: weights by least squares; ratio: the best neurons, equally.")
+        Method, typer.Option(help="squares: least-squares weights; ratio: the best neurons, with equal weights.")
     ] = Method.squares,
-    share: Annotated[float, typer.Option(help="With ratio: which part of the neurons.", min=0.0, max=1.0)] = 0.05,
+    share: Annotated[
+        float, typer.Option(help="With ratio: the share of neurons to choose.", metavar="SHARE", min=0.0, max=1.0)
+    ] = 0.05,
     extractor: ExtractorName = None,
     json: Json = False,
 ) -> None:
-    """Learn from the images' metadata which neurons respond to an attribute, or how to ignore it.
+    """Learn from metadata which neurons respond to an attribute, or how to ignore it.
 
-    For example: dna select learn rain --respond-to weather=rain --datasets cameras
+    Example: dna select learn rain --respond-to weather=rain --datasets cameras
     """
-    from dna_pipelines.analysis.learned_weights import Asked, learn_selection
-
-    project, chosen = project_of(context), "ratio" if method is Method.ratio else "squares"
-    asked = Asked(
-        tuple(datasets), tuple(respond_to or ()), tuple(ignore or ()), tuple(against or ()), within, tuple(layer or ()),
-        chosen, share,  # type: ignore[arg-type]
+    learned = run_with_progress(
+        project_of(context).select, name, datasets=datasets, respond_to=respond_to or (), ignore=ignore or (),
+        against=against or (), within=within, layers=layer or (), method=str(method), share=share, extractor=extractor,
     )  # fmt: skip
-    learned = interruptible(
-        lambda steps: learn_selection(project, name, asked, extractor=extractor, progress=steps),
-        TerminalProgress(),
-        note,
-    )
-    publish(project)
     if learned.n_images_extracted:
-        note(f"{counted(learned.n_images_extracted, 'image')} extracted for slices, whose DNAs are kept from now on")
+        note(f"{counted(learned.n_images_extracted, 'image')} extracted for slices; their DNAs are stored")
     for remark in learned.left_out:
         note(f"left out: {remark}", style="yellow")
     if json:
-        show_json(_facts(learned.record))
+        show_json(learned.to_json()[0])
         return
-    out.print(_said(learned.record), markup=False, soft_wrap=True)
-    rows = [(what, role, before, after) for what, role, before, after in learned.contrasts]
+    say(learned.summary)
+    rows = [
+        (one["what"], one["role"], one["emd_bins_equal"], one["emd_bins_steered"])
+        for one in learned.records[0].how.get("contrasts", [])
+    ]
     numbers = ("equal weights", "this selection")
-    show_table("what it was learned from (EMD in bins)", ("contrast", "role", *numbers), rows, numbers)
+    show_table("contrasts it was learned from (EMD in bins)", ("contrast", "role", *numbers), rows, numbers)
 
 
 @select_app.command("list")
 def list_all(context: typer.Context, json: Json = False) -> None:
     """List the selections."""
-    from dna_pipelines.analysis.neuron_weights import list_selections
-
-    found = list_selections(project_of(context))
+    selections = project_of(context).selections()
     if json:
-        show_json([_facts(record) for record in found])
+        show_json(selections.to_json())
         return
-    if not found:
-        note("there is no selection yet; `dna select save` and `dna select learn` make one")
+    records = selections.records
+    if not records:
+        note("no selection yet; create one with `dna select save` or `dna select learn`")
         return
-    rows = [(one.name, one.seq, one.extractor, one.n_chosen, _origin(one), one.created_at) for one in found]
+    rows = [(one.name, one.seq, one.extractor, one.n_chosen, _origin(one), one.created_at) for one in records]
     numbers = ("version", "neurons")
-    show_table(None, ("selection", "version", "extractor", "neurons", "made from", "at"), rows, numbers)
+    show_table(
+        None,
+        ("selection", "version", "extractor", "neurons", "origin", "created"),
+        rows,
+        numbers,
+        words=("origin",),
+        optional=("extractor", "created"),
+    )
 
 
 @select_app.command()
 def show(context: typer.Context, name: Versioned, json: Json = False) -> None:
-    """Show what a selection was made from, and its weights."""
-    from dna_pipelines.analysis.neuron_weights import find_record
-
-    project = project_of(context)
-    record = find_record(project, name)
-    weights, layers = project.lake.selections.weights(record), Layers.from_key(record.layers)
+    """Show the origin and the weights of a selection."""
+    selection = project_of(context).selection(name)
+    record, weights = selection.records[0], selection.weights
     if json:
-        lists = {layer: weights[part].tolist() for layer, part in layers.slices.items()}
-        show_json({**_facts(record), "weights": lists})
+        show_json({**selection.to_json()[0], "weights": {layer: own.tolist() for layer, own in weights.items()}})
         return
-    out.print(_said(record), markup=False, soft_wrap=True)
+    say(selection.summary)
     for key, value in record.how.items():
         if value and key not in ("contrasts", "made_by"):
-            out.print(f"  {key}: {_plain(value)}", markup=False, soft_wrap=True)
+            say(f"{key}: {_plain(value)}", indent=2)
     for one in record.how.get("contrasts", []):
         change = f"{_number(one['emd_bins_equal'])} -> {_number(one['emd_bins_steered'])} bins"
-        out.print(f"  {one['role']}, {one['what']}: {change}", markup=False, soft_wrap=True)
+        say(f"{one['role']}, {one['what']}: {change}", indent=2)
+    total = sum(own.sum() for own in weights.values())
     rows = []
-    for layer, part in layers.slices.items():
-        own = weights[part]
+    for layer, own in weights.items():
         heaviest = [
-            f"{place} ({own[place]:.3g})" for place in np.argsort(-own, kind="stable")[:_SHOWN] if own[place] > 0
+            f"{neuron} ({own[neuron]:.3g})" for neuron in (-own).argsort(kind="stable")[:_SHOWN] if own[neuron] > 0
         ]
-        rows.append((layer, len(own), int((own > 0).sum()), own.sum() / weights.sum(), ", ".join(heaviest)))
-    numbers = ("neurons", "chosen", "share of weight")
-    show_table(None, ("layer", *numbers, "heaviest"), rows, numbers)
+        rows.append((layer, len(own), int((own > 0).sum()), own.sum() / total, ", ".join(heaviest)))
+    numbers = ("neurons", "chosen", "weight share")
+    show_table(None, ("layer", *numbers, "largest weights"), rows, numbers, words=("largest weights",))
 
 
 @select_app.command()
-def remove(context: typer.Context, name: SelectionName) -> None:
-    """Remove a selection. NAME@VERSION still finds what it was."""
-    from dna_pipelines.analysis.neuron_weights import remove_selection
-
-    project = project_of(context)
-    removed = remove_selection(project, name)
-    publish(project)
-    out.print(f"removed {removed.name}; its versions are kept as NAME@VERSION", markup=False, soft_wrap=True)
-
-
-def _said(record: SelectionRecord) -> str:
-    n_neurons = Layers.from_key(record.layers).n_neurons
-    return f"{record.name}@{record.seq}: {record.n_chosen:,} of {n_neurons:,} neurons of {record.extractor}"
+def remove(context: typer.Context, name: SelectionName, json: Json = False) -> None:
+    """Remove a selection. Its versions remain available as NAME@VERSION."""
+    project_of(context).remove_selection(name)
+    if json:
+        show_json({"removed": name})
+    else:
+        say(f"removed {name}; its versions remain available as {name}@VERSION")
 
 
 def _origin(record: SelectionRecord) -> str:
@@ -183,11 +206,6 @@ def _origin(record: SelectionRecord) -> str:
     return (
         str(how["file"]) if how.get("made_by") == "file" else _plain([*how.get("layers", []), *how.get("neurons", [])])
     )
-
-
-def _facts(record: SelectionRecord) -> dict[str, Any]:
-    facts = record.model_dump(mode="json", exclude={"removed", "layers"})
-    return {"selection": facts.pop("name"), "version": facts.pop("seq"), **facts}
 
 
 def _plain(value: Any) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import math
 import sys
@@ -12,14 +13,12 @@ from pathlib import Path
 from typing import Any, TextIO, cast
 
 import typer
-from rich.console import Console
+from rich.console import Console, ConsoleDimensions
 from rich.filesize import decimal
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, Task, TextColumn, TimeRemainingColumn
-from rich.table import Table
 from rich.text import Text
 
-from dna_pipelines.errors import UserError
-from dna_pipelines.project.progress import Advance
+from dna_pipelines.cli.tables import Column, lay_out, lay_out_matrix, wrapped
+from dna_pipelines.errors import DnaError, UserError
 
 _CONTROLS = {code: chr(code).encode("unicode_escape").decode() for code in (*range(32), *range(127, 160))}
 _JSON_CONTROLS = {code: f"\\u{code:04x}" for code in range(127, 160)}
@@ -35,23 +34,27 @@ def shown(text: str) -> str:
     return "\n".join(map(one_line, text.split("\n")))
 
 
-class _Results(Console):
-    def render_str(self, text: str, **settings: Any) -> Text:
-        return super().render_str(shown(text), **settings)
+class _Stream(Console):
+    """A console whose lines are as long as they are wherever they do not go to a terminal."""
+
+    @property
+    def size(self) -> ConsoleDimensions:
+        return super().size if self.is_terminal else ConsoleDimensions(100_000, 25)
+
+    @size.setter
+    def size(self, new_size: tuple[int, int]) -> None:
+        self._width, self._height = new_size
 
 
-out = _Results(highlight=False)
-if not out.is_terminal:
-    # Nobody's window: a file or a program gets whole lines.
-    out = _Results(highlight=False, width=100_000)
-err = Console(stderr=True, highlight=False)
+out = _Stream(highlight=False)
+err = _Stream(stderr=True, highlight=False)
 
 
 class _Aside:
-    """Standard output as somebody's code sees it: standard error."""
+    """Standard output as a user's code sees it: standard error."""
 
     def write(self, text: str) -> int:
-        # A reader who left is no failure of theirs.
+        # A reader that is gone is no failure of that code.
         with suppress(BrokenPipeError):
             sys.stderr.write(text)
         return len(text)
@@ -66,7 +69,7 @@ class _Aside:
 
 @contextmanager
 def strays_aside() -> Iterator[None]:
-    """Networks of people's own may print; in a `with` block only results go to standard output."""
+    """A user's own network may print; in a `with` block only results go to standard output."""
     results = sys.stdout
     if isinstance(results, _Aside):
         yield
@@ -77,88 +80,107 @@ def strays_aside() -> Iterator[None]:
         yield
     finally:
         sys.stdout = results
-        # That is: whatever standard output is.
+        # None stands for standard output, whatever that is by then.
         out.file = cast("TextIO", None)
 
 
-class TerminalProgress:
-    """Progress bars on standard error; nothing where that is no terminal."""
+def say(*parts: str | tuple[str, str], indent: int = 0) -> None:
+    """Print a result in words; a terminal breaks it between words, never within one.
 
-    def __init__(self) -> None:
-        self._bars: Progress | None = None
-
-    @contextmanager
-    def task(self, description: str, total: int) -> Iterator[Advance]:
-        """A bar for the time of a `with` block."""
-        if total == 0 or not err.is_terminal:
-            yield lambda _steps: None
-            return
-        if self._bars:
-            # Work within work: one more line of what is there.
-            bars = self._bars
-            bar = bars.add_task(description, total=total)
-            try:
-                yield lambda steps: bars.advance(bar, steps)
-            finally:
-                bars.remove_task(bar)
-            return
-        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), _Speed(), TimeRemainingColumn())
-        with Progress(*columns, console=err, transient=True) as bars:
-            self._bars = bars
-            bar = bars.add_task(description, total=total)
-            try:
-                yield lambda steps: bars.advance(bar, steps)
-            finally:
-                self._bars = None
+    Args:
+        parts: texts, or pairs of a text and its style.
+        indent: of its lines, in spaces.
+    """
+    _print(
+        out,
+        Text.assemble(*((shown(part), "") if isinstance(part, str) else (shown(part[0]), part[1]) for part in parts)),
+        indent,
+    )
 
 
-class _Speed(ProgressColumn):
-    def render(self, task: Task) -> Text:
-        return Text(f"{task.speed:,.0f}/s" if task.speed else "", style="progress.data.speed")
+def note(message: str, style: str = "") -> None:
+    """Write something that is not the result to standard error."""
+    _print(err, Text(shown(message), style=style))
+
+
+def _print(console: Console, text: Text, indent: int = 0) -> None:
+    for line in text.split("\n", allow_blank=True):
+        for part in wrapped(line, console.width, indent):
+            console.print(part, soft_wrap=True)
+
+
+def show_error(error: DnaError, *, json: bool) -> None:
+    """Write what went wrong to standard error, and with `json` as an object to standard output too."""
+    note(f"error[{error.code}]: {error}", style="red")
+    if json:
+        show_json({"error": {"code": error.code, "message": str(error), "facts": error.facts}})
 
 
 def show_table(
-    title: str | None, columns: Sequence[str], rows: Sequence[Sequence[Any]], numbers: Sequence[str] = ()
+    title: str | None,
+    columns: Sequence[str],
+    rows: Sequence[Sequence[Any]],
+    numbers: Sequence[str] = (),
+    *,
+    words: Sequence[str] = (),
+    optional: Sequence[str] = (),
 ) -> None:
-    """Print a table; columns named in `numbers` are right-aligned."""
+    """Print a table that fits the terminal; nothing is cut where there is none.
+
+    Args:
+        title: a line above it.
+        columns: their headings; the first names the rows.
+        rows: of cells; `None` is shown as a dash.
+        numbers: columns that are right-aligned.
+        words: columns whose cells may be broken between words.
+        optional: columns that may be left out where the terminal is too narrow.
+    """
     if title:
-        out.print(Text(shown(title), style="bold"), soft_wrap=True)
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for name in columns:
-        table.add_column(name, justify="right" if name in numbers else "left", overflow="fold")
-    for row in rows:
-        table.add_row(*(cell if isinstance(cell, Text) else Text(one_line(_cell(cell))) for cell in row))
-    out.print(table)
+        say((title, "bold"))
+    named = [Column(one_line(name), name in numbers, name in words, name in optional) for name in columns]
+    cells = [[cell if isinstance(cell, Text) else Text(one_line(_cell(cell))) for cell in row] for row in rows]
+    laid = lay_out(named, cells, out.width)
+    for line in laid.lines:
+        out.print(line, soft_wrap=True)
+    if laid.left_out:
+        note(f"columns left out at this width: {', '.join(laid.left_out)} (--json has all)")
+
+
+def show_matrix(
+    title: str, names: Sequence[str], cells: Sequence[Sequence[str]], extra: tuple[str, Sequence[str]] | None = None
+) -> None:
+    """Print a square table, in groups of columns where the terminal is too narrow for all."""
+    say((title, "bold"))
+    for line in lay_out_matrix([one_line(name) for name in names], cells, out.width, extra):
+        out.print(line, soft_wrap=True)
 
 
 def show_json(value: Any) -> None:
     """Print a JSON value, and nothing else."""
-    said = json.dumps(_plain(value), indent=2, ensure_ascii=False, default=str, allow_nan=False)
+    text = json.dumps(_plain(value), indent=2, ensure_ascii=False, default=str, allow_nan=False)
     # JSON itself escapes no others.
-    print(said.translate(_JSON_CONTROLS), file=out.file)
-
-
-def note(message: str, style: str = "") -> None:
-    """Say something that is not the result."""
-    err.print(Text(shown(message), style=style), soft_wrap=True)
+    print(text.translate(_JSON_CONTROLS), file=out.file)
 
 
 def require_yes(question: str) -> None:
-    """Ask whether to go on; where nobody answers, say how to do without.
+    """Ask whether to continue.
 
     Raises:
-        typer.Abort: when not.
+        typer.Abort: when the answer is no.
+        UserError: when there is no answer, because nothing can be typed.
     """
     try:
-        typer.confirm(question, abort=True)
+        typer.confirm(question, abort=True, err=True)
     except typer.Abort:
-        if not sys.stdin.isatty():
-            note("nobody answered; --yes goes on without asking")
-        raise
+        if sys.stdin.isatty():
+            raise
+        # The question left the line open.
+        err.print()
+        raise UserError("no input available; use --yes", code="cli.no-input") from None
 
 
 def save(path: Path, data: bytes) -> None:
-    """Write a file that somebody asked for, and say so.
+    """Write a file that a command was asked for, and report it.
 
     Raises:
         UserError: when it cannot be written.
@@ -167,8 +189,22 @@ def save(path: Path, data: bytes) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(data)
     except OSError as error:
-        raise UserError(f"{path} cannot be written: {error.strerror}") from error
+        raise UserError(
+            f"{path} cannot be written: {error.strerror}", code="cli.not-written", path=str(path), reason=error.strerror
+        ) from error
     note(f"saved {path}")
+
+
+def save_figure(path: Path, figure: Any) -> None:
+    """Write a figure of the API as a PNG, as a notebook would show it."""
+    save(path, figure._repr_png_())
+
+
+def save_image(path: Path, image: Any) -> None:
+    """Write a PIL image as a PNG."""
+    data = io.BytesIO()
+    image.save(data, "png", optimize=True)
+    save(path, data.getvalue())
 
 
 def _plain(value: Any) -> Any:

@@ -8,9 +8,9 @@ from typing import Annotated
 import typer
 
 from dna_pipelines.cli.app import FAILED, TOOLS, app, project_of
-from dna_pipelines.cli.terminal import note, out, require_yes, show_json, show_table
+from dna_pipelines.cli.options import Json, Yes
+from dna_pipelines.cli.terminal import note, require_yes, say, show_json, show_table
 from dna_pipelines.errors import UserError
-from dna_pipelines.maintenance.prune import FEWEST, carry_out, plan_pruning
 from dna_pipelines.project.progress import counted
 
 
@@ -19,19 +19,21 @@ def doctor(
     context: typer.Context,
     pages: Annotated[
         bool,
-        typer.Option("--pages", help="Also read every table of the lake whole, with its checksums (can be long)."),
+        typer.Option("--pages", help="Also read every table of the lake, with its checksums (this can take long)."),
     ] = False,
+    json: Json = False,
 ) -> None:
-    """Check the installation, the datasets file, every place and the lake."""
+    """Check the installation, the datasets file, every location and the lake."""
     from dna_pipelines.maintenance.doctor import examine
 
-    failed = False
-    for finding in examine(project_of(context), pages=pages):
-        mark, style = ("ok ", "green") if finding.ok else ("BAD", "red")
-        out.print(f"[{style}]{mark}[/] {finding.what}: ", end="", soft_wrap=True)
-        out.print(finding.said, markup=False, soft_wrap=True)
-        failed |= not finding.ok
-    if failed:
+    findings = []
+    for finding in examine(project_of(context).folder, pages=pages):
+        findings.append(finding)
+        if not json:
+            say(("ok ", "green") if finding.ok else ("BAD", "red"), f" {finding.what}: {finding.said}")
+    if json:
+        show_json([{"ok": finding.ok, "what": finding.what, "message": finding.said} for finding in findings])
+    if not all(finding.ok for finding in findings):
         raise typer.Exit(FAILED)
 
 
@@ -40,61 +42,78 @@ def prune(
     context: typer.Context,
     keep: Annotated[
         int | None,
-        typer.Option(min=FEWEST, help="Versions of each dataset to keep. Default: keep_versions of the datasets file."),
+        typer.Option(
+            min=2,
+            metavar="N",
+            help="Versions of each dataset to keep. Default: keep_versions of the datasets file.",
+        ),
     ] = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be removed.")] = False,
-    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
-    json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only show what would be removed.")] = False,
+    yes: Yes = False,
+    json: Json = False,
 ) -> None:
-    """Give up old versions of all datasets, and remove what no kept version needs.
+    """Remove old versions of all datasets, and the files that no kept version needs.
 
-    Commits, distances between layers and verdicts stay. A version that was given up can be compared no more.
+    Commits, distances between layers and test results are kept. A pruned version can no longer be compared.
 
-    With `keep_versions: N` in the datasets file, runs and the daemon do this by themselves.
+    With `keep_versions: N` in the datasets file, runs and the daemon prune automatically.
     """
-    project = project_of(context)
+    project = project_of(context).folder
+    from dna_pipelines.maintenance.prune import carry_out, plan_pruning
+
     keep = project.config().keep_versions if keep is None else keep
     if keep is None:
-        raise UserError(f"how many versions? Say --keep N, or keep_versions: N in {project.file.path}")
-    found = plan_pruning(project, keep)
-    if not json and found.n_versions:
-        show_table(None, ("dataset", "versions given up"), list(found.n_versions.items()), ("versions given up",))
-    if found.n_removed and not dry_run:
+        raise UserError(
+            f"set the number of versions to keep: --keep N, or keep_versions: N in {project.file.path}",
+            code="cli.keep-missing",
+            path=str(project.file.path),
+        )
+    pruned = plan_pruning(project, keep)
+    if not json and pruned.n_versions:
+        show_table(None, ("dataset", "versions pruned"), list(pruned.n_versions.items()), ("versions pruned",))
+    if pruned.n_removed and not dry_run:
         if not yes:
-            require_yes(f"This removes {found}. Go on?")
-        found = carry_out(project, found)
+            require_yes(f"This removes {pruned}. Continue?")
+        pruned = carry_out(project, pruned)
     if json:
-        show_json({"n_versions": found.n_versions, "n_removed": dict(found.n_removed), "n_bytes": found.n_bytes})
+        show_json({"n_versions": pruned.n_versions, "n_removed": dict(pruned.n_removed), "n_bytes": pruned.n_bytes})
         return
-    out.print(f"{'would remove' if dry_run else 'removed'} {found}")
+    say(f"{'would remove' if dry_run else 'removed'} {pruned}")
 
 
 @app.command(rich_help_panel=TOOLS)
 def ui(
     context: typer.Context,
-    port: Annotated[int, typer.Option(help="Where the web page is served.")] = 3000,
-    host: Annotated[str, typer.Option(help="The address it is served on.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="The port of the web page.")] = 3000,
+    host: Annotated[str, typer.Option(help="The address of the web page.")] = "127.0.0.1",
 ) -> None:
-    """Open Dagster's web page for this project, with the daemon; Ctrl-C, SIGTERM or SIGHUP ends both."""
+    """Start Dagster's web page and daemon for this project; Ctrl-C, SIGTERM or SIGHUP stops both."""
     if find_spec("dagster_webserver") is None:
-        raise UserError("the web page needs an extra: pip install 'dna_pipelines[ui]'")
+        raise UserError(
+            "Dagster's web page is not installed; run `pip install 'dna_pipelines[ui]'`",
+            code="cli.extra-missing",
+            extra="ui",
+        )
     from dna_pipelines.orchestration.service import serve
 
-    project = project_of(context)
-    note(f"http://{host}:{port} shows {project.root}; Ctrl-C ends it")
-    asked = serve(project, host, port)
-    if asked is None:
-        note("Dagster ended by itself; what it said is above", style="red")
-    raise typer.Exit(FAILED if asked is None else 128 + asked)
+    project = project_of(context).folder
+    note(f"http://{host}:{port} shows {project.root}; press Ctrl-C to stop it")
+    stopped_by = serve(project, host, port)
+    if stopped_by is None:
+        note("Dagster ended by itself; its output is above", style="red")
+    raise typer.Exit(FAILED if stopped_by is None else 128 + stopped_by)
 
 
 @app.command(rich_help_panel=TOOLS)
-def replay(context: typer.Context) -> None:
-    """Tell Dagster what the lake has, after its database was lost or replaced. Nothing is computed."""
+def replay(context: typer.Context, json: Json = False) -> None:
+    """Report what the lake has to Dagster, after its database was lost or replaced. Nothing is computed."""
     from dna_pipelines.orchestration.instance import open_instance
-    from dna_pipelines.orchestration.replay import replay as tell
+    from dna_pipelines.orchestration.replay import replay as report_all
 
-    project = project_of(context)
+    project = project_of(context).folder
     with open_instance(project) as instance:
-        n_reported = tell(instance, project)
-    out.print(f"{counted(n_reported, 'materialization')} reported; nothing was computed")
+        n_reported = report_all(instance, project)
+    if json:
+        show_json({"n_reported": n_reported})
+    else:
+        say(f"{counted(n_reported, 'materialization')} reported; nothing was computed")

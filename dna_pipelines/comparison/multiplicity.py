@@ -67,7 +67,7 @@ def combined_p(statistics: F64, shares: Sequence[float]) -> float:
 
     Args:
         statistics: (1 + n_resamples, n_statistics), larger is farther out; the first row is what was observed. A
-            statistic that has a NaN does not count, and its share is nobody's.
+            statistic that has a NaN does not count, and its share is not used.
         shares: of the level, for each statistic; together 1.
 
     Returns:

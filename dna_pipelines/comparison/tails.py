@@ -17,7 +17,7 @@ from dna_pipelines.comparison.multiplicity import exceedance_p
 F64 = NDArray[np.float64]
 
 ENOUGH = 10
-"""With so many resampled statistics beyond the observed one, nothing needs to be extrapolated."""
+"""With so many resampled statistics beyond the observed one, no tail estimate is needed."""
 
 _MOST, _FEWEST, _STEP = 250, 50, 25
 """Exceedances that are fitted: fewer and fewer, until the fit is good."""
@@ -28,14 +28,14 @@ _GATE = 0.05
 
 @dataclass(frozen=True)
 class TailP:
-    """A p-value, and whether it was extrapolated."""
+    """A p-value, and whether it was estimated from the tail."""
 
     p: float
-    extrapolated: bool
+    estimated: bool
 
 
 def tail_p(statistics: F64, smallest: float = 0.0) -> TailP:
-    """The p-value of the first statistic among the others, extrapolated where that takes it.
+    """The p-value of the first statistic among the others, estimated from the tail where few of them reach it.
 
     Tails lighter than an exponential one are taken for exponential, because a lighter fit ends somewhere, and
     gives 0 beyond. Of light tails that makes small p-values too large; of tails heavier than any that the largest
@@ -43,7 +43,7 @@ def tail_p(statistics: F64, smallest: float = 0.0) -> TailP:
 
     Args:
         statistics: (1 + n_resamples,) the first one was observed.
-        smallest: no p-value is below it; how many ways there are to deal bounds what any test can say.
+        smallest: no p-value is below it; the number of distinct permutations bounds what any test can say.
     """
     observed, others = float(statistics[0]), np.sort(statistics[1:])[::-1]
     counted = exceedance_p(statistics)
@@ -93,8 +93,8 @@ def _survival(x: F64, shape: F64, scale: F64) -> F64:
 
 
 def _fits(beyond: F64, shape: float, scale: float) -> bool:
-    """Whether as good a fit is common among samples of the fitted distribution (fitted anew, as this one was)."""
-    # Of the same numbers each time: a verdict must not depend on when it is asked for.
+    """Whether as good a fit is common among samples of the fitted distribution (each fitted again, as this one was)."""
+    # Of the same numbers each time: a result must not depend on when it is asked for.
     uniform = np.random.default_rng(0).random((_SIMULATED, len(beyond)))
     drawn = scale * ((uniform**-shape - 1) / shape if shape > 1e-9 else -np.log(uniform))
     everything = np.concatenate([beyond[None], drawn])

@@ -1,5 +1,14 @@
-"""Frozen networks and the activations they give: the only room that knows torch.
+"""Frozen networks and their activations: the only room that imports torch.
 
-Belongs here: networks by name or place, their registry and fingerprints, layer taps, the activation stream.
-Does not: files of the lake, what is done with partials. Importing the package does not load torch.
+`extractor` says what a network and an extractor are; `calibration` and `partials` use them. Around these:
+
+- `files/`: what is known without torch: names, weight files, hub, change tokens
+- `devices/`: processors and GPUs, reproducible settings, the fold on a GPU
+- `networks/`: the architectures of the package
+- `probing/`: layers, neuron axes, the determinism check
+- `loading/`: from a name or location to a network
+- `stream/`: batches of images through a network
+- `views/`: virtual neurons
+
+Importing the package, or `files/`, does not load torch.
 """

@@ -1,4 +1,4 @@
-"""Calibration: the activation ranges of an extractor, from a sample of images."""
+"""Calibration: measures the activation ranges of an extractor on a sample of images."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ from dna_pipelines.manifests import ReadImage
 
 
 @dataclass(frozen=True)
-class _Seen:
-    """What a batch showed: for every layer its place, and lows, highs and totals that stay on the device."""
+class _BatchExtremes:
+    """The neurons of every layer with their lows, highs and totals in one batch, which stay on the device."""
 
     batch: int
     layers: list[tuple[slice, torch.Tensor, torch.Tensor, torch.Tensor]] = field(default_factory=list)
@@ -39,14 +39,27 @@ def calibrate(
     on_images: Callable[[int], None] | None = None,
     others: Sequence[Extractor] = (),
 ) -> ActivationRanges:
-    """Measure the extremes and means of every neuron over some images; of a view, first its basis.
+    """Measure the extremes and means of every neuron over some images; for a linear view, first its basis.
+
+    Args:
+        extractor: the network, or a view of it.
+        digests: the images.
+        datasets: the names of the datasets they come from, for the record.
+        read: returns the bytes of a digest.
+        workers: see `ActivationStream`; the result does not depend on it.
+        on_images: called with the number of images that have just been processed.
+        others: the same extractor on more devices of one kind.
 
     Raises:
-        NothingToCompare: when there are no images.
-        ExtractorError: when a neuron is finite on none of them.
+        NothingToCompare: `compare.no-images` when there are no images.
+        ExtractorError: `network.not-finite` when a neuron is finite on none of them.
     """
     if not digests:
-        raise NothingToCompare(f"no images to calibrate {extractor.network.name} on; add a dataset that has some")
+        raise NothingToCompare(
+            f"there are no images to calibrate {extractor.network.name} on; add a dataset that has some",
+            code="compare.no-images",
+            network=extractor.network.label,
+        )
     basis = None
     if isinstance(extractor, ViewExtractor) and extractor.view.needs_basis:
         bases = [extractor.base, *(other.base for other in others if isinstance(other, ViewExtractor))]
@@ -57,19 +70,19 @@ def calibrate(
     n_batches = -(-len(digests) // size)
     minimum = np.full((n_batches, n_neurons), np.inf, np.float32)
     maximum = np.full((n_batches, n_neurons), -np.inf, np.float32)
-    # Batches are added up in their order, whichever is finished first.
+    # Batches are summed in their order, not in that in which they finish, so the means are reproducible.
     totals = np.zeros((n_batches, n_neurons))
 
-    def batch(index: int) -> Batch[_Seen]:
-        seen = _Seen(index)
+    def batch(index: int) -> Batch[_BatchExtremes]:
+        extremes = _BatchExtremes(index)
 
         def consume(part: slice, values: torch.Tensor) -> None:
             finite = values.isfinite()
             low = values.masked_fill(~finite, torch.inf).amin((0, 2))
             high = values.masked_fill(~finite, -torch.inf).amax((0, 2))
-            seen.layers.append((part, low, high, values.double().masked_fill(~finite, 0.0).mean(2).sum(0)))
+            extremes.layers.append((part, low, high, values.double().masked_fill(~finite, 0.0).mean(2).sum(0)))
 
-        return Batch(list(digests[index * size : (index + 1) * size]), consume, seen)
+        return Batch(list(digests[index * size : (index + 1) * size]), consume, extremes)
 
     stream = ActivationStream([extractor, *others], read, workers)
     with closing(stream.run(map(batch, range(n_batches)))) as batches:
@@ -85,15 +98,21 @@ def calibrate(
     _require_finite(extractor, low, len(digests))
     binning = Binning.from_observed(low, high, extractor.layers)
     centre = totals.sum(axis=0) / len(digests)
-    found = (len(digests), tuple(datasets))
-    return ActivationRanges(extractor.layers, binning, low, high, centre, *found, basis=basis)
+    return ActivationRanges(extractor.layers, binning, low, high, centre, len(digests), tuple(datasets), basis=basis)
 
 
 def _require_finite(extractor: Extractor, low: NDArray[np.float32], n_images: int) -> None:
-    """Every neuron must have been finite somewhere: its lowest finite value is infinite where it never was."""
-    never = {name: np.isinf(low[part]) for name, part in extractor.layers.slices.items()}
-    if wrong := [f"{so.sum():,} of {so.size:,} neurons in {name}" for name, so in never.items() if so.any()]:
+    """Every neuron must be finite on some image: the lowest finite value of one that never is, is infinite."""
+    never_finite = {name: np.isinf(low[part]) for name, part in extractor.layers.slices.items()}
+    n_wrong = {name: (int(mask.sum()), mask.size) for name, mask in never_finite.items() if mask.any()}
+    if n_wrong:
+        neurons = ", ".join(f"{n:,} of {size:,} neurons in {name}" for name, (n, size) in n_wrong.items())
         raise ExtractorError(
-            f"{extractor.network.label} gives nothing but NaN or infinity on all {n_images:,} images that it was to "
-            f"be calibrated on: {', '.join(wrong)}; look at its weights and at how its images are normalised"
+            f"{extractor.network.label} returns only NaN or infinity for all {n_images:,} images of its calibration: "
+            f"{neurons}; check its weights and how its images are normalised",
+            code="network.not-finite",
+            network=extractor.network.label,
+            layers=list(n_wrong),
+            n_neurons={name: n for name, (n, _) in n_wrong.items()},
+            n_images=n_images,
         )

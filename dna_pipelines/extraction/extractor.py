@@ -1,4 +1,4 @@
-"""What an extractor is: a frozen network, what it is fed, what is tapped, and its fingerprint."""
+"""Networks and extractors: a frozen network with its preprocessing and layers, and the probed network."""
 
 from __future__ import annotations
 
@@ -26,27 +26,51 @@ from dna_pipelines.imaging import Preprocessing
 
 @dataclass(frozen=True, eq=False)
 class Network:
-    """A frozen network as its author hands it over, before it was probed.
+    """A frozen network with everything needed to make an extractor of it.
+
+    A function of your own that returns a `Network` becomes an extractor by writing `network: MODULE:FUNCTION` in the
+    datasets file (docs/extractors.md).
 
     Attributes:
-        name: what the network is called, whatever the datasets file calls the extractor and wherever its
-            files are: two copies of one network can be compared.
-        module: the network; it takes (batch, 3, size, size) float32.
-        preprocessing: how an image becomes its input.
-        taps: module names whose outputs are the layers, in order; its blocks where empty.
-        weights_digest: sha256 of the weights file; empty where there are no weights. Of people's own networks the
-            weights themselves are hashed too.
+        name: the name of the network. It is part of the comparability key, and independent of what the datasets file
+            calls the extractor and of where files are, so DNAs of two copies of one network can be compared.
+        module: the network, a plain `torch.nn.Module` in evaluation mode. It takes (n_images, 3, size_px, size_px)
+            float32. The outputs of its layers have shape (n_images, n_neurons), (n_images, n_neurons, height, width)
+            or (n_images, n_tokens, n_neurons); probing finds out which axis is the neuron.
+        preprocessing: how an image becomes an input; `preprocessing.size_px` is the height and width in pixels.
+        taps: names of the modules whose outputs are the layers, in order; its blocks if empty.
+        weights_digest: sha256 of the weight file, in hexadecimal; empty without weights. The weights of your own
+            networks are hashed in addition.
         architecture: a word for the code that uses the weights; change it when the code changes.
         licence: of the weights.
-        covariance_layers, image_layers: layers with a full covariance, and with one row per image;
-            the last one where empty.
-        origin: where it was loaded from, for people; its name where empty.
-        prefix_tokens: how many tokens (class, registers) stand before those of patches; probed where None.
-        patch_px: the edge of a patch, which helps probing where the network takes images of one size only.
-        libraries: installed packages whose versions move last bits, besides torch, Pillow and numpy.
-        neuron_names: by layer, what its neurons are called, for people; of layers without names, nothing.
-            No part of any key.
-        ranges: activation ranges that its author measured, for all its layers; None where users measure them.
+        summary: one sentence for `dna extractors`.
+        covariance_layers: layers that keep a full covariance; the last one if empty.
+        image_layers: layers that keep one row of features per image; the last one if empty.
+        origin: the location it was loaded from, for messages; its name if empty.
+        prefix_tokens: number of tokens (class, registers) before those of patches; probed if None.
+        patch_px: height and width of a patch in pixels, which helps probing networks of one fixed image size.
+        libraries: installed packages, besides torch, Pillow and NumPy, whose versions affect the last bits.
+        neuron_names: names of the neurons, by layer, for people; not part of any key.
+        ranges: activation ranges of all its layers, measured by its author; None if users calibrate it.
+
+    Raises:
+        ExtractorError: not here, but when the network is loaded as an extractor and cannot serve as one; the codes
+            `network.…` of docs/errors.md say why.
+
+    Examples:
+        >>> import torch
+        >>> from dna_pipelines.extraction.probing.probe import probe
+        >>> from dna_pipelines.imaging import Preprocessing
+        >>> torch.manual_seed(0)  # doctest: +ELLIPSIS
+        <torch._C.Generator object at ...>
+        >>> module = torch.nn.Sequential(torch.nn.Conv2d(3, 8, 3, padding=1), torch.nn.ReLU())
+        >>> network = Network(
+        ...     name="tiny", module=module, preprocessing=Preprocessing(32), taps=("1",), weights_digest="",
+        ...     architecture="tiny/1", licence="none", summary="One convolution.",
+        ... )
+        >>> extractor = probe(network, batch_size=4)
+        >>> extractor.layers.names, extractor.layers.n_neurons, extractor.positions[0].grid
+        (['1'], 8, (32, 32))
     """
 
     name: str
@@ -68,18 +92,18 @@ class Network:
 
     @property
     def label(self) -> str:
-        """What messages call it."""
+        """What messages call the network."""
         return self.origin or self.name
 
 
 @dataclass(frozen=True)
 class Positions:
-    """The positions of a layer that are counted.
+    """The positions of a layer whose activations are counted.
 
     Attributes:
-        n: how many.
-        n_before: how many of them (class and register tokens) stand before those of the grid.
-        grid: rows and columns of those that lie in the image's plane; None where none do, or it cannot be told.
+        n: number of positions.
+        n_before: number of them (class and register tokens) before those of the grid.
+        grid: rows and columns of the positions in the plane of the image; None if there are none, or if unknown.
     """
 
     n: int
@@ -89,10 +113,18 @@ class Positions:
 
 @dataclass(frozen=True, eq=False)
 class Extractor:
-    """A probed network: its layers are known, and it is safe to batch.
+    """A probed network: its layers are known, and it has passed the determinism check.
 
-    `taps` are its hooks; `axes` says, layer by layer, which axis of the output is the neuron, and `positions`
-    what the others are.
+    Attributes:
+        network: the network.
+        taps: the hooks on its layers.
+        layers: names and numbers of neurons.
+        axes: layer by layer, which axis of the output is the neuron.
+        positions: layer by layer, what the other axes are.
+        batch_size: images in every batch; the last batch is padded.
+        device: `cpu`, or one GPU, such as `cuda:0`.
+        precision: `float32` or `fast`.
+        tokens: which tokens of a transformer count.
     """
 
     network: Network
@@ -112,12 +144,12 @@ class Extractor:
 
     @property
     def image_layers(self) -> tuple[str, ...]:
-        """Layers that keep one row per image."""
+        """Layers that keep one row of features per image."""
         return self._tapped(self.network.image_layers)
 
     @property
     def neuron_names(self) -> dict[str, tuple[str, ...]]:
-        """What the neurons of the layers are called that have names for them."""
+        """The names of the neurons, for the layers that have names."""
         return {name: names for name, names in self.network.neuron_names.items() if name in self.layers.slices}
 
     def _tapped(self, names: tuple[str, ...]) -> tuple[str, ...]:
@@ -130,7 +162,7 @@ class Extractor:
 
     @property
     def parts(self) -> dict[str, Any]:
-        """What decides the activations, up to last bits; the comparability key without ranges."""
+        """What determines the activations, up to last bits; the comparability key without activation ranges."""
         return {
             "extractor": self.network.name,
             "architecture": self.network.architecture,
@@ -143,52 +175,58 @@ class Extractor:
 
     @property
     def fingerprint(self) -> str:
-        """The hash of `parts`: activation ranges belong to it."""
+        """The hash of `parts`, to which activation ranges belong."""
         return stable_hash(self.parts)
 
     @property
     def n_calibration_passes(self) -> int:
-        """How often calibration goes through its images."""
+        """How often calibration reads its images."""
         return 1
 
     def bound(self, ranges: ActivationRanges) -> Extractor:  # noqa: ARG002 (of views)
-        """The extractor as it measures with its ranges: with the maps that are frozen with them, if it has any."""
+        """The extractor with the maps that are frozen with its activation ranges, if it is a linear view."""
         return self
 
     def run(self, inputs: torch.Tensor, sink: Sink) -> None:
-        """One forward pass in this extractor's precision; `sink` receives every tapped output once.
+        """One forward pass in this extractor's precision; `sink` receives the output of every layer once.
+
+        Args:
+            inputs: (batch_size, 3, size_px, size_px) float32 on the device.
+            sink: called with the index of a layer and its output.
 
         Raises:
-            ExtractorError: when the network fails, or the device has too little memory.
+            ExtractorError: `network.forward` or `network.layer-unusable` when the network fails, `network.memory` when
+                the device has too little memory.
         """
-        with self.memory_told(), precision_of(self.precision, self.device):
-            try:
-                self.taps.run(inputs, sink)
-            except ExtractorError as error:
-                raise ExtractorError(f"{self.network.label}: {error}") from error
+        with self.memory_errors(), precision_of(self.precision, self.device):
+            self.taps.run(inputs, sink)
 
     @contextmanager
-    def memory_told(self) -> Iterator[None]:
-        """Where the device has too little memory, say what to change.
+    def memory_errors(self) -> Iterator[None]:
+        """Turn torch's out-of-memory errors in a `with` block into ones that say which setting to change.
 
         Raises:
-            ExtractorError: that it has too little.
+            ExtractorError: `network.memory`.
         """
         try:
             yield
         except torch.OutOfMemoryError as error:
             raise ExtractorError(
                 f"{self.network.label}: {self.device} has too little memory for batches of {self.batch_size} images; "
-                "lower batch_size of this extractor in the datasets file"
+                "lower batch_size of this extractor in the datasets file",
+                code="network.memory",
+                network=self.network.label,
+                device=self.device,
+                batch_size=self.batch_size,
             ) from error
 
     def comparability_key(self, ranges: ActivationRanges) -> Key:
-        """What decides which DNAs may be compared."""
+        """What determines which DNAs may be compared."""
         binning: Binning = ranges.binning
         return Key({**self.parts, "ranges": ranges.id, "n_bins": binning.n_bins})
 
     def compute_key(self, ranges: ActivationRanges) -> Key:
-        """The comparability key and what moves last bits: batch shape, threads, device, resizing, versions."""
+        """The comparability key and what affects last bits: batch shape, threads, device, resizing, versions."""
         return Key(
             {
                 "comparability": self.comparability_key(ranges).id,

@@ -1,4 +1,4 @@
-"""How long the network of an extractor takes alone: copying, forward pass and folding of one batch."""
+"""The speed of a network alone: seconds of copying, forward pass and folding of one batch."""
 
 from __future__ import annotations
 
@@ -17,20 +17,20 @@ from dna_pipelines.extraction.stream.lanes import Job, open_device
 from dna_pipelines.identity import Item
 from dna_pipelines.manifests import Shard
 
-_LONG_ENOUGH_S = 1.0
-"""What a stage is repeated for, so that it is measured to a few percent."""
+_MIN_MEASURED_S = 1.0
+"""How long a stage is repeated, so that it is measured to a few percent."""
 
 
 def network_alone(
     extractor: Extractor, ranges: ActivationRanges, digests: Sequence[str], rows: Sequence[NDArray[np.float32]]
 ) -> dict[str, float]:
-    """Seconds that copying (to an accelerator), forward pass and folding of one batch take.
+    """The seconds of copying (to an accelerator), forward pass and folding of one batch.
 
     Args:
-        extractor: with its network on its device.
+        extractor: the extractor, with its network on its device.
         ranges: its activation ranges.
         digests: of the images of the batch, at least as many as there are rows.
-        rows: the preprocessed images, (3, size, size) each.
+        rows: the preprocessed images, (3, size_px, size_px) float32 each.
     """
     if extractor.device == "cpu":
         compile_kernels()
@@ -40,21 +40,21 @@ def network_alone(
     inputs = torch.zeros((extractor.batch_size, 3, size, size), pin_memory=on_accelerator)
     inputs[:n] = torch.from_numpy(np.stack(rows))
     shard = Shard(tuple(Item(digest) for digest in digests[:n]))
-    found: dict[str, float] = {}
+    seconds: dict[str, float] = {}
     if on_accelerator:
-        found["copy"] = _repeated(lambda: (_copied(inputs, extractor.device),))[0]
+        seconds["copy"] = _repeated(lambda: (_copied(inputs, extractor.device),))[0]
 
     def once() -> tuple[float, ...]:
         [batch] = batches_of(extractor, ranges, [shard])
         return device.start(Job(batch, inputs, 0))()
 
     if on_accelerator:
-        # Kernels are compiled, and looked over, when they are first used.
+        # The first use of a kernel compiles and checks it.
         once()
-    found["forward"], folding_s = _repeated(once)
-    # The last rows of the batch are padding where there were too few images: they are not folded.
-    found["fold"] = folding_s * extractor.batch_size / n
-    return found
+    seconds["forward"], folding_s = _repeated(once)
+    # If there are too few images, the last rows of the batch are padding, which is not folded.
+    seconds["fold"] = folding_s * extractor.batch_size / n
+    return seconds
 
 
 def _copied(inputs: torch.Tensor, device: str) -> float:
@@ -66,11 +66,11 @@ def _copied(inputs: torch.Tensor, device: str) -> float:
 
 
 def _repeated(measure: Callable[[], tuple[float, ...]]) -> tuple[float, ...]:
-    """The mean of several measurements after a first one, which counts only if it took long by itself."""
+    """The mean of several measurements, without the first one unless that took long."""
     first, started = measure(), time.perf_counter()
-    if sum(first) > _LONG_ENOUGH_S:
+    if sum(first) > _MIN_MEASURED_S:
         return first
-    found: list[tuple[float, ...]] = []
-    while not found or time.perf_counter() - started < _LONG_ENOUGH_S:
-        found.append(measure())
-    return tuple(float(value) for value in np.mean(found, axis=0))
+    measured: list[tuple[float, ...]] = []
+    while not measured or time.perf_counter() - started < _MIN_MEASURED_S:
+        measured.append(measure())
+    return tuple(float(value) for value in np.mean(measured, axis=0))

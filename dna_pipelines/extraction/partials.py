@@ -1,4 +1,4 @@
-"""From shards to partials: extract, fold and pool, many small shards to a batch."""
+"""From shards to partials: extracts images, and folds and pools their activations. Small shards share batches."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ from dna_pipelines.manifests import ReadImage, Shard
 from dna_pipelines.prefetch import prefetch
 
 OnImages = Callable[[int], None]
-"""Called with the number of images that have just been extracted."""
+"""Takes the number of images that have just been extracted."""
 
 Keep = Callable[[Shard, Partial], None]
 """Writes a partial; called from several threads."""
 
-_MOST_WRITERS = 4
-"""Each holds all measures of a shard, more than half a GB for ViT-B/16, and one more shard waits for them."""
+_MAX_WRITERS = 4
+"""Each writer holds all measures of a shard, more than half a GB for ViT-B/16, and one more shard waits for them."""
 
 
 def extract_partials(
@@ -47,30 +47,31 @@ def extract_partials(
     clock: StageClock | None = None,
     keep: Keep | None = None,
 ) -> Generator[tuple[Shard, Partial]]:
-    """The partial of every shard once its last image is done; closing the generator stops its threads.
+    """Yield the partial of every shard when its last image is finished; closing the generator stops its threads.
 
     Args:
         extractor: the network.
-        ranges: what its histograms are binned with.
-        shards: what to extract; they share batches.
-        read: gives the bytes of a digest.
-        workers: threads that decode, and as many for the network on a CPU; 0 for as many as there are cores.
-            The result does not depend on it.
-        on_images: for progress.
-        others: the same extractor on more devices of one kind, which share the shards; nor on them.
-        clock: takes the time of the stages.
-        keep: writes a partial. Adding up and writing go on beside the extraction, so that no device waits for them;
-            what is complete when the generator is closed, or meets an error, is kept.
+        ranges: its activation ranges, which bin the histograms.
+        shards: the shards to extract; they share batches.
+        read: returns the bytes of a digest.
+        workers: number of threads that decode, and of lanes on a CPU; 0 for one of each per core. The result does not
+            depend on it.
+        on_images: called with the number of images that have just been extracted.
+        others: the same extractor on more devices of one kind, which share the shards; the result does not depend on
+            them.
+        clock: measures the times of the stages.
+        keep: writes a partial. Merging and writing run beside the extraction, so that no device waits for them;
+            partials that are complete when the generator is closed, or raises an error, are written.
 
     Raises:
-        SourceChanged: when an image is no longer what it was.
-        ExtractorError: when a device has too little memory.
+        SourceChanged: when an image is no longer what the manifest says.
+        ExtractorError: `network.memory` when a device has too little memory.
     """
     clock = clock or StageClock()
     if extractor.device == "cpu":
         compile_kernels()
     stream = ActivationStream([extractor, *others], read, workers, clock)
-    n_writers = max(1, min(_MOST_WRITERS, stream.n_workers // 2))
+    n_writers = max(1, min(_MAX_WRITERS, stream.n_workers // 2))
     clock.use(n_writers=n_writers)
 
     def finish(shard: _OpenShard) -> tuple[Shard, Partial]:
@@ -93,13 +94,13 @@ def extract_partials(
 
 
 def _complete(batches: Iterable[Batch[list[_Run]]], on_images: OnImages | None) -> Iterator[_OpenShard | None]:
-    """Shards all of whose images went through the network, and None after every batch."""
+    """Shards whose images have all passed through the network, and None after every batch."""
     for batch in batches:
         for run in batch.tag:
             run.shard.n_left -= run.rows.stop - run.rows.start
             if run.shard.n_left == 0:
                 yield run.shard
-        # After that: this is where Ctrl-C is noticed, and what is complete is to be kept.
+        # After the complete shards are yielded: the callback raises on Ctrl-C, and they are to be written.
         if on_images:
             on_images(len(batch.digests))
         yield None
@@ -107,7 +108,7 @@ def _complete(batches: Iterable[Batch[list[_Run]]], on_images: OnImages | None) 
 
 @dataclass(eq=False)
 class _OpenShard:
-    """A shard on its way through the network. Rows are in digest order, so names do not matter."""
+    """A shard in extraction. Rows are in digest order, so names do not matter."""
 
     shard: Shard
     extractor: Extractor
@@ -123,7 +124,7 @@ class _OpenShard:
         self.n_left = len(items)
 
     def fold(self, device: str) -> Fold | DeviceFold:
-        """The counts of this thread: threads add up at the end instead of waiting for each other."""
+        """The counts of this thread: counts are merged at the end, so threads do not wait for each other."""
         with self.lock:
             thread = threading.get_ident()
             if thread not in self.folds:
@@ -131,7 +132,7 @@ class _OpenShard:
             return self.folds[thread]
 
     def partial(self) -> Partial:
-        """The measures, once every image is in."""
+        """The measures, after the last image."""
         total: Any = None
         for fold in self.folds.values():
             if isinstance(fold, DeviceFold):
@@ -161,7 +162,7 @@ def _new_fold(binning: Binning, blocks: NDArray[np.integer], device: str) -> Fol
 
 
 def batches_of(extractor: Extractor, ranges: ActivationRanges, shards: Iterable[Shard]) -> Iterator[Batch[list[_Run]]]:
-    """The images of shards in batches that fold what comes out for them."""
+    """Batches of the images of shards, which fold the activations of their images."""
     digests: list[str] = []
     runs: list[_Run] = []
     for shard in shards:
@@ -181,11 +182,11 @@ def batches_of(extractor: Extractor, ranges: ActivationRanges, shards: Iterable[
 def _consume(runs: list[_Run]) -> Callable[[slice, torch.Tensor], None]:
     def consume(part: slice, values: torch.Tensor) -> None:
         for run in runs:
-            mine = values[run.start : run.start + run.rows.stop - run.rows.start]
+            rows = values[run.start : run.start + run.rows.stop - run.rows.start]
             fold = run.shard.fold(str(values.device))
             if isinstance(fold, DeviceFold):
-                fold.add(part, mine, run.rows)
+                fold.add(part, rows, run.rows)
             else:
-                fold.add(part, mine.numpy(), run.rows, run.shard.pooled[run.rows, part])
+                fold.add(part, rows.numpy(), run.rows, run.shard.pooled[run.rows, part])
 
     return consume

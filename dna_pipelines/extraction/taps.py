@@ -1,4 +1,4 @@
-"""Tapping the outputs of named modules with forward hooks, from several threads at once."""
+"""Taps: forward hooks that pass the outputs of chosen modules (the layers) to a function, in several threads."""
 
 from __future__ import annotations
 
@@ -11,24 +11,28 @@ import torch
 from torch import nn
 
 from dna_pipelines.errors import ExtractorError
-from dna_pipelines.extraction.user_code import RAISED, told
+from dna_pipelines.extraction.user_code import USER_CODE_ERRORS, user_code_error
 
 Sink = Callable[[int, torch.Tensor], None]
-"""Called with the index of the layer and its output, which is only valid during the call:
-an in-place operation further on may overwrite it."""
+"""Receives the index of a layer and its output, which is only valid during the call:
+a later in-place operation of the network may overwrite it."""
 
 
 class Taps:
-    """Forward hooks on the tapped modules of a network, each thread with a sink of its own.
+    """Forward hooks on the layers of a network; each thread has a sink of its own.
 
     Args:
         module: the network.
         names: the modules to tap.
-        kept: for each of them, which tokens (places of the second axis) are passed on; all where None.
+        kept: for each of them, which tokens (indices of the second axis) are passed on; all where None.
+        label: what error messages call the network.
     """
 
-    def __init__(self, module: nn.Module, names: Sequence[str], *, kept: Sequence[slice | None] = ()) -> None:
+    def __init__(
+        self, module: nn.Module, names: Sequence[str], *, kept: Sequence[slice | None] = (), label: str = "the network"
+    ) -> None:
         self._module = module
+        self._label = label
         self._local = threading.local()
         for index, name in enumerate(names):
             hook = self._hook(index, name, kept[index] if kept else None)
@@ -36,28 +40,40 @@ class Taps:
 
     @torch.inference_mode()
     def run(self, inputs: torch.Tensor, sink: Sink) -> None:
-        """One forward pass; `sink` receives every tapped output once.
+        """One forward pass; `sink` receives the output of every layer once.
+
+        Args:
+            inputs: (n_images, 3, size_px, size_px) float32.
+            sink: called with the index of a layer and its output.
 
         Raises:
-            ExtractorError: when the network fails. What the sink raises is passed on.
+            ExtractorError: `network.forward` when the network raises, `network.layer-unusable` when a layer gives no
+                tensor or runs twice. What the sink raises is passed on.
         """
         with self._receiving(sink):
             try:
                 self._module(inputs)
             except (ExtractorError, torch.OutOfMemoryError):
                 raise
-            except RAISED as error:
-                if self._local.giving:
+            except USER_CODE_ERRORS as error:
+                if self._local.in_sink:
                     raise
-                raise ExtractorError(f"a forward pass of {len(inputs)} images fails: {told(error)}") from error
+                raised = user_code_error(error)
+                raise ExtractorError(
+                    f"{self._label}: a forward pass of {len(inputs)} images fails: {raised}",
+                    code="network.forward",
+                    network=self._label,
+                    n_images=len(inputs),
+                    **raised.facts,
+                ) from error
 
     @contextmanager
     def _receiving(self, sink: Sink) -> Iterator[None]:
-        self._local.sink, self._local.seen, self._local.giving = sink, set(), False
+        self._local.sink, self._local.seen, self._local.in_sink = sink, set(), False
         try:
             yield
         finally:
-            del self._local.sink, self._local.seen, self._local.giving
+            del self._local.sink, self._local.seen, self._local.in_sink
 
     def _hook(self, index: int, name: str, kept: slice | None) -> Callable[[nn.Module, Any, Any], None]:
         def hook(_module: nn.Module, _inputs: Any, output: Any) -> None:
@@ -66,19 +82,34 @@ class Taps:
                 return
             tensor = tensor_of(output)
             if tensor is None:
-                raise ExtractorError(f"module '{name}' gives a {type(output).__name__}, not a tensor; tap another")
+                problem = f"returns a {type(output).__name__}, not a tensor; choose another layer"
+                raise self._unusable(name, "not-a-tensor", problem)
             if index in self._local.seen:
-                raise ExtractorError(f"module '{name}' is used twice in one pass; tap the modules around it")
+                raise self._unusable(name, "repeated", "runs twice in one pass; choose the modules around it")
             self._local.seen.add(index)
-            self._local.giving = True
+            self._local.in_sink = True
             sink(index, tensor if kept is None else tensor[:, kept])
-            self._local.giving = False
+            self._local.in_sink = False
 
         return hook
 
+    def _unusable(self, layer: str, reason: str, problem: str) -> ExtractorError:
+        return ExtractorError(
+            f"{self._label}: module '{layer}' {problem}",
+            code="network.layer-unusable",
+            network=self._label,
+            layer=layer,
+            reason=reason,
+        )
+
 
 def neurons_second(output: torch.Tensor, axis: int) -> torch.Tensor:
-    """A layer's output as a view of shape (n_images, n_neurons, n_positions)."""
+    """A layer's output as a view of shape (n_images, n_neurons, n_positions).
+
+    Args:
+        output: (n_images, n_neurons), or three or four axes of which the first is the image.
+        axis: the axis of the neurons.
+    """
     if output.ndim == 2:
         return output.unsqueeze(2)
     moved = output.movedim(axis, 1)
@@ -86,6 +117,6 @@ def neurons_second(output: torch.Tensor, axis: int) -> torch.Tensor:
 
 
 def tensor_of(output: Any) -> torch.Tensor | None:
-    """The tensor that a module gives; the first of a tuple. None where there is none."""
+    """The tensor that a module returns, or the first of a tuple; None if there is none."""
     first = output[0] if isinstance(output, tuple) and output else output
     return first if isinstance(first, torch.Tensor) else None

@@ -167,7 +167,7 @@ def _advice(
     """What limits, and what to change."""
     if together.n_workers < n_cores():
         yield f"decoding is kept to {together.n_workers} of {n_cores()} cores: set `workers: 0` in the datasets file"
-    if together.is_telling:
+    if together.is_conclusive:
         yield _limit(config, extractor, sample, together)
     n_lanes = together.n_devices or together.n_workers
     n_batches = -(-len(sample.paths) // extractor.batch_size)

@@ -8,7 +8,7 @@ from dataclasses import dataclass, fields
 from dna_pipelines.manifests.manifest import ImageRow, Manifest
 
 _WORDS = {
-    "quarantined": "{:,} left out, unreadable",
+    "quarantined": "{:,} unreadable",
     "described": "metadata of {:,} images changed",
     "regrouped": "groups of {:,} images changed",
 }

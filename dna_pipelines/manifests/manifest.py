@@ -16,7 +16,10 @@ ReadImage = Callable[[str], bytes]
 
 OK, QUARANTINED = "ok", "quarantined"
 
-RETRIED = frozenset({"cannot be read", "vanished"})
+VANISHED = "vanished"
+"""Why a file is not readable that was listed and then removed."""
+
+RETRIED = frozenset({"cannot be read", VANISHED})
 """Reasons that may pass: such files are read again at every scan."""
 
 PROBLEMS = frozenset({"broken", "special", "unlistable", "missing"})

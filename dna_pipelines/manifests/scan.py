@@ -19,7 +19,7 @@ from dna_pipelines.config import DatasetConfig
 from dna_pipelines.errors import SourceError, Unreadable
 from dna_pipelines.identity import block_of, digest_of, stable_hash
 from dna_pipelines.imaging import decode_with_info
-from dna_pipelines.manifests.manifest import OK, QUARANTINED, RETRIED, ImageRow, Manifest, display_name
+from dna_pipelines.manifests.manifest import OK, QUARANTINED, RETRIED, VANISHED, ImageRow, Manifest, display_name
 from dna_pipelines.manifests.sampling import sample
 from dna_pipelines.manifests.shards import Known, cut_shards
 from dna_pipelines.sources import Entry, Source
@@ -211,7 +211,7 @@ def _read(source: Source, entry: Entry) -> bytes:
     try:
         return _bounded_read(source, entry)
     except FileNotFoundError as error:
-        raise Unreadable("vanished", "it was listed, and gone when it was read") from error
+        raise Unreadable(VANISHED, "it was listed, and gone when it was read") from error
     except (PermissionError, IsADirectoryError, NotADirectoryError) as error:
         raise Unreadable("cannot be read", str(error.strerror or error)) from error
     except OSError as error:

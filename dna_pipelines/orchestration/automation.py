@@ -1,8 +1,8 @@
-"""What keeps everything current: a condition that asks the lake, and not for events.
+"""The automation condition that keeps a project current: it asks the lake, and does not wait for events.
 
-Conditions that fire on events lose those that come between a request and its run, or while the run
-is under way. This one compares, at every tick, what is in the lake with what should be. Whatever
-was missed, crashed or interrupted is simply still lacking.
+Conditions that fire on events lose those that come between a request and its run, or during the run. This one
+compares, at every tick, what is in the lake with what should be there. What was missed, crashed or interrupted is
+still out of date at the next tick.
 """
 
 import platform
@@ -20,47 +20,47 @@ from dna_pipelines.storage.attempts import ALL
 from dna_pipelines.update.staleness import Needs, needs
 
 TICK_S = 5
-"""Seconds between two looks at the lake."""
+"""Seconds between two evaluations."""
 
 FEW = 8
-"""So many datasets of an asset are asked for one by one, a run at every tick. More of them become a backfill,
-which Dagster begins and ends within a minute, and which spares most of their processes."""
+"""Up to this many datasets of an asset are requested one by one, a run at every tick. More of them become a backfill:
+Dagster starts and ends it within a minute, and it needs far fewer processes."""
 
 
 class Upkeep:
-    """What is lacking, asked once per tick for all assets."""
+    """What is out of date, asked once per tick for all assets."""
 
     def __init__(self, project: ProjectFolder) -> None:
         self._project = project
         self._asked: tuple[object, Needs] | None = None
 
     def due(self, key: dg.AssetKey, tick: object) -> Mapping[str, str]:
-        """The partitions of an asset that lack something and may be tried now, and what they lack.
+        """The partitions of an asset that are out of date and may be tried now, each with the id of its input.
 
         The lake is asked again whenever `tick` is another object.
         """
         if self._asked is None or self._asked[0] is not tick:
             self._asked = (tick, needs(self._project))
-        found, notes = self._asked[1], self._project.lake.attempts
+        all_needs, retries = self._asked[1], self._project.lake.attempts
         extractor, name = ("", "manifest") if key == MANIFEST else key.path
-        if name == "matrix" and extractor in found.distances and not self.due(key_of(extractor, "distances"), tick):
+        if name == "matrix" and extractor in all_needs.distances and not self.due(key_of(extractor, "distances"), tick):
             # It is drawn in the run that compares the pairs, or not yet.
             return {}
-        lacking = _lacking(found, extractor, name)
+        stale = _stale(all_needs, extractor, name)
         return {
             partition: input_id
-            for partition, input_id in lacking.items()
-            if notes.may_try(key.to_user_string(), partition, input_id)
+            for partition, input_id in stale.items()
+            if retries.may_try(key.to_user_string(), partition, input_id)
         }
 
     def ask(self, key: dg.AssetKey, due: Mapping[str, str]) -> None:
-        """Note what is asked for."""
+        """Record a request, which counts as a try."""
         for partition, input_id in due.items():
             self._project.lake.attempts.ask(key.to_user_string(), partition, input_id)
 
 
-class Lacking(dg.AutomationCondition):
-    """True for what is not up to date with the lake, unless that is under way. What it is true for is asked for."""
+class OutOfDate(dg.AutomationCondition):
+    """True for what is not up to date with the lake, unless a run is making it. Dagster then requests it."""
 
     def __init__(self, upkeep: Upkeep) -> None:
         self._upkeep = upkeep
@@ -68,16 +68,16 @@ class Lacking(dg.AutomationCondition):
     @property
     def description(self) -> str:
         """Shown in the evaluation of every tick."""
-        return "not up to date with the lake, not under way, and it is time for a try"
+        return "Not up to date with the lake, not being made, and due for a try."
 
     async def evaluate(self, context: dg.AutomationContext) -> dg.AutomationResult:  # type: ignore[override]
-        """Ask the lake, and Dagster what is under way."""
+        """Ask the lake what is out of date, and Dagster what is being made."""
         key, view = context.candidate_subset.key, context.asset_graph_view
         try:
             # One view serves all assets of a tick; evaluation ids need not differ from tick to tick.
             due = self._upkeep.due(key, view)
         except DnaError as error:
-            # A datasets file that cannot be read now is no reason to stop the others of the tick.
+            # A datasets file that cannot be read now does not stop the other assets of the tick.
             context.log.warning(str(error))
             due = {}
         if not due:
@@ -98,7 +98,7 @@ class Lacking(dg.AutomationCondition):
             try:
                 self._upkeep.ask(key, asked)
             except DnaError as error:
-                # A lake that takes no note would not take the results either.
+                # A lake that cannot take this record could not take the results either.
                 context.log.warning(str(error))
                 subset = context.get_empty_subset()
         return dg.AutomationResult(context, subset)
@@ -111,14 +111,15 @@ automation_sensor = dg.AutomationConditionSensorDefinition(
     default_status=dg.DefaultSensorStatus.RUNNING,
     minimum_interval_seconds=TICK_S,
     run_tags={HOST: platform.node()},
-    description="Launches runs for whatever in the lake is not up to date.",
+    description="Launches a run for every dataset and asset that is not up to date with the lake.",
 )
 
 
-def _lacking(found: Needs, extractor: str, name: str) -> Mapping[str, str]:
+def _stale(all_needs: Needs, extractor: str, name: str) -> Mapping[str, str]:
     if name == "manifest":
-        return found.manifests
+        return all_needs.manifests
     if name == "dna":
-        return found.dnas.get(extractor, {})
-    input_id = {"ranges": found.ranges, "distances": found.distances, "matrix": found.matrix}[name].get(extractor)
+        return all_needs.dnas.get(extractor, {})
+    by_name = {"ranges": all_needs.ranges, "distances": all_needs.distances, "matrix": all_needs.matrix}
+    input_id = by_name[name].get(extractor)
     return {ALL: input_id} if input_id else {}

@@ -4,7 +4,7 @@ import dagster as dg
 
 from dna_pipelines.orchestration.assets.fingerprints import fingerprint_assets
 from dna_pipelines.orchestration.assets.ingestion import manifest_asset, raw
-from dna_pipelines.orchestration.automation import Lacking, Upkeep, automation_sensor
+from dna_pipelines.orchestration.automation import OutOfDate, Upkeep, automation_sensor
 from dna_pipelines.orchestration.project_resource import ProjectResource
 from dna_pipelines.orchestration.registry_sensor import registry_sensor
 from dna_pipelines.orchestration.retention import retention_sensor
@@ -19,9 +19,9 @@ def build_assets(
 
     Args:
         project: the project.
-        condition: when an asset is materialized by itself; whatever is lacking, by default.
+        condition: when Dagster materializes an asset by itself; by default when it is out of date.
     """
-    condition = condition or Lacking(Upkeep(project))
+    condition = condition or OutOfDate(Upkeep(project))
     sets = [fingerprint_assets(extractor, condition) for extractor in project.config().extractors]
     return [raw, manifest_asset(condition), *(asset for assets in sets for asset in assets)]
 
@@ -33,6 +33,6 @@ def build_defs(project: ProjectFolder, condition: dg.AutomationCondition | None 
         jobs=[scan_job],
         sensors=[registry_sensor, scan_sensor, automation_sensor, retention_sensor],
         resources={"project_resource": ProjectResource(project)},
-        # A process of its own for each step would import torch each time.
+        # A separate process for each step would import torch every time.
         executor=dg.in_process_executor,
     )

@@ -1,4 +1,4 @@
-"""The pipeline's checks, as Dagster shows them and lets them block."""
+"""The checks of this package as Dagster's asset checks, which show results and block."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -18,25 +18,26 @@ class CheckKind:
 
 
 MANIFEST_CHECKS = {
-    "readable": CheckKind("Few enough files are unreadable (`checks.max_unreadable`).", blocking=True),
-    "not_empty": CheckKind("There is a readable image.", blocking=False),
+    "readable": CheckKind("The share of unreadable files is at most `checks.max_unreadable`.", blocking=True),
+    "not_empty": CheckKind("The dataset has a readable image.", blocking=False),
     "enough_images": CheckKind(
-        "Images, and groups of them, are enough to compare (`checks.min_images`, `min_groups`).", blocking=False
+        "The dataset has enough images and groups to compare (`checks.min_images`, `min_groups`).",
+        blocking=False,
     ),
 }
 """The checks of a manifest by name."""
 
 DNA_CHECKS = {
     "within_ranges": CheckKind(
-        "Few enough activations are outside the calibrated ranges (`checks.max_clipped`).", blocking=True
+        "The share of activations outside the calibrated ranges is at most `checks.max_clipped`.", blocking=True
     ),
-    "comparable": CheckKind("It was measured as the other DNAs of the extractor were.", blocking=True),
+    "comparable": CheckKind("The DNA was measured in the same way as the other DNAs of the extractor.", blocking=True),
 }
 """Likewise of a DNA."""
 
 
 def check_specs(key: dg.AssetKey, checks: Mapping[str, CheckKind]) -> list[dg.AssetCheckSpec]:
-    """Specifications per partition, so that one bad dataset withholds its own children only."""
+    """Specifications per partition, so that a dataset that fails blocks its own assets only."""
     return [
         dg.AssetCheckSpec(
             name, asset=key, description=kind.description, blocking=kind.blocking, partitions_def=DATASETS
@@ -46,7 +47,7 @@ def check_specs(key: dg.AssetKey, checks: Mapping[str, CheckKind]) -> list[dg.As
 
 
 def check_evaluations(key: dg.AssetKey, partition: str, checks: Sequence[Check]) -> list[dg.AssetCheckEvaluation]:
-    """What the checks found, as events of one dataset of several."""
+    """The results of checks as events, for one dataset of several."""
     return [
         dg.AssetCheckEvaluation(
             asset_key=key,
@@ -63,7 +64,7 @@ def check_evaluations(key: dg.AssetKey, partition: str, checks: Sequence[Check])
 
 
 def check_results(key: dg.AssetKey, checks: Sequence[Check]) -> list[dg.AssetCheckResult]:
-    """What the checks found."""
+    """The results of checks."""
     return [
         dg.AssetCheckResult(
             asset_key=key,

@@ -1,7 +1,6 @@
-"""From results to the metadata that people see in Dagster's UI (and that the headless run reads)."""
+"""Results as the metadata that Dagster's page shows."""
 
 import base64
-from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
@@ -140,7 +139,7 @@ def describe_matrix(project: ProjectFolder, matrix: Matrix) -> Metadata:
 
 
 def _history(project: ProjectFolder, extractor: str) -> Metadata:
-    """Pictures of what happened lately. None where a commit is damaged: the run says so of its dataset."""
+    """Pictures of what happened lately. None where a commit is damaged, which the run reports for its dataset."""
     from dna_pipelines.reporting.pictures import changes_picture, growth_picture
 
     try:
@@ -171,11 +170,6 @@ def columns(schema: pa.Schema) -> dg.TableSchema:
 def _view(name: str) -> dg.TableSchema:
     """The columns of a view as DuckDB knows them."""
     return dg.TableSchema([dg.TableColumn(*column) for column in Catalog.columns(name)])
-
-
-def plain(metadata: Mapping[str, dg.MetadataValue]) -> Metadata:
-    """The values of reported metadata."""
-    return {name: value.value for name, value in metadata.items()}
 
 
 def _table(header: tuple[str, ...], rows: list[tuple[Any, ...]]) -> dg.MarkdownMetadataValue:

@@ -7,11 +7,8 @@ from typing import Any
 import dagster as dg
 
 from dna_pipelines.errors import UserError
-from dna_pipelines.extraction.stream.stage_times import StageTimes
-from dna_pipelines.manifests import ManifestDiff
 from dna_pipelines.orchestration.build import build_assets
 from dna_pipelines.orchestration.dagster_private import range_tags
-from dna_pipelines.orchestration.describe import Metadata, plain
 from dna_pipelines.orchestration.instance import open_instance
 from dna_pipelines.orchestration.keys import MANIFEST, key_of, op_name
 from dna_pipelines.orchestration.orphaned_runs import reap
@@ -25,17 +22,18 @@ from dna_pipelines.project.problem import Problem
 from dna_pipelines.project.progress import Progress
 from dna_pipelines.project.project import ProjectFolder
 from dna_pipelines.storage import Commit
-from dna_pipelines.update.ingest import changes_since
+from dna_pipelines.update.ingest import Look, changes_since
 from dna_pipelines.update.plan import DatasetPlan, Plan, held_back, missing_dnas
-from dna_pipelines.update.report import DatasetReport, FingerprintReport, PairsReport, RunReport
+from dna_pipelines.update.recorder import Recorder
+from dna_pipelines.update.report import DatasetReport, FingerprintReport, RunReport
 
 _QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 
 
 def bring_up_to_date(project: ProjectFolder, plan: Plan, report: RunReport, progress: Progress) -> None:
-    """Do what a plan says, and write down in `report` what came of it.
+    """Carry out a plan, and complete its `report`.
 
-    One dataset that fails holds back no other.
+    A dataset that fails does not stop the others.
 
     Raises:
         Interrupted: when a step of `progress` said so.
@@ -60,7 +58,8 @@ def calibrate_anew(
     with open_instance(project) as instance:
         HeadlessRun(project, instance, report, progress).calibrate(extractor, on=on, file=file)
     if report.problems:
-        raise UserError(report.problems[0])
+        problem = report.problems[0]
+        raise UserError(problem.message, code=problem.code, **problem.facts)
 
 
 class HeadlessRun:
@@ -73,7 +72,9 @@ class HeadlessRun:
         self._instance = instance
         self._report = report
         self._assets = build_assets(project)
-        self._resources = {"project_resource": ProjectResource(project, progress)}
+        self._recorder, self._listings = Recorder(), dict[str, Look]()
+        resource = ProjectResource(project, progress, self._recorder, self._listings)
+        self._resources = {"project_resource": resource}
         self._extractors = [extractor.name for extractor in project.config().extractors]
         self._before: dict[str, Commit | None] = {}
         """What each dataset was when the run was planned."""
@@ -86,55 +87,50 @@ class HeadlessRun:
         self._before = {item.name: item.seen.latest for item in plan.datasets if item.seen}
         self._ingest([item for item in plan.datasets if item.state in ("new", "changed")], reports)
         ready = [name for name in self._extractors if self._ensure_ranges(name, plan)]
-        # An unchanged one with a problem is held back, in some extractors at least.
+        # A check blocks an unchanged one with a problem, for some extractors at least.
         self._fit([each for each in reports.values() if not each.problem or each.state == "unchanged"], ready)
         for name in ready:
             self._compare(name)
-        self._tell_of_what_moved(reports.values(), ready)
+        self._report_what_moved(reports.values(), ready)
 
     def calibrate(self, extractor: str, *, on: Sequence[str] = (), file: str = "") -> None:
-        """Make the activation ranges of an extractor anew: measured on some datasets, or from a file."""
+        """Replace the activation ranges of an extractor: measure them on some datasets, or read them from a file."""
         asked = {"anew": True, "on": list(on), "file": file}
         key = key_of(extractor, "ranges")
-        self._note(self._materialize([key], {"ops": {op_name(key): {"config": asked}}})[1])
+        self._note(self._materialize([key], {"ops": {op_name(key): {"config": asked}}}))
 
     def _ingest(self, items: Sequence[DatasetPlan], reports: Mapping[str, DatasetReport]) -> None:
         for item in items:
             if item.seen:
                 scan = item.seen.scan
                 self._instance.report_runless_asset_event(raw_event(item.name, scan.raw_version, len(scan.entries)))
-        for name, (found, problem) in self._materialize_each([MANIFEST], [item.name for item in items]).items():
-            report = reports[name]
-            report.problem = problem
-            if facts := found.get(MANIFEST):
-                report.n_images, report.n_quarantined = facts["n_images"], facts["n_quarantined"]
-                report.n_shards, report.remark = facts["n_shards"], facts.get("remark", "")
-                report.changes = {what: facts[f"n_new_{what}"] for what in ManifestDiff().counts()}
-                before = self._before.get(name)
-                if facts["was_current"] and facts["commit"] != (before.seq if before else 0):
-                    report.occasion = "another run took it in meanwhile"
+                self._listings[item.name] = item.seen
+        for name, problem in self._materialize_each([MANIFEST], [item.name for item in items]).items():
+            reports[name].problem = problem
+            if done := self._recorder.taken_in.pop(name, None):
+                reports[name].take_in(done, self._before.get(name))
 
     def _ensure_ranges(self, extractor: str, plan: Plan) -> bool:
         if not any(item.config.name == extractor and item.to_load for item in plan.extractors):
             return True
         if not any(report.n_images for report in self._report.datasets):
             return False
-        found, problem = self._materialize([key_of(extractor, "ranges")])
-        self._note(problem)
-        if any(facts["measured_now"] for facts in found.values()):
+        self._note(self._materialize([key_of(extractor, "ranges")]))
+        measured = self._recorder.measured_ranges.pop(extractor, None)
+        if measured:
             self._report.calibrated.append(extractor)
-        return bool(found)
+        return measured is not None
 
     def _fit(self, reports: Sequence[DatasetReport], extractors: Sequence[str]) -> None:
         self._fit_once(reports, extractors)
-        changed = [each for each in reports if each.problem and each.problem.kind == "source changed"]
+        changed = [each for each in reports if each.problem and each.problem.status == "source changed"]
         stale = {each.dataset: each for each in changed if each.dataset in self._watched()}
-        # Images changed between the scan and the extraction: look once more.
+        # Images changed between the scan and the extraction: list the location once more.
         self._ingest([DatasetPlan(self._project.file.dataset(name), "changed") for name in stale], stale)
         for name, report in stale.items():
             if not report.problem:
                 report.changes = changes_since(self._project, name, self._before.get(name))
-        # Also of the others, because somebody may have calibrated meanwhile: costs nothing where nobody did.
+        # Also of the others, because another process may have calibrated meanwhile; otherwise this costs nothing.
         self._fit_once([report for report in reports if not report.problem], extractors)
         for report in reports:
             whole = FingerprintReport(n_images_reused=report.n_images, n_partials_reused=report.n_shards)
@@ -142,81 +138,63 @@ class HeadlessRun:
                 report.fingerprints = dict.fromkeys(extractors, whole) | report.fingerprints
 
     def _fit_once(self, reports: Sequence[DatasetReport], extractors: Sequence[str]) -> None:
-        lacking: dict[tuple[str, ...], dict[str, DatasetReport]] = {}
+        to_fit: dict[tuple[str, ...], dict[str, DatasetReport]] = {}
         watched = self._watched()
         for report in reports:
             if report.dataset not in watched:
-                report.problem = Problem("it was removed from the datasets file meanwhile")
+                report.problem = Problem(
+                    "dataset.removed-meanwhile",
+                    f"{report.dataset} was removed from the datasets file during the run",
+                    {"dataset": report.dataset},
+                )
                 continue
             report.problem = held_back(self._project, report.dataset)
             missing = [name for name in missing_dnas(self._project, report.dataset) if name in extractors]
             if missing:
-                lacking.setdefault(tuple(missing), {})[report.dataset] = report
-        for names, some in lacking.items():
-            keys = {key_of(name, "dna"): name for name in names}
-            for dataset, (found, problem) in self._materialize_each(list(keys), list(some)).items():
+                to_fit.setdefault(tuple(missing), {})[report.dataset] = report
+        for names, some in to_fit.items():
+            keys = [key_of(name, "dna") for name in names]
+            for dataset, problem in self._materialize_each(keys, list(some)).items():
                 some[dataset].problem = problem or held_back(self._project, dataset)
-                for key, facts in found.items():
-                    some[dataset].fingerprints[keys[key]] = _fingerprint_report(facts)
+                for name in names:
+                    if done := self._recorder.fitted.pop((name, dataset), None):
+                        some[dataset].fingerprints[name] = done
 
     def _watched(self) -> set[str]:
-        """The datasets that a run can be asked for now: somebody may edit the datasets file while it works."""
+        """The datasets that a run can make now: the datasets file may be edited during the run."""
         partitions = self._instance.get_dynamic_partitions(DATASETS.name or "")
         return {dataset.name for dataset in self._project.config().datasets} & set(partitions)
 
-    def _tell_of_what_moved(self, reports: Iterable[DatasetReport], extractors: Sequence[str]) -> None:
+    def _report_what_moved(self, reports: Iterable[DatasetReport], extractors: Sequence[str]) -> None:
         """A DNA that was made is missing if other processes changed what it has to be of, and did so again."""
         watched = self._watched()
         for report in (one for one in reports if not one.problem and one.dataset in watched):
             missing = [name for name in missing_dnas(self._project, report.dataset) if name in extractors]
             if missing:
                 report.problem = Problem(
-                    f"its DNA of {', '.join(missing)} is missing, because another process measured the activation "
-                    "ranges anew or took in other images meanwhile; run again"
+                    "dataset.changed-meanwhile",
+                    f"the DNA of {', '.join(missing)} is missing, because another process measured the activation "
+                    "ranges again or took in other images during the run; run again",
+                    {"dataset": report.dataset, "extractors": missing},
                 )
 
     def _compare(self, extractor: str) -> None:
-        distances = key_of(extractor, "distances")
-        found, problem = self._materialize([distances, key_of(extractor, "matrix")])
-        self._note(problem)
-        if facts := found.get(distances):
-            left_out = facts["left_out"].split(", ") if "left_out" in facts else []
-            pairs = PairsReport(facts["n_pairs_computed"], facts["n_pairs_reused"], left_out)
-            self._report.pairs[extractor] = pairs
+        self._note(self._materialize([key_of(extractor, "distances"), key_of(extractor, "matrix")]))
+        if done := self._recorder.pairs.pop(extractor, None):
+            self._report.pairs[extractor] = done
 
-    def _materialize(
-        self, keys: Sequence[dg.AssetKey], config: Mapping[str, object] | None = None
-    ) -> tuple[dict[dg.AssetKey, Metadata], Problem | None]:
-        """The metadata of what was materialized, and what went wrong."""
-        result = self._run(keys, config=config)
-        return self._found(result).get(None, {}), problem_of(result, keys)
+    def _materialize(self, keys: Sequence[dg.AssetKey], config: Mapping[str, object] | None = None) -> Problem | None:
+        """Make assets without partitions; returns what went wrong."""
+        return problem_of(self._run(keys, config=config), self._recorder, keys)
 
-    def _materialize_each(
-        self, keys: Sequence[dg.AssetKey], datasets: Sequence[str]
-    ) -> dict[str, tuple[dict[dg.AssetKey, Metadata], Problem | None]]:
-        """The same of every dataset; a run takes many, because it costs as much as the work of a small one."""
-        done: dict[str, tuple[dict[dg.AssetKey, Metadata], Problem | None]] = {}
+    def _materialize_each(self, keys: Sequence[dg.AssetKey], datasets: Sequence[str]) -> dict[str, Problem | None]:
+        """Make assets of every dataset; a run takes many, because it costs as much as the work of a small one."""
+        problems: dict[str, Problem | None] = {}
         for batch in contiguous(self._instance.get_dynamic_partitions(DATASETS.name or ""), datasets):
-            if len(batch) == 1:
-                result = self._run(keys, partition_key=batch[0])
-            else:
-                result = self._run(keys, tags=range_tags(batch[0], batch[-1]))
-            found = self._found(result)
-            done |= {name: (found.get(name, {}), problem_of(result, keys, name)) for name in batch}
-        return done
-
-    def _found(self, result: dg.ExecuteInProcessResult) -> dict[str | None, dict[dg.AssetKey, Metadata]]:
-        """By partition and asset, the metadata of what was materialized.
-
-        The result itself lacks what a step that failed in the end had made before.
-        """
-        found: dict[str | None, dict[dg.AssetKey, Metadata]] = {}
-        for entry in self._instance.all_logs(result.run_id, of_type=dg.DagsterEventType.ASSET_MATERIALIZATION):
-            event = entry.get_dagster_event()
-            if event.asset_key:
-                metadata = plain(event.step_materialization_data.materialization.metadata)
-                found.setdefault(event.partition, {})[event.asset_key] = metadata
-        return found
+            which = {"partition_key": batch[0]} if len(batch) == 1 else {"tags": range_tags(batch[0], batch[-1])}
+            result = self._run(keys, **which)
+            problems |= {name: problem_of(result, self._recorder, keys, name) for name in batch}
+        return problems
 
     def _run(
         self, keys: Sequence[dg.AssetKey], *, config: Mapping[str, object] | None = None, **which: Any
@@ -233,7 +211,7 @@ class HeadlessRun:
 
     def _note(self, problem: Problem | None) -> None:
         if problem:
-            self._report.problems.append(str(problem))
+            self._report.problems.append(problem)
 
 
 def contiguous(partitions: Sequence[str], wanted: Sequence[str]) -> list[list[str]]:
@@ -252,15 +230,3 @@ def contiguous(partitions: Sequence[str], wanted: Sequence[str]) -> list[list[st
             batches.append([name])
         last = place[name]
     return batches
-
-
-def _fingerprint_report(facts: Metadata) -> FingerprintReport:
-    return FingerprintReport(
-        n_images_extracted=facts["n_images_extracted"],
-        n_images_reused=facts["n_images"] - facts["n_images_extracted"],
-        n_partials_computed=facts["n_partials_computed"],
-        n_partials_merged=facts["n_partials_merged"],
-        n_partials_reused=facts["n_partials_reused"],
-        duration_s=facts["duration_s"],
-        stages=StageTimes(**facts["stages"]) if "stages" in facts else None,
-    )

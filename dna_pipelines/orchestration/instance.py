@@ -37,7 +37,7 @@ def prepare_home(project: ProjectFolder) -> Path:
         return home
     draft = home.with_name(f".{home.name}.{uuid.uuid4().hex[:12]}")
     try:
-        with _trouble_told(home):
+        with _explained(home):
             draft.mkdir(parents=True)
             with as_file(files("dna_pipelines.orchestration").joinpath("dagster.yaml")) as template:
                 shutil.copyfile(template, draft / "dagster.yaml")
@@ -50,7 +50,7 @@ def prepare_home(project: ProjectFolder) -> Path:
                 if not (home / "dagster.yaml").exists():
                     raise
     finally:
-        # What is left would keep a full disk full.
+        # Files that remain would keep a full disk full.
         shutil.rmtree(draft, ignore_errors=True)
     return home
 
@@ -63,27 +63,35 @@ def open_instance(project: ProjectFolder) -> Iterator[dg.DagsterInstance]:
         UserError: when its databases cannot be opened or written, also later.
     """
     home = prepare_home(project)
-    with migrations_read_once(), _trouble_told(home), _held_open(home), instance_of_this_process(home) as instance:
+    with (
+        migrations_read_once(),
+        _explained(home),
+        _held_open(home),
+        instance_of_this_process(home) as instance,
+    ):
         yield instance
 
 
 @contextmanager
-def _trouble_told(home: Path) -> Iterator[None]:
-    """Say so where a full disk or a read-only folder is what stops Dagster."""
+def _explained(home: Path) -> Iterator[None]:
+    """Report a full disk or a read-only folder where that is what stops Dagster."""
     try:
         yield
     except DnaError:
         raise
     except Exception as error:
-        if said := _trouble(error, home.parent):
+        if reason := _disk_error(error, home.parent):
             raise UserError(
-                f"{home} cannot be written: {said}; make room on its disk or the folder writable, and run again "
-                "(what was finished is kept)"
+                f"{home} cannot be written: {reason}; free space on its disk, or make the folder writable, and run "
+                "again (finished work is kept)",
+                code="dagster.home-not-writable",
+                path=str(home),
+                reason=reason,
             ) from error
         raise
 
 
-def _trouble(error: BaseException | None, folder: Path) -> str | None:
+def _disk_error(error: BaseException | None, folder: Path) -> str | None:
     """What a database, or the file system below a folder, said that is behind an error."""
     seen: list[BaseException] = []
     # Dagster raises what a step raised from its own error, whose cause is what the step raised: a circle.
@@ -99,11 +107,11 @@ def _trouble(error: BaseException | None, folder: Path) -> str | None:
 
 @contextmanager
 def _held_open(home: Path) -> Iterator[None]:
-    """Spare Dagster's databases most waiting for the disk, which is most of what a small run takes.
+    """Let Dagster's databases wait for the disk less, which is most of the duration of a small run.
 
-    Dagster opens and closes a database for every event, and whoever closes a database last has to carry its log
-    over and wait for the disk. So one connection to each stays open. With a write-ahead log and `synchronous=NORMAL`
-    they stay consistent through a power cut; the last events may be lost, and the lake has what they said
+    Dagster opens and closes a database for every event, and the last one to close a database has to copy its log
+    and wait for the disk. So one connection to each stays open. With a write-ahead log and `synchronous=NORMAL`
+    they stay consistent through a power cut; the last events may be lost, and the lake has their contents
     (https://www.sqlite.org/pragma.html#pragma_synchronous).
     """
     held: dict[str, sqlite3.Connection] = {}
@@ -115,7 +123,7 @@ def _held_open(home: Path) -> Iterator[None]:
             return
         connection.execute("PRAGMA synchronous=NORMAL")
         with lock:
-            # The one used last goes to the end.
+            # The most recently used one goes to the end.
             held[path] = held.pop(path) if path in held else _holder(path)
             while len(held) > _MOST_HELD:
                 held.pop(next(iter(held))).close()
@@ -132,7 +140,7 @@ def _held_open(home: Path) -> Iterator[None]:
 def _holder(path: str) -> sqlite3.Connection:
     connection = sqlite3.connect(path, check_same_thread=False)
     connection.execute("PRAGMA synchronous=NORMAL")
-    # Here, because tables that are made before Dagster says so wait for the disk one by one.
+    # Here, because tables made before Dagster sets this mode wait for the disk one by one.
     connection.execute("PRAGMA journal_mode=WAL")
     # It holds the database once it has read something.
     connection.execute("SELECT count(*) FROM sqlite_master").fetchone()

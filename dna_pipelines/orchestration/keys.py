@@ -5,6 +5,9 @@ import dagster as dg
 RAW = dg.AssetKey("raw")
 MANIFEST = dg.AssetKey("manifest")
 
+DATA_VERSION, CODE_VERSION = "dagster/data_version", "dagster/code_version"
+"""Tags of a materialization."""
+
 
 def key_of(extractor: str, name: str) -> dg.AssetKey:
     """An asset of one extractor: `ranges`, `dna`, `distances` or `matrix`."""

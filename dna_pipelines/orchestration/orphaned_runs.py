@@ -1,4 +1,4 @@
-"""Runs whose process is gone: after a power cut or a kill, Dagster would wait for them for ever."""
+"""Orphaned runs, whose process has ended: after a power cut or a kill, Dagster would wait for them for ever."""
 
 import errno
 import os
@@ -23,7 +23,7 @@ HOST = "dna/host"
 _HANDED_OVER_S = 30.0
 
 _SILENT_S = 300.0
-"""A run that has not named its process after so long never got as far."""
+"""A run that has not named its process after this long never started to work."""
 
 
 def name_process(instance: dg.DagsterInstance, run_id: str) -> None:
@@ -32,21 +32,21 @@ def name_process(instance: dg.DagsterInstance, run_id: str) -> None:
 
 
 def reap(instance: dg.DagsterInstance, now: float | None = None) -> list[str]:
-    """Mark runs as failed whose process on this machine is gone; returns their ids.
+    """Mark runs as failed whose process on this machine has ended; returns their ids.
 
-    What they were doing is still lacking, so it is asked for again.
+    What they were making is still out of date, so Dagster requests it again.
     """
     now, reaped = time.time() if now is None else now, []
     for record in instance.get_run_records(dg.RunsFilter(statuses=[STARTING, STARTED])):
         run, began = record.dagster_run, record.start_time or record.create_timestamp.timestamp()
         if named := run.tags.get(PROCESS):
-            gone = _is_gone(named)
+            gone = _has_ended(named)
         elif run.tags.get(HOST) == platform.node():
             gone = _has_no_server(run, now - began)
         else:
             gone = run.status == STARTED and now - began > _SILENT_S
         if gone:
-            instance.report_run_failed(run, "the process of this run is gone; what it was doing is asked for again")
+            instance.report_run_failed(run, "the process of this run has ended; what it was making is requested again")
             reaped.append(run.run_id)
     return reaped
 
@@ -70,21 +70,21 @@ def _name(number: int) -> str:
 
 
 def _began(number: int) -> str:
-    """When a process began, in a way that does not change when somebody sets the clock.
+    """When a process began, in a way that does not change when the clock is set.
 
     Raises:
         psutil.NoSuchProcess: when there is none.
     """
     try:
-        told = Path(f"/proc/{number}/stat").read_text(encoding="utf-8", errors="replace")
+        text = Path(f"/proc/{number}/stat").read_text(encoding="utf-8", errors="replace")
         boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii")
     except OSError:
         return f"{psutil.Process(number).create_time():.0f}"
     # Its 22nd field, in ticks since the system was started; the second one, a name, may hold anything.
-    return f"{told.rpartition(')')[2].split()[19]}-{boot[:8]}"
+    return f"{text.rpartition(')')[2].split()[19]}-{boot[:8]}"
 
 
-def _is_gone(named: str) -> bool:
+def _has_ended(named: str) -> bool:
     host, number, _ = named.rsplit("/", 2)
     if host != platform.node():
         return False

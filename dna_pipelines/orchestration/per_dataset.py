@@ -7,15 +7,15 @@ from typing import Any
 
 import dagster as dg
 
-from dna_pipelines.errors import Interrupted
-from dna_pipelines.orchestration.attempts import FAILED, KIND, WHAT, kind_of, unexpected
 from dna_pipelines.orchestration.checks import CheckKind, check_evaluations, check_results, check_specs
 from dna_pipelines.orchestration.describe import Metadata
-from dna_pipelines.orchestration.keys import op_name
+from dna_pipelines.orchestration.keys import CODE_VERSION, DATA_VERSION, op_name
 from dna_pipelines.orchestration.partitions import DATASETS
 from dna_pipelines.orchestration.project_resource import InjectedProject, ProjectResource
 from dna_pipelines.orchestration.provenance import input_tags
+from dna_pipelines.orchestration.steps import unexpected
 from dna_pipelines.project.checks import Check, blocked
+from dna_pipelines.project.problem import Problem
 
 MOST_OF_A_RUN = 20
 """Datasets that share a run: a process of its own, which imports torch, takes seconds, and one here a third of one."""
@@ -25,7 +25,7 @@ BATCH = dg.BackfillPolicy.multi_run(max_partitions_per_run=MOST_OF_A_RUN)
 
 @dataclass(frozen=True)
 class Made:
-    """What came of one dataset."""
+    """What a step made of one dataset."""
 
     metadata: Metadata
     data_version: str
@@ -38,7 +38,7 @@ Make = Callable[[dg.AssetExecutionContext, ProjectResource, str], Made]
 def asset_per_dataset(
     key: dg.AssetKey, make: Make, checks: Mapping[str, CheckKind], **spec: Any
 ) -> dg.AssetsDefinition:
-    """An asset that `make` brings up to date dataset by dataset; its docstring is what people read of it.
+    """An asset that `make` brings up to date dataset by dataset; its docstring is the description in Dagster.
 
     Args:
         key: of the asset.
@@ -76,39 +76,52 @@ def asset_per_dataset(
 def _make_all(
     context: dg.AssetExecutionContext, project_resource: ProjectResource, make: Make, names: Sequence[str]
 ) -> None:
-    """A batch: one dataset that fails holds back no other, and fails the run when all have had their turn.
-
-    One result of Dagster's would give all of them the same data version.
-    """
-    key, failed, blocked_ones = context.asset_key, {}, []
-    code_version = context.assets_def.code_versions_by_key.get(key)
+    """A batch: a dataset that fails stops no other, and fails the run when all have had their turn."""
+    problems: dict[str, Problem] = {}
     for name in names:
-        # What comes while it is made is not what it was made from.
+        # An event that comes while the dataset is made is not what it was made from.
         read = input_tags(context, name)
-        try:
-            done = make(context, project_resource, name)
-        except dg.Failure as failure:
-            kind = kind_of(failure)
-            if kind == Interrupted.__name__:
-                raise
-            failed[name] = {KIND: kind, WHAT: failure.description}
+        done = _make_one(context, project_resource, make, name)
+        if isinstance(done, Problem):
+            problems[name] = done
             continue
-        except Exception as error:
-            context.log.exception(name)
-            failed[name] = {
-                KIND: type(error).__name__,
-                WHAT: unexpected(f"{type(error).__name__}: {error}", key.to_user_string(), context.run.run_id),
-            }
-            continue
-        tags = {"dagster/data_version": done.data_version, "dagster/code_version": code_version or "", **read}
-        context.log_event(dg.AssetMaterialization(key, partition=name, metadata=done.metadata, tags=tags))
-        for evaluation in check_evaluations(key, name, done.checks):
-            context.log_event(evaluation)
-        if withheld := blocked(list(done.checks)):
-            blocked_ones.append(f"{name}: {withheld}")
-    if failed or blocked_ones:
-        said = [*(f"{name}: {one[WHAT]}" for name, one in failed.items()), *blocked_ones]
-        raise dg.Failure("\n".join(said), metadata={"n_datasets": len(names), FAILED: dg.MetadataValue.json(failed)})
+        _log_made(context, name, done, read)
+        if reason := blocked(list(done.checks)):
+            problems[name] = Problem.blocked(reason, dataset=name)
+    if problems:
+        codes = {name: {"code": problem.code, "message": problem.message} for name, problem in problems.items()}
+        raise dg.Failure(
+            "\n".join(f"{name}: {problem.message}" for name, problem in problems.items()),
+            metadata={"n_datasets": len(names), "problems": dg.MetadataValue.json(codes)},
+        )
+
+
+def _make_one(
+    context: dg.AssetExecutionContext, project_resource: ProjectResource, make: Make, name: str
+) -> Made | Problem:
+    """One dataset of a batch; only an interruption is raised."""
+    recorder, asset = project_resource.recorder, context.asset_key.to_user_string()
+    try:
+        return make(context, project_resource, name)
+    except dg.Failure as failure:
+        if recorder.interrupted:
+            raise
+        return recorder.problems.get((asset, name)) or Problem("dagster.run-failed", failure.description or "")
+    except Exception as error:
+        context.log.exception(name)
+        problem = unexpected(f"{type(error).__name__}: {error}", asset, context.run.run_id)
+        recorder.fail(asset, name, problem)
+        return problem
+
+
+def _log_made(context: dg.AssetExecutionContext, name: str, done: Made, read: Mapping[str, str]) -> None:
+    """The events of one dataset of a batch: one result of Dagster's gives all datasets the same data version."""
+    key = context.asset_key
+    code_version = context.assets_def.code_versions_by_key.get(key) or ""
+    tags = {DATA_VERSION: done.data_version, CODE_VERSION: code_version, **read}
+    context.log_event(dg.AssetMaterialization(key, partition=name, metadata=done.metadata, tags=tags))
+    for evaluation in check_evaluations(key, name, done.checks):
+        context.log_event(evaluation)
 
 
 def _without_pool(spec: dict[str, Any]) -> dict[str, Any]:

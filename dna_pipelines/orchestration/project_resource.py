@@ -1,14 +1,16 @@
-"""The one resource: the project that assets work on, and where they show progress."""
+"""The one resource: the project that assets work on, where they show progress, and where they record results."""
 
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import dagster as dg
 
 from dna_pipelines.project.progress import Advance, Progress
 from dna_pipelines.project.project import ProjectFolder
+from dna_pipelines.update.ingest import Look
+from dna_pipelines.update.recorder import Recorder
 
 
 class LoggedProgress:
@@ -36,11 +38,19 @@ class LoggedProgress:
 
 @dataclass(frozen=True)
 class ProjectResource:
-    """What assets are given."""
+    """What assets are given.
+
+    Attributes:
+        project: the project.
+        progress: shows progress; the run's log where None.
+        recorder: takes what the assets make, for the report of a run in this process.
+        listings: of locations that this run has listed already, by dataset. A step takes its own out.
+    """
 
     project: ProjectFolder
     progress: Progress | None = None
-    """Where progress is shown; the run's log where None."""
+    recorder: Recorder = field(default_factory=Recorder)
+    listings: dict[str, Look] = field(default_factory=dict)
 
     def shown(self, context: dg.AssetExecutionContext) -> Progress:
         """Where a step shows its progress."""

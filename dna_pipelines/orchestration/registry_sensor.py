@@ -12,13 +12,13 @@ from dna_pipelines.orchestration.project_resource import InjectedProject
     name="watched_datasets",
     minimum_interval_seconds=10,
     default_status=dg.DefaultSensorStatus.RUNNING,
-    description="Adds and removes partitions as datasets come and go in data/datasets.yaml, marks runs as failed "
-    "whose process is gone, and says when the lake cannot be written.",
+    description="Adds and removes partitions to match data/datasets.yaml, marks orphaned runs as failed, and reports a "
+    "lake that cannot be written.",
 )
 def registry_sensor(context: dg.SensorEvaluationContext, project_resource: InjectedProject) -> dg.SensorResult:
-    """Ask for the partitions that are missing, and for the removal of those nobody watches."""
+    """Request the partitions that are missing, and the removal of those without a dataset."""
     if reaped := reap(context.instance):
-        context.log.warning("marked as failed, because their process is gone: %s", ", ".join(reaped))
+        context.log.warning("marked orphaned runs as failed, because their process has ended: %s", ", ".join(reaped))
     try:
         watched = [dataset.name for dataset in project_resource.project.config().datasets]
         project_resource.project.lake.try_writing()
@@ -32,5 +32,5 @@ def registry_sensor(context: dg.SensorEvaluationContext, project_resource: Injec
         *([DATASETS.build_delete_request(removed)] if removed else []),
     ]
     if not requests:
-        return dg.SensorResult(skip_reason=f"all {len(watched)} watched datasets are partitions")
+        return dg.SensorResult(skip_reason=f"The partitions match the {len(watched)} watched datasets.")
     return dg.SensorResult(dynamic_partitions_requests=requests)

@@ -1,26 +1,24 @@
-"""Telling Dagster what the lake has: for a lost, or a new, Dagster database. Nothing is computed."""
+"""Reports the contents of the lake to a lost, or new, Dagster database. Nothing is computed."""
 
 from collections.abc import Iterator
 
 import dagster as dg
 
 from dna_pipelines.orchestration.describe import Metadata
-from dna_pipelines.orchestration.keys import MANIFEST, key_of
+from dna_pipelines.orchestration.keys import DATA_VERSION, MANIFEST, key_of
 from dna_pipelines.orchestration.partitions import sync_partitions
 from dna_pipelines.orchestration.scanning import raw_event
 from dna_pipelines.project.current import current_dnas
 from dna_pipelines.project.project import ProjectFolder
 from dna_pipelines.storage import Commit
 
-VERSION = "dagster/data_version"
-
 
 def replay(instance: dg.DagsterInstance, project: ProjectFolder) -> int:
-    """Report what is current in the lake as materializations; returns how many were news."""
+    """Report what is current in the lake as materializations; returns how many were new to Dagster."""
     sync_partitions(instance, project)
     n_reported = 0
     for event in _events(project):
-        if _known_version(instance, event) != (event.tags or {})[VERSION]:
+        if _known_version(instance, event) != (event.tags or {})[DATA_VERSION]:
             instance.report_runless_asset_event(event)
             n_reported += 1
     return n_reported
@@ -48,7 +46,7 @@ def _facts(commit: Commit) -> Metadata:
 
 def _event(key: dg.AssetKey, version: str, facts: Metadata, partition: str | None = None) -> dg.AssetMaterialization:
     note = {"note": "reported from the lake"}
-    return dg.AssetMaterialization(key, partition=partition, metadata={**facts, **note}, tags={VERSION: version})
+    return dg.AssetMaterialization(key, partition=partition, metadata={**facts, **note}, tags={DATA_VERSION: version})
 
 
 def _known_version(instance: dg.DagsterInstance, event: dg.AssetMaterialization) -> str | None:
@@ -56,4 +54,4 @@ def _known_version(instance: dg.DagsterInstance, event: dg.AssetMaterialization)
     filter_ = dg.AssetRecordsFilter(asset_key=event.asset_key, asset_partitions=partitions)
     records = instance.fetch_materializations(filter_, limit=1).records
     known = records[0].asset_materialization if records else None
-    return (known.tags or {}).get(VERSION) if known else None
+    return (known.tags or {}).get(DATA_VERSION) if known else None

@@ -1,6 +1,6 @@
-"""What Dagster keeps for ever of a project in which nothing happens, and its own retention does not reach.
+"""Removes what Dagster stores for ever although nothing happens, and what its own retention settings do not reach.
 
-Every look of `keep_current` leaves a file of 10 kB (14,000 a day), and every scan a run with a database of its own.
+Every tick of `keep_current` leaves a file of 10 kB (14,000 a day), and every scan a run with its own database.
 """
 
 import time
@@ -16,27 +16,27 @@ from dna_pipelines.orchestration.project_resource import InjectedProject
 from dna_pipelines.orchestration.scanning import scan_job
 from dna_pipelines.project.progress import counted
 
-_LOOKS_S = 3600.0
-"""How long what `keep_current` printed at a tick is kept."""
+_TICK_LOGS_S = 3600.0
+"""How long the output of a tick of `keep_current` is kept."""
 
 _SCANS = {dg.DagsterRunStatus.SUCCESS: timedelta(days=1), dg.DagsterRunStatus.FAILURE: timedelta(days=30)}
 """How long runs of `scan` are kept: as long as the ticks of sensors."""
 
 _AT_ONCE = 200
-"""So many runs are removed at a time, so that a tick stays short."""
+"""Runs removed per tick at most, so that a tick stays short."""
 
 
 @dg.sensor(
     name="retention",
     minimum_interval_seconds=600,
     default_status=dg.DefaultSensorStatus.RUNNING,
-    description="Removes old runs of `scan`, what `keep_current` printed more than an hour ago, and versions of "
-    "datasets beyond `keep_versions` of the datasets file.",
+    description="Removes old runs of `scan`, output of `keep_current` older than an hour, and versions of datasets "
+    "beyond `keep_versions` of the datasets file.",
 )
 def retention_sensor(context: dg.SensorEvaluationContext, project_resource: InjectedProject) -> dg.SkipReason:
-    """Forget what is old; no run is ever needed for it."""
-    n_logs = forget_looks(context.instance, context.repository_name or "")
-    n_runs = forget_scans(context.instance)
+    """Remove what is old; this needs no run."""
+    n_logs = remove_tick_logs(context.instance, context.repository_name or "")
+    n_runs = remove_scans(context.instance)
     try:
         pruned = prune_as_configured(project_resource.project)
     except DnaError as error:
@@ -45,19 +45,19 @@ def retention_sensor(context: dg.SensorEvaluationContext, project_resource: Inje
     return dg.SkipReason(f"removed {counted(n_runs, 'old scan')} and {counted(n_logs, 'log')} of ticks{lake}")
 
 
-def forget_looks(instance: dg.DagsterInstance, repository: str, now: float | None = None) -> int:
+def remove_tick_logs(instance: dg.DagsterInstance, repository: str, now: float | None = None) -> int:
     """Remove old logs of the ticks of `keep_current`, where they are files of this machine; returns how many."""
     now, example = time.time() if now is None else now, log_file(instance, [repository, automation_sensor.name, "0"])
     if example is None:
         return 0
-    old = [file for file in example.parent.glob("*") if file.stat().st_mtime < now - _LOOKS_S]
+    old = [file for file in example.parent.glob("*") if file.stat().st_mtime < now - _TICK_LOGS_S]
     for file in old:
         file.unlink(missing_ok=True)
     return len(old)
 
 
-def forget_scans(instance: dg.DagsterInstance, now: float | None = None) -> int:
-    """Remove old runs of `scan` with all they left; returns how many. What they noted stays in the lake."""
+def remove_scans(instance: dg.DagsterInstance, now: float | None = None) -> int:
+    """Remove old runs of `scan` with their logs and events; returns how many. Scan results stay in the lake."""
     moment = datetime.fromtimestamp(time.time() if now is None else now, UTC)
     n_removed = 0
     for status, kept in _SCANS.items():

@@ -1,4 +1,4 @@
-"""Looking at the places of datasets, as often as the datasets file says."""
+"""Scans of the locations of datasets, as often as the datasets file says."""
 
 import json
 import platform
@@ -9,7 +9,7 @@ from contextlib import suppress
 import dagster as dg
 
 from dna_pipelines.errors import DnaError, LakeError
-from dna_pipelines.orchestration.keys import RAW
+from dna_pipelines.orchestration.keys import DATA_VERSION, RAW
 from dna_pipelines.orchestration.orphaned_runs import HOST, name_process
 from dna_pipelines.orchestration.project_resource import InjectedProject
 from dna_pipelines.update.staleness import scan
@@ -24,21 +24,21 @@ _UNDER_WAY = [
 ]
 
 
-class Places(dg.Config):
-    """Which datasets to look at."""
+class Scanned(dg.Config):
+    """Which datasets to scan."""
 
     datasets: list[str]
 
 
-@dg.op(description="List the places of datasets; whatever changed is noted in the lake and as an event of `raw`.")
-def look_at_places(context: dg.OpExecutionContext, config: Places, project_resource: InjectedProject) -> None:
-    """One place that cannot be reached does not hold back the others."""
+@dg.op(description="Lists the locations of datasets, and records every change in the lake and as an event of `raw`.")
+def scan_locations(context: dg.OpExecutionContext, config: Scanned, project_resource: InjectedProject) -> None:
+    """A location that cannot be reached does not stop the others."""
     project, problems = project_resource.project, []
     name_process(context.instance, context.run.run_id)
     for name in config.datasets:
         at = time.time()
         try:
-            sighting = scan(project, project.file.dataset(name))
+            result = scan(project, project.file.dataset(name))
             # Only now, so that what a kill prevents is done again.
             project.lake.versions.note_scanned(name, at)
         except DnaError as error:
@@ -46,23 +46,23 @@ def look_at_places(context: dg.OpExecutionContext, config: Places, project_resou
             with suppress(LakeError):
                 project.lake.versions.note_scanned(name, at)
             continue
-        if sighting:
-            context.log.info("%s changed: %d files", name, sighting.n_files)
-            context.instance.report_runless_asset_event(raw_event(name, sighting.raw_version, sighting.n_files))
+        if result:
+            context.log.info("%s changed: %d files", name, result.n_files)
+            context.instance.report_runless_asset_event(raw_event(name, result.raw_version, result.n_files))
     if problems:
         raise dg.Failure("\n".join(problems), metadata={"n_unreachable": len(problems)}, allow_retries=False)
 
 
 def raw_event(dataset: str, raw_version: str, n_files: int) -> dg.AssetMaterialization:
-    """A new version of a dataset's place."""
-    tags = {"dagster/data_version": raw_version}
+    """The event of a new version of a dataset's location."""
+    tags = {DATA_VERSION: raw_version}
     return dg.AssetMaterialization(RAW, partition=dataset, metadata={"n_files": n_files}, tags=tags)
 
 
-@dg.job(name="scan", executor_def=dg.in_process_executor, description="Look whether datasets changed.")
+@dg.job(name="scan", executor_def=dg.in_process_executor, description="Checks whether locations of datasets changed.")
 def scan_job() -> None:
-    """One step for all places that are due."""
-    look_at_places()
+    """One step for all locations that are due."""
+    scan_locations()
 
 
 @dg.sensor(
@@ -70,12 +70,12 @@ def scan_job() -> None:
     job=scan_job,
     minimum_interval_seconds=10,
     default_status=dg.DefaultSensorStatus.RUNNING,
-    description="Launches scans as often as `scan_every` in the datasets file says.",
+    description="Launches a scan of every dataset as often as its `scan_every` in the datasets file says.",
 )
 def scan_sensor(
     context: dg.SensorEvaluationContext, project_resource: InjectedProject
 ) -> dg.SensorResult | dg.SkipReason:
-    """Launch a scan of the datasets that are due, unless one is under way."""
+    """Launch a scan of the datasets that are due, unless a scan is in progress."""
     try:
         config, lake = project_resource.project.config(), project_resource.project.lake
         lake.try_writing()
@@ -84,11 +84,11 @@ def scan_sensor(
     intervals = {dataset.name: config.scan_interval_s(dataset) for dataset in config.datasets}
     due, asked = decide(time.time(), lake.versions.scanned(), json.loads(context.cursor or "{}"), intervals)
     if not due:
-        return dg.SkipReason("no dataset is due")
+        return dg.SkipReason("No dataset is due for a scan.")
     if context.instance.get_runs(dg.RunsFilter(job_name=scan_job.name, statuses=_UNDER_WAY), limit=1):
-        return dg.SkipReason("a scan is under way")
+        return dg.SkipReason("A scan is in progress.")
     request = dg.RunRequest(
-        run_config={"ops": {"look_at_places": {"config": {"datasets": due}}}}, tags={HOST: platform.node()}
+        run_config={"ops": {"scan_locations": {"config": {"datasets": due}}}}, tags={HOST: platform.node()}
     )
     return dg.SensorResult(run_requests=[request], cursor=json.dumps(asked))
 

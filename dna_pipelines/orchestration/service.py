@@ -11,9 +11,9 @@ from dna_pipelines.project.project import ProjectFolder
 
 
 def serve(project: ProjectFolder, host: str, port: int) -> int | None:
-    """Serve the web page and keep the project current, until a signal says that it is enough.
+    """Serve the web page and keep the project current, until a signal ends it.
 
-    Runs that it interrupts are asked for again the next time.
+    Runs that it interrupts are requested again the next time.
 
     Returns:
         The number of the signal; None if Dagster ended by itself.

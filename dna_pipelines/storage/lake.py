@@ -14,7 +14,7 @@ from dna_pipelines.storage.files import remove, remove_drafts, replace, write_ne
 from dna_pipelines.storage.fingerprints import Fingerprints
 from dna_pipelines.storage.layout import FORMAT, Layout
 from dna_pipelines.storage.selections import Selections
-from dna_pipelines.storage.verdicts import Verdicts
+from dna_pipelines.storage.significance import SignificanceStore
 from dna_pipelines.storage.versions import Versions
 
 _TRIAL_BYTES = 2**16
@@ -28,7 +28,7 @@ class Lake:
         versions: commit records and manifests.
         fingerprints: ranges, partials and DNAs.
         distances: of layers and of neurons.
-        verdicts: on distances, whether they are more than chance.
+        significance: results of significance tests.
         attempts: what was tried and did not succeed yet.
         contents: what archives and tables of images hold.
         selections: of neurons, by name and version.
@@ -39,7 +39,7 @@ class Lake:
         self.versions = Versions(self.layout)
         self.fingerprints = Fingerprints(self.layout)
         self.distances = Distances(self.layout)
-        self.verdicts = Verdicts(self.layout)
+        self.significance = SignificanceStore(self.layout)
         self.attempts = Attempts(self.layout)
         self.contents = KeptContents(self.layout)
         self.selections = Selections(self.layout)

@@ -56,11 +56,21 @@ def ensure_ranges(
         CheckFailed: when they are not those of the file that the datasets file names.
     """
     if file and on:
-        raise UserError(f"the ranges of {config.name} come either from a file or from datasets; both were asked for")
+        raise UserError(
+            f"activation ranges of {config.name} come either from a file ({file}) or from datasets ({', '.join(on)}); "
+            "give one of the two",
+            code="ranges.two-origins",
+            extractor=config.name,
+            file=file,
+            datasets=list(on),
+        )
     if file and config.view:
         raise UserError(
-            f"{config.name} is a view: its ranges belong to maps of its own, which no file has; "
-            f"`dna calibrate {config.name}` measures both anew"
+            f"{config.name} is a view: its activation ranges belong to its own maps, which no file has; "
+            f"run `dna calibrate {config.name}` to measure both again",
+            code="ranges.of-a-view",
+            extractor=config.name,
+            file=file,
         )
     # Before the network is loaded: what changes meanwhile is not in it.
     stamp = extractor_change_token(config)
@@ -146,13 +156,21 @@ def _calibrated(
     extractor, *others = extractors
     for name in on:
         if not project.lake.versions.latest(project.file.dataset(name).name):
-            raise NothingToCompare(f"{name} was never scanned, so nothing can be calibrated on it; run `dna run` first")
+            raise NothingToCompare(
+                f"{name} has no manifest yet, so activation ranges cannot be measured on it; run `dna run` first",
+                code="ranges.no-manifest",
+                dataset=name,
+            )
     watched = tuple(dataset.name for dataset in project.config().datasets)
     for name in config.calibrate_on:
         if not on and name not in watched:
             raise UnknownName(
-                f"{project.file.path}: {config.name} is to be calibrated on '{name}' (calibrate_on), "
-                f"which is no dataset; there are: {', '.join(watched) or 'none'}"
+                f"{project.file.path}: `calibrate_on` of {config.name} names '{name}', which is not a dataset; "
+                f"the datasets are: {', '.join(watched) or 'none'}",
+                code="name.dataset",
+                name=name,
+                known=list(watched),
+                extractor=config.name,
             )
     manifests, read = _calibration_images(project, on or config.calibrate_on or watched)
     items = (row.item for manifest in manifests.values() for row in manifest.readable)
@@ -174,7 +192,11 @@ def calibrated(project: ProjectFolder, config: ExtractorConfig) -> Calibrated:
     extractors = load_all(config)
     ranges = project.lake.fingerprints.ranges(config.name, extractors[0].fingerprint)
     if ranges is None:
-        raise NothingToCompare(f"{config.name} has no activation ranges yet; run `dna run` (or materialize its ranges)")
+        raise NothingToCompare(
+            f"{config.name} has no activation ranges yet; run `dna run`, or materialize its ranges in Dagster",
+            code="ranges.missing",
+            extractor=config.name,
+        )
     return Calibrated(config.name, [extractor.bound(ranges) for extractor in extractors], ranges)
 
 
@@ -243,5 +265,10 @@ def ready_as(project: ProjectFolder, extractor: str, comparability_key: str) -> 
     """
     ready = calibrated(project, project.extractor_config(extractor))
     if ready.extractors[0].comparability_key(ready.ranges).id != comparability_key:
-        raise Incomparable(f"{extractor} is no longer what the DNAs were made with; run `dna run`")
+        raise Incomparable(
+            f"{extractor} changed since the DNAs were measured; run `dna run` to measure them again",
+            code="compare.extractor-changed",
+            extractor=extractor,
+            comparability_key=comparability_key,
+        )
     return ready

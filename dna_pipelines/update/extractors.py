@@ -35,10 +35,13 @@ def load_all(config: ExtractorConfig) -> list[Extractor]:
         extractors = [load_extractor(config.loads, device=device, **settings) for device in devices_of(config.device)]
         if len({id(extractor.network.module) for extractor in extractors}) < len(extractors):
             raise ExtractorError(
-                f"{config.loads} gives one and the same module for every GPU; make a new one each time"
+                f"{config.loads} returns the same module for every GPU; let it make a new one at each call",
+                code="network.one-module",
+                network=config.loads,
             )
         view = config.view
         return [view_of(extractor, view) for extractor in extractors] if view else extractors
     except ExtractorError as error:
         # What was loaded may serve several extractors, with other layers or tokens.
-        raise ExtractorError(f"extractor {config.name}: {error}") from error
+        facts = {**error.facts, "extractor": config.name}
+        raise ExtractorError(f"extractor {config.name}: {error}", code=error.code, **facts) from error

@@ -50,13 +50,19 @@ def fit(
     versions, started = project.lake.versions, time.monotonic()
     commit = versions.latest(dataset.name)
     if commit is None:
-        raise NothingToCompare(f"{dataset.name} has no manifest yet; run `dna run` (or materialize its manifest first)")
+        raise NothingToCompare(
+            f"{dataset.name} has no manifest yet; run `dna run`, or materialize its manifest in Dagster",
+            code="dataset.no-manifest",
+            dataset=dataset.name,
+        )
     ready = calibrated_or_made(project, config, progress)
     key = ready.extractors[0].comparability_key(ready.ranges)
     if commit.n_images == 0:
         return Fitted(dataset.name, config.name, commit, None, key.id, Work())
-    if withheld := blocked(check_manifest(dataset, commit)):
-        raise CheckFailed(f"{dataset.name} is held back: {withheld}")
+    if reason := blocked(check_manifest(dataset, commit)):
+        raise CheckFailed(
+            f"a check blocks {dataset.name}: {reason}", code="check.blocked", dataset=dataset.name, reason=reason
+        )
 
     def cut() -> tuple[tuple[Shard, ...], ReadImage]:
         return images.manifest.shards, reader(project, dataset, images.manifest)

@@ -1,17 +1,18 @@
-"""What a run would do, and about how long it would take."""
+"""What a run would do, and an estimate of how long it would take."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from dna_pipelines.dna import dna_id
 from dna_pipelines.errors import UserError
-from dna_pipelines.manifests import Manifest
+from dna_pipelines.manifests import Manifest, ManifestDiff
 from dna_pipelines.project.checks import blocked, check_readable
 from dna_pipelines.project.problem import Problem
 from dna_pipelines.project.progress import Progress
 from dna_pipelines.project.project import ProjectFolder
-from dna_pipelines.update.ingest import draft
+from dna_pipelines.update.ingest import Draft, Look, draft
 from dna_pipelines.update.networks import look_at_network
 from dna_pipelines.update.plan import ExtractorPlan, Plan, State
 
@@ -43,7 +44,7 @@ class Forecast:
     missing: dict[str, str] = field(default_factory=dict)
     """By extractor: why it cannot be loaded, as far as that is known beforehand."""
     to_fetch: tuple[str, ...] = ()
-    """Extractors that are fetched first."""
+    """Extractors whose weights a run downloads first."""
 
 
 def forecast(project: ProjectFolder, plan: Plan, progress: Progress | None = None) -> Forecast:
@@ -54,7 +55,7 @@ def forecast(project: ProjectFolder, plan: Plan, progress: Progress | None = Non
     for extractor in plan.extractors:
         name = extractor.config.name
         keys[name] = None
-        # Of one that is known nothing is looked for: that would hash its weights.
+        # The files of a known one are not searched, because that would hash its weights.
         seen = look_at_network(extractor.config) if extractor.to_load else None
         if seen and seen.state == "missing":
             missing[name] = f"weights {seen.weights}"
@@ -70,54 +71,61 @@ def forecast(project: ProjectFolder, plan: Plan, progress: Progress | None = Non
 
 def _estimates(
     project: ProjectFolder, plan: Plan, keys: dict[str, tuple[str, str] | None], progress: Progress | None
-) -> list[Estimate]:
-    records = project.lake.fingerprints.dna_records()
-    found = []
+) -> Iterator[Estimate]:
+    speeds = _speeds(project, keys)
     for item in plan.datasets:
         if item.state == "failed" or item.seen is None:
-            found.append(Estimate(item.name, item.state, problem=item.problem))
+            yield Estimate(item.name, item.state, problem=item.problem)
             continue
-        latest = item.seen.latest
-        if latest is None or not item.seen.is_current:
-            try:
-                manifest, diff, remark = draft(project, item.seen, progress)
-            except UserError as error:
-                found.append(Estimate(item.name, "failed", problem=Problem(str(error))))
-                continue
-            changes = diff.counts()
-        else:
-            manifest, changes, remark = project.lake.versions.manifest(latest), {}, latest.remark
+        try:
+            drafted = _draft(project, item.seen, progress)
+        except UserError as error:
+            yield Estimate(item.name, "failed", problem=Problem.of(error))
+            continue
+        manifest = drafted.manifest
         n_images, n_quarantined = len(manifest.readable), len(manifest.quarantined)
-        withheld_now = blocked([check_readable(item.dataset, n_images, n_quarantined)])
-        problem = Problem(withheld_now, "held back") if withheld_now else item.problem
-        to_extract: dict[str, int] = {}
-        seconds: float | None = 0.0
-        for name, key in keys.items():
-            to_extract[name] = 0 if withheld_now else _n_to_extract(project, key, manifest)
-            measured = [r for r in records if key and r.comparability_key == key[0] and r.n_images_extracted]
-            # After a calibration, say, the speed of before still holds.
-            measured = measured or [r for r in records if r.extractor == name and r.n_images_extracted]
-            speed = (
-                sum(r.n_images_extracted for r in measured) / sum(r.extraction_s for r in measured)
-                if measured
-                else None
-            )
-            if to_extract[name]:
-                seconds = None if seconds is None or speed is None else seconds + to_extract[name] / speed
-        found.append(
-            Estimate(
-                item.name,
-                item.state,
-                changes,
-                n_images,
-                n_to_extract=to_extract,
-                extraction_s=seconds,
-                problem=problem,
-                remark=remark,
-                occasion=item.seen.occasion,
-            )
+        reason = blocked([check_readable(item.dataset, n_images, n_quarantined)])
+        to_extract = {name: 0 if reason else _n_to_extract(project, key, manifest) for name, key in keys.items()}
+        yield Estimate(
+            item.name,
+            item.state,
+            {} if item.seen.is_current else drafted.diff.counts(),
+            n_images,
+            n_to_extract=to_extract,
+            extraction_s=_extraction_s(to_extract, speeds),
+            problem=Problem.blocked(reason, dataset=item.name) if reason else item.problem,
+            remark=drafted.remark,
+            occasion=item.seen.occasion,
         )
-    return found
+
+
+def _draft(project: ProjectFolder, seen: Look, progress: Progress | None) -> Draft:
+    """What a run would commit; the last commit where that is up to date."""
+    if seen.latest is None or not seen.is_current:
+        return draft(project, seen, progress)
+    return Draft(project.lake.versions.manifest(seen.latest), ManifestDiff(), seen.latest.remark)
+
+
+def _speeds(project: ProjectFolder, keys: dict[str, tuple[str, str] | None]) -> dict[str, float]:
+    """Images per second of earlier extractions, by extractor that has any."""
+    records = [record for record in project.lake.fingerprints.dna_records() if record.n_images_extracted]
+    speeds = {}
+    for name, key in keys.items():
+        measured = [record for record in records if key and record.comparability_key == key[0]]
+        # After a calibration, for example, the speed from before still holds.
+        measured = measured or [record for record in records if record.extractor == name]
+        if measured:
+            n_images = sum(record.n_images_extracted for record in measured)
+            speeds[name] = n_images / sum(record.extraction_s for record in measured)
+    return speeds
+
+
+def _extraction_s(to_extract: dict[str, int], speeds: dict[str, float]) -> float | None:
+    """How long extracting so many images takes; None where the speed of an extractor is not known yet."""
+    wanted = {name: n_images for name, n_images in to_extract.items() if n_images}
+    if not wanted.keys() <= speeds.keys():
+        return None
+    return sum((n_images / speeds[name] for name, n_images in wanted.items()), 0.0)
 
 
 def _keys(project: ProjectFolder, extractor: ExtractorPlan) -> tuple[str, str] | None:

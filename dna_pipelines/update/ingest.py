@@ -13,6 +13,7 @@ from dna_pipelines.errors import DnaError, LakeError, SourceError
 from dna_pipelines.identity import Item, stable_hash
 from dna_pipelines.imaging import RULES
 from dna_pipelines.manifests import Manifest, ManifestDiff, Scan, Shard, build_manifest, diff_manifests, scan_source
+from dna_pipelines.manifests.manifest import VANISHED
 from dna_pipelines.manifests.scan import Metadata
 from dna_pipelines.project.progress import Progress, Silent
 from dna_pipelines.project.project import ProjectFolder
@@ -34,7 +35,9 @@ class Look:
     settings: str
     latest: Commit | None
     has_manifest: bool = True
-    """Whether the last commit's manifest is there; what is lost is made again."""
+    """Whether the last commit's manifest is there; a lost one is made again."""
+    began_ns: int = 0
+    """When the listing began, in nanoseconds since 1970: later changes of the location may not be in it."""
 
     @property
     def is_current(self) -> bool:
@@ -73,14 +76,14 @@ def look(project: ProjectFolder, dataset: DatasetConfig) -> Look:
     Raises:
         SourceError: when its place cannot be reached.
     """
-    versions = project.lake.versions
+    began_ns, versions = time.time_ns(), project.lake.versions
     latest = versions.latest(dataset.name)
     source = project.source(dataset)
     n_unsettled = latest.n_unsettled if latest else 0
     looked_at_ns = versions.looked_at_ns(dataset.name)
     scan = scan_source(source, dataset, lambda: _manifest(project, latest), n_unsettled, looked_at_ns)
     has_manifest = latest is None or versions.has_manifest(latest)
-    return Look(dataset, scan, _settings(project, dataset), latest, has_manifest)
+    return Look(dataset, scan, _settings(project, dataset), latest, has_manifest, began_ns)
 
 
 def _manifest(project: ProjectFolder, commit: Commit | None) -> Manifest | None:
@@ -194,8 +197,12 @@ def _require_group_column(dataset: DatasetConfig, manifest: Manifest, remark: st
         return
     there = sorted({name for row in manifest.readable for name in row.metadata or {}})
     raise SourceError(
-        f"no image of {dataset.name} has a value in a column {column} to group by; the columns of its metadata are: "
-        f"{', '.join(there) or remark or 'none (add `metadata: {uri: …}`)'}"
+        f"no image of {dataset.name} has a value in the column {column}, which `group_by` names; the columns of its "
+        f"metadata are: {', '.join(there) or remark or 'none (add `metadata: {uri: …}`)'}",
+        code="source.group-column",
+        dataset=dataset.name,
+        column=column,
+        columns=there,
     )
 
 
@@ -206,24 +213,38 @@ def _table_options(dataset: DatasetConfig) -> dict[str, Any]:
     return dataset.storage_options if table.partition("://")[0] == scheme else {}
 
 
-def refresh(project: ProjectFolder, dataset: DatasetConfig, progress: Progress | None = None) -> Ingested:
+def refresh(
+    project: ProjectFolder, dataset: DatasetConfig, progress: Progress | None = None, listed: Look | None = None
+) -> Ingested:
     """Bring a dataset's manifest up to date and commit it.
 
-    Two processes may do this at once: the commit that comes second is made anew on top of the first.
+    Two processes may do this at once: the commit that comes second is made again on top of the first.
+
+    Args:
+        project: where the dataset is.
+        dataset: its entry in the datasets file.
+        progress: shows the files that are read.
+        listed: what a listing of its location showed earlier in the same run. It is used where nothing has
+            happened since that would make it wrong; else the location is listed again.
 
     Raises:
-        SourceError: when the place cannot be reached; the last commit stays what it is.
+        SourceError: when the location cannot be reached; the last commit stays what it is.
     """
     lake = project.lake
     lake.prepare()
     for _ in range(_TRIES):
-        looked_at_ns = time.time_ns()
-        seen = look(project, dataset)
+        seen, listed = _still_valid(project, dataset, listed), None
+        reused = seen is not None
+        seen = seen or look(project, dataset)
+        looked_at_ns = seen.began_ns
         if seen.is_current and seen.latest and (known := _manifest(project, seen.latest)):
             lake.versions.point_at(seen.latest)
             lake.versions.put_looked(dataset.name, looked_at_ns)
             return Ingested(seen.latest, known, ManifestDiff(), was_current=True)
         manifest, diff, remark = draft(project, seen, progress)
+        if reused and any(row.reason == VANISHED for row in manifest.quarantined):
+            # Between the listing and now is more time than a listing takes: the files of now are listed once more.
+            continue
         latest = seen.latest
         taken_in = (manifest.id, seen.scan.raw_version, seen.settings)
         if latest and (latest.manifest_id, latest.raw_version, latest.settings) == taken_in:
@@ -246,7 +267,22 @@ def refresh(project: ProjectFolder, dataset: DatasetConfig, progress: Progress |
         if commit:
             lake.versions.put_looked(dataset.name, looked_at_ns)
             return Ingested(commit, manifest, diff, was_current=False)
-    raise DnaError(f"{dataset.name}: other writers committed {_TRIES} times meanwhile; run again")
+    raise DnaError(
+        f"{dataset.name}: other processes committed {_TRIES} times during this refresh; run again",
+        code="dataset.other-writers",
+        dataset=dataset.name,
+        n_tries=_TRIES,
+    )
+
+
+def _still_valid(project: ProjectFolder, dataset: DatasetConfig, listed: Look | None) -> Look | None:
+    """An earlier listing, unless another process committed or listed since, or the settings changed."""
+    if listed is None or listed.dataset != dataset or listed.settings != _settings(project, dataset):
+        return None
+    versions = project.lake.versions
+    latest = versions.latest(dataset.name)
+    same_commit = (latest and latest.seq) == (listed.latest and listed.latest.seq)
+    return listed if same_commit and versions.looked_at_ns(dataset.name) <= listed.began_ns else None
 
 
 def _place(dataset: DatasetConfig) -> str:

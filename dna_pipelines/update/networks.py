@@ -219,6 +219,9 @@ def _weights(files: list[Path], published: Published | None = None, root: Path |
     if files:
         return {"weights": str(files[0]), "weights_sha256": digest_of_files(files)}
     if published is None or root is None:
-        raise ExtractorError("the weights are missing from this installation; install it again")
+        raise ExtractorError(
+            "the weights are missing from this installation; install dna_pipelines again",
+            code="network.weights-missing",
+        )
     state: State = "to fetch" if published.hub_repo else "missing"
     return {"state": state, "weights": f"not here: {where_to_put(published, root)}"}

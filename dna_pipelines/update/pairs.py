@@ -23,7 +23,7 @@ class WantedPairs(NamedTuple):
     """By dataset, see `current_dnas`."""
     changes: list[Pair]
     """Each dataset's DNA with that of what it was before its last change."""
-    lacking: list[Pair]
+    missing: list[Pair]
     """Those that are not compared yet."""
     n_known: int
 
@@ -40,14 +40,14 @@ def wanted_pairs(project: ProjectFolder, extractor: str) -> WantedPairs:
     # Only what is new is asked for: among 1,000 datasets there are half a million pairs, and a tick has no time.
     fresh = ids - complete
     asked = {(min(a, b), max(a, b)) for a in fresh for b in ids if a != b} | (changes - compared)
-    lacking = asked - distances.known_pairs(key, {identity for pair in asked for identity in pair}) if asked else set()
+    missing = asked - distances.known_pairs(key, {identity for pair in asked for identity in pair}) if asked else set()
     n_wanted = len(ids) * (len(ids) - 1) // 2 + sum(not ids.issuperset(pair) for pair in changes)
-    return WantedPairs(current, sorted(changes), sorted(lacking), n_wanted - len(lacking))
+    return WantedPairs(current, sorted(changes), sorted(missing), n_wanted - len(missing))
 
 
 def matrix_id(pairs: WantedPairs) -> str:
-    """The id of what the matrix shows: the datasets that have a DNA, in order, those DNAs, and the pairs it lacks."""
-    return stable_hash([list(pairs.current.items()), pairs.lacking])
+    """The id of what the matrix shows: the datasets with a DNA, in order, those DNAs, and the missing pairs."""
+    return stable_hash([list(pairs.current.items()), pairs.missing])
 
 
 def _previous_dna(project: ProjectFolder, dataset: str, key: str) -> str | None:
@@ -57,7 +57,7 @@ def _previous_dna(project: ProjectFolder, dataset: str, key: str) -> str | None:
         try:
             commit = project.lake.versions.commit(dataset, seq)
         except LakeError:
-            # Whoever asks for it by name is told, and so is the doctor.
+            # A command that names it reports the damage, and so does the doctor.
             return None
         if commit.version_id != latest.version_id:
             identity = dna_id(key, commit.version_id)
@@ -76,11 +76,11 @@ class PairsUpdated:
     n_computed: int
     n_reused: int
     left_out: tuple[str, ...]
-    """Watched datasets without a current DNA (empty, held back, or not yet fitted)."""
+    """Watched datasets without a current DNA (empty, blocked by a check, or not fitted yet)."""
 
 
 def update_pairs(project: ProjectFolder, extractor: str, progress: Progress | None = None) -> PairsUpdated:
-    """Compute the layer distances of every pair of current DNAs that lacks them."""
+    """Compute the layer distances of every pair of current DNAs that has none."""
     # Compiling takes longer than finding out that there is nothing to compare.
     from dna_pipelines.comparison import LayerMeasures, layer_distances, portions
 

@@ -101,7 +101,7 @@ def make_plan(project: ProjectFolder, only: tuple[str, ...] = (), progress: Prog
             continue
         pairs = wanted_pairs(project, extractor.name)
         to_draw = matrix_id(pairs) != project.lake.distances.drawn(extractor.name)
-        extractors.append(ExtractorPlan(extractor, False, len(pairs.lacking), pairs.n_known, to_draw))
+        extractors.append(ExtractorPlan(extractor, False, len(pairs.missing), pairs.n_known, to_draw))
     watched = {dataset.name for dataset in config.datasets}
     forgotten = tuple(name for name in project.lake.versions.datasets() if name not in watched)
     return Plan(tuple(plans), tuple(extractors), forgotten)
@@ -124,7 +124,7 @@ def held_back(project: ProjectFolder, dataset: str) -> Problem | None:
     # What withholds a manifest is the same for all.
     reasons = dict.fromkeys(withheld(project, config, commit, name) for name in names)
     said = "; ".join(reason for reason in reasons if reason)
-    return Problem(said, "held back") if said else None
+    return Problem.blocked(said, dataset=dataset) if said else None
 
 
 def dna_state(project: ProjectFolder, dataset: DatasetConfig, extractor: ExtractorConfig) -> DnaState:
@@ -148,7 +148,7 @@ def _plan_dataset(project: ProjectFolder, dataset: DatasetConfig, keys: dict[str
     try:
         seen = look(project, dataset)
     except (UserError, LakeError) as error:
-        return DatasetPlan(dataset, "failed", problem=Problem(str(error)))
+        return DatasetPlan(dataset, "failed", problem=Problem.of(error))
     state: State = "unchanged" if seen.is_current else "new" if seen.latest is None else "changed"
     problem = held_back(project, dataset.name) if seen.is_current else None
     return DatasetPlan(dataset, state, seen, problem, _missing_dnas(project, dataset, seen.latest, keys))

@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from dna_pipelines.extraction.stream.stage_times import StageTimes
 from dna_pipelines.manifests.diff import in_words
 from dna_pipelines.project.problem import Problem, problem_json
+from dna_pipelines.storage import Commit
+from dna_pipelines.update.ingest import Ingested
+from dna_pipelines.update.pairs import PairsUpdated
 from dna_pipelines.update.plan import Plan, State
+
+if TYPE_CHECKING:
+    # Its module loads torch.
+    from dna_pipelines.update.fingerprint import Fitted
 
 _OF_A_VERSION = {
     "renamed": "names are not part of a version",
@@ -16,6 +23,21 @@ _OF_A_VERSION = {
     "regrouped": "groups are part of a version",
 }
 """Said of changes that are all of one kind."""
+
+
+@dataclass(frozen=True)
+class TakenIn:
+    """What a refresh of a dataset did, without the manifest, which may be large."""
+
+    commit: Commit
+    changes: dict[str, int]
+    """By kind of change, the number of images."""
+    was_current: bool
+
+    @staticmethod
+    def of(done: Ingested) -> TakenIn:
+        """The same of an ingestion."""
+        return TakenIn(done.commit, done.diff.counts(), done.was_current)
 
 
 @dataclass
@@ -30,6 +52,20 @@ class FingerprintReport:
     duration_s: float = 0.0
     stages: StageTimes | None = None
     """Where the time of the extraction went; None where nothing was extracted."""
+
+    @staticmethod
+    def of(fitted: Fitted) -> FingerprintReport:
+        """What fitting a DNA took."""
+        work = fitted.work
+        return FingerprintReport(
+            n_images_extracted=work.n_images_extracted,
+            n_images_reused=fitted.commit.n_images - work.n_images_extracted,
+            n_partials_computed=work.n_computed,
+            n_partials_merged=work.n_merged,
+            n_partials_reused=work.n_reused,
+            duration_s=round(fitted.duration_s, 3),
+            stages=work.stages,
+        )
 
 
 @dataclass
@@ -49,10 +85,18 @@ class DatasetReport:
     occasion: str = ""
     """What there was to be taken in, if no image changed."""
 
+    def take_in(self, done: TakenIn, before: Commit | None) -> None:
+        """Report what a refresh did, since the commit that was the last one when the run was planned."""
+        commit = done.commit
+        self.n_images, self.n_quarantined, self.n_shards = commit.n_images, commit.n_quarantined, len(commit.shards)
+        self.changes, self.remark = done.changes, commit.remark
+        if done.was_current and commit.seq != (before.seq if before else 0):
+            self.occasion = "another run took it in meanwhile"
+
     @property
-    def is_held_back(self) -> bool:
-        """Whether a check withholds it, which is no failure of the run."""
-        return self.problem is not None and self.problem.kind == "held back"
+    def is_blocked(self) -> bool:
+        """Whether a check blocks it, which is no failure of the run."""
+        return self.problem is not None and self.problem.status == "blocked"
 
     @property
     def n_images_extracted(self) -> int:
@@ -80,7 +124,12 @@ class PairsReport:
     n_pairs_computed: int = 0
     n_pairs_reused: int = 0
     left_out: list[str] = field(default_factory=list)
-    """Datasets without a DNA that is used: empty, held back, or failed."""
+    """Datasets whose DNA is missing or not used: empty, blocked by a check, or failed."""
+
+    @staticmethod
+    def of(updated: PairsUpdated) -> PairsReport:
+        """What updating the pairs took."""
+        return PairsReport(updated.n_computed, updated.n_reused, list(updated.left_out))
 
 
 @dataclass
@@ -91,7 +140,7 @@ class RunReport:
     pairs: dict[str, PairsReport] = field(default_factory=dict)
     calibrated: list[str] = field(default_factory=list)
     """Extractors whose activation ranges were measured."""
-    problems: list[str] = field(default_factory=list)
+    problems: list[Problem] = field(default_factory=list)
     """What went wrong besides single datasets."""
     duration_s: float = 0.0
 
@@ -113,6 +162,8 @@ class RunReport:
     def to_json(self) -> dict[str, Any]:
         """The report as a JSON value."""
         facts = asdict(self)
+        facts["problems"] = [str(problem) for problem in self.problems]
+        facts["problem_codes"] = [problem.code for problem in self.problems]
         facts["extractions"] = {name: times.to_json() for name, times in self.extractions.items()}
         for report, dataset in zip(facts["datasets"], self.datasets, strict=True):
             report.update(problem_json(dataset.problem), why=dataset.why)

@@ -1,7 +1,6 @@
-"""Watching: has a place changed, and what in the lake is not up to date with what was seen?
+"""Staleness: has a location changed, and what in the lake is not up to date with the last scan result?
 
-Everything here is asked of the lake, so nothing is lost when an event is: whoever asks later gets
-the same answer.
+Every answer comes from the lake, so a lost event loses nothing: a later question gets the same answer.
 """
 
 from __future__ import annotations
@@ -21,15 +20,15 @@ from dna_pipelines.storage.records import Sighting
 from dna_pipelines.update.ingest import look
 from dna_pipelines.update.pairs import matrix_id, wanted_pairs
 
-Lacking = dict[str, str]
+Stale = dict[str, str]
 """By partition: the id of the input that it is not up to date with."""
 
 
 def scan(project: ProjectFolder, dataset: DatasetConfig) -> Sighting | None:
-    """Look at a dataset's place and note what was seen, if that is news.
+    """List a dataset's location and record the result, if it is news.
 
     Raises:
-        SourceError: when the place cannot be reached.
+        SourceError: when the location cannot be reached.
     """
     at_ns = time.time_ns()
     seen = look(project, dataset)
@@ -40,7 +39,7 @@ def scan(project: ProjectFolder, dataset: DatasetConfig) -> Sighting | None:
     versions = project.lake.versions
     before = versions.sighting(dataset.name)
     if before and before.at_ns > versions.looked_at_ns(dataset.name) and _same(before, sighting):
-        # Seen already, and nobody has looked since.
+        # This result is recorded already, and no refresh has listed the location since.
         return None
     project.lake.prepare()
     versions.put_sighting(dataset.name, sighting)
@@ -55,12 +54,12 @@ def _same(one: Sighting, other: Sighting) -> bool:
 class Needs:
     """What in the lake is not up to date, at one moment. Extractors and assets that need nothing do not occur."""
 
-    manifests: Lacking
-    """Datasets whose place was seen to differ from the last commit, later than the last refresh looked."""
+    manifests: Stale
+    """Datasets whose location differed from the last commit in a scan that is later than the last refresh."""
     ranges: dict[str, str]
     """Extractors that were never used, or may have changed since, once there is an image."""
-    dnas: dict[str, Lacking]
-    """Datasets whose last commit has no DNA. Those that wait for a manifest, or are withheld, come later."""
+    dnas: dict[str, Stale]
+    """Datasets whose last commit has no DNA, except those that wait for a manifest or that a check blocks."""
     distances: dict[str, str]
     """Extractors of whose pairs some are not compared yet."""
     matrix: dict[str, str]
@@ -68,10 +67,10 @@ class Needs:
 
 
 def needs(project: ProjectFolder) -> Needs:
-    """Ask the lake what is not up to date; reads no image and no place."""
+    """Ask the lake what is not up to date; reads no image and no location."""
     config, store = project.config(), project.lake.fingerprints
     commits = {entry.name: project.lake.versions.latest(entry.name) for entry in config.datasets}
-    manifests = _lacking_manifests(project, commits)
+    manifests = _stale_manifests(project, commits)
     any_image = any(commit and commit.n_images for commit in commits.values())
     found = Needs(manifests, {}, {}, {}, {})
     for extractor in config.extractors:
@@ -81,13 +80,13 @@ def needs(project: ProjectFolder) -> Needs:
                 found.ranges[name] = stamp
             continue
         ready = {dataset.name: dataset for dataset in config.datasets if dataset.name not in manifests}
-        found.dnas[name] = _lacking_dnas(project, ready, commits, record.comparability_key)
+        found.dnas[name] = _missing_dnas(project, ready, commits, record.comparability_key)
         pairs = wanted_pairs(project, name)
-        if pairs.lacking:
-            found.distances[name] = stable_hash(pairs.lacking)
+        if pairs.missing:
+            found.distances[name] = stable_hash(pairs.missing)
         if not (_coming(project, "manifest", manifests) or _coming(project, f"{name}/dna", found.dnas[name])):
             wanted = matrix_id(pairs)
-            if pairs.lacking or wanted != project.lake.distances.drawn(name):
+            if pairs.missing or wanted != project.lake.distances.drawn(name):
                 found.matrix[name] = wanted
     return found
 
@@ -103,7 +102,7 @@ def dna_input(project: ProjectFolder, extractor: str, dataset: str) -> str:
     return dna_id(record.comparability_key, commit.version_id) if record and commit else ""
 
 
-def _lacking_manifests(project: ProjectFolder, commits: Mapping[str, Commit | None]) -> Lacking:
+def _stale_manifests(project: ProjectFolder, commits: Mapping[str, Commit | None]) -> Stale:
     versions, found = project.lake.versions, {}
     for name, latest in commits.items():
         sighting = versions.sighting(name)
@@ -115,15 +114,15 @@ def _lacking_manifests(project: ProjectFolder, commits: Mapping[str, Commit | No
     return found
 
 
-def _coming(project: ProjectFolder, asset: str, lacking: Lacking) -> bool:
+def _coming(project: ProjectFolder, asset: str, stale: Stale) -> bool:
     """Whether something will soon be there: the matrix is drawn after it, but does not wait for what fails."""
-    last = (project.lake.attempts.last(asset, dataset) for dataset in lacking)
+    last = (project.lake.attempts.last(asset, dataset) for dataset in stale)
     return any(attempt is None or attempt.problem is None for attempt in last)
 
 
-def _lacking_dnas(
+def _missing_dnas(
     project: ProjectFolder, ready: Mapping[str, DatasetConfig], commits: Mapping[str, Commit | None], key: str
-) -> Lacking:
+) -> Stale:
     found = {}
     for name, dataset in ready.items():
         commit = commits[name]

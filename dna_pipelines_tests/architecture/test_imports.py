@@ -10,6 +10,9 @@ LIGHT = [
     "dna_pipelines.interchange",
     "dna_pipelines.distributions", "dna_pipelines.manifests", "dna_pipelines.sources", "dna_pipelines.imaging",
     "dna_pipelines.config", "dna_pipelines.analysis.compare", "dna_pipelines.update.plan", "dna_pipelines.cli.main",
+    "dna_pipelines.extraction.files.catalogue", "dna_pipelines.extraction.files.change_token",
+    "dna_pipelines.extraction.files.processors", "dna_pipelines.extraction.files.scattering_bands",
+    "dna_pipelines.extraction.stream.stage_times", "dna_pipelines.extraction.weights",
 ]  # fmt: skip
 
 

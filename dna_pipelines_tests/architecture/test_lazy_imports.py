@@ -16,6 +16,7 @@ MATPLOTLIB = "loads matplotlib, which is needed for pictures only"
 NUMBA = "loads numba's kernels"
 TRITON = "there is no triton without a GPU"
 EXTRA = "an optional extra, or what needs one"
+LIGHT = "keeps `import dna_pipelines` light: a call loads what it needs"
 START = "keeps the start of `dna` short: a command loads what it needs"
 
 ALLOWED = {
@@ -28,10 +29,64 @@ ALLOWED = {
         "dna_pipelines.update.remeasure": TORCH,
     },
     "analysis/images/scores.py": {"dna_pipelines.update.calibration": TORCH, "dna_pipelines.update.remeasure": TORCH},
+    "api/comparison.py": {
+        "dna_pipelines.reporting.pictures": MATPLOTLIB,
+    },
+    "api/images.py": {
+        "dna_pipelines.analysis.images.contact_sheets": MATPLOTLIB,
+    },
+    "api/measuring.py": {
+        "dna_pipelines.extraction.calibration": TORCH,
+        "dna_pipelines.extraction.loading.registry": TORCH,
+        "dna_pipelines.extraction.partials": TORCH,
+        "dna_pipelines.extraction.probing.probe": TORCH,
+    },
+    "api/overview.py": {
+        "dna_pipelines.reporting.map": MATPLOTLIB,
+        "dna_pipelines.reporting.pictures": MATPLOTLIB,
+    },
+    "api/progress.py": {
+        "IPython.display": EXTRA,
+        "rich.console": LIGHT,
+        "rich.progress": LIGHT,
+    },
+    "api/project_comparisons.py": {
+        "dna_pipelines.analysis.compare": LIGHT,
+        "dna_pipelines.analysis.images.attribution_by_group": LIGHT,
+        "dna_pipelines.analysis.images.duplicates": LIGHT,
+        "dna_pipelines.analysis.images.scores": LIGHT,
+        "dna_pipelines.analysis.map": LIGHT,
+        "dna_pipelines.analysis.matrix": LIGHT,
+        "dna_pipelines.analysis.neuron_weights": LIGHT,
+        "dna_pipelines.analysis.significance.all_pairs": LIGHT,
+        "dna_pipelines.analysis.significance.pair": LIGHT,
+        "dna_pipelines.api.comparison": LIGHT,
+        "dna_pipelines.api.images": LIGHT,
+        "dna_pipelines.api.overview": LIGHT,
+        "dna_pipelines.api.tables": LIGHT,
+        "dna_pipelines.comparison": LIGHT,
+    },
+    "api/project_datasets.py": {
+        "dna_pipelines.api.adding": LIGHT,
+        "dna_pipelines.api.datasets": LIGHT,
+        "dna_pipelines.orchestration.headless": DAGSTER,
+        "dna_pipelines.update.forecast": LIGHT,
+        "dna_pipelines.update.plan": LIGHT,
+        "dna_pipelines.update.report": LIGHT,
+    },
+    "api/project_inspection.py": {
+        "dna_pipelines.analysis.inspect": LIGHT,
+        "dna_pipelines.analysis.learned_weights": LIGHT,
+        "dna_pipelines.analysis.neuron_weights": LIGHT,
+        "dna_pipelines.api.answers": LIGHT,
+        "dna_pipelines.maintenance.export": LIGHT,
+    },
+    "api/tables.py": {
+        "pandas": EXTRA,
+        "pyarrow": LIGHT,
+    },
     "cli/compare.py": {
         "dna_pipelines.analysis.compare": START,
-        "dna_pipelines.analysis.neuron_weights": START,
-        "dna_pipelines.analysis.significance.pair": START,
         "dna_pipelines.comparison": START,
         "dna_pipelines.reporting.pictures": MATPLOTLIB,
     },
@@ -72,11 +127,22 @@ ALLOWED = {
         "dna_pipelines.orchestration.replay": DAGSTER,
         "dna_pipelines.orchestration.service": DAGSTER,
     },
-    "extraction/device_fold.py": {"dna_pipelines.extraction.device_kernel": TRITON},
-    "extraction/hub.py": {"huggingface_hub": EXTRA},
-    "extraction/timm_network.py": {"timm": EXTRA},
-    "extraction/transformers_network.py": {"transformers": EXTRA, "transformers.utils": EXTRA},
-    "maintenance/doctor.py": {"dna_pipelines.extraction.devices": TORCH, "dna_pipelines.update.extractors": TORCH},
+    "comparison/barycentre.py": {"dna_pipelines.comparison.kernels": NUMBA},
+    "comparison/codes.py": {"dna_pipelines.comparison.kernels": NUMBA},
+    "comparison/cumulative.py": {"dna_pipelines.comparison.kernels": NUMBA},
+    "comparison/permutation.py": {"dna_pipelines.comparison.permutation_kernels": NUMBA},
+    "distributions/fold.py": {
+        "dna_pipelines.distributions": NUMBA,
+        "dna_pipelines.distributions.fold_kernels": NUMBA,
+    },
+    "extraction/devices/device_fold.py": {"dna_pipelines.extraction.devices.device_kernel": TRITON},
+    "extraction/files/hub.py": {"huggingface_hub": EXTRA},
+    "extraction/loading/timm_network.py": {"timm": EXTRA},
+    "extraction/loading/transformers_network.py": {"transformers": EXTRA, "transformers.utils": EXTRA},
+    "maintenance/doctor.py": {
+        "dna_pipelines.extraction.devices.devices": TORCH,
+        "dna_pipelines.update.extractors": TORCH,
+    },
     "orchestration/assets/fingerprints.py": {
         "dna_pipelines.update.calibration": TORCH,
         "dna_pipelines.update.fingerprint": TORCH,
@@ -84,12 +150,12 @@ ALLOWED = {
     },
     "orchestration/describe.py": {"dna_pipelines.reporting.pictures": MATPLOTLIB},
     "sources/remote.py": {"dna_pipelines.sources.web": EXTRA},
-    "storage/verdicts.py": {"dna_pipelines.comparison": NUMBA},
+    "storage/significance.py": {"dna_pipelines.comparison": NUMBA},
     "update/forecast.py": {"dna_pipelines.update.calibration": TORCH},
     "update/networks.py": {
-        "dna_pipelines.extraction.probe": TORCH,
-        "dna_pipelines.extraction.registry": TORCH,
-        "dna_pipelines.extraction.view_layers": TORCH,
+        "dna_pipelines.extraction.probing.probe": TORCH,
+        "dna_pipelines.extraction.loading.registry": TORCH,
+        "dna_pipelines.extraction.views.view_layers": TORCH,
     },
     "update/pairs.py": {"dna_pipelines.comparison": NUMBA},
     "update/slices.py": {"dna_pipelines.update.calibration": TORCH, "dna_pipelines.update.measure": TORCH},

@@ -1,4 +1,4 @@
-"""Ladders of damage are ladders: every step does more to an image than the one before."""
+"""Every step of a ladder of damage changes an image more than the step before."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""What is left of a distance without the noise of its samples: nothing, where they are of one population."""
+"""The bias-corrected distance of two samples of one population is zero on average."""
 
 import numpy as np
 import pytest
@@ -14,7 +14,7 @@ from dna_pipelines.distributions import COARSE_BINS, Layer, Layers
 
 
 def of_images(rng, n_images, shift=0.0):
-    """Images of three neurons and 20 positions that have an effect of the image in common."""
+    """Images of three neurons and 20 positions that share an effect of the image."""
     places = 25 + shift + 4 * rng.normal(size=(n_images, 3, 1)) + 2 * rng.normal(size=(n_images, 3, 20))
     counts = np.zeros((n_images, 3, COARSE_BINS), np.uint16)
     for image, neuron, position in np.ndindex(places.shape):
@@ -28,10 +28,16 @@ def test_it_is_the_debiased_distance_of_the_product(n_a, n_b):
     a, b = of_images(rng, n_a, 1.5), of_images(rng, n_b)
     layers = Layers((Layer("x", 3),))
     found = significance(
-        Selection.everything(layers), lambda _: (a[0], b[0]), a[1], b[1], n_resamples=2000, seed=2, n_bins=COARSE_BINS
+        Selection.everything(layers),
+        lambda _: (a[0], b[0]),
+        a[1],
+        b[1],
+        n_permutations=2000,
+        seed=2,
+        n_bins=COARSE_BINS,
     )
     ours = [emd_less_floor(a, b, rng) for _ in range(20)]
-    assert np.mean(ours) == pytest.approx(found.debiased_bins, abs=5 * np.std(ours) / 20**0.5)
+    assert np.mean(ours) == pytest.approx(found.bias_corrected_bins, abs=5 * np.std(ours) / 20**0.5)
 
 
 def test_without_a_difference_nothing_is_left_on_average():

@@ -1,4 +1,4 @@
-"""Generators and streams are what the protocols say they are, by measures that have nothing to do with fingerprints."""
+"""Generators and streams have the properties that the protocols state, measured without fingerprints."""
 
 from itertools import pairwise
 from types import SimpleNamespace
@@ -90,7 +90,7 @@ def test_variants_differ_and_are_images():
 
 
 class Made:
-    """Sees an image's mean level as one neuron."""
+    """Measures the mean level of an image as one neuron."""
 
     features = np.arange(1)
     extractor = SimpleNamespace(layers=SimpleNamespace(slices={"x": slice(0, 1)}))

@@ -1,4 +1,4 @@
-"""The peers and figures of the protocols: closed forms, and the formulas once more, slowly and one image at a time."""
+"""The peers and figures of the protocols against closed forms and slow references, one image at a time."""
 
 from itertools import product
 

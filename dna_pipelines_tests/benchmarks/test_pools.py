@@ -1,4 +1,4 @@
-"""What trials draw from: sums of single images, and images whose neurons were exchanged."""
+"""The pools that trials draw from: sums of single images, and images with exchanged neurons."""
 
 import numpy as np
 

@@ -1,4 +1,4 @@
-"""The page of results: a section is exchanged and the others stay."""
+"""The page of results: replacing a section keeps the others."""
 
 from benchmarks.measure import Row
 from benchmarks.results import put, section

@@ -1,4 +1,4 @@
-"""What protocols see of single images adds up to what the product counts."""
+"""The counts of single images in the protocols add up to the counts of the product."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""What is said of the peers must be right: each statistic beside a slow and obvious one."""
+"""The statistics of the peers agree with slow and obvious references."""
 
 import numpy as np
 import pytest
@@ -21,7 +21,7 @@ from benchmarks.protocols.two_samples import (
 
 @pytest.fixture
 def sides():
-    """Features, weights (the true sides and two deals), and what is on which side, row by row."""
+    """Features, weights (the true sides and two permutations), and the side of each row."""
     rng = np.random.default_rng(4)
     features = rng.normal(size=(25, 6)) @ rng.normal(size=(6, 6))
     features[10:] += 0.5

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import time
 from typing import NamedTuple
@@ -18,7 +19,7 @@ LONG_AGO = 1_700_000_000
 
 
 class Said(NamedTuple):
-    """What a command came to."""
+    """What a command wrote, and its exit code."""
 
     code: int
     out: str
@@ -28,9 +29,23 @@ class Said(NamedTuple):
     def json(self):
         return json.loads(self.out)
 
-    def tells(self, text):
-        """Whether the message holds a text, wherever it is broken into lines."""
-        return "".join(text.split()) in "".join(self.err.split())
+    @property
+    def error(self):
+        """The code of the error that the command failed with, None where it wrote none."""
+        found = re.search(r"^error\[([a-z.-]+)\]: ", self.err, re.MULTILINE)
+        return found[1] if found else None
+
+    @property
+    def facts(self):
+        """The facts of that error, of a command with `--json`."""
+        error = self.json["error"]
+        assert error["code"] == self.error
+        assert error["message"] in self.err
+        return error["facts"]
+
+    def names(self, *things):
+        """Whether the names and numbers are on standard error."""
+        return all(str(thing) in self.err for thing in things)
 
 
 def invoke(*arguments, answer=None):

@@ -1,6 +1,5 @@
-"""A damaged lake and a disk that cannot be written to are messages that name the file or folder and what to do."""
+"""A damaged lake and a disk that cannot be written are errors that name the file or folder and the remedy."""
 
-import json
 import os
 import shutil
 
@@ -33,7 +32,7 @@ def damaged(lake, pattern, size=700):
         ("distances/layers/*.parquet", 0, "FROM layer_distances"),
     ],
 )
-def test_a_damaged_table_is_named_and_made_again_once_it_is_removed(
+def test_a_damaged_table_is_named_and_recomputed_once_it_is_removed(
     project, lake, dna, command, pattern, size, statement
 ):
     for path in lake.glob(pattern):
@@ -42,9 +41,9 @@ def test_a_damaged_table_is_named_and_made_again_once_it_is_removed(
     (lake / "catalog.sql").unlink()
     said = dna(*({"sql": ["sql", statement]}.get(command, [command])))
     assert said.code == 1
-    assert said.tells("is damaged")
-    assert said.tells("remove it and run `dna run`")
-    named = [path for path in lake.glob(pattern) if said.tells(str(path))]
+    assert said.error.startswith("lake")
+    assert said.names("`dna run`")
+    named = [path for path in lake.glob(pattern) if said.names(path)]
     assert len(named) == 1
     for path in lake.glob(pattern):
         path.unlink()
@@ -57,7 +56,8 @@ def test_a_damaged_table_among_sound_ones_is_found_when_it_is_read(project, lake
     path = damaged(lake, "dna/moments/*.parquet")
     said = dna("sql", "SELECT sum(mean) FROM dna")
     assert said.code == 1
-    assert said.tells(f"{path} is damaged")
+    assert said.error.startswith("lake")
+    assert said.names(path)
 
 
 def damaged_within(path):
@@ -74,12 +74,12 @@ def damaged_within(path):
 
 
 @pytest.mark.parametrize("command", [["matrix"], ["map"], ["sql", "FROM layer_distances"]])
-def test_damage_within_a_table_is_a_message_that_says_how_to_find_it(project, lake, dna, command):
+def test_damage_within_a_table_is_an_error_that_names_how_to_find_it(project, lake, dna, command):
     path = damaged_within(min(lake.glob("distances/layers/*.parquet")))
     said = dna(*command)
     assert said.code == 1
-    assert said.tells("is damaged")
-    assert said.tells("`dna doctor --pages`") or said.tells(str(path))
+    assert said.error.startswith("lake")
+    assert said.names("`dna doctor --pages`") or said.names(path)
     path.unlink()
     assert dna("run").code == 0
     assert dna(*command).code == 0
@@ -97,27 +97,27 @@ def test_damage_within_a_table_is_a_message_that_says_how_to_find_it(project, la
 def test_the_doctor_reads_pages_where_asked_to(project, lake, dna, pattern):
     path = damaged_within(max(lake.glob(pattern)))
     assert dna("doctor").code == 0
-    said = dna("doctor", "--pages")
+    said = dna("doctor", "--pages", "--json")
     assert said.code == 1
-    assert any(f"{path} is damaged" in line for line in said.out.splitlines() if line.startswith("BAD"))
+    assert any(str(path) in row["message"] for row in said.json if not row["ok"])
 
 
-def test_the_doctor_tells_a_damaged_manifest_once(project, lake, dna):
+def test_the_doctor_reports_a_damaged_manifest_once(project, lake, dna):
     path = damaged_within(max(lake.glob("datasets/*/manifests/*.parquet")))
-    said = dna("doctor", "--pages")
-    told = [line for line in said.out.splitlines() if line.startswith("BAD") and "pages" in line]
-    assert [str(path) in line for line in told] == [True]
+    bad = [row for row in dna("doctor", "--pages", "--json").json if not row["ok"] and "pages" in row["what"]]
+    assert [str(path) in row["message"] for row in bad] == [True]
 
 
 @pytest.mark.parametrize("content", ["", "{", "{}", '{"extractor": "another"}', "[]", "\xff"])
-def test_damaged_keys_are_made_again(project, lake, dna, content):
+def test_damaged_keys_are_recomputed(project, lake, dna, content):
     paths = list(lake.glob("keys/*.json"))
     before = [path.read_bytes() for path in paths]
     for path in paths:
         path.write_text(content, encoding="latin-1")
     said = dna("compare", "d0", "d1")
     assert said.code == 1
-    assert said.tells(f"what is noted of builtin in {lake} is damaged; `dna run` makes it again")
+    assert said.error.startswith("lake")
+    assert said.names("builtin", lake, "`dna run`")
     assert dna("doctor").code == 1
     said = dna("run", "--json")
     assert said.code == 0
@@ -140,36 +140,37 @@ def full_disk():
     event.remove(Engine, "connect", bounded)
 
 
-def says_that_dagster_cannot_write(said, project, what):
+def requires_a_writable_dagster_home(said, project, reason):
     assert said.code == 1
-    assert said.tells(f"{project / 'data' / 'dagster'} cannot be written: {what}")
-    assert said.tells("make room on its disk or the folder writable, and run again")
+    assert said.error is not None
+    # The reason is the database's or the operating system's.
+    assert said.names(project / "data" / "dagster", reason)
 
 
 @pytest.mark.parametrize("new", [True, False])
 @pytest.mark.parametrize("command", [["run"], ["calibrate", "builtin", "--yes"]])
-def test_a_full_disk_is_a_message_that_names_the_folder(project, dna, full_disk, command, new):
+def test_a_full_disk_is_an_error_that_names_the_folder(project, dna, full_disk, command, new):
     write_image(project / "d0" / "new.png", 99)
     if new:
         shutil.rmtree(project / "data" / "dagster")
-    says_that_dagster_cannot_write(dna(*command), project, "database or disk is full")
+    requires_a_writable_dagster_home(dna(*command), project, "database or disk is full")
     assert not list((project / "data").glob(".dagster.*"))
 
 
 @pytest.mark.parametrize("command", [["run"], ["calibrate", "builtin", "--yes"]])
-def test_a_database_that_cannot_be_opened_is_a_message_that_names_the_folder(project, dna, command):
+def test_a_database_that_cannot_be_opened_is_an_error_that_names_the_folder(project, dna, command):
     write_image(project / "d0" / "new.png", 99)
     runs = project / "data" / "dagster" / "history" / "runs.db"
     runs.unlink()
     runs.mkdir()
-    says_that_dagster_cannot_write(dna(*command), project, "unable to open database file")
+    requires_a_writable_dagster_home(dna(*command), project, "unable to open database file")
 
 
-def test_a_folder_that_cannot_be_made_is_a_message_that_names_it(project, dna):
+def test_a_folder_that_cannot_be_created_is_an_error_that_names_it(project, dna):
     write_image(project / "d0" / "new.png", 99)
     shutil.rmtree(project / "data" / "dagster")
     (project / "data" / "dagster").write_text("in the way")
-    says_that_dagster_cannot_write(dna("run"), project, "Not a directory")
+    requires_a_writable_dagster_home(dna("run"), project, "Not a directory")
     assert not list((project / "data").glob(".dagster.*"))
 
 
@@ -177,7 +178,7 @@ def test_a_folder_that_cannot_be_made_is_a_message_that_names_it(project, dna):
 @pytest.mark.parametrize(
     "pattern", ["dna/records/*.json", "extractors/*.json", "datasets/*/looked.json", "datasets/*/seen.json", "*/*.json"]
 )
-def test_records_that_can_be_made_again_are(project, lake, dna, pattern, content):
+def test_records_that_can_be_recomputed_are(project, lake, dna, pattern, content):
     (lake / "datasets" / "d0" / "seen.json").touch()
     paths = sorted(lake.glob(pattern))
     assert paths
@@ -190,7 +191,7 @@ def test_records_that_can_be_made_again_are(project, lake, dna, pattern, content
     )
     assert dna("matrix").code == 0
     assert dna("sql", "FROM dnas").code == 0
-    assert json.loads(dna("run", "--json").out)["datasets"][0]["why"] == "nothing changed since the last run"
+    assert dna("run", "--json").json["datasets"][0]["state"] == "unchanged"
 
 
 def test_sql_names_a_record_that_is_damaged(project, lake, dna):
@@ -198,27 +199,28 @@ def test_sql_names_a_record_that_is_damaged(project, lake, dna):
     path.write_text("{")
     said = dna("sql", "FROM dnas")
     assert said.code == 1
-    assert said.tells(f"{path} is damaged, or another version wrote it; remove it and run `dna run`: it is made again")
+    assert said.error.startswith("lake")
+    assert said.names(path, "`dna run`")
 
 
 @pytest.mark.parametrize("content", ["", "{"])
-def test_a_damaged_commit_holds_back_its_own_dataset_alone(project, lake, dna, content):
+def test_a_damaged_commit_blocks_its_own_dataset_alone(project, lake, dna, content):
     commit = lake / "datasets" / "d0" / "commits" / "00000001.json"
     commit.write_text(content)
     write_image(project / "d1" / "new.png", 99)
     said = dna("run", "--json")
     assert said.code == 3
     first, *others = said.json["datasets"]
-    assert first["problem"].startswith(f"{commit} is damaged, or another version wrote it; restore it from a copy, or")
+    assert str(commit) in first["problem"]
+    assert first["problem_kind"] == "failed"
     assert [(one["n_images"], one["problem"]) for one in others] == [(11, None), (10, None)]
     assert said.json["pairs"]["builtin"]["left_out"] == ["d0"]
     assert said.json["problems"] == []
     assert dna("matrix").code == 0
     said = dna("run")
-    assert "failed, see below" in said.out
     assert str(commit) not in said.out
-    assert said.tells(f"d0: {commit} is damaged")
-    # What the message says to do.
+    assert said.names("d0: ", commit)
+    # The remedy in the message.
     shutil.rmtree(commit.parents[1])
     said = dna("run", "--json")
     assert said.code == 0
@@ -238,8 +240,7 @@ def test_the_status_shows_what_is_sound_beside_a_damaged_commit(project, lake, d
     assert [row["problem"] is None for row in said.json] == [False, True, True]
     said = dna("status")
     assert said.code == 1
-    assert said.tells(f"d0: {commit} is damaged")
-    assert not said.tells("brings everything up to date")
+    assert said.names("d0: ", commit)
 
 
 def test_a_damaged_commit_that_is_past_stops_no_run(changed, dna):
@@ -249,24 +250,25 @@ def test_a_damaged_commit_that_is_past_stops_no_run(changed, dna):
     assert dna("run").code == 0
     said = dna("compare", "d0@-1", "d0")
     assert said.code == 1
-    assert said.tells(f"{commit} is damaged")
+    assert said.error.startswith("lake")
+    assert said.names(commit)
 
 
 @pytest.mark.parametrize(
-    ("pattern", "size", "advice"),
+    ("pattern", "size", "remedy"),
     [
-        ("partials/*/blocks/*.parquet", 700, "remove it and"),
-        ("partials/*/images/*.parquet", 0, "remove it and"),
-        ("ranges/builtin/*.parquet", 100, "remove it and run `dna run`"),
-        ("dna/covariance/*.parquet", 700, "remove it and run `dna run`"),
-        ("distances/layers/*.parquet", 700, "remove it and run `dna run`"),
+        ("partials/*/blocks/*.parquet", 700, ""),
+        ("partials/*/images/*.parquet", 0, ""),
+        ("ranges/builtin/*.parquet", 100, "`dna run`"),
+        ("dna/covariance/*.parquet", 700, "`dna run`"),
+        ("distances/layers/*.parquet", 700, "`dna run`"),
     ],
 )
-def test_the_doctor_finds_a_damaged_file(project, lake, dna, pattern, size, advice):
+def test_the_doctor_finds_a_damaged_file(project, lake, dna, pattern, size, remedy):
     path = damaged(lake, pattern, size)
     said = dna("doctor")
     assert said.code == 1
-    assert any(str(path) in line and advice in line for line in said.out.splitlines() if line.startswith("BAD"))
+    assert any(str(path) in line and remedy in line for line in said.out.splitlines() if line.startswith("BAD"))
 
 
 def test_the_doctor_finds_damaged_records(changed, dna):
@@ -274,19 +276,19 @@ def test_the_doctor_finds_damaged_records(changed, dna):
     commit, record = records / "datasets" / "d0" / "commits" / "00000001.json", max(records.glob("dna/records/*"))
     for path in (commit, record):
         path.write_text("{")
-    bad = [line for line in dna("doctor").out.splitlines() if line.startswith("BAD")]
-    assert any("manifest of d0" in line and f"{commit} is damaged" in line for line in bad)
-    assert dna("doctor").code == 1
-
-
-def test_what_the_doctor_says_of_lost_partials_brings_them_back(project, lake, dna):
-    shutil.rmtree(lake / "partials")
-    said = dna("doctor")
+    said = dna("doctor", "--json")
     assert said.code == 1
-    bad = [line for line in said.out.splitlines() if line.startswith("BAD")]
-    assert [line.split(":")[0] for line in bad] == [f"BAD builtin DNA of d{number}" for number in range(3)]
+    assert any("d0" in row["what"] and str(commit) in row["message"] for row in said.json if not row["ok"])
+
+
+def test_the_doctors_remedy_for_lost_partials_restores_them(project, lake, dna):
+    shutil.rmtree(lake / "partials")
+    said = dna("doctor", "--json")
+    assert said.code == 1
+    bad = [row for row in said.json if not row["ok"]]
+    assert [row["what"].split()[-1] for row in bad] == ["d0", "d1", "d2"]
     for record in lake.glob("dna/records/*.json"):
-        assert any(f"remove {record} and run `dna run`" in line for line in bad)
+        assert any(str(record) in row["message"] for row in bad)
         record.unlink()
     assert dna("run").code == 0
     assert dna("doctor").code == 0

@@ -1,8 +1,6 @@
-"""What a check withholds is told by every command, and used by none without a word."""
+"""What a check blocks is reported by every command, and used by none without a note."""
 
 import pytest
-
-REASON = "of all activations are outside the calibrated ranges"
 
 
 @pytest.fixture
@@ -13,27 +11,33 @@ def clipped(project, settings, dna):
     return project
 
 
-def test_a_dna_that_a_check_withholds_is_told_everywhere(clipped, dna):
+def test_a_dna_that_a_check_blocks_is_reported_everywhere(clipped, dna):
     first = dna("run")
     assert first.code == 3
-    assert first.tells("d0: held back: builtin: ")
-    assert first.tells(REASON)
-    assert "unexpected" not in first.err
-    told = {row["dataset"]: row["problem_kind"] for row in dna("run", "--json").json["datasets"]}
-    assert told == {"d0": "held back", "d1": None, "d2": None}
-    again = dna("run")
+    again = dna("run", "--json")
     assert again.code == 3
-    assert again.tells(REASON)
-    assert "not everything is up to date" in again.out
+    statuses = {row["dataset"]: row["problem_status"] for row in again.json["datasets"]}
+    assert statuses == {"d0": "blocked", "d1": None, "d2": None}
+    assert again.json["datasets"][0]["problem_code"] == "check.blocked"
+    # The key and the word of version 0.1.
+    blocked = {row["dataset"]: row["problem_kind"] for row in again.json["datasets"]}
+    assert blocked == {"d0": "held back", "d1": None, "d2": None}
+    problem = again.json["datasets"][0]["problem"]
+    assert again.json["problems"] == []
+    assert first.names(problem)
+    assert dna("run").names(problem)
     assert dna("run", "d0").code == 3
-    states = {row["dataset"]: row["dna"]["builtin"] for row in dna("status", "--json").json}
+    rows = {row["dataset"]: row for row in dna("status", "--json").json}
+    states = {name: row["dna"]["builtin"] for name, row in rows.items()}
     assert states == {"d0": "held back", "d1": "current", "d2": "current"}
-    assert dna("status").tells(REASON)
-    assert dna("export", "d0", "d0.json").tells("d0 is held back")
-    compared = dna("compare", "d0", "d1")
-    assert compared.code == 0
-    assert compared.tells("d0 is held back, so the matrix leaves it out")
-    assert "held back" not in dna("compare", "d1", "d2").err
+    reason = rows["d0"]["held_back"]
+    assert reason
+    assert reason in problem
+    assert dna("status").names("d0", reason)
+    assert dna("export", "d0", "d0.json", "--json").json["held_back"] == reason
+    assert dna("compare", "d0", "d1").names("d0", reason)
+    assert dna("compare", "d0", "d1", "--json").json["held_back"] == {"d0": reason}
+    assert dna("compare", "d1", "d2", "--json").json["held_back"] == {}
     shown = dna("matrix", "--json").json
     in_sql = dna("sql", "SELECT DISTINCT dataset_a FROM matrix ORDER BY ALL", "--json").json
     assert [row["dataset_a"] for row in in_sql] == ["d1", "d2"]
@@ -50,24 +54,24 @@ def test_a_dataset_without_a_dna_that_is_held_back_is_not_current(project, setti
     assert dry.code == 3
     (found,) = [row for row in dry.json if row["name"] == "d3"]
     assert found["n_to_extract"] == {"builtin": 0}
-    assert "held back: 3 of 4 files are unreadable" in found["problem"]
+    assert "3 of 4" in found["problem"]
     assert found["problem_kind"] == "held back"
     said = dna("run")
     assert said.code == 3
-    assert said.tells("d3: held back: 3 of 4 files are unreadable")
-    assert "unexpected" not in said.err
+    assert said.names("d3", found["problem"])
     states = {row["dataset"]: row["dna"]["builtin"] for row in dna("status", "--json").json}
     assert states["d3"] == "held back"
     refused = dna("compare", "d0", "d3")
     assert refused.code == 1
-    assert refused.tells("d3 has no DNA of builtin: it is held back: 3 of 4")
+    assert refused.error.startswith("compare")
+    assert refused.names("d3", "builtin", "3 of 4")
 
 
-def test_a_dry_run_says_how_long_it_takes_where_that_is_known(project, settings, dna):
+def test_a_dry_run_estimates_the_duration_where_that_is_known(project, settings, dna):
     (project / "d2").rename(project / "elsewhere")
-    said = dna("run", "--dry-run")
+    said = dna("run", "--dry-run", "--json")
     assert said.code == 3
-    assert "how long it takes" not in said.err
+    assert [row["extraction_s"] for row in said.json] == [0, 0, None]
 
 
 def test_settings_that_may_have_changed_an_extractor_show_in_the_status(project, settings, dna):
@@ -91,4 +95,6 @@ def test_a_file_is_compared_in_the_extractor_whose_network_it_names(project, set
         "datasets:\n",
         "extractors: [{name: other, network: seeded_vit}, {name: mine, network: builtin}]\ndatasets:\n",
     )
-    assert dna("compare", "d0", "d1.json").tells("mine was never used here")
+    refused = dna("compare", "d0", "d1.json")
+    assert refused.code == 1
+    assert refused.names("mine")

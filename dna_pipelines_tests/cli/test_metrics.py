@@ -10,7 +10,7 @@ from dna_pipelines.project.project import ProjectFolder
 from dna_pipelines.update.dnas import find_dna
 
 
-def test_every_metric_says_what_it_sees_and_what_not(dna):
+def test_every_metric_is_explained(dna):
     said = dna("metrics").out
     for one in METRICS:
         assert f"{one.name}: {one.title}" in said

@@ -1,6 +1,9 @@
 """Which project a command is about, the tools, and errors of use."""
 
 import os
+import re
+import subprocess
+import sys
 
 import pytest
 
@@ -59,7 +62,8 @@ def test_a_root_that_is_no_folder_is_a_message(tmp_path, dna, monkeypatch, root)
     (tmp_path / "a-file").write_text("")
     said = dna("--root", root, "list")
     assert said.code == 1
-    assert "is not a folder" in said.err
+    assert said.error.startswith("config")
+    assert said.names(root)
     monkeypatch.setenv("DNA_ROOT", root)
     assert dna("list").code == 1
 
@@ -77,10 +81,11 @@ def test_a_root_that_is_no_folder_is_a_message(tmp_path, dna, monkeypatch, root)
         ["remove", "a"],
     ],
 )
-def test_without_a_project_one_is_told_how_to_make_it(tmp_path, dna, command):
+def test_without_a_project_the_message_names_the_missing_file(tmp_path, dna, command):
     said = dna(*command)
     assert said.code == 1
-    assert "dna add NAME PLACE" in " ".join(said.err.split())
+    assert said.error.startswith("config")
+    assert said.names(tmp_path / "data" / "datasets.yaml")
     assert list(tmp_path.iterdir()) == []
 
 
@@ -106,14 +111,16 @@ def test_a_command_that_is_not_understood_exits_with_2(project, dna, arguments):
 def test_an_unknown_dataset_exits_with_1(project, dna, command):
     said = dna(*command)
     assert said.code == 1
-    assert "there is no dataset 'd9'" in said.err
+    assert said.error.startswith("name")
+    assert said.names("d9")
 
 
 def test_an_unknown_extractor_exits_with_1(project, dna):
     for command in (["calibrate", "nope", "--yes"], ["matrix", "--extractor", "nope"]):
         said = dna(*command)
         assert said.code == 1
-        assert "its datasets file has: builtin" in said.err
+        assert said.error.startswith("name")
+        assert said.names("nope", "builtin")
 
 
 @pytest.mark.parametrize("command", COMMANDS)
@@ -134,16 +141,18 @@ def test_a_sound_project_is_well(project, dna):
     said = dna("doctor")
     assert said.code == 0
     assert "BAD" not in said.out
-    assert "place of d1: 10 files" in said.out
+    findings = dna("doctor", "--json").json
+    assert all(row["ok"] for row in findings)
+    assert len(findings) == len(said.out.splitlines())
 
 
 def test_the_doctor_finds_a_missing_place_and_goes_on(project, dna):
     (project / "d1").rename(project / "elsewhere")
-    said = dna("doctor")
+    said = dna("doctor", "--json")
     assert said.code == 1
-    (bad,) = [line for line in said.out.splitlines() if line.startswith("BAD")]
-    assert "place of d1" in bad
-    assert "extractor builtin: 5 layers" in said.out
+    (bad,) = [row for row in said.json if not row["ok"]]
+    assert "d1" in bad["what"]
+    assert any("builtin" in row["what"] for row in said.json)
 
 
 def test_the_doctor_leaves_no_trace(project, dna):
@@ -170,7 +179,9 @@ def test_a_wrong_datasets_file_is_a_message(project, dna, command, text):
     (project / "data" / "datasets.yaml").write_text(text)
     said = dna(*command.split())
     assert said.code == 1
-    assert "datasets.yaml,line" in "".join((said.err + said.out).split())
+    # The doctor goes on, and lists the error among its findings.
+    assert said.error is None if command == "doctor" else said.error.startswith("config")
+    assert re.search(r"datasets\.yaml, line \d+", said.out + said.err)
 
 
 @pytest.mark.parametrize("marker", ["", "not json", "[]", '{"format": 99}'])
@@ -179,7 +190,8 @@ def test_a_damaged_lake_is_a_message(project, dna, marker):
     for command in (["status"], ["run"]):
         said = dna(*command)
         assert said.code == 1
-        assert "lake" in said.err
+        assert said.error.startswith("lake")
+        assert said.names(project / "data" / "lake")
 
 
 def test_a_damaged_commit_is_a_message_that_names_the_file(project, dna):
@@ -187,7 +199,7 @@ def test_a_damaged_commit_is_a_message_that_names_the_file(project, dna):
     for command in (["status"], ["compare", "d0", "d1"]):
         said = dna(*command)
         assert said.code == 1
-        assert said.tells("00000001.json")
+        assert said.names("00000001.json")
 
 
 def test_a_message_that_nobody_watches_is_one_line(tmp_path, dna):
@@ -196,3 +208,32 @@ def test_a_message_that_nobody_watches_is_one_line(tmp_path, dna):
     root.mkdir()
     said = dna("--root", root, "list")
     assert str(root / "data" / "datasets.yaml") in said.err
+
+
+COMPLETE = """
+import sys
+import dna_pipelines.cli.main
+from dna_pipelines.cli.app import app
+try:
+    app(prog_name="dna")
+finally:
+    print(sorted({"torch", "dagster", "numba", "matplotlib"} & set(sys.modules)), file=sys.stderr)
+"""
+
+
+@pytest.mark.parametrize(
+    ("words", "completed"),
+    [
+        ("dna compare ", ["d0", "d1", "d2"]),
+        ("dna run d1", ["d1"]),
+        ("dna ma", ["map", "matrix"]),
+        ("dna matrix --extractor ", ["builtin"]),
+    ],
+)
+def test_bash_completes_commands_and_names_without_heavy_imports(project, words, completed):
+    typed = {"_DNA_COMPLETE": "complete_bash", "COMP_WORDS": words, "COMP_CWORD": str(words.count(" "))}
+    done = subprocess.run(
+        [sys.executable, "-c", COMPLETE], env=os.environ | typed, capture_output=True, text=True, check=False
+    )
+    assert sorted(done.stdout.split()) == completed
+    assert done.stderr.splitlines()[-1] == "[]"

@@ -1,4 +1,4 @@
-"""Giving up old versions from the command line."""
+"""Pruning old versions from the command line."""
 
 import pytest
 
@@ -14,27 +14,26 @@ def grown(project, dna):
     return project
 
 
-def test_what_would_be_removed_is_told_asked_and_removed(grown, dna):
+def test_what_would_be_removed_is_shown_confirmed_and_removed(grown, dna):
     before = snapshot(grown)
-    said = dna("prune", "--keep", "2", "--dry-run")
-    assert said.code == 0
-    assert "would remove 2 DNAs" in said.out
+    planned = dna("prune", "--keep", "2", "--dry-run", "--json").json
+    assert (planned["n_versions"], planned["n_removed"]["DNA"]) == ({"d0": 2}, 2)
     assert snapshot(grown) == before
     refused = dna("prune", "--keep", "2")
     assert refused.code == 1
-    assert "--yes goes on without asking" in refused.err
+    assert refused.error == "cli.no-input"
     assert snapshot(grown) == before
     done = dna("prune", "--keep", "2", "--yes", "--json").json
-    assert done["n_versions"] == {"d0": 2}
-    assert done["n_removed"]["DNA"] == 2
+    assert done == planned
     assert done["n_bytes"] > 0
-    assert dna("prune", "--keep", "2").out.splitlines()[-1] == "removed nothing"
+    assert dna("prune", "--keep", "2", "--json").json == {"n_versions": {}, "n_removed": {}, "n_bytes": 0}
     assert dna("doctor", "--pages").code == 0
     assert dna("compare", "d0@-1", "d0").code == 0
-    gone = dna("compare", "d0@1", "d0")
-    assert gone.code == 1
-    assert gone.tells("d0@1 was given up (`dna prune`)")
-    assert dna("run").out.splitlines()[-1].startswith("everything is up to date")
+    pruned = dna("compare", "d0@1", "d0")
+    assert pruned.code == 1
+    assert pruned.error.startswith("compare")
+    assert pruned.names("d0@1")
+    assert dna("run", "--json").json["problems"] == []
 
 
 def test_sql_goes_on(grown, dna):
@@ -47,9 +46,10 @@ def test_sql_goes_on(grown, dna):
 
 
 def test_without_a_number_there_is_a_message(project, dna):
-    said = dna("prune")
+    said = dna("prune", "--json")
     assert said.code == 1
-    assert said.tells("how many versions? Say --keep N, or keep_versions: N in")
+    assert said.error == "cli.keep-missing"
+    assert said.facts == {"path": str(project / "data" / "datasets.yaml")}
     assert dna("prune", "--keep", "1").code == 2
 
 
@@ -58,12 +58,13 @@ def test_runs_do_it_where_the_datasets_file_says_so(grown, settings, dna):
     write_image(grown / "d0" / "another.png", 99)
     said = dna("run")
     assert said.code == 0
-    assert said.tells("beyond keep_versions: removed 3 DNAs")
-    assert dna("prune", "--dry-run").out.splitlines()[-1] == "would remove nothing"
+    assert said.names("keep_versions", "3 DNAs")
+    assert dna("prune", "--dry-run", "--json").json["n_removed"] == {}
 
 
 def test_a_number_that_would_leave_nothing_to_compare_with_is_refused(project, settings, dna):
     settings("datasets:\n", "keep_versions: 1\ndatasets:\n")
     said = dna("status")
     assert said.code == 1
-    assert said.tells("keep_versions")
+    assert said.error.startswith("config")
+    assert said.names("keep_versions")

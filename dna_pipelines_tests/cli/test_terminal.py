@@ -1,4 +1,4 @@
-"""Progress bars, also of work within work; and that nothing steers the terminal."""
+"""Progress, with and without a terminal; and that nothing steers the terminal."""
 
 import io
 import json
@@ -6,8 +6,12 @@ import json
 import pytest
 from rich.console import Console
 
+from dna_pipelines.cli import progress as cli_progress
 from dna_pipelines.cli import terminal
-from dna_pipelines.cli.terminal import TerminalProgress, note, out, show_json, show_table
+from dna_pipelines.cli.progress import TerminalProgress, run_with_progress
+from dna_pipelines.cli.terminal import note, say, show_json, show_table
+from dna_pipelines.errors import UserError
+from dna_pipelines_tests.raising import raises
 
 
 @pytest.fixture
@@ -36,9 +40,35 @@ def test_after_a_failure_inside_the_next_work_has_bars_of_its_own(written):
     assert "second" in written.getvalue()
 
 
-def test_whatever_is_said_steers_no_terminal(capsys):
+def test_without_a_terminal_there_is_a_line_a_minute_with_rate_and_time_left(monkeypatch, capsys):
+    clock = iter([0.0, 30.0, 61.0, 90.0, 122.0, 123.0])
+    monkeypatch.setattr(cli_progress.time, "monotonic", lambda: next(clock))
+    with TerminalProgress().task("extracting", 1000) as advance:
+        for _ in range(5):
+            advance(100)
+    lines = capsys.readouterr().err.splitlines()
+    assert len(lines) == 2
+    assert all(line.startswith("extracting: ") for line in lines)
+    assert ["200 of 1,000" in lines[0], "3.28/s" in lines[0], "4 min" in lines[0]] == [True] * 3
+    assert ["400 of 1,000" in lines[1], "3.28/s" in lines[1], "3 min" in lines[1]] == [True] * 3
+
+
+def test_work_with_progress_returns_its_value_and_raises_its_errors():
+    def work(a, b, progress):
+        with progress.task("adding", 1) as advance:
+            advance(1)
+        if a < 0:
+            raise UserError("negative", code="test.negative", a=a)
+        return a + b
+
+    assert run_with_progress(work, 1, b=2) == 3
+    with raises(UserError, "test.negative", a=-1):
+        run_with_progress(work, -1, 2)
+
+
+def test_output_steers_no_terminal(capsys):
     odd = "x\x1b[31m\r\x9b\t\x7f"
-    out.print(odd, markup=False)
+    say(odd)
     show_table(odd, [odd], [[odd], [f"two\nlines {odd}"]])
     note(f"two\nlines {odd}")
     show_json(odd)

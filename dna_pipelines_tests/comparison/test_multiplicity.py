@@ -106,10 +106,10 @@ def drawn(kind, rng, n):
 
 
 @pytest.mark.parametrize(("kind", "x"), [("exponential", 9.0), ("exponential", 13.0), ("pareto", 25.0)])
-def test_extrapolated_p_are_those_of_closed_forms(kind, x):
+def test_tail_estimates_are_those_of_closed_forms(kind, x):
     rng = np.random.default_rng(2)
     found = [tail_p(np.concatenate([[x], drawn(kind, rng, 1000)])) for _ in range(7)]
-    ratios = [np.log10(tail.p / true_p(kind, x)) for tail in found if tail.extrapolated]
+    ratios = [np.log10(tail.p / true_p(kind, x)) for tail in found if tail.estimated]
     assert len(ratios) >= 4
     assert abs(np.median(ratios)) < 0.7
 
@@ -120,22 +120,22 @@ def test_lighter_tails_give_p_that_are_too_large_rather_than_too_small():
     many = np.abs(rng.normal(size=(400_000, 6))).sum(axis=1)
     x = np.quantile(many, 1 - 5e-5)
     found = [tail_p(np.concatenate([[x], rng.choice(many, 1000)])) for _ in range(7)]
-    assert all(tail.extrapolated for tail in found)
+    assert all(tail.estimated for tail in found)
     assert np.median([tail.p for tail in found]) >= 5e-5
     assert np.median([tail.p for tail in found]) < 1e-3
 
 
-def test_what_was_resampled_often_enough_is_not_extrapolated():
+def test_what_was_resampled_often_enough_is_not_estimated_from_the_tail():
     rng = np.random.default_rng(4)
     statistics = np.concatenate([[2.0], rng.exponential(size=1000)])
     assert tail_p(statistics).p == exceedance_p(statistics)
-    assert not tail_p(statistics).extrapolated
+    assert not tail_p(statistics).estimated
     # Few resamples, and equal ones, have no tail to fit.
-    assert not tail_p(np.concatenate([[9.0], rng.exponential(size=50)])).extrapolated
-    assert not tail_p(np.concatenate([[9.0], np.ones(1000)])).extrapolated
+    assert not tail_p(np.concatenate([[9.0], rng.exponential(size=50)])).estimated
+    assert not tail_p(np.concatenate([[9.0], np.ones(1000)])).estimated
 
 
-def test_a_tail_that_is_no_such_tail_is_not_extrapolated():
+def test_a_tail_that_is_no_such_tail_is_not_estimated_from_the_tail():
     """Two clusters: the upper one is nothing like the end of a smooth distribution."""
     rng = np.random.default_rng(5)
     clusters = np.concatenate([rng.normal(0, 0.1, 700), 10 + rng.normal(0, 0.1, 300)])

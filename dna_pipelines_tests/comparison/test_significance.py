@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from dna_pipelines.comparison import Selection, emd_bins, significance, too_coarse, why_untestable
 from dna_pipelines.comparison.chances import chances
-from dna_pipelines.comparison.redeal import deal, dealt_distances, draw, resampled_distances, units_of
+from dna_pipelines.comparison.permutation import permute, permuted_distances, resample, resampled_distances, units_of
 from dna_pipelines.comparison.significance import _interval
 from dna_pipelines.distributions import COARSE_BINS, Layer, Layers
 from dna_pipelines.identity import N_BLOCKS
@@ -34,13 +34,13 @@ def sample(rng, n_images, group_size=1, shift=0.0, n_shifted=0):
     return counts, (np.bincount(blocks, minlength=N_BLOCKS) * group_size).astype(np.uint64)
 
 
-def judged(a, b, layers=LAYERS, n_resamples=199, seed=1, selection=None):
+def judged(a, b, layers=LAYERS, n_permutations=199, seed=1, selection=None):
     return significance(
         selection or Selection.everything(layers),
         lambda name: (a[0][layers.slice_of(name)], b[0][layers.slice_of(name)]),
         a[1],
         b[1],
-        n_resamples=n_resamples,
+        n_permutations=n_permutations,
         seed=seed,
         n_bins=COARSE_BINS,
     )
@@ -64,8 +64,8 @@ def test_the_kernel_deals_like_the_slow_reference(n_a, n_b):
     rng = np.random.default_rng(n_a)
     a, b = sample(rng, n_a), sample(rng, n_b, shift=1, n_shifted=3)
     units = units_of(a[1], b[1])
-    deals = deal(units, 20, rng)
-    found = dealt_distances(a[0], b[0], units, deals)
+    deals = permute(units, 20, rng)
+    found = permuted_distances(a[0], b[0], units, deals)
     np.testing.assert_allclose(found, slow_distances(a, b, units, deals), rtol=1e-5)
     np.testing.assert_allclose(found[0], emd_bins(a[0].sum(axis=1), b[0].sum(axis=1)), rtol=1e-5)
 
@@ -75,9 +75,11 @@ def test_counts_too_large_for_float32_keep_their_precision():
     a, b = sample(rng, 200), sample(rng, 200)
     huge = [(counts * np.uint64(3_000_000_019), n) for counts, n in (a, b)]
     units = units_of(a[1], b[1])
-    deals = deal(units, 30, rng)
+    deals = permute(units, 30, rng)
     np.testing.assert_allclose(
-        dealt_distances(huge[0][0], huge[1][0], units, deals), dealt_distances(a[0], b[0], units, deals), rtol=1e-5
+        permuted_distances(huge[0][0], huge[1][0], units, deals),
+        permuted_distances(a[0], b[0], units, deals),
+        rtol=1e-5,
     )
 
 
@@ -88,8 +90,8 @@ def test_neurons_with_fewer_values_in_some_blocks_are_normalised_by_their_own():
     a[0][0, ::2] //= np.uint64(3)
     a[0][1] = 0
     units = units_of(a[1], b[1])
-    deals = deal(units, 10, rng)
-    found = dealt_distances(a[0], b[0], units, deals)
+    deals = permute(units, 10, rng)
+    found = permuted_distances(a[0], b[0], units, deals)
     assert np.isnan(found[0, 1])
     kept = np.arange(N_NEURONS) != 1
     np.testing.assert_allclose(found[:, kept], slow_distances(a, b, units, deals)[:, kept], rtol=1e-5)
@@ -138,7 +140,7 @@ def test_each_side_gets_about_as_many_images_as_it_had():
     rng = np.random.default_rng(5)
     for n_a, n_b in ((160, 160), (160, 40), (40, 640), (2000, 160)):
         units = units_of(sample(rng, n_a)[1], sample(rng, n_b)[1])
-        deals = deal(units, 200, rng)
+        deals = permute(units, 200, rng)
         dealt = deals.to_a @ units.n_images
         assert dealt[0] == n_a
         assert abs(dealt[1:].mean() - n_a) < 0.05 * min(n_a, n_b)
@@ -164,13 +166,13 @@ def test_every_deal_of_a_few_equal_units_gives_the_exact_p():
     every, strongest = neurons.mean(axis=1), ((neurons - neurons.mean(axis=0)) / neurons.std(axis=0)).max(axis=1)
     shares = [[np.mean(one >= value - 1e-6 * abs(value)) for value in one] for one in (every, strongest)]
     smallest = np.minimum(np.divide(shares[0], 0.2), np.divide(shares[1], 0.8))
-    verdict = judged((counts[0], n_images), (counts[1], n_images), n_resamples=4000)
+    verdict = judged((counts[0], n_images), (counts[1], n_images), n_permutations=4000)
     for found, exact in (
         (verdict.p_mean, shares[0][0]), (verdict.p_strongest, shares[1][0]), (verdict.p, np.mean(smallest <= smallest[0])),
     ):  # fmt: skip
         assert found == pytest.approx(exact, abs=4 * (exact * (1 - exact) / 4000) ** 0.5 + 1e-3)
-    assert verdict.noise_floor_bins == pytest.approx(np.mean(every), rel=0.02)
-    assert verdict.noise_spread_bins == pytest.approx(np.std(every), rel=0.05)
+    assert verdict.null_mean_bins == pytest.approx(np.mean(every), rel=0.02)
+    assert verdict.null_sd_bins == pytest.approx(np.std(every), rel=0.05)
 
 
 def test_drawing_anew_is_the_first_order_of_the_bootstrap():
@@ -179,7 +181,7 @@ def test_drawing_anew_is_the_first_order_of_the_bootstrap():
     a, b = (rng.multinomial(60, np.full(COARSE_BINS, 1 / COARSE_BINS), (N_NEURONS, N_BLOCKS)) for _ in range(2))
     n_images = np.full(N_BLOCKS, 5, np.uint64)
     units = units_of(n_images, n_images, alike=False)
-    drawn = draw(units, 5, rng)
+    drawn = resample(units, 5, rng)
     found = resampled_distances(a.astype(np.uint64), b.astype(np.uint64), units, drawn)
     for row, distances in zip(drawn.rows, found, strict=True):
         times = np.bincount(row, minlength=2 * N_BLOCKS + 2)
@@ -197,7 +199,7 @@ def false_alarms(n_trials, n_a, n_b, group_size=1, seed=0):
     for _ in range(n_trials):
         a, b = sample(rng, n_a, group_size), sample(rng, n_b, group_size)
         units = units_of(a[1], b[1])
-        dealt = dealt_distances(a[0], b[0], units, deal(units, 99, rng))
+        dealt = permuted_distances(a[0], b[0], units, permute(units, 99, rng))
         found = chances(dealt, np.ones(N_NEURONS))
         said.append((found.p, found.p_mean, np.nanmin(found.neuron_p)))
     return (np.array(said) <= 0.05 + 1e-9).mean(axis=0)
@@ -225,7 +227,7 @@ def test_no_p_is_smaller_than_the_distances_that_dealing_can_give():
     fewer = one_each.copy()
     fewer[6:] = 0
     rng = np.random.default_rng(2)
-    equal, unequal = (deal(units_of(one_each, other), 99, rng) for other in (one_each, fewer))
+    equal, unequal = (permute(units_of(one_each, other), 99, rng) for other in (one_each, fewer))
     assert equal.n_ways == 12870
     assert equal.smallest_p == pytest.approx(2 / 12870)
     assert unequal.smallest_p == pytest.approx(1 / 3003)
@@ -233,7 +235,7 @@ def test_no_p_is_smaller_than_the_distances_that_dealing_can_give():
     for side, start in ((a, 0), (b, 45)):
         for block in range(8):
             side[np.arange(N_NEURONS), block, start + rng.integers(0, 3, N_NEURONS)] = 50
-    verdict = judged((a, one_each), (b, one_each), n_resamples=999)
+    verdict = judged((a, one_each), (b, one_each), n_permutations=999)
     assert verdict.p_tail >= 2 / 12870
 
 
@@ -253,7 +255,7 @@ def test_dealing_images_of_groups_one_by_one_is_wrong():
                 rng.shuffle(tokens)
                 np.add.at(counts[d], (np.arange(len(tokens)) % N_BLOCKS, tokens), 1)
             sides.append((counts, np.ones(N_BLOCKS, np.uint64)))
-        alarms += judged(*sides, n_resamples=99).p <= 0.05
+        alarms += judged(*sides, n_permutations=99).p <= 0.05
     assert alarms >= 6
 
 
@@ -266,15 +268,15 @@ def test_an_interval_is_wide_where_the_distance_may_well_have_come_out_too_large
 def test_a_change_of_some_neurons_is_found_and_named():
     rng = np.random.default_rng(6)
     a, b = sample(rng, 160), sample(rng, 160, shift=2.5, n_shifted=3)
-    verdict = judged(a, b, n_resamples=999)
+    verdict = judged(a, b, n_permutations=999)
     assert verdict.p < 0.01
     assert set(np.flatnonzero(verdict.neuron_p <= 0.05)) == {0, 1, 2}
     assert verdict.n_changed == 3
     p = {layer.layer: layer.p for layer in verdict.layers}
     assert p["a"] < 0.01 < 0.05 < p["b"]
-    assert 0 < verdict.low_bins < verdict.debiased_bins < verdict.high_bins
-    assert verdict.debiased_bins == pytest.approx(verdict.emd_bins - verdict.noise_floor_bins)
-    assert verdict.extrapolated
+    assert 0 < verdict.ci_low_bins < verdict.bias_corrected_bins < verdict.ci_high_bins
+    assert verdict.bias_corrected_bins == pytest.approx(verdict.emd_bins - verdict.null_mean_bins)
+    assert verdict.tail_estimated
     assert verdict.p_tail < verdict.p
 
 
@@ -302,7 +304,7 @@ def test_a_neuron_that_hardly_counts_does_not_decide():
     weights[0] = 0.01
     hardly = judged(a, b, selection=Selection(LAYERS, weights))
     assert hardly.neuron_p[0] < 0.02
-    assert not hardly.more_than_chance
+    assert not hardly.significant
     # Where nothing is more than chance, no neuron is said to have changed.
     assert hardly.n_changed == 0
 
@@ -314,8 +316,8 @@ def test_shared_images_hide_what_was_added_and_the_added_ones_alone_show_it():
         old, usual, odd = sample(rng, 400), sample(rng, 30), sample(rng, 10, shift=6.0, n_shifted=N_NEURONS)
         added = (usual[0] + odd[0], usual[1] + odd[1])
         new = (old[0] + added[0], old[1] + added[1])
-        hidden += judged(old, new, n_resamples=99).p <= 0.05
-        shown += judged(added, old, n_resamples=99).p <= 0.05
+        hidden += judged(old, new, n_permutations=99).p <= 0.05
+        shown += judged(added, old, n_permutations=99).p <= 0.05
     assert (hidden, shown) == (0, 10)
 
 
@@ -338,9 +340,9 @@ def test_the_same_seed_says_the_same():
     rng = np.random.default_rng(8)
     a, b = sample(rng, 60), sample(rng, 60)
     one, other, third = judged(a, b, seed=5), judged(a, b, seed=5), judged(a, b, seed=6)
-    assert (one.p, one.noise_floor_bins) == (other.p, other.noise_floor_bins)
+    assert (one.p, one.null_mean_bins) == (other.p, other.null_mean_bins)
     np.testing.assert_array_equal(one.neuron_p, other.neuron_p)
-    assert third.noise_floor_bins != one.noise_floor_bins
+    assert third.null_mean_bins != one.null_mean_bins
 
 
 def test_a_constant_neuron_is_not_tested_and_disturbs_nobody():
@@ -356,28 +358,30 @@ def test_a_constant_neuron_is_not_tested_and_disturbs_nobody():
 
 
 @pytest.mark.parametrize(
-    ("sizes_a", "sizes_b", "said"),
+    ("sizes_a", "sizes_b", "code"),
     [
-        ([10] * 64, [1] * 5, "fewer than one block of the larger one"),
-        ([5] * 3, [5] * 3, "too few independent units"),
-        ([500, *[10] * 30], [80, *[10] * 20], "too unequal"),
-        ([1], [], "a side has no images"),
+        ([10] * 64, [1] * 5, "significance.blocks-too-coarse"),
+        ([5] * 3, [5] * 3, "significance.too-few-units"),
+        ([500, *[10] * 30], [80, *[10] * 20], "significance.groups-too-unequal"),
+        ([1], [], "significance.no-images"),
         ([2] * 30, [2] * 20, None),
         ([30] * 64, [1] * 30, None),
     ],
 )
-def test_what_cannot_be_tested_is_said(sizes_a, sizes_b, said):
+def test_a_pair_that_cannot_be_tested_has_a_reason(sizes_a, sizes_b, code):
     sides = [np.pad(np.array(sizes, np.uint64), (0, N_BLOCKS - len(sizes))) for sizes in (sizes_a, sizes_b)]
     for a, b in (sides, sides[::-1]):
         why = why_untestable(a, b)
-        assert (why is None) if said is None else (said in why)
-        assert too_coarse(a, b) == ("fewer than one block" in (why or ""))
+        assert (why and why.code) == code
+        assert too_coarse(a, b) == (code == "significance.blocks-too-coarse")
 
 
 @pytest.mark.campaign
 def test_the_interval_holds_the_debiased_distance_that_is_to_be_expected():
     rng = np.random.default_rng(10)
-    verdicts = [judged(sample(rng, 160), sample(rng, 160, shift=0.8, n_shifted=6), n_resamples=99) for _ in range(300)]
-    expected = np.mean([verdict.debiased_bins for verdict in verdicts])
-    inside = np.mean([verdict.low_bins <= expected <= verdict.high_bins for verdict in verdicts])
+    verdicts = [
+        judged(sample(rng, 160), sample(rng, 160, shift=0.8, n_shifted=6), n_permutations=99) for _ in range(300)
+    ]
+    expected = np.mean([verdict.bias_corrected_bins for verdict in verdicts])
+    inside = np.mean([verdict.ci_low_bins <= expected <= verdict.ci_high_bins for verdict in verdicts])
     assert inside > 0.9

@@ -1,4 +1,4 @@
-"""The embedded extractor: its files belong together, it sees what it saw when it was made, and it needs no calibration."""
+"""The embedded extractor: its files belong together, its activations stay the same, and it needs no calibration."""
 
 import dataclasses
 import shutil
@@ -26,6 +26,7 @@ from dna_pipelines.extraction.partials import extract_partials
 from dna_pipelines.identity import Item, digest_of
 from dna_pipelines.manifests import Shard
 from dna_pipelines_tests import toy
+from dna_pipelines_tests.raising import raises
 
 FOLDER = built_in_weights("builtin").parent
 FILES = ("builtin.json", "builtin.safetensors", "builtin.ranges.safetensors")
@@ -108,14 +109,15 @@ def test_a_file_that_is_not_the_one_of_the_card_is_refused(copied, name):
     data = bytearray((copied / name).read_bytes())
     data[-1] ^= 1
     (copied / name).write_bytes(data)
-    with pytest.raises(ExtractorError, match=r"is not the file that its card describes .* install it again"):
+    with raises(ExtractorError, "network.installation", file=str(copied / name)) as caught:
         network_from(copied)
+    assert len(caught.value.facts["sha256"]) == 64
 
 
 @pytest.mark.parametrize("name", FILES)
-def test_a_missing_file_is_said(copied, name):
+def test_a_missing_file_is_an_error(copied, name):
     (copied / name).unlink()
-    with pytest.raises(ExtractorError, match="missing from this installation"):
+    with raises(ExtractorError, "network.installation", file=str(copied / name), sha256=None):
         network_from(copied)
 
 

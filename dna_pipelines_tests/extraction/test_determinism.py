@@ -1,4 +1,4 @@
-"""Networks that keep something on themselves during a forward pass, which the lanes of a CPU share."""
+"""Networks that store something on themselves during a forward pass, which the lanes of a CPU share."""
 
 import threading
 
@@ -11,6 +11,7 @@ from dna_pipelines.extraction.extractor import Network
 from dna_pipelines.extraction.probing import determinism
 from dna_pipelines.extraction.probing.probe import probe
 from dna_pipelines.imaging import Preprocessing
+from dna_pipelines_tests.raising import raises
 
 
 def probed(module, **settings):
@@ -78,15 +79,14 @@ class Locks(Plain):
 @pytest.mark.parametrize("module", [Skips(), Functional()])
 @pytest.mark.parametrize("precision", ["float32", "fast"])
 def test_what_a_network_keeps_on_itself_is_noticed(module, precision):
-    with pytest.raises(
-        ExtractorError, match=r"^n: two forward passes at once .*: they differ in out\. The network keeps something"
-    ):
+    with raises(ExtractorError, "network.shared-state", network="n", layers=["out"]):
         probed(module, precision=precision)
 
 
-def test_that_two_passes_at_once_fail_is_told_with_the_place():
-    with pytest.raises(ExtractorError, match=r"one fails \(n: a forward pass .*ValueError.*test_determinism\.py:\d+"):
+def test_concurrent_passes_that_fail_are_an_error_with_file_and_line():
+    with raises(ExtractorError, "network.shared-state", network="n", error="ValueError", file=__file__) as caught:
         probed(Fills())
+    assert caught.value.facts["line"] > 0
 
 
 @pytest.mark.parametrize("module", [Plain(), KeepsWhatIsAlwaysTheSame()])
@@ -95,7 +95,7 @@ def test_a_network_that_leaves_nothing_behind_is_taken(module):
 
 
 def test_a_network_that_lets_in_one_pass_at_a_time_is_taken(monkeypatch):
-    monkeypatch.setattr(determinism, "_PATIENCE_S", 0.05)
+    monkeypatch.setattr(determinism, "_TURN_TIMEOUT_S", 0.05)
     assert probed(Locks()).layers.names == ["out"]
 
 

@@ -26,6 +26,7 @@ from dna_pipelines.extraction.inputs import input_key, network_input, torch_resi
 from dna_pipelines.extraction.loading.registry import load_extractor
 from dna_pipelines.extraction.taps import neurons_second
 from dna_pipelines.imaging import Preprocessing, decode, pillow_resize
+from dna_pipelines_tests.raising import raises
 
 EDGES = st.integers(2, 160)
 
@@ -81,8 +82,8 @@ def test_pixels_that_may_not_be_written_to_are_no_reason_for_a_warning():
         np.testing.assert_array_equal(torch_resize(image, 8, 8, "bicubic"), expected)
 
 
-def test_what_cannot_be_decoded_is_said():
-    with pytest.raises(Unreadable, match="not an image"):
+def test_what_cannot_be_decoded_is_an_error_with_the_reason():
+    with raises(Unreadable, "image.not-an-image"):
         network_input(b"hello", Preprocessing(8))
 
 

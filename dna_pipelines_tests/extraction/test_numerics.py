@@ -1,4 +1,4 @@
-"""Whatever torch is set to, extraction computes in float32, and leaves the settings as they were."""
+"""Extraction computes in float32 with any settings of torch, and restores them."""
 
 import pytest
 import torch

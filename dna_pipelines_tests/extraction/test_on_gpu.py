@@ -1,4 +1,4 @@
-"""What holds on a GPU, where there is one."""
+"""The GPU path, tested where there is a GPU."""
 
 import warnings
 

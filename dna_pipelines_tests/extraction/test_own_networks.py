@@ -10,13 +10,14 @@ from torch import nn
 from dna_pipelines.config import ExtractorConfig
 from dna_pipelines.errors import ExtractorError, UnknownName
 from dna_pipelines.extraction.extractor import Network
-from dna_pipelines.extraction.files.change_token import extractor_change_token, traces
+from dna_pipelines.extraction.files.change_token import extractor_change_token, network_state
 from dna_pipelines.extraction.loading import registry
 from dna_pipelines.extraction.loading.registry import find_network, load_extractor, with_layers
 from dna_pipelines.extraction.probing.layer_choice import default_taps
 from dna_pipelines.extraction.probing.probe import probe, probe_layers
 from dna_pipelines.imaging import Preprocessing
 from dna_pipelines.update.extractors import load_all
+from dna_pipelines_tests.raising import raises
 
 MODULE = """
     import torch
@@ -64,32 +65,42 @@ def test_a_module_that_is_made_once_cannot_be_on_several_devices(tmp_path, monke
         return load_all(config)
 
     assert len(load("build")) == 2
-    with pytest.raises(ExtractorError, match="extractor mine: own_once:network gives one and the same module"):
+    with raises(ExtractorError, "network.one-module", network="own_once:network", extractor="mine"):
         load("network")
 
 
 def test_a_changed_module_is_noticed_without_being_imported(tmp_path):
     write_module(tmp_path, "own_two")
-    before = traces("own_two:build", tmp_path)
+    before = network_state("own_two:build", tmp_path)
     write_module(tmp_path, "own_two", MODULE + "\n\n")
     assert before
-    assert traces("own_two:build", tmp_path) != before
+    assert network_state("own_two:build", tmp_path) != before
 
 
 @pytest.mark.parametrize(
-    ("name", "text", "message"),
+    ("name", "text", "code", "facts"),
     [
-        ("own_three:nope", MODULE, "has no 'nope'"),
-        ("own_four:wrong", MODULE, "must be a function that returns .*Network.*; it gives a Identity"),
-        ("own_five:build", "import not_there_at_all\n", "needs not_there_at_all, which is not installed"),
-        ("not_there:build", "", "there is no module not_there, installed or in"),
+        ("own_three:nope", MODULE, "network.function-missing", {"module": "own_three", "function": "nope"}),
+        ("own_four:wrong", MODULE, "network.not-a-network", {"returned": "Identity"}),
+        (
+            "own_five:build",
+            "import not_there_at_all\n",
+            "network.package-missing",
+            {"module": "own_five", "package": "not_there_at_all"},
+        ),
+        ("not_there:build", "", "network.module-missing", {"module": "not_there"}),
     ],
 )
-def test_a_module_that_does_not_serve_is_a_message(tmp_path, name, text, message):
+def test_a_module_that_does_not_serve_is_an_error(tmp_path, name, text, code, facts):
     if text:
         write_module(tmp_path, name.partition(":")[0], text)
-    with pytest.raises(ExtractorError, match=message):
+    with raises(ExtractorError, code, network=name, **facts):
         find_network(name, tmp_path)
+
+
+def test_a_missing_module_is_an_error_with_the_folder_where_it_may_lie(tmp_path):
+    with raises(ExtractorError, "network.module-missing", folder=str(tmp_path)):
+        find_network("not_there:build", tmp_path)
 
 
 def test_a_package_of_the_project_is_noticed_and_may_import_its_own_modules(tmp_path):
@@ -98,11 +109,11 @@ def test_a_package_of_the_project_is_noticed_and_may_import_its_own_modules(tmp_
     (package / "__init__.py").touch()
     write_module(package, "inner", MODULE.replace("torch.manual_seed(1)", "import own_sibling; torch.manual_seed(1)"))
     write_module(tmp_path, "own_sibling", "")
-    before = traces("own_package.inner:build", tmp_path)
+    before = network_state("own_package.inner:build", tmp_path)
     assert load_extractor("own_package.inner:build", batch_size=4, root=tmp_path).parts["extractor"] == "mine"
     write_module(package, "inner", MODULE + "\n\n")
     assert before
-    assert traces("own_package.inner:build", tmp_path) != before
+    assert network_state("own_package.inner:build", tmp_path) != before
 
 
 @pytest.mark.parametrize("changed", ["helper.py", "own.safetensors", "parts/inner/deep.py"])
@@ -115,9 +126,9 @@ def test_whatever_can_be_imported_from_the_projects_folder_is_noticed(tmp_path, 
     (tmp_path / "own_pack").mkdir()
     (tmp_path / "own_pack" / "inner.py").touch()
     (tmp_path / ".#helper.py").symlink_to("nobody@nowhere")
-    before = traces(f"{module}:build", tmp_path)
+    before = network_state(f"{module}:build", tmp_path)
     (tmp_path / changed).write_text("22")
-    assert traces(f"{module}:build", tmp_path) != before
+    assert network_state(f"{module}:build", tmp_path) != before
 
 
 def test_folders_that_are_no_packages_are_not_searched(tmp_path):
@@ -125,11 +136,11 @@ def test_folders_that_are_no_packages_are_not_searched(tmp_path):
     for folder in ("data/lake", ".venv/lib/thing", "images"):
         (tmp_path / folder).mkdir(parents=True)
     (tmp_path / ".venv" / "lib" / "thing" / "__init__.py").touch()
-    before = traces("own_alone:build", tmp_path)
+    before = network_state("own_alone:build", tmp_path)
     for file in ("data/lake/a.py", ".venv/lib/thing/a.py", "images/a.safetensors"):
         (tmp_path / file).write_text("1")
     assert len(before) == 1
-    assert traces("own_alone:build", tmp_path) == before
+    assert network_state("own_alone:build", tmp_path) == before
 
 
 def test_what_is_installed_comes_before_a_module_of_the_project(tmp_path, monkeypatch):
@@ -138,71 +149,76 @@ def test_what_is_installed_comes_before_a_module_of_the_project(tmp_path, monkey
         folder.mkdir()
         write_module(folder, "own_twice", MODULE.replace('"mine"', f'"{name}"'))
     monkeypatch.syspath_prepend(installed)
-    before = traces("own_twice:build", root)
+    before = network_state("own_twice:build", root)
     write_module(root, "own_twice", MODULE + "\n\n")
-    assert traces("own_twice:build", root) == before
+    assert network_state("own_twice:build", root) == before
     assert find_network("own_twice:build", root).name == "installed"
 
 
 @pytest.mark.parametrize(
-    ("name", "text", "message"),
+    ("module", "text", "step", "error", "line"),
     [
-        ("own_six:build", "def build(:\n", r"importing own_six fails: SyntaxError: .*own_six\.py:1\)"),
-        ("own_seven:build", "1 / 0\n", r"importing own_seven fails: ZeroDivisionError: .*own_seven\.py:1\)"),
-        ("own_eight:build", "def build():\n    return {}['a']\n", r"build fails: KeyError: 'a' .*own_eight\.py:2\)"),
-        ("own_nine:build", "def build(size):\n    return size\n", r"'size' \(.*own_nine\.py:1\)"),
-        (
-            "own_ten:build",
-            "import sys\n\ndef build():\n    sys.exit(3)\n",
-            r"build fails: SystemExit: 3 .*own_ten\.py:4\)",
-        ),
-        (
-            "own_eleven:build",
-            "import sys\nsys.exit()\n",
-            r"importing own_eleven fails: SystemExit .*own_eleven\.py:2\)",
-        ),
-        ("own_12:build", "import json\n\ndef build():\n    json.loads('{')\n", r"JSONDecodeError: .*own_12\.py:4\)"),
-        ("own_14:build", MODULE.replace('"0", "2"', '"0", "0"'), "^own_14:build taps 0 more than once"),
-        (
-            "own_15:build",
-            MODULE.replace("Preprocessing(8)", "Preprocessing(8, std=(0, 0, 0))"),
-            r"std has to .*own_15\.py:10\)",
-        ),
-        ("own_16:build", FAILS, r"^own_16:build: it fails on images of 8 px: ValueError: boom \(.*own_16\.py:17\)"),
-        (":build", "", "nor a MODULE:FUNCTION"),
-        (".x:build", "", "nor a MODULE:FUNCTION"),
-        ("local:~nobody_of_that_name/x", "", "is not a folder"),
+        ("own_six", "def build(:\n", "import", "SyntaxError", 1),
+        ("own_seven", "1 / 0\n", "import", "ZeroDivisionError", 1),
+        ("own_eight", "def build():\n    return {}['a']\n", "build", "KeyError", 2),
+        ("own_nine", "def build(size):\n    return size\n", "build", "TypeError", 1),
+        ("own_ten", "import sys\n\ndef build():\n    sys.exit(3)\n", "build", "SystemExit", 4),
+        ("own_eleven", "import sys\nsys.exit()\n", "import", "SystemExit", 2),
+        ("own_12", "import json\n\ndef build():\n    json.loads('{')\n", "build", "JSONDecodeError", 4),
+        ("own_15", MODULE.replace("Preprocessing(8)", "Preprocessing(8, std=(0, 0, 0))"), "build", "ValueError", 10),
     ],
 )
-def test_whatever_an_own_network_raises_is_a_message_with_its_place(tmp_path, name, text, message):
+def test_what_user_code_raises_is_an_error_with_file_and_line(tmp_path, module, text, step, error, line):
+    write_module(tmp_path, module, text)
+    name, file = f"{module}:build", str(tmp_path / f"{module}.py")
+    network_state(name, tmp_path)
+    with raises(
+        ExtractorError, "network.user-code", network=name, step=step, error=error, file=file, line=line
+    ) as caught:
+        load_extractor(name, root=tmp_path)
+    assert f"({file}:{line})" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "code", "facts"),
+    [
+        ("own_14:build", MODULE.replace('"0", "2"', '"0", "0"'), "network.layer-repeated", {"layers": ["0"]}),
+        ("own_16:build", FAILS, "network.forward", {"error": "ValueError", "size_px": 8, "line": 17}),
+        (":build", "", "network.location", {"location": ":build"}),
+        (".x:build", "", "network.location", {"location": ".x:build"}),
+        ("local:~nobody_of_that_name/x", "", "network.folder", {}),
+    ],
+)
+def test_an_own_network_that_cannot_serve_is_an_error(tmp_path, name, text, code, facts):
     module = name.partition(":")[0]
     if text:
         write_module(tmp_path, module, text)
-    traces(name, tmp_path)
-    with pytest.raises(ExtractorError, match=message):
+        facts = {**facts, "network": name}
+    network_state(name, tmp_path)
+    with raises(ExtractorError, code, **facts):
         load_extractor(name, root=tmp_path)
 
 
-def test_an_entry_point_that_cannot_be_imported_is_a_message(tmp_path, monkeypatch):
+def test_an_entry_point_that_cannot_be_imported_is_an_error(tmp_path, monkeypatch):
     point = EntryPoint("broken", "not_there_at_all:build", "dna_pipelines.extractors")
     monkeypatch.setattr("dna_pipelines.extraction.loading.registry.entry_point_extractors", lambda: {"broken": point})
-    with pytest.raises(ExtractorError, match="broken: importing not_there_at_all:build fails"):
+    with raises(ExtractorError, "network.user-code", network="broken", entry_point="not_there_at_all:build"):
         find_network("broken", tmp_path)
 
 
-def test_the_stamp_knows_the_file_of_the_ranges(tmp_path, monkeypatch):
+def test_the_change_token_covers_the_file_of_the_ranges(tmp_path, monkeypatch):
     monkeypatch.setenv("HOME", str(tmp_path))
     (tmp_path / "r.json").write_text("{}")
-    facts = {"name": "seeded_cnn", "ranges": "~/r.json"}
-    config = ExtractorConfig.model_validate(facts, context={"root": str(tmp_path)})
+    settings = {"name": "seeded_cnn", "ranges": "~/r.json"}
+    config = ExtractorConfig.model_validate(settings, context={"root": str(tmp_path)})
     before = extractor_change_token(config)
     assert extractor_change_token(config) == before
     (tmp_path / "r.json").write_text('{"a": 1}')
     assert extractor_change_token(config) != before
 
 
-def test_a_name_that_is_nothing_lists_what_there_is(tmp_path):
-    with pytest.raises(UnknownName, match="did you mean 'mugs_vit_base'"):
+def test_an_unknown_name_comes_with_the_closest_one(tmp_path):
+    with raises(UnknownName, "name.network", name="mugs_vit_bas", close=["mugs_vit_base"]):
         find_network("mugs_vit_bas", tmp_path)
 
 
@@ -253,7 +269,7 @@ def test_a_network_without_lists_is_refused_with_what_can_be_tapped():
     plain = nn.Sequential(nn.Conv2d(3, 5, 3), nn.ReLU(), nn.Conv2d(5, 7, 3))
     taps = default_taps(plain, 16, "n")
     bare = Network("n", plain, Preprocessing(16), taps, "d", "c", "none", "")
-    with pytest.raises(ExtractorError, match="name its layers with `layers:`; these modules work: 0, 1, 2"):
+    with raises(ExtractorError, "network.no-layers", network="n", usable=["0", "1", "2"]):
         probe(bare, batch_size=2)
     assert probe(with_layers(bare, ("2",)), batch_size=2).layers.names == ["2"]
 
@@ -299,33 +315,33 @@ def mixed():
 
 def test_a_pattern_passes_over_what_cannot_be_a_layer_and_a_name_does_not():
     assert with_layers(mixed(), ("**",)).taps == ("blocks.0", "blocks.1")
-    for name in ("blocks", "act", "pair", "unused"):
-        with pytest.raises(ExtractorError, match=f"'{name}'"):
+    reasons = {"blocks": "not-run", "act": "repeated", "pair": "not-a-tensor", "unused": "not-run"}
+    for name, reason in reasons.items():
+        with raises(ExtractorError, "network.layer-unusable", network="n", layer=name, reason=reason):
             probe(with_layers(mixed(), (name,)), batch_size=2)
-    with pytest.raises(
-        ExtractorError,
-        match=r"^n: of the modules that 'p\*' matches, none gives one tensor in a pass; these modules work: blocks\.0, blocks",
-    ):
+    usable = ["blocks.0", "blocks.1"]
+    with raises(ExtractorError, "network.layer-unusable", network="n", layer="p*", usable=usable):
         with_layers(mixed(), ("p*", "blocks.0"))
 
 
 @pytest.mark.parametrize(
-    ("patterns", "message"),
-    [
-        (("body.0.block.1",), "no module is called 'body.0.block.1'; did you mean body.0.blocks.1"),
-        (("zzz*",), r"no module is called 'zzz\*'; it has: body, body\.0, "),
-    ],
+    ("pattern", "closest"),
+    [("body.0.block.1", "body.0.blocks.1"), ("zzz*", None)],
 )
-def test_a_pattern_of_nothing_is_refused(patterns, message):
-    with pytest.raises(ExtractorError, match=message):
-        with_layers(staged(), patterns)
+def test_a_pattern_of_nothing_is_refused_with_the_closest_modules(pattern, closest):
+    with raises(ExtractorError, "network.layer-unknown", network="n", layer=pattern) as caught:
+        with_layers(staged(), (pattern,))
+    facts = caught.value.facts
+    assert next(iter(facts["close"]), None) == closest
+    assert facts["modules"][:2] == ["body", "body.0"]
+    assert (closest or "body, body.0, ") in str(caught.value)
 
 
 def test_a_module_that_cannot_be_tapped_is_refused_with_those_that_can():
-    with pytest.raises(
-        ExtractorError, match=r"nothing came out of 'unused' .*; these modules work: .*body\.0, body\.0\.blocks, "
-    ):
+    with raises(ExtractorError, "network.layer-unusable", layer="unused", reason="not-run") as caught:
         probe(staged(("norm", "unused")), batch_size=2)
+    assert {"body.0", "body.0.blocks"} <= set(caught.value.facts["usable"])
+    assert "body.0, body.0.blocks, " in str(caught.value)
 
 
 class Transformer(nn.Module):
@@ -342,7 +358,7 @@ class Transformer(nn.Module):
         return self.norm(x)
 
 
-def test_where_nobody_names_layers_they_are_the_blocks_and_the_norm_behind_the_last(monkeypatch, tmp_path):
+def test_default_layers_are_the_blocks_and_the_norm_after_the_last(monkeypatch, tmp_path):
     torch.manual_seed(0)
     bare = Network("n", Transformer(), Preprocessing(16), (), "d", "c", "none", "")
     monkeypatch.setitem(registry._FACTORIES, "bare", lambda: bare)
@@ -390,7 +406,8 @@ def test_the_axis_of_a_network_of_one_size_follows_from_widths_and_squares_or_is
     module = Fixed(Reshape(shape, width))
     network = Network("n", module, Preprocessing(16), ("part",), "d", "c", "none", "")
     if axis is None:
-        with pytest.raises(ExtractorError, match=r"no axis is clearly the neuron|one to three axes"):
+        reason = "batch-axis" if len(shape) > 3 else "neuron-axis"
+        with raises(ExtractorError, "network.layer-unusable", layer="part", reason=reason, shape=[2, *shape]):
             probe_layers(network)
     else:
         assert probe_layers(network).axes == (axis,)

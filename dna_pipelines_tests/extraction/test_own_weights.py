@@ -1,4 +1,4 @@
-"""Networks of the user's own are known by what their weights are, and have to be plain modules."""
+"""Networks of the user's own are identified by their weights, and must be plain modules."""
 
 import textwrap
 
@@ -10,6 +10,7 @@ from torch import nn
 from dna_pipelines.errors import ExtractorError
 from dna_pipelines.extraction.loading import own_networks
 from dna_pipelines.extraction.loading.registry import find_network, load_extractor
+from dna_pipelines_tests.raising import raises
 
 MODULE = """
     from pathlib import Path
@@ -39,7 +40,7 @@ def written(root, name, text):
 
 
 @pytest.mark.parametrize("moved", ["0.weight", "1.running_mean"])
-def test_other_weights_are_another_network_whatever_its_author_says_of_them(tmp_path, moved):
+def test_other_weights_are_another_network_even_with_the_same_declared_digest(tmp_path, moved):
     network = written(tmp_path, f"weights_{moved.replace('.', '_')}", SAVED)
     tensors = nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4)).state_dict()
     digests = []
@@ -59,14 +60,14 @@ class Adapter(nn.Linear):
 
 def test_weights_that_a_network_does_not_save_count_too():
     module = Adapter(2, 2)
-    before = own_networks._tensors(module, "mine")
+    before = own_networks._digests(module, "mine")
     module.weight.data += 1
-    assert {part for part, digest in own_networks._tensors(module, "mine").items() if digest != before[part]} == {
+    assert {part for part, digest in own_networks._digests(module, "mine").items() if digest != before[part]} == {
         "weight"
     }
 
 
-def test_what_its_author_says_of_the_weights_counts_too(tmp_path):
+def test_the_declared_digest_counts_too(tmp_path):
     names = (written(tmp_path, "weights_a", MODULE), written(tmp_path, "weights_b", MODULE.replace("said", "else")))
     digests = {find_network(name, tmp_path).weights_digest for name in names}
     assert len(digests) == 2
@@ -83,31 +84,48 @@ def test_every_kind_of_tensor_has_a_digest_and_only_its_own():
 
 
 @pytest.mark.parametrize(
-    ("name", "old", "new", "message"),
+    ("name", "old", "new", "facts"),
     [
-        ("unseeded", "torch.manual_seed(1)", "", "building it twice gives other weights .0.bias, 0.weight.; .*manual_seed"),
-        ("lazy", "nn.Conv2d(3, 4,", "nn.LazyConv2d(4,", r"0\.weight, 0\.bias get their shape .*give the layers their shapes"),
-        ("meta", '"mine", module', '"mine", module.to("meta")', "its weights cannot be read: NotImplementedError"),
-        ("scripted", '"mine", module', '"mine", torch.jit.script(module)', "scripted or traced .*hooks.*give the plain"),
-        ("traced", '"mine", module', '"mine", torch.jit.trace(module.eval(), EXAMPLE)', "scripted or traced"),
-        ("program", '"mine", module', '"mine", torch.export.export(module.eval(), (EXAMPLE,))', "and is ExportedProgram"),
+        ("lazy", "nn.Conv2d(3, 4,", "nn.LazyConv2d(4,", {"reason": "lazy", "parameters": ["0.weight", "0.bias"]}),
+        (
+            "meta",
+            '"mine", module',
+            '"mine", module.to("meta")',
+            {"reason": "unreadable-weights", "error": "NotImplementedError"},
+        ),
+        ("scripted", '"mine", module', '"mine", torch.jit.script(module)', {"reason": "scripted"}),
+        ("traced", '"mine", module', '"mine", torch.jit.trace(module.eval(), EXAMPLE)', {"reason": "scripted"}),
+        (
+            "program",
+            '"mine", module',
+            '"mine", torch.export.export(module.eval(), (EXAMPLE,))',
+            {"reason": "not-a-module", "module": "ExportedProgram"},
+        ),
         (
             "exported",
             '"mine", module',
             '"mine", torch.export.export(module.eval(), (EXAMPLE,)).module()',
-            "cannot be put into evaluation mode: NotImplementedError: .*give the plain module",
-        ),
-        (
-            "scripted_part",
-            "nn.BatchNorm2d(4)",
-            "torch.jit.script(nn.BatchNorm2d(4))",
-            "nothing came out of '1' .* scripted; these modules work: 0",
+            {"reason": "no-evaluation-mode", "error": "NotImplementedError"},
         ),
     ],
-)  # fmt: skip
+)
 @pytest.mark.filterwarnings("ignore:.*torch.jit.*:DeprecationWarning")
-def test_what_is_no_plain_frozen_module_is_refused_with_what_to_give(tmp_path, name, old, new, message):
+def test_anything_but_a_plain_module_is_refused_with_the_reason(tmp_path, name, old, new, facts):
     assert old in MODULE
     network = written(tmp_path, f"weights_{name}", MODULE.replace(old, new))
-    with pytest.raises(ExtractorError, match=f"^{network}: .*{message}"):
+    with raises(ExtractorError, "network.not-plain", network=network, **facts):
+        load_extractor(network, batch_size=2, root=tmp_path)
+
+
+def test_weights_that_differ_each_time_are_refused(tmp_path):
+    network = written(tmp_path, "weights_unseeded", MODULE.replace("torch.manual_seed(1)", ""))
+    with raises(ExtractorError, "network.weights-vary", network=network, parameters=["0.bias", "0.weight"]):
+        load_extractor(network, batch_size=2, root=tmp_path)
+
+
+@pytest.mark.filterwarnings("ignore:.*torch.jit.*:DeprecationWarning")
+def test_a_scripted_part_cannot_be_a_layer(tmp_path):
+    text = MODULE.replace("nn.BatchNorm2d(4)", "torch.jit.script(nn.BatchNorm2d(4))")
+    network = written(tmp_path, "weights_scripted_part", text)
+    with raises(ExtractorError, "network.layer-unusable", network=network, layer="1", reason="not-run", usable=["0"]):
         load_extractor(network, batch_size=2, root=tmp_path)

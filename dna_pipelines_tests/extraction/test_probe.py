@@ -1,4 +1,4 @@
-"""Which axis is the neuron, and which networks are refused."""
+"""Probing: the axis of the neurons, and the networks that are refused."""
 
 from dataclasses import replace
 
@@ -12,6 +12,7 @@ from dna_pipelines.extraction.loading.registry import load_extractor
 from dna_pipelines.extraction.probing.probe import probe
 from dna_pipelines.extraction.taps import neurons_second
 from dna_pipelines.imaging import Preprocessing
+from dna_pipelines_tests.raising import raises
 
 
 def network(module, taps, size_px=8):
@@ -161,25 +162,35 @@ class Magnitude(nn.Module):
 
 
 @pytest.mark.parametrize(
-    ("module", "taps", "message"),
+    ("module", "taps", "code", "facts"),
     [
-        (nn.Sequential(Spectrum(), Magnitude()), ["0"], "module '0' gives complex numbers.*; these modules work: 1$"),
-        (BatchDependent(), ["out"], "depends on its batch"),
-        (BatchDependent(), [""], "depends on its batch .in the network itself"),
-        (Random(), ["out"], r"^n: two passes of the same images differ \(in out\)"),
-        (nn.Sequential(Fills(torch.nan), nn.ReLU()), ["0.out", "0", "1"], "^n: NaN or infinity comes out of 0, 1, for"),
-        (nn.Sequential(Fills(torch.inf)), ["0"], "NaN or infinity comes out of 0"),
-        (Refuses(), ["out"], r"^n: a forward pass of 4 images fails: SystemExit: 3 \(.*test_probe\.py:\d+\)$"),
-        (Dual(), ["inner", "inner"], r"^n taps inner more than once \(taps\)"),
-        (Twice(), ["conv"], "used twice"),
-        (Unused(), ["spare"], "nothing came out"),
-        (Unused(), ["head"], r"no module 'head' to tap; it has: conv, spare"),
-        (NotATensor(), ["inner"], "not a tensor"),
-        (nn.Sequential(nn.Flatten(0)), ["0"], "first axis must be the batch"),
+        (
+            nn.Sequential(Spectrum(), Magnitude()),
+            ["0"],
+            "network.layer-unusable",
+            {"layer": "0", "reason": "complex", "usable": ["1"]},
+        ),
+        (BatchDependent(), ["out"], "network.depends-on-batch", {"layers": ["out"], "batch_size": 4}),
+        (BatchDependent(), [""], "network.depends-on-batch", {"layers": ["the network itself"]}),
+        (Random(), ["out"], "network.random", {"layers": ["out"]}),
+        (
+            nn.Sequential(Fills(torch.nan), nn.ReLU()),
+            ["0.out", "0", "1"],
+            "network.not-finite",
+            {"layers": ["0", "1"]},
+        ),
+        (nn.Sequential(Fills(torch.inf)), ["0"], "network.not-finite", {"layers": ["0"]}),
+        (Refuses(), ["out"], "network.forward", {"n_images": 4, "error": "SystemExit", "file": __file__}),
+        (Dual(), ["inner", "inner"], "network.layer-repeated", {"layers": ["inner"]}),
+        (Twice(), ["conv"], "network.layer-unusable", {"layer": "conv", "reason": "repeated"}),
+        (Unused(), ["spare"], "network.layer-unusable", {"layer": "spare", "reason": "not-run"}),
+        (Unused(), ["head"], "network.layer-unknown", {"layer": "head", "modules": ["conv", "spare"]}),
+        (NotATensor(), ["inner"], "network.layer-unusable", {"layer": "inner", "reason": "not-a-tensor"}),
+        (nn.Sequential(nn.Flatten(0)), ["0"], "network.layer-unusable", {"layer": "0", "reason": "batch-axis"}),
     ],
 )
-def test_networks_that_cannot_serve_are_refused_with_the_reason(module, taps, message):
-    with pytest.raises(ExtractorError, match=message):
+def test_networks_that_cannot_serve_are_refused_with_the_reason(module, taps, code, facts):
+    with raises(ExtractorError, code, network="n", **facts):
         probe(network(module, taps), batch_size=4)
 
 
@@ -191,13 +202,13 @@ def test_what_receives_the_outputs_is_not_mistaken_for_the_network():
 
     with pytest.raises(OSError, match="the disk is full"):
         extractor.run(torch.rand(4, 3, 8, 8), full)
-    with pytest.raises(ExtractorError, match=r"^n: a forward pass of 1 images fails: ValueError: 8 pixels only \("):
+    with raises(ExtractorError, "network.forward", network="n", n_images=1, error="ValueError", file=__file__):
         extractor.run(torch.rand(1, 3, 9, 9), full)
 
 
 def test_a_layer_of_which_no_patch_is_left_is_refused():
     alone = replace(network(Tokens(), ["out"]), prefix_tokens=4)
-    with pytest.raises(ExtractorError, match="gives 4 tokens, of which 4 are no patches"):
+    with raises(ExtractorError, "network.tokens", layer="out", tokens="patch", n_tokens=4, n_prefix=4):
         probe(alone, batch_size=4, tokens="patch")
 
 
@@ -234,18 +245,18 @@ class Hungry(torch.nn.Module):
 
 
 @pytest.mark.parametrize(
-    ("fits", "message"),
-    [(True, "batches of 16 images; lower batch_size"), (False, "too little memory for the network")],
+    ("fits", "batch_size"),
+    [(True, 16), (False, None)],
 )
-def test_a_device_without_memory_is_said_when_a_network_is_loaded(fits, message):
+def test_a_device_without_memory_is_an_error_when_a_network_is_loaded(fits, batch_size):
     network = Network("hungry", Hungry(fits=fits), Preprocessing(8), ("out",), "d", "c", "none", "")
-    with pytest.raises(ExtractorError, match=message):
+    with raises(ExtractorError, "network.memory", network="hungry", device="cpu", batch_size=batch_size):
         probe(network, batch_size=16)
 
 
-def test_a_missing_gpu_is_said(monkeypatch):
+def test_a_missing_gpu_is_an_error(monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    with pytest.raises(ExtractorError, match="no GPU"):
+    with raises(ExtractorError, "network.device", device="cuda", n_devices=0):
         probe(network(nn.Conv2d(3, 3, 1), [""]), device="cuda")
 
 
@@ -257,6 +268,6 @@ def test_the_built_in_networks_are_read_from_their_weights(name):
     assert extractor.fingerprint == load_extractor(name).fingerprint
 
 
-def test_unknown_extractors_are_named_with_the_known():
-    with pytest.raises(UnknownName, match="did you mean 'seeded_cnn'"):
+def test_an_unknown_network_comes_with_the_closest_name():
+    with raises(UnknownName, "name.network", name="seeded_cn", close=["seeded_cnn"]):
         load_extractor("seeded_cn")

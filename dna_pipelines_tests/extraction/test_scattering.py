@@ -1,4 +1,4 @@
-"""The scattering network: what its neurons are called is what they see."""
+"""The scattering network: each neuron responds to what its name says."""
 
 from dataclasses import replace
 
@@ -16,6 +16,7 @@ from dna_pipelines.extraction.networks import scattering as rooms
 from dna_pipelines.extraction.networks.scattering import CENTRE, FLOOR, SIZE_PX, scattering
 from dna_pipelines.extraction.probing.probe import probe_layers
 from dna_pipelines.extraction.taps import Taps
+from dna_pipelines_tests.raising import raises
 
 WAVES = {"vertical": (1, 0), "rising": (1, 1), "horizontal": (0, 1), "falling": (-1, 1)}
 """Directions (right, down) along which edges of each orientation alternate."""
@@ -191,7 +192,7 @@ def test_golden_numbers(extractor):
         assert found[name] == pytest.approx(value, abs=2e-4), name
 
 
-def test_the_catalogue_says_what_probing_finds(extractor):
+def test_the_catalogue_agrees_with_probing(extractor):
     known = KNOWN["scattering"]
     found = (len(extractor.layers), extractor.layers.n_neurons, extractor.network.preprocessing.size_px)
     assert (known.n_layers, known.n_neurons, known.input_px) == found
@@ -222,7 +223,7 @@ def test_names_are_in_no_key(extractor):
     assert renamed.fingerprint == extractor.fingerprint
 
 
-def test_too_few_names_are_refused():
+def test_too_few_neuron_names_are_refused():
     few = replace(scattering(), neuron_names={"lowpass": ("only one",)})
-    with pytest.raises(ExtractorError, match="'lowpass' has 3 neurons, and names for 1"):
+    with raises(ExtractorError, "network.neuron-names", layer="lowpass", n_neurons=3, n_names=1):
         probe_layers(few)

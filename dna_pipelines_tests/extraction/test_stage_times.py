@@ -1,4 +1,4 @@
-"""Stage times: what bounds an extraction."""
+"""Stage times: which stage limits an extraction."""
 
 from dataclasses import replace
 
@@ -49,26 +49,33 @@ def test_times_of_several_extractions_add_up():
     assert StageTimes().merge(one) == one
 
 
-def test_a_line_for_people():
+def test_the_line_for_people_has_the_rate_the_limiting_stage_and_the_shares():
     measured = StageTimes(1234, 5.876, 1.0, 2.2, 7.1, 0.4, 0.3, n_readers=8, n_workers=2)
-    assert str(measured) == ("1,234 images at 210/s; bound by forward (71% of the work; decode 22%, fold 4%, write 3%)")
+    assert measured.bound_by == "forward"
+    assert measured.share("forward") == pytest.approx(0.71)
+    for part in ("1,234", "210/s", "forward", "71%", "decode 22%", "fold 4%", "write 3%"):
+        assert part in str(measured)
     slow = StageTimes(800, 200.0, 15.0, 0.9, 0.1, 0.0, 0.0, n_readers=8, n_workers=2)
-    assert (
-        str(slow) == "800 images at 4.0/s; bound by read (8 threads waited for it; decode 90% of the work, forward 10%)"
-    )
+    assert slow.bound_by == "read"
+    for part in ("800", "4.0/s", "read", "8 threads", "decode 90%", "forward 10%"):
+        assert part in str(slow)
 
 
 def test_several_writers_share_the_writing():
     measured = times(1, decode=10, forward=4, fold=1, write=7)
     assert measured.bound_by == "write"
-    assert "on one thread" in str(measured)
     assert replace(measured, n_writers=2).bound_by == "forward"
-    assert "bound by write (68% of the work, on 2 threads;" in str(replace(measured, n_writers=2, write_s=32.0))
+    busy = replace(measured, n_writers=2, write_s=32.0)
+    assert busy.bound_by == "write"
+    for part in ("write", "68%", "2 threads"):
+        assert part in str(busy)
 
 
 @pytest.mark.parametrize("measured", [StageTimes(99, 9.9, decode_s=9.0), StageTimes(100, 0.5, decode_s=0.4)])
-def test_what_bounds_so_little_work_is_not_claimed(measured):
-    assert str(measured) == f"{measured.n_images} images at {measured.images_per_s:.0f}/s"
+def test_no_limiting_stage_is_claimed_for_so_little_work(measured):
+    assert not measured.is_conclusive
+    assert f"{measured.images_per_s:.0f}/s" in str(measured)
+    assert measured.bound_by not in str(measured)
 
 
 def test_nothing_extracted_is_no_error():

@@ -1,4 +1,4 @@
-"""The stream: bounded, stoppable, and honest about where its time goes."""
+"""The activation stream is bounded, can be stopped, and measures its stages."""
 
 import threading
 import time
@@ -18,6 +18,7 @@ from dna_pipelines.extraction.stream.stage_times import StageClock
 from dna_pipelines.identity import Item, digest_of
 from dna_pipelines.manifests import Shard
 from dna_pipelines_tests import toy
+from dna_pipelines_tests.raising import raises
 
 IMAGES = {digest_of(data): data for data in map(toy.image_bytes, range(400))}
 DIGESTS = sorted(IMAGES)
@@ -114,11 +115,11 @@ def test_an_error_in_what_names_the_batches_reaches_the_caller(extractor):
     assert not threads()
 
 
-def test_a_device_without_memory_says_what_to_change(extractor):
+def test_a_device_without_memory_is_an_error_with_the_batch_size(extractor):
     def refuse(_part, _values):
         raise torch.OutOfMemoryError("CUDA out of memory")
 
-    with pytest.raises(ExtractorError, match=r"batches of 4 images; lower batch_size"):
+    with raises(ExtractorError, "network.memory", device="cpu", batch_size=4):
         list(ActivationStream([extractor], Reader(), 1).run(batches(consume=refuse)))
     assert not threads()
 
@@ -137,7 +138,7 @@ def test_stage_times_add_up(extractor):
     assert times.elapsed_s <= elapsed_s
 
 
-def test_a_slow_place_is_said_to_bound_it(extractor):
+def test_a_slow_location_bounds_the_extraction(extractor):
     clock = StageClock()
     list(ActivationStream([extractor], Reader(0.02), 2, clock).run(batches(DIGESTS[:80])))
     assert clock.times().bound_by == "read"

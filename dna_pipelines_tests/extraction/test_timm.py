@@ -1,4 +1,4 @@
-"""Networks of timm, where it can be imported; and what is said where it cannot."""
+"""Networks of timm, if it can be imported, and the errors if it cannot."""
 
 import sys
 import types
@@ -10,6 +10,7 @@ from safetensors.torch import save_file
 from dna_pipelines.errors import ExtractorError
 from dna_pipelines.extraction.loading.registry import find_network
 from dna_pipelines.extraction.probing.probe import probe
+from dna_pipelines_tests.raising import raises
 
 
 @pytest.fixture
@@ -64,33 +65,35 @@ def test_a_network_of_timm_comes_back_bit_for_bit(timm, tmp_path, name, n_layers
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning", "ignore::UserWarning")
 @pytest.mark.parametrize(
-    ("name", "message"),
-    [
-        ("resnet18", "it has: .*resnet18.a1_in1k"),
-        ("no_such_network.x", "timm has no such weights"),
-        (
-            "resnet18.a1_in1k",
-            r"get https://huggingface.co/timm/resnet18.a1_in1k/resolve/main/model.safetensors and put",
-        ),
-    ],
+    ("name", "available"),
+    [("resnet18", "resnet18.a1_in1k"), ("no_such_network.x", None)],
 )
-def test_names_and_weights_that_are_not_there_are_messages(timm, tmp_path, name, message):
-    with pytest.raises(ExtractorError, match=message):
+def test_unknown_names_are_refused_with_those_of_the_architecture(timm, tmp_path, name, available):
+    with raises(ExtractorError, "network.unknown-weights", network=f"timm:{name}") as caught:
         find_network(f"timm:{name}", tmp_path)
+    assert available in [*caught.value.facts["available"], None]
+    assert bool(caught.value.facts["available"]) == bool(available)
 
 
-def test_without_timm_the_extra_is_named(tmp_path, monkeypatch):
+@pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning", "ignore::UserWarning")
+def test_missing_weights_come_with_their_address(timm, tmp_path):
+    url = "https://huggingface.co/timm/resnet18.a1_in1k/resolve/main/model.safetensors"
+    with raises(ExtractorError, "network.weights-missing", network="resnet18.a1_in1k", url=url):
+        find_network("timm:resnet18.a1_in1k", tmp_path)
+
+
+def test_without_timm_the_error_has_the_extra(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "timm", None)
-    with pytest.raises(ExtractorError, match=r"timm"):
+    with raises(ExtractorError, "network.extra-missing", package="timm", extra="timm"):
         find_network("timm:resnet18.a1_in1k", tmp_path)
 
 
 @pytest.mark.parametrize(
     "error", ["RuntimeError('operator torchvision::nms does not exist')", "ImportError('no torchvision')"]
 )
-def test_a_broken_torchvision_is_a_message(tmp_path, monkeypatch, error):
+def test_a_broken_torchvision_is_an_error(tmp_path, monkeypatch, error):
     (tmp_path / "timm.py").write_text(f"raise {error}")
     monkeypatch.delitem(sys.modules, "timm", raising=False)
     monkeypatch.syspath_prepend(tmp_path)
-    with pytest.raises(ExtractorError, match="needs the torchvision that belongs to the installed torch"):
+    with raises(ExtractorError, "network.library-broken", package="timm", needs="torchvision"):
         find_network("timm:resnet18.a1_in1k", tmp_path)

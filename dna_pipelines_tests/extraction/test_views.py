@@ -1,4 +1,4 @@
-"""Views: linear maps and cells, from activations to DNAs that see what the network's own neurons do not."""
+"""Views: linear maps and cells, from activations to DNAs that show what single neurons do not."""
 
 import dataclasses
 
@@ -31,6 +31,7 @@ from dna_pipelines.imaging import Preprocessing
 from dna_pipelines.manifests import Shard
 from dna_pipelines_tests import toy
 from dna_pipelines_tests.laws.merging import counts_equal, moments_equal
+from dna_pipelines_tests.raising import raises
 
 IMAGES = {digest_of(data): data for data in map(toy.image_bytes, range(24))}
 DIGESTS = sorted(IMAGES)
@@ -163,7 +164,7 @@ def test_whitened_components_are_white_on_what_they_were_measured_on(base):
 @pytest.mark.parametrize("tokens", [False, True])
 @pytest.mark.parametrize("n_positions", [1, 9, 16, 49, 64, 65, 197])
 @pytest.mark.parametrize("n_outputs", [1, 3, 64])
-def test_what_an_image_gives_is_the_same_at_every_place_of_a_batch(n_outputs, n_positions, tokens):
+def test_an_image_gives_the_same_bits_in_every_row_of_a_batch(n_outputs, n_positions, tokens):
     generator = torch.Generator().manual_seed(0)
     weights, offsets = (torch.randn(n_outputs, n, generator=generator) for n in (24, 1))
     image = torch.randn(24, n_positions, generator=generator)
@@ -282,13 +283,13 @@ def pooled_network(taps):
     return Network("n", module, Preprocessing(12), taps, "d", "a", "l", "s")
 
 
-def test_layers_without_a_map_are_left_out_and_said():
+def test_layers_without_a_grid_are_left_out_and_listed():
     extractor = probe(pooled_network(("0", "1", "2")), batch_size=4)
     assert extractor.positions == (Positions(100, grid=(10, 10)), Positions(4, grid=(2, 2)), Positions(1))
     view = view_of(extractor, View.parse("spatial"))
     assert view.made.left_out(extractor.layers) == ("2",)
     assert view_of(extractor, View.parse("spatial4")).made.left_out(extractor.layers) == ("1", "2")
-    with pytest.raises(ExtractorError, match="no layer has a map of 16 x 16"):
+    with raises(ExtractorError, "network.view-without-layers", view="spatial16", n=16):
         view_of(extractor, View.parse("spatial16"))
 
 
@@ -296,20 +297,20 @@ def test_class_tokens_are_no_part_of_any_cell():
     extractor = load_extractor("seeded_vit", batch_size=8)
     assert set(extractor.positions) == {Positions(65, 1, (8, 8))}
     assert set(load_extractor("seeded_vit", batch_size=8, tokens="patch").positions) == {Positions(64, 0, (8, 8))}
-    with pytest.raises(ExtractorError, match="no view 'spatial'"):
+    with raises(ExtractorError, "network.view-without-layers", view="spatial"):
         view_of(load_extractor("seeded_vit", batch_size=8, tokens="cls"), View.parse("spatial"))
 
 
 def test_layers_that_would_get_one_name_are_refused():
     layers = Layers((Layer("a", 2), Layer("a", 2)))
-    with pytest.raises(ExtractorError, match="would have one name"):
+    with raises(ExtractorError, "network.view-names-clash", layers=["a.r0c0", "a.r0c1", "a.r1c0", "a.r1c1"]):
         layers_of_view(View.parse("spatial"), layers, [Positions(4, grid=(2, 2))] * 2, "n")
 
 
 def test_maps_that_depend_on_the_batch_are_refused(base, monkeypatch):
     monkeypatch.setattr("dna_pipelines.extraction.views.view_extractor._rows_are_independent", lambda *_: False)
     basis = measure_basis([base], View.parse("projected"), DIGESTS[:8], IMAGES.__getitem__, workers=1)
-    with pytest.raises(ExtractorError, match="depends on its place in the batch"):
+    with raises(ExtractorError, "network.depends-on-batch", view="projected"):
         view_of(base, View.parse("projected")).with_basis(basis)
 
 

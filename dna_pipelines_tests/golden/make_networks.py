@@ -1,4 +1,4 @@
-"""Write networks.json anew: what the reference's own networks (vdna 0.1.1) make of noise.
+"""Writes networks.json: the activations of the reference's own networks (vdna 0.1.1) on noise.
 
 Needs vdna 0.1.1 and torchvision. Where torchvision was built for another torch, its Python parts work
 all the same. No weights are downloaded.

@@ -1,4 +1,4 @@
-"""Makes the files in `vdna_files/`: run it where `vdna` 0.1.1 is installed, never in the tests.
+"""Writes the files in `vdna_files/`: run it where `vdna` 0.1.1 is installed, never in the tests.
 
     pip install --no-deps vdna==0.1.1
     python -m dna_pipelines_tests.golden.make_vdna_files [FOLDER]
@@ -45,7 +45,7 @@ N_IMAGES = 24
 
 
 def load_reference() -> ModuleType:
-    """The package `vdna`, without what it imports for its networks and downloads."""
+    """The package `vdna`, without its imports for networks and downloads."""
     from importlib.util import find_spec
 
     spec = find_spec("vdna")
@@ -66,7 +66,7 @@ def load_reference() -> ModuleType:
 
 
 def bounds() -> dict:
-    """The bounds of the golden data as `activation_ranges.json` has them."""
+    """The bounds of the golden data in the format of `activation_ranges.json`."""
     named = {"mins_per_neuron": "lo", "maxs_per_neuron": "hi"}
     return {
         key: {name: {str(k): float(v) for k, v in enumerate(ARRAYS[f"{short}_{name}"])} for name in LAYERS.names}
@@ -75,7 +75,7 @@ def bounds() -> dict:
 
 
 def by_reference(vdna: ModuleType, side: str, distribution: str):
-    """A DNA of one side's activations, made by the reference."""
+    """A DNA of one side's activations, measured by the reference."""
     import torch
     from vdna.networks.feature_extraction_model import FeatureExtractionModel
     from vdna.utils.settings import DataSettings, ExtractionSettings, NetworkSettings
@@ -132,7 +132,7 @@ def wide() -> Dna:
 
 
 def distances(vdna: ModuleType, folder: Path, a: str, b: str) -> dict:
-    """What the reference makes of two of the files, loaded by itself."""
+    """The distances that the reference computes between two of the files it loaded."""
     loaded = {kind: [vdna.load_vdna_from_files(folder / f"{side}-{kind}.json") for side in (a, b)] for kind in TYPES}
 
     def neurons(found):

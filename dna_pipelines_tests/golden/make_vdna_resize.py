@@ -1,4 +1,4 @@
-"""Writes vdna_0.1.1_resize.npz: images, and what the reference's own resize makes of them.
+"""Writes vdna_0.1.1_resize.npz: images, and the results of the reference's own resize.
 
 By hand, once: `pip install --no-deps vdna==0.1.1`, then `python -m dna_pipelines_tests.golden.make_vdna_resize`.
 Only `vdna/utils/im.py` is loaded. It imports torchvision for what comes after the resize, which is not used here.
@@ -12,7 +12,7 @@ from types import ModuleType
 import numpy as np
 
 SIZES = ((61, 47, 24), (20, 33, 40), (90, 12, 16))
-"""Height and width of the image, and the edge it gets: smaller, larger, and one of each."""
+"""Height and width of the image, and the edge after resizing: smaller, larger, and one of each."""
 
 
 def reference_module():

@@ -14,7 +14,7 @@ def uniform(name, shape):
 
 
 def published_state(shapes):
-    """A checkpoint: for each of (name, shape) values of the size that trained weights have."""
+    """A checkpoint: for each (name, shape), values as large as those of trained weights."""
     return {name: np.asarray(_values(name, tuple(shape))) for name, shape in shapes}
 
 
@@ -24,7 +24,7 @@ def images(n_images, size_px):
 
 
 def summary(layer):
-    """What is kept of a layer's (n_images, n_neurons, n_positions) activations."""
+    """The statistics of a layer's (n_images, n_neurons, n_positions) activations."""
     flat = np.asarray(layer, dtype=np.float64)
     picked = flat.reshape(-1)[:: max(1, flat.size // 7)][:7]
     return [float(flat.mean()), float(flat.std()), *map(float, picked)]

@@ -1,4 +1,4 @@
-"""A lake that version 0.1 wrote is read as it is: the same numbers, and nothing is computed again.
+"""A lake that version 0.1 wrote is read unchanged: the same numbers, and nothing is recomputed.
 
 The project was made by the last commit before the rooms were rebuilt: four datasets, two versions of two of them, a
 slice, a sample of a far larger dataset, a selection, significance results and neuron distances.
@@ -17,6 +17,8 @@ from dna_pipelines_tests.cli.conftest import invoke
 HERE = Path(__file__).parent / "lake_0.1"
 EXPECTED = json.loads((HERE / "expected.json").read_text())
 WALL_CLOCK = {"duration_s"}
+PROSE = {"in_words", "why_not", "doubts"}
+"""Sentences of `--json`, whose wording may change; what they say is compared by the other values."""
 
 
 @pytest.fixture(scope="module")
@@ -28,13 +30,13 @@ def root(tmp_path_factory):
 
 
 def differences(old, new, where=""):
-    """Where a value that was there is gone or another one; values that came since are none."""
+    """The values that were removed or changed; added values are not differences."""
     if isinstance(old, dict) and isinstance(new, dict):
         for name, value in old.items():
-            if name in WALL_CLOCK:
+            if name in WALL_CLOCK or (name in PROSE and name in new):
                 continue
             if name not in new:
-                yield f"{where}.{name} is gone"
+                yield f"{where}.{name} is missing"
             else:
                 yield from differences(value, new[name], f"{where}.{name}")
     elif isinstance(old, list) and isinstance(new, list) and len(old) == len(new):

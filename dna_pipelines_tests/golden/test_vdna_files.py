@@ -1,4 +1,4 @@
-"""Files of the reference implementation (vdna 0.1.1), read here, and ours, read there.
+"""Files of the reference implementation (vdna 0.1.1), read by dna_pipelines, and the reverse.
 
 `make_vdna_files.py` made everything in `vdna_files/` with the reference itself and says what is what.
 """
@@ -78,7 +78,7 @@ def test_ours_and_theirs_of_the_same_activations_are_no_distance_apart():
 @pytest.mark.parametrize("kind", TYPES)
 @pytest.mark.parametrize("side", ["a", "b"])
 def test_what_we_write_is_still_what_the_reference_has_read(side, kind, tmp_path):
-    """The golden files were loaded by the reference: as long as we write the same, it can load it."""
+    """The reference loaded the golden files, so that it can load ours as long as they are equal."""
     write_vdna(tmp_path / "new.json", by_us(side), kind, N_IMAGES)
     golden = FILES / f"ours-{side}-{kind}"
     with np.load(tmp_path / "new.npz") as new, np.load(golden.with_suffix(".npz")) as old:

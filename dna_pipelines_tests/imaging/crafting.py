@@ -67,16 +67,16 @@ def tiff(values, photometric, bits, *, sample=UNSIGNED, extra=None, big=False, o
 
 def segments(jpeg):
     """A JPEG's pieces: (marker, bytes from its 0xFF on), each scan with the data behind it."""
-    place, found = 2, []
-    while place < len(jpeg) - 2:
-        marker, length = jpeg[place + 1], struct.unpack(">H", jpeg[place + 2 : place + 4])[0]
-        end = place + 2 + length
+    offset, pieces = 2, []
+    while offset < len(jpeg) - 2:
+        marker, length = jpeg[offset + 1], struct.unpack(">H", jpeg[offset + 2 : offset + 4])[0]
+        end = offset + 2 + length
         if marker == 0xDA:
             while not (jpeg[end] == 0xFF and jpeg[end + 1] not in (0, *range(0xD0, 0xD8))):
                 end += 1
-        found.append((marker, jpeg[place:end]))
-        place = end
-    return found
+        pieces.append((marker, jpeg[offset:end]))
+        offset = end
+    return pieces
 
 
 def joined(pieces):

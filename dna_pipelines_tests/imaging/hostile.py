@@ -12,7 +12,7 @@ from PIL import Image
 from dna_pipelines_tests.imaging.crafting import BLACK_IS_ZERO, COLOUR, GREY, chunk, png, tiff
 
 REASONS = {"empty", "not an image", "unsupported", "truncated", "corrupt", "too large"}
-"""Why a file that can be read from its place is left out."""
+"""The reasons for which a file that can be read is quarantined."""
 
 
 def encoded(image, kind, **settings):
@@ -74,20 +74,20 @@ def mutated(data, chance):
     data = bytearray(data)
     for _ in range(chance.choice((1, 1, 2, 4, 16))):
         # Half of the changes hit the first bytes, where headers are.
-        place = chance.randrange(chance.choice((len(data), min(len(data), 80))))
+        offset = chance.randrange(chance.choice((len(data), min(len(data), 80))))
         match chance.randrange(6):
             case 0 | 1:
-                data[place] = chance.randrange(256)
+                data[offset] = chance.randrange(256)
             case 2:
-                data[place:place] = chance.randbytes(chance.randrange(1, 9))
+                data[offset:offset] = chance.randbytes(chance.randrange(1, 9))
             case 3:
-                del data[max(place, 1) : max(place, 1) + chance.choice((1, 8, len(data)))]
+                del data[max(offset, 1) : max(offset, 1) + chance.choice((1, 8, len(data)))]
             case 4:
                 width = chance.choice((2, 4))
-                data[place : place + width] = chance.choice((b"\xff", b"\x7f", b"\0", b"\x80")) * width
+                data[offset : offset + width] = chance.choice((b"\xff", b"\x7f", b"\0", b"\x80")) * width
             case 5:
                 other = chance.choice(originals())[1]
-                data[place:] = other[place:]
+                data[offset:] = other[offset:]
         if len(data) < 2:
             break
     return bytes(data)

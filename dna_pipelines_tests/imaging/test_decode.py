@@ -33,15 +33,15 @@ def test_lossy_colour_comes_back_nearly(encoded, kind):
     pixels = np.stack(
         [np.tile(ramp, (32, 1)), np.tile(ramp[:, None], (1, 32)), np.full((32, 32), 90, np.uint8)], axis=2
     )
-    found = decode(encoded(pixels, kind)).astype(int)
-    assert np.abs(found - pixels).mean() < 12
+    decoded = decode(encoded(pixels, kind)).astype(int)
+    assert np.abs(decoded - pixels).mean() < 12
 
 
 def test_16_bit_grey_is_scaled_and_not_saturated(encoded):
     grey = np.linspace(0, 65535, 400).reshape(20, 20).astype(np.uint16)
-    found = decode(encoded(grey))
-    assert found.shape == (20, 20, 3)
-    np.testing.assert_array_equal(found, np.rint(grey / 257)[..., None].repeat(3, axis=2))
+    decoded = decode(encoded(grey))
+    assert decoded.shape == (20, 20, 3)
+    np.testing.assert_array_equal(decoded, np.rint(grey / 257)[..., None].repeat(3, axis=2))
 
 
 def test_dark_16_bit_grey_stays_dark(encoded):
@@ -88,8 +88,8 @@ def test_a_cmyk_jpeg_becomes_its_colours(encoded, inks, colour):
 def test_the_size_that_is_told_is_that_before_exif_orientation(encoded, noise):
     exif = Image.Exif()
     exif[0x0112] = 6
-    found, info = decode_with_info(encoded(noise(3, 5), exif=exif))
-    assert found.shape == (5, 3, 3)
+    decoded, info = decode_with_info(encoded(noise(3, 5), exif=exif))
+    assert decoded.shape == (5, 3, 3)
     assert (info.width_px, info.height_px) == (5, 3)
 
 
@@ -165,8 +165,8 @@ def bmp_that_says(encoded, width, height):
 
 def jpeg_that_says(encoded, width, height):
     data = bytearray(encoded(Image.new("RGB", (8, 8)), "jpeg"))
-    place = data.index(b"\xff\xc0") + 5
-    data[place : place + 4] = struct.pack(">HH", height, width)
+    offset = data.index(b"\xff\xc0") + 5
+    data[offset : offset + 4] = struct.pack(">HH", height, width)
     return bytes(data)
 
 

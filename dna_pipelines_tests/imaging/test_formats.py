@@ -56,8 +56,8 @@ def test_16_bit_colour_with_alpha_is_composited():
 
 def test_16_bit_grey_with_alpha_is_composited():
     values = np.random.default_rng(0).integers(0, 65536, (9, 11, 2), np.uint16)
-    found = decode(png(values, GREY_ALPHA, 16))
-    np.testing.assert_array_equal(found, on_white(values[..., :1] >> 8, values[..., 1:] >> 8).repeat(3, axis=2))
+    decoded = decode(png(values, GREY_ALPHA, 16))
+    np.testing.assert_array_equal(decoded, on_white(values[..., :1] >> 8, values[..., 1:] >> 8).repeat(3, axis=2))
 
 
 # Transparency.
@@ -123,8 +123,8 @@ def test_a_fourth_channel_that_is_no_alpha_is_left_out():
 
 @pytest.mark.parametrize("order", "<>")
 def test_16_bit_grey_of_a_tiff_is_scaled(order):
-    found = decode(tiff(DEEP[None, :, None], BLACK_IS_ZERO, 16, order=order))
-    np.testing.assert_array_equal(found, greys(np.rint(DEEP / 257)))
+    decoded = decode(tiff(DEEP[None, :, None], BLACK_IS_ZERO, 16, order=order))
+    np.testing.assert_array_equal(decoded, greys(np.rint(DEEP / 257)))
 
 
 def test_12_bit_grey_spans_12_bits():
@@ -138,8 +138,8 @@ def test_12_bit_grey_spans_12_bits():
 @pytest.mark.parametrize(("bits", "kind"), [(8, np.uint8), (16, np.uint16)])
 def test_white_is_zero_is_turned_around(bits, kind):
     full = 2**bits - 1
-    found = decode(tiff(np.array([[[0], [full // 5], [full]]], kind), WHITE_IS_ZERO, bits))
-    np.testing.assert_array_equal(found, greys([255, 204, 0]))
+    decoded = decode(tiff(np.array([[[0], [full // 5], [full]]], kind), WHITE_IS_ZERO, bits))
+    np.testing.assert_array_equal(decoded, greys([255, 204, 0]))
 
 
 def test_negative_integers_span_their_own_range():
@@ -177,8 +177,8 @@ def test_a_pnm_of_many_levels_is_scaled():
 
 def test_floats_of_a_pfm_are_read_in_its_own_byte_order_and_from_the_bottom():
     for scale, order in ((b"-1.0", "<"), (b"1.0", ">")):
-        found = decode(b"Pf\n1 2\n" + scale + b"\n" + struct.pack(f"{order}ff", 0.2, 1.0))
-        np.testing.assert_array_equal(found[:, 0, 0], [255, 51])
+        decoded = decode(b"Pf\n1 2\n" + scale + b"\n" + struct.pack(f"{order}ff", 0.2, 1.0))
+        np.testing.assert_array_equal(decoded[:, 0, 0], [255, 51])
 
 
 def test_16_bit_grey_of_a_jpeg_2000_is_scaled(encoded):
@@ -226,17 +226,17 @@ SIDES = {
 
 
 def stood_up(stored, orientation):
-    """Every pixel carried to the place that the standard gives it."""
+    """Every pixel moved to the position that the standard gives."""
     height, width = stored.shape[:2]
     upright = np.zeros((width, height, 3) if orientation >= 5 else stored.shape, np.uint8)
     for row in range(height):
         for column in range(width):
-            place = {}
+            position = {}
             for side, index in zip(SIDES[orientation], (row, column), strict=True):
                 axis = "y" if side in ("top", "bottom") else "x"
                 last = upright.shape[0 if axis == "y" else 1] - 1
-                place[axis] = index if side in ("top", "left") else last - index
-            upright[place["y"], place["x"]] = stored[row, column]
+                position[axis] = index if side in ("top", "left") else last - index
+            upright[position["y"], position["x"]] = stored[row, column]
     return upright
 
 
@@ -247,8 +247,8 @@ def test_exif_orientation_is_applied(encoded, noise, kind, orientation):
     exif = Image.Exif()
     exif[0x0112] = orientation
     stored = decode(encoded(noise(3, 5), kind, **settings))
-    found = decode(encoded(noise(3, 5), kind, exif=exif, **settings))
-    np.testing.assert_array_equal(found, stood_up(stored, orientation))
+    decoded = decode(encoded(noise(3, 5), kind, exif=exif, **settings))
+    np.testing.assert_array_equal(decoded, stood_up(stored, orientation))
 
 
 def test_the_orientation_of_an_avif_is_applied(encoded):
@@ -256,8 +256,8 @@ def test_the_orientation_of_an_avif_is_applied(encoded):
     exif[0x0112] = 6
     stored = np.zeros((16, 32, 3), np.uint8)
     stored[:, 16:] = 255
-    found = decode(encoded(stored, "avif", exif=exif, quality=100)).astype(int)
-    assert np.abs(found - stood_up(stored, 6)).max() <= 4
+    decoded = decode(encoded(stored, "avif", exif=exif, quality=100)).astype(int)
+    assert np.abs(decoded - stood_up(stored, 6)).max() <= 4
 
 
 @pytest.mark.parametrize("lie", [0, 9, 65535])
@@ -277,8 +277,8 @@ def test_exif_that_cannot_be_read_does_not_spoil_the_pixels(encoded, noise, junk
 def test_the_first_of_several_pictures_is_taken(encoded, kind):
     colours = [(255, 0, 0), (0, 0, 255)]
     first, second = (Image.new("RGB", (16, 16), colour) for colour in colours)
-    found = decode(encoded(first, kind, save_all=True, append_images=[second])).astype(int)
-    assert np.abs(found - colours[0]).max() <= 4
+    decoded = decode(encoded(first, kind, save_all=True, append_images=[second])).astype(int)
+    assert np.abs(decoded - colours[0]).max() <= 4
 
 
 def test_the_header_of_what_is_read_is_told(noise):

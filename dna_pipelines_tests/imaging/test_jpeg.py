@@ -94,8 +94,8 @@ def test_truncated_data_that_were_closed_again_are_refused(encoded, mode, progre
 def test_pillow_alone_would_pad_them_with_grey(encoded):
     """Why its word is not enough."""
     data = encoded(photo((200, 160)), "jpeg")
-    found = by_pillow(data[: len(data) // 2] + b"\xff\xd9")
-    assert (found[-8:] == found[-1, -1]).all()
+    decoded = by_pillow(data[: len(data) // 2] + b"\xff\xd9")
+    assert (decoded[-8:] == decoded[-1, -1]).all()
 
 
 def test_truncated_data_are_refused(encoded):
@@ -118,7 +118,7 @@ def test_a_second_header_does_not_outwit_the_size_check(encoded):
     pieces = segments(encoded(photo((16, 16)), "jpeg"))
     frame = next(piece for marker, piece in pieces if marker == START_OF_FRAME)
     huge = frame[:5] + struct.pack(">HH", 60_000, 60_000) + frame[9:]
-    at = next(place for place, (marker, _) in enumerate(pieces) if marker == START_OF_FRAME)
+    at = next(index for index, (marker, _) in enumerate(pieces) if marker == START_OF_FRAME)
     for order in ([huge, frame], [frame, huge]):
         assert refused(joined([*pieces[:at], *((START_OF_FRAME, one) for one in order), *pieces[at + 1 :]])) in {
             "corrupt",
@@ -128,6 +128,6 @@ def test_a_second_header_does_not_outwit_the_size_check(encoded):
 
 def test_a_progressive_image_of_endless_scans_is_refused(encoded):
     pieces = segments(encoded(photo(), "jpeg", progressive=True))
-    last = max(place for place, (marker, _) in enumerate(pieces) if marker == START_OF_SCAN)
+    last = max(index for index, (marker, _) in enumerate(pieces) if marker == START_OF_SCAN)
     assert refused(joined(pieces + [pieces[last]] * module.MAX_SCANS)) == "too large"
     np.testing.assert_array_equal(decode(joined(pieces)), by_pillow(joined(pieces)))

@@ -24,11 +24,11 @@ def stripes(*colours, width=30, height=30):
 @pytest.mark.parametrize("interpolation", ["bilinear", "bicubic", "lanczos", "box"])
 @pytest.mark.parametrize("size", [(30, 30), (10, 77), (77, 10), (1, 1), (1, 40), (224, 225)])
 def test_any_image_becomes_one_square_of_finite_floats(noise, fit, interpolation, size):
-    found = Preprocessing(16, fit=fit, interpolation=interpolation)(noise(*size))
-    assert found.shape == (3, 16, 16)
-    assert found.dtype == np.float32
-    assert found.flags.c_contiguous
-    assert np.isfinite(found).all()
+    inputs = Preprocessing(16, fit=fit, interpolation=interpolation)(noise(*size))
+    assert inputs.shape == (3, 16, 16)
+    assert inputs.dtype == np.float32
+    assert inputs.flags.c_contiguous
+    assert np.isfinite(inputs).all()
 
 
 @pytest.mark.parametrize(
@@ -49,14 +49,16 @@ def test_a_normalisation_that_makes_every_image_the_same_is_refused(name, colour
 @pytest.mark.parametrize("colour", [(0, 0, 0), (255, 255, 255), (12, 130, 250)])
 def test_a_constant_image_is_normalised_in_closed_form(fit, colour):
     mean, std = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
-    found = Preprocessing(8, fit=fit)(np.full((20, 31, 3), colour, np.uint8))
+    inputs = Preprocessing(8, fit=fit)(np.full((20, 31, 3), colour, np.uint8))
     expected = [(value / 255 - m) / s for value, m, s in zip(colour, mean, std, strict=True)]
-    np.testing.assert_allclose(found, np.broadcast_to(np.reshape(expected, (3, 1, 1)), (3, 8, 8)), rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(
+        inputs, np.broadcast_to(np.reshape(expected, (3, 1, 1)), (3, 8, 8)), rtol=1e-5, atol=1e-6
+    )
 
 
 def test_an_image_of_the_right_size_is_only_scaled_and_transposed(noise):
-    found = Preprocessing(20, **PLAIN)(noise(20, 20))
-    np.testing.assert_allclose(found, noise(20, 20).transpose(2, 0, 1) / 255, atol=1e-6)
+    inputs = Preprocessing(20, **PLAIN)(noise(20, 20))
+    np.testing.assert_allclose(inputs, noise(20, 20).transpose(2, 0, 1) / 255, atol=1e-6)
 
 
 def test_squash_keeps_everything_and_crop_the_centre():
@@ -139,8 +141,8 @@ def test_resizing_in_floats_is_the_sum_of_kernels(noise, interpolation, kernel, 
     image = noise(*size)
     rows, columns = (slow_weights(edge, 16, kernel, reach) for edge in size)
     expected = np.clip(np.einsum("yr,rkc,xk->cyx", rows, image.astype(float), columns), 0, 255) / 255
-    found = Preprocessing(16, interpolation=interpolation, resized_as="float32", **PLAIN)(image)
-    np.testing.assert_allclose(found, expected, atol=2e-5)
+    inputs = Preprocessing(16, interpolation=interpolation, resized_as="float32", **PLAIN)(image)
+    np.testing.assert_allclose(inputs, expected, atol=2e-5)
 
 
 def test_resizing_in_floats_keeps_what_whole_levels_lose():

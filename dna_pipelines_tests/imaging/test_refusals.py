@@ -50,8 +50,8 @@ def test_a_png_with_a_flipped_bit_is_refused_wherever_it_is(encoded, noise):
     """It has checksums; level 0 stores the pixels as they are, so nothing else would notice."""
     data = encoded(noise(), "png", compress_level=0)
     start = data.index(b"IDAT") + 4
-    for place in range(start, len(data) - 16, 29):
-        assert refused(data[:place] + bytes([data[place] ^ 1]) + data[place + 1 :]) == "corrupt"
+    for offset in range(start, len(data) - 16, 29):
+        assert refused(data[:offset] + bytes([data[offset] ^ 1]) + data[offset + 1 :]) == "corrupt"
 
 
 @pytest.mark.parametrize(

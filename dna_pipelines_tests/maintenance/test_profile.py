@@ -14,7 +14,7 @@ STAGES = ["read", "decode", "preprocess", "decode and preprocess", "forward", "f
 
 @pytest.fixture
 def project(tmp_path, monkeypatch):
-    monkeypatch.setattr("dna_pipelines.extraction.network_speed._LONG_ENOUGH_S", 0.01)
+    monkeypatch.setattr("dna_pipelines.extraction.network_speed._MIN_MEASURED_S", 0.01)
     return toy_project(tmp_path, {"a": {f"{number}.png": number for number in range(30)}})
 
 

@@ -98,7 +98,7 @@ def test_a_version_that_did_not_change_keeps_its_cut_and_joined_shards_remember_
     for n in range(1, MAX_SMALL_SHARDS + 2):
         many = cut_shards(items[:n], many, 100)
     assert len(many) == MAX_SMALL_SHARDS + 1
-    # Its DNA is there, so nobody would measure the joined shard.
+    # Its DNA exists, so that the joined shard would not be measured.
     assert cut_shards(items[: MAX_SMALL_SHARDS + 1], many, 100) == many
     joined = cut_shards(items, many, 100)
     assert joined[0].parents == tuple(shard.id for shard in many)

@@ -96,7 +96,8 @@ def test_only_datasets_that_gave_images_are_recorded_as_calibrated_on(project):
 def test_calibrating_on_what_is_no_dataset_is_refused(project):
     rewrite(project, "name: toy", "name: toy\n    calibrate_on: [nope]")
     (problem,) = run(project).problems
-    assert "'nope' (calibrate_on), which is no dataset; there are: one, two" in problem
+    assert problem.code == "name.dataset"
+    assert (problem.facts["name"], problem.facts["known"]) == ("nope", ["one", "two"])
 
 
 def test_a_setting_that_makes_every_dna_missing_is_estimated(project):

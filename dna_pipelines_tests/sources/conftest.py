@@ -33,7 +33,7 @@ def png():
 def make_files(tmp_path):
     """Write files below a folder of the test's own; contents default to the name."""
 
-    def make(*names, under="place"):
+    def make(*names, under="folder"):
         for name in names:
             path = tmp_path / under / name
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -45,7 +45,7 @@ def make_files(tmp_path):
 
 @pytest.fixture
 def source(tmp_path):
-    """The source for a place."""
+    """The source for a location."""
 
     def opened(uri, globs=(), exclude=(), **settings):
         return open_source(str(uri), base=tmp_path, globs=globs, exclude=exclude, **settings)
@@ -55,7 +55,7 @@ def source(tmp_path):
 
 @pytest.fixture
 def paths(source):
-    """The listed paths of a place, as text."""
+    """The listed paths of a location, as text."""
 
     def listed(uri, globs=(), exclude=()):
         return [entry.path.decode() for entry in source(uri, globs, exclude).list().entries]

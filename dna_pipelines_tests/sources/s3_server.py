@@ -1,4 +1,4 @@
-"""An S3 server (moto's) in a process of its own, which can be told to be busy. Prints its port.
+"""An S3 server (moto's) in a process of its own, which can be made busy. Prints its port.
 
 /_busy?n=3          the next three requests for objects or listings are answered 503 SlowDown
 /_fill?bucket=b&n=9 put so many empty objects into a bucket, without a request for each
@@ -22,7 +22,7 @@ class Silent(WSGIRequestHandler):
 
 
 class Busy:
-    """Answers what it is told to, and passes on the rest."""
+    """Gives the answers that the tests ask for, and passes on other requests."""
 
     def __init__(self, app):
         self.app = app

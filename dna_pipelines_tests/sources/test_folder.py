@@ -12,8 +12,8 @@ TREE = ("top.png", "a/one.png", "a/deep/two.png", "a/three.jpg", "b/four.png", "
 
 
 def test_without_globs_image_suffixes_are_taken_and_the_rest_is_counted(make_files, source):
-    place = make_files("a.png", "B.JPG", "c.WebP", "d.tiff", "notes.txt", "png", "e.png.bak")
-    listing = source(place).list()
+    folder = make_files("a.png", "B.JPG", "c.WebP", "d.tiff", "notes.txt", "png", "e.png.bak")
+    listing = source(folder).list()
     assert [entry.path for entry in listing.entries] == [b"B.JPG", b"a.png", b"c.WebP", b"d.tiff"]
     assert listing.n_ignored == 3
 
@@ -58,11 +58,11 @@ def test_odd_names_are_listed_and_read(make_files, source, name, glob):
 
 
 def test_names_that_are_not_utf8_survive_as_bytes(tmp_path, source, manifest_of, png):
-    place = os.fsencode(tmp_path) + b"/place"
-    os.makedirs(place + b"/f\xff")
-    with open(place + b"/f\xff/caf\xe9.png", "wb") as file:
+    folder = os.fsencode(tmp_path) + b"/folder"
+    os.makedirs(folder + b"/f\xff")
+    with open(folder + b"/f\xff/caf\xe9.png", "wb") as file:
         file.write(png())
-    opened = source("place", ["f*/*.png"])
+    opened = source("folder", ["f*/*.png"])
     (row,) = manifest_of(opened).rows
     assert row.path == b"f\xff/caf\xe9.png"
     assert row.status == "ok"
@@ -71,71 +71,71 @@ def test_names_that_are_not_utf8_survive_as_bytes(tmp_path, source, manifest_of,
 
 def test_entries_come_sorted_by_path_whatever_the_depth(make_files, source):
     listing = source(make_files("b.png", "a/z.png", "a.png", "a/b/c.png", "a-b.png")).list()
-    found = [entry.path for entry in listing.entries]
-    assert found == sorted(found)
-    assert len(found) == 5
+    listed = [entry.path for entry in listing.entries]
+    assert listed == sorted(listed)
+    assert len(listed) == 5
 
 
 def test_a_linked_folder_is_followed_once(make_files, paths, tmp_path):
-    place = make_files("own.png")
+    folder = make_files("own.png")
     elsewhere = make_files("x.png", "deep/y.png", under="elsewhere")
-    (place / "link").symlink_to(elsewhere)
-    (place / "second").symlink_to(elsewhere)
-    assert sorted(path.partition("/")[2] for path in paths(place) if "/" in path) == ["deep/y.png", "x.png"]
+    (folder / "link").symlink_to(elsewhere)
+    (folder / "second").symlink_to(elsewhere)
+    assert sorted(path.partition("/")[2] for path in paths(folder) if "/" in path) == ["deep/y.png", "x.png"]
 
 
 @pytest.mark.parametrize("target", [".", "..", "../..", "deep"])
 def test_a_linked_folder_that_contains_itself_ends(make_files, paths, target):
-    place = make_files("one.png", "deep/two.png")
-    (place / "deep" / "again").symlink_to(place / "deep" / target)
-    found = paths(place)
-    assert len(found) == len(set(found))
-    assert {"one.png", "deep/two.png"} <= set(found)
-    assert max(path.count("again") for path in found) <= 1
+    folder = make_files("one.png", "deep/two.png")
+    (folder / "deep" / "again").symlink_to(folder / "deep" / target)
+    listed = paths(folder)
+    assert len(listed) == len(set(listed))
+    assert {"one.png", "deep/two.png"} <= set(listed)
+    assert max(path.count("again") for path in listed) <= 1
 
 
 def test_folders_that_link_to_one_another_end(make_files, paths):
-    place = make_files("a/one.png", "b/two.png")
-    (place / "a" / "to_b").symlink_to(place / "b")
-    (place / "b" / "to_a").symlink_to(place / "a")
-    assert len(paths(place)) < 20
+    folder = make_files("a/one.png", "b/two.png")
+    (folder / "a" / "to_b").symlink_to(folder / "b")
+    (folder / "b" / "to_a").symlink_to(folder / "a")
+    assert len(paths(folder)) < 20
 
 
 def test_a_link_to_itself_is_reported_and_the_rest_is_listed(make_files, source):
-    place = make_files("good.png")
-    (place / "loop.png").symlink_to("loop.png")
-    found = {entry.path: entry.problem for entry in source(place).list().entries}
-    assert found[b"good.png"] is None
-    assert found[b"loop.png"]
+    folder = make_files("good.png")
+    (folder / "loop.png").symlink_to("loop.png")
+    listed = {entry.path: entry.problem for entry in source(folder).list().entries}
+    assert listed[b"good.png"] is None
+    assert listed[b"loop.png"]
 
 
 def test_a_broken_link_is_reported_and_ends_in_quarantine(make_files, source, manifest_of):
-    place = make_files("nothing.txt")
-    (place / "gone.png").symlink_to(place / "nowhere.png")
-    opened = source(place)
+    folder = make_files("nothing.txt")
+    (folder / "broken.png").symlink_to(folder / "nowhere.png")
+    opened = source(folder)
     (entry,) = opened.list().entries
     assert (entry.signature, entry.problem is None) == ("broken", False)
     (row,) = manifest_of(opened).quarantined
-    assert (row.name, row.reason) == ("gone.png", "cannot be read")
+    assert (row.name, row.reason) == ("broken.png", "cannot be read")
 
 
 def test_a_link_that_is_mended_changes_its_signature(make_files, source):
-    place = make_files("nothing.txt")
-    (place / "gone.png").symlink_to(place / "later.bin")
-    before = source(place).list().entries[0].signature
-    (place / "later.bin").write_bytes(b"x")
-    assert source(place).list().entries[0].signature != before
+    folder = make_files("nothing.txt")
+    (folder / "broken.png").symlink_to(folder / "later.bin")
+    before = source(folder).list().entries[0].signature
+    (folder / "later.bin").write_bytes(b"x")
+    assert source(folder).list().entries[0].signature != before
 
 
 def test_a_pipe_is_reported_and_never_opened(make_files, source, manifest_of):
-    place = make_files("good.txt")
-    os.mkfifo(place / "pipe.png")
-    (row,) = manifest_of(source(place)).rows
+    folder = make_files("good.txt")
+    os.mkfifo(folder / "pipe.png")
+    (row,) = manifest_of(source(folder)).rows
     assert (row.status, row.signature) == ("quarantined", "special")
 
 
 def test_a_folder_that_cannot_be_listed_is_reported_and_the_rest_is_listed(make_files, source, monkeypatch):
-    place = make_files("good.png", "locked/hidden.png", "open/too.png")
+    folder = make_files("good.png", "locked/hidden.png", "open/too.png")
     scandir = os.scandir
 
     def refuse(folder):
@@ -144,7 +144,7 @@ def test_a_folder_that_cannot_be_listed_is_reported_and_the_rest_is_listed(make_
         return scandir(folder)
 
     monkeypatch.setattr(os, "scandir", refuse)
-    entries = {entry.path: entry for entry in source(place).list().entries}
+    entries = {entry.path: entry for entry in source(folder).list().entries}
     assert {path: (entry.signature == "unlistable", entry.is_container) for path, entry in entries.items()} == {
         b"good.png": (False, False),
         b"open/too.png": (False, False),
@@ -154,14 +154,14 @@ def test_a_folder_that_cannot_be_listed_is_reported_and_the_rest_is_listed(make_
 
 
 def test_a_location_that_cannot_be_listed_at_all_is_an_error(make_files, source, monkeypatch):
-    place = make_files("good.png")
+    folder = make_files("good.png")
 
     def refuse(folder):
         raise PermissionError(errno.EACCES, "Permission denied")
 
     monkeypatch.setattr(os, "scandir", refuse)
-    with raises(SourceError, "source.unreachable", uri=str(place), error="PermissionError"):
-        source(place).list()
+    with raises(SourceError, "source.unreachable", uri=str(folder), error="PermissionError"):
+        source(folder).list()
 
 
 def test_a_missing_location_is_an_error(tmp_path, source):
@@ -170,39 +170,39 @@ def test_a_missing_location_is_an_error(tmp_path, source):
 
 
 def test_a_location_that_is_a_file_is_an_error(make_files, source):
-    place = make_files("one.png")
-    with raises(SourceError, "source.unknown-kind", uri=str(place / "one.png")):
-        source(place / "one.png").list()
+    folder = make_files("one.png")
+    with raises(SourceError, "source.unknown-kind", uri=str(folder / "one.png")):
+        source(folder / "one.png").list()
 
 
 def test_an_empty_folder_lists_nothing(tmp_path, source):
-    (tmp_path / "place").mkdir()
-    assert source("place").list().entries == []
+    (tmp_path / "folder").mkdir()
+    assert source("folder").list().entries == []
 
 
 @pytest.mark.parametrize("name", ["plain", "with space", "ünï", "a#b", "100%"])
 def test_a_file_uri_names_the_same_location_as_its_path(make_files, paths, name):
-    place = make_files("one.png", under=name)
-    assert paths(place.as_uri()) == ["one.png"]
+    folder = make_files("one.png", under=name)
+    assert paths(folder.as_uri()) == ["one.png"]
 
 
 def test_a_signature_changes_when_the_file_does_and_only_then(make_files, source):
-    place = make_files("a.png", "b.png")
-    before = {entry.path: entry.signature for entry in source(place).list().entries}
-    assert {entry.path: entry.signature for entry in source(place).list().entries} == before
-    (place / "a.png").write_bytes(b"longer than it was")
-    os.utime(place / "b.png", ns=(1, 1))
-    after = {entry.path: entry.signature for entry in source(place).list().entries}
+    folder = make_files("a.png", "b.png")
+    before = {entry.path: entry.signature for entry in source(folder).list().entries}
+    assert {entry.path: entry.signature for entry in source(folder).list().entries} == before
+    (folder / "a.png").write_bytes(b"longer than it was")
+    os.utime(folder / "b.png", ns=(1, 1))
+    after = {entry.path: entry.signature for entry in source(folder).list().entries}
     assert after[b"a.png"] != before[b"a.png"]
     assert after[b"b.png"] != before[b"b.png"]
 
 
 def test_a_file_that_vanishes_after_the_listing_is_quarantined(make_files, source, manifest_of, png, monkeypatch):
-    place = make_files("gone.png")
-    (place / "good.png").write_bytes(png())
-    opened = source(place)
+    folder = make_files("broken.png")
+    (folder / "good.png").write_bytes(png())
+    opened = source(folder)
     listing = opened.list()
-    (place / "gone.png").unlink()
+    (folder / "broken.png").unlink()
     monkeypatch.setattr(opened, "list", lambda: listing)
     manifest = manifest_of(opened)
     assert [row.name for row in manifest.readable] == ["good.png"]

@@ -30,8 +30,8 @@ class Handler(BaseHTTPRequestHandler):
         name = unquote(path.removeprefix(f"{OBJECTS}/"))
         if server.n_busy:
             server.n_busy -= 1
-            told = {"error": {"code": server.busy_status, "message": "busy"}}
-            self.answer(server.busy_status, json.dumps(told).encode())
+            answer = {"error": {"code": server.busy_status, "message": "busy"}}
+            self.answer(server.busy_status, json.dumps(answer).encode())
         elif path == OBJECTS:
             # Two to a page, so that there are several.
             names = sorted(one for one in server.files if one.startswith(asked.get("prefix", "")))

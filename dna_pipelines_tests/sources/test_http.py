@@ -42,7 +42,7 @@ def test_files_are_looked_up_and_read(web, index):
     opened = index("/a.png", "/b c.png", "/none.png")
     entries = {entry.path.decode().removeprefix(web.uri): entry for entry in opened.list().entries}
     assert [entries[path].size_bytes for path in ("/a.png", "/b c.png")] == [1, 2]
-    assert "named in the index" in entries["/none.png"].problem
+    assert entries["/none.png"].signature == "missing"
     assert opened.read(f"{web.uri}/b c.png".encode()) == b"22"
 
 

@@ -19,9 +19,9 @@ def index(tmp_path):
 
 
 def test_relative_absolute_and_uri_lines_are_read(index, source, make_files, memory):
-    place = make_files("rel.png", "abs.png", "uri.png")
+    folder = make_files("rel.png", "abs.png", "uri.png")
     memory("far.png", b"far")
-    lines = ["place/rel.png", str(place / "abs.png"), (place / "uri.png").as_uri(), f"{memory.uri}/far.png"]
+    lines = ["folder/rel.png", str(folder / "abs.png"), (folder / "uri.png").as_uri(), f"{memory.uri}/far.png"]
     opened = source(index("\n".join(lines)))
     entries = opened.list().entries
     assert [entry.problem for entry in entries] == [None] * 4
@@ -31,31 +31,31 @@ def test_relative_absolute_and_uri_lines_are_read(index, source, make_files, mem
 @pytest.mark.parametrize("end", ["\n", "\r\n"])
 def test_comments_blank_lines_and_line_ends_do_not_matter(index, source, make_files, end):
     make_files("one.png", "two.png")
-    text = end.join(["# a comment", "", "place/one.png", "   ", "  # another", "  place/two.png  ", ""])
+    text = end.join(["# a comment", "", "folder/one.png", "   ", "  # another", "  folder/two.png  ", ""])
     entries = source(index(text)).list().entries
-    assert [(entry.path, entry.problem) for entry in entries] == [(b"place/one.png", None), (b"place/two.png", None)]
+    assert [(entry.path, entry.problem) for entry in entries] == [(b"folder/one.png", None), (b"folder/two.png", None)]
 
 
 def test_a_file_that_is_named_twice_is_listed_once(index, paths, make_files):
     make_files("one.png")
-    assert paths(index("place/one.png\nplace/one.png\n")) == ["place/one.png"]
+    assert paths(index("folder/one.png\nfolder/one.png\n")) == ["folder/one.png"]
 
 
 def test_any_suffix_is_taken_unless_globs_say_otherwise(index, source, make_files):
     make_files("one.png", "two.dat")
-    opened = source(index("place/one.png\nplace/two.dat\n"))
+    opened = source(index("folder/one.png\nfolder/two.dat\n"))
     assert len(opened.list().entries) == 2
     listing = source("index.txt", ["*.png"]).list()
-    assert [entry.path for entry in listing.entries] == [b"place/one.png"]
+    assert [entry.path for entry in listing.entries] == [b"folder/one.png"]
     assert listing.n_ignored == 1
 
 
 @pytest.mark.parametrize("line", ["missing.png", "/no/such/folder/x.png", "memory://no/such/x.png", "nope://x/y.png"])
 def test_what_is_named_and_missing_is_reported_and_quarantined(index, source, manifest_of, make_files, png, line):
-    place = make_files("one.png")
-    (place / "one.png").write_bytes(png())
-    manifest = manifest_of(source(index(f"{line}\nplace/one.png\n")))
-    assert [row.name for row in manifest.readable] == ["place/one.png"]
+    folder = make_files("one.png")
+    (folder / "one.png").write_bytes(png())
+    manifest = manifest_of(source(index(f"{line}\nfolder/one.png\n")))
+    assert [row.name for row in manifest.readable] == ["folder/one.png"]
     (row,) = manifest.quarantined
     assert row.name == line
     assert (row.signature, row.reason) == ("missing", "cannot be read")
@@ -72,15 +72,15 @@ def test_a_name_that_is_not_utf8_is_read(index, source, tmp_path):
 
 def test_a_folder_on_a_line_is_quarantined(index, source, manifest_of, make_files):
     make_files("sub/one.png")
-    (row,) = manifest_of(source(index("place/sub\n"))).rows
+    (row,) = manifest_of(source(index("folder/sub\n"))).rows
     assert row.status == "quarantined"
 
 
 def test_a_rewritten_file_changes_its_signature(index, source, make_files):
-    place = make_files("one.png")
-    opened = source(index("place/one.png\n"))
+    folder = make_files("one.png")
+    opened = source(index("folder/one.png\n"))
     before = opened.list().entries[0]
-    os.utime(place / "one.png", ns=(10**18, 10**18))
+    os.utime(folder / "one.png", ns=(10**18, 10**18))
     after = opened.list().entries[0]
     assert after.signature != before.signature
     assert after.modified_ns == 10**18
@@ -117,8 +117,8 @@ def test_a_local_path_in_a_remote_index_is_refused_with_its_uri(memory, source, 
 
 
 def test_an_index_below_a_folder_with_colons_is_read(source, make_files):
-    place = make_files("one.png", under="12::30")
-    (place / "index.txt").write_text("one.png\n")
+    folder = make_files("one.png", under="12::30")
+    (folder / "index.txt").write_text("one.png\n")
     opened = source("12::30/index.txt")
     assert [entry.problem for entry in opened.list().entries] == [None]
     assert opened.read(b"one.png") == b"one.png"
@@ -126,16 +126,16 @@ def test_an_index_below_a_folder_with_colons_is_read(source, make_files):
 
 def test_excludes_count_without_globs(index, source, make_files):
     make_files("one.png", "two.dat")
-    opened = source(index("place/one.png\nplace/two.dat\n"), [], ["*.png"])
+    opened = source(index("folder/one.png\nfolder/two.dat\n"), [], ["*.png"])
     listing = opened.list()
-    assert [entry.path for entry in listing.entries] == [b"place/two.dat"]
+    assert [entry.path for entry in listing.entries] == [b"folder/two.dat"]
     assert listing.n_ignored == 1
 
 
 def test_lines_of_several_schemes_are_read_each_where_it_lies(index, source, make_files, memory):
-    place = make_files("one.png", 'it\'s, "odd" 1.png')
+    folder = make_files("one.png", 'it\'s, "odd" 1.png')
     memory("far.png", b"far")
-    lines = ["place/one.png", 'place/it\'s, "odd" 1.png', f"file://{place}/one.png", f"{memory.uri}/far.png"]
+    lines = ["folder/one.png", 'folder/it\'s, "odd" 1.png', f"file://{folder}/one.png", f"{memory.uri}/far.png"]
     opened = source(index("\n".join(lines)))
     entries = opened.list().entries
     assert [entry.problem for entry in entries] == [None] * 4
@@ -149,21 +149,21 @@ def test_lines_of_several_schemes_are_read_each_where_it_lies(index, source, mak
 
 def test_a_byte_order_mark_is_no_part_of_a_name(index, source, make_files):
     make_files("one.png")
-    (entry,) = source(index(b"\xef\xbb\xbfplace/one.png\n")).list().entries
-    assert (entry.path, entry.problem) == (b"place/one.png", None)
+    (entry,) = source(index(b"\xef\xbb\xbffolder/one.png\n")).list().entries
+    assert (entry.path, entry.problem) == (b"folder/one.png", None)
 
 
 def test_a_path_that_is_named_twice_is_counted(make_files, source):
-    place = make_files("a.png", "b.png")
-    (place / "list.txt").write_text("a.png\nb.png\na.png\na.png\n")
-    listing = source(place / "list.txt").list()
+    folder = make_files("a.png", "b.png")
+    (folder / "list.txt").write_text("a.png\nb.png\na.png\na.png\n")
+    listing = source(folder / "list.txt").list()
     assert ([entry.path for entry in listing.entries], listing.n_ignored) == ([b"a.png", b"b.png"], 2)
 
 
 def test_a_leading_dot_is_no_part_of_a_name(make_files, source):
-    place = make_files("a.png", "deep/b.png", ".c.png", ".d/e.png")
-    (place / "list.txt").write_text("./a.png\na.png\n././deep/b.png\n.//deep/b.png\n.c.png\n.d/e.png\n")
-    opened = source(place / "list.txt")
+    folder = make_files("a.png", "deep/b.png", ".c.png", ".d/e.png")
+    (folder / "list.txt").write_text("./a.png\na.png\n././deep/b.png\n.//deep/b.png\n.c.png\n.d/e.png\n")
+    opened = source(folder / "list.txt")
     listing = opened.list()
     assert [entry.path for entry in listing.entries] == [b".c.png", b".d/e.png", b"a.png", b"deep/b.png"]
     assert listing.n_ignored == 2

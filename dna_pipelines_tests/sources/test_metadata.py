@@ -160,12 +160,12 @@ def test_the_signature_changes_when_the_table_does(table, tmp_path):
 
 
 def test_images_are_grouped_by_a_column(make_files, source, manifest_of, table, png):
-    place = make_files("1.png", "2.png", "3.png", "4.png")
+    folder = make_files("1.png", "2.png", "3.png", "4.png")
     for number in (1, 2, 3, 4):
-        (place / f"{number}.png").write_bytes(png(number))
+        (folder / f"{number}.png").write_bytes(png(number))
     metadata = table("path,patient\n1.png,p1\n2.png,p2\n3.png,p1\n")
     rows = manifest_of(
-        source(place), metadata, group_by="column:patient", metadata=MetadataConfig(uri="table.csv")
+        source(folder), metadata, group_by="column:patient", metadata=MetadataConfig(uri="table.csv")
     ).rows
     assert [row.group for row in rows] == ["p1", "p2", "p1", None]
     assert rows[0].block == rows[2].block

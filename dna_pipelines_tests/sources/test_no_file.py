@@ -100,5 +100,5 @@ def test_the_remark_is_shown_by_the_commands_and_by_the_check(dataset, tmp_path)
     for command in ("scan", "run", "run"):
         assert invoke("--root", tmp_path, command).tells(remark)
     commit = project.lake.versions.latest("d")
-    (said,) = [one.said for one in check_manifest(config, commit) if one.name == "not_empty"]
+    (said,) = [check.said for check in check_manifest(config, commit) if check.name == "not_empty"]
     assert remark in said

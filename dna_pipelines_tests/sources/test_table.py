@@ -69,14 +69,14 @@ def test_columns_of_one_value_become_metadata(tmp_path, source, name):
     ).replace_schema_metadata({"huggingface": json.dumps(names)})
     FORMATS[name](table, tmp_path / name)
     first, second = (entry.metadata for entry in source(name).list().entries)
-    said = {
+    expected = {
         "label": "dog",
         "caption": "grün",
         "when": "2024-01-02 00:00:00Z",
         "good": "true",
         "image.path": "in/0.png",
     }
-    assert first == said
+    assert first == expected
     assert second == {"label": "cat", "good": "false", "image.path": "in/1.png"}
 
 
@@ -85,8 +85,8 @@ def test_an_image_is_asked_for_by_its_row_and_read_in_any_order(tmp_path, source
     opened, order = source("t.parquet"), list(range(300))
     random.Random(3).shuffle(order)
     with ThreadPoolExecutor(8) as pool:
-        found = list(pool.map(lambda row: opened.read(b"t.parquet/%09d" % row), order))
-    assert found == [IMAGES[row % 10] for row in order]
+        contents = list(pool.map(lambda row: opened.read(b"t.parquet/%09d" % row), order))
+    assert contents == [IMAGES[row % 10] for row in order]
 
 
 @pytest.mark.parametrize(
@@ -99,18 +99,18 @@ def test_a_row_that_is_not_there_is_a_missing_file(tmp_path, source, parquet_byt
 
 
 def test_files_of_a_pattern_or_a_folder_are_one_dataset(source, make_files, parquet_bytes):
-    place = make_files("data/train-0.parquet", "data/train-1.parquet", "data/test-0.parquet", "data/README.md")
-    for number, file in enumerate(sorted(place.rglob("*.parquet"))):
+    folder = make_files("data/train-0.parquet", "data/train-1.parquet", "data/test-0.parquet", "data/README.md")
+    for number, file in enumerate(sorted(folder.rglob("*.parquet"))):
         file.write_bytes(parquet_bytes(IMAGES[number : number + 1]))
     names = ["data/test-0.parquet", "data/train-0.parquet", "data/train-1.parquet"]
-    opened = source(place, kind="parquet")
+    opened = source(folder, kind="parquet")
     assert [entry.path.decode() for entry in opened.list().entries] == [f"{name}/000000000" for name in names]
     assert [opened.read(entry.path) for entry in opened.list().entries] == IMAGES[:3]
-    chosen = source(place, ["train-*"], ["*-1.parquet"], kind="parquet").list()
+    chosen = source(folder, ["train-*"], ["*-1.parquet"], kind="parquet").list()
     assert [entry.path for entry in chosen.entries] == [b"data/train-0.parquet/000000000"]
     assert chosen.n_ignored == 2
-    assert len(source(f"{place}/data/train-*.parquet").list().entries) == 2
-    assert len(source(f"{place}/data/train-{{0..1}}.parquet").list().entries) == 2
+    assert len(source(f"{folder}/data/train-*.parquet").list().entries) == 2
+    assert len(source(f"{folder}/data/train-{{0..1}}.parquet").list().entries) == 2
 
 
 def test_a_folder_without_tables_is_an_error(source, make_files):

@@ -1,4 +1,4 @@
-"""Tar archives: read in place, many at once, with what WebDataset puts beside the images."""
+"""Tar archives: read by offset, many at once, with the metadata of WebDataset shards."""
 
 import json
 import os
@@ -212,8 +212,8 @@ def test_many_threads_read_the_right_members(archive, source, compression):
     opened = source(archive(members, compression))
     names = list(members) * 5
     with ThreadPoolExecutor(8) as pool:
-        found = list(pool.map(lambda name: opened.read(name.encode()), names))
-    assert found == [members[name] for name in names]
+        contents = list(pool.map(lambda name: opened.read(name.encode()), names))
+    assert contents == [members[name] for name in names]
 
 
 @pytest.mark.parametrize("pattern", ["*.tar", "{0..1}.tar", "**/?.tar"])

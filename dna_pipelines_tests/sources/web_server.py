@@ -30,7 +30,7 @@ class WebServer(QuietServer):
         threading.Thread(target=self.serve_forever, args=(0.02,), daemon=True).start()
 
     def stop(self):
-        """Stop listening: whoever connects is refused."""
+        """Stop listening, so that connections are refused."""
         self.silence.set()
         self.shutdown()
         self.server_close()

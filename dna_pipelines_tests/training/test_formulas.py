@@ -1,4 +1,4 @@
-"""What the embedded extractor is trained on: drawn alike every time, and from its labels alone."""
+"""The training images: the same for each seed, and drawn from their labels alone."""
 
 import numpy as np
 import pytest

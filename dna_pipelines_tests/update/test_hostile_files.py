@@ -21,6 +21,7 @@ from dna_pipelines.update.calibration import ensure_ranges
 from dna_pipelines.update.fingerprint import fit
 from dna_pipelines.update.ingest import refresh
 from dna_pipelines_tests.imaging.hostile import REASONS, hostile_files
+from dna_pipelines_tests.raising import raises
 from dna_pipelines_tests.toy import toy_project, write_image
 
 LONG_AGO = 1_700_000_000
@@ -189,8 +190,8 @@ def test_every_file_is_read_or_quarantined_with_its_reason(tmp_path, seconds, n_
     assert [extracted for _, _, extracted in run(root).values()] == [0, 0, 0]
 
 
-@pytest.mark.parametrize(("bound", "held_back"), [(0.39, True), (0.4, False)])
-def test_beyond_the_bound_a_dataset_is_held_back_and_it_is_said_what_to_do(tmp_path, bound, held_back):
+@pytest.mark.parametrize(("bound", "blocked"), [(0.39, True), (0.4, False)])
+def test_beyond_the_bound_a_check_blocks_a_dataset_with_numbers_and_advice(tmp_path, bound, blocked):
     """Four of ten files cannot be read."""
     settings = f"checks: {{max_unreadable: {bound}}}"
     project = toy_project(tmp_path, {"mixed": {f"{number}.png": number for number in range(6)}}, settings)
@@ -199,10 +200,11 @@ def test_beyond_the_bound_a_dataset_is_held_back_and_it_is_said_what_to_do(tmp_p
     dataset, extractor = project.file.dataset("mixed"), project.config().extractors[0]
     refresh(project, dataset)
     ensure_ranges(project, extractor)
-    if not held_back:
+    if not blocked:
         assert fit(project, dataset, extractor).work.n_images_extracted == 6
         return
-    with pytest.raises(CheckFailed) as caught:
+    with raises(CheckFailed, "check.blocked", dataset="mixed") as caught:
         fit(project, dataset, extractor)
-    for fact in ("mixed", "4 of 10 files", "40.0%", "39.0%", "`dna scan mixed`", "checks.max_unreadable"):
-        assert fact in str(caught.value)
+    # The numbers, and what the user has to type.
+    for part in ("4 of 10", "40.0%", "39.0%", "`dna scan mixed`", "checks.max_unreadable"):
+        assert part in caught.value.facts["reason"]

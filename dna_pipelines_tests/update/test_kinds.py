@@ -16,6 +16,7 @@ from dna_pipelines.update.calibration import ensure_ranges
 from dna_pipelines.update.fingerprint import fit
 from dna_pipelines.update.ingest import look, refresh
 from dna_pipelines_tests.cli.conftest import invoke, snapshot
+from dna_pipelines_tests.raising import raises
 from dna_pipelines_tests.toy import image_bytes, toy_project
 
 LONG_AGO = 1_700_000_000
@@ -109,9 +110,7 @@ def test_looking_before_there_is_a_lake_writes_nothing(project):
 def test_a_column_to_group_by_that_nothing_has_is_an_error(project):
     project.entry("  - name: w\n    uri: shards/*.tar\n    group_by: column:patient\n")
     write_shard(project.root / "shards" / "0.tar", range(4))
-    with pytest.raises(
-        SourceError, match="column patient to group by; the columns of its metadata are: parity, weather"
-    ):
+    with raises(SourceError, "source.group-column", dataset="w", column="patient", columns=["parity", "weather"]):
         refresh(project, project.file.dataset("w"))
 
 

@@ -11,6 +11,7 @@ from dna_pipelines.update.calibration import ensure_ranges, known_keys
 from dna_pipelines.update.fingerprint import fit
 from dna_pipelines.update.ingest import refresh
 from dna_pipelines_tests import toy
+from dna_pipelines_tests.raising import raises
 
 
 @pytest.fixture
@@ -51,7 +52,7 @@ def test_datasets_to_calibrate_on_come_before(project):
 def test_ranges_that_are_asked_for_anew_are_measured_and_stay(project):
     config = entry(project)
     shipped, _ = ensure_ranges(project, config)
-    with pytest.raises(NothingToCompare, match="no images to calibrate builtin on"):
+    with raises(NothingToCompare, "compare.no-images", network="builtin"):
         ensure_ranges(project, config, anew=True)
     refresh(project, project.file.dataset("few"))
     measured, _ = ensure_ranges(project, config, anew=True)

@@ -18,6 +18,7 @@ from dna_pipelines.update.fingerprint import fit
 from dna_pipelines.update.ingest import look, refresh
 from dna_pipelines.update.pairs import matrix_id, update_pairs, wanted_pairs
 from dna_pipelines.update.plan import make_plan
+from dna_pipelines_tests.raising import raises
 from dna_pipelines_tests.toy import toy_project, write_image
 
 IMAGES = {f"{number:03d}.png": number for number in range(30)}
@@ -102,7 +103,7 @@ def test_renaming_and_touching_move_no_dna(project):
     }  # fmt: skip
     assert not done.was_current
     assert current_dnas(project, "toy") == before
-    assert wanted_pairs(project, "toy").lacking == []
+    assert wanted_pairs(project, "toy").missing == []
 
 
 def test_only_pairs_with_a_new_dna_are_computed(project):
@@ -172,7 +173,7 @@ def test_an_emptied_dataset_has_no_dna_and_says_so(project):
     fitted, pairs = bring_up_to_date(project)
     assert fitted["watched"].record is None
     assert pairs.left_out == ("watched",)
-    with pytest.raises(NothingToCompare, match="empty"):
+    with raises(NothingToCompare, "compare.empty"):
         compare_pair(project, "watched", "other")
 
 

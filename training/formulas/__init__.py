@@ -1,8 +1,8 @@
 """The families of formulas, and the classes made of them.
 
 A class is one formula with its parameters; its images differ by a jitter of the parameters, by chance and by
-where they are cut. What a family gives is a grey field, which says where an image is light and where it is
-dark; colour comes later (`training.palettes`), so that texture and colour are learnt apart.
+where they are cropped. A family draws grey fields, which determine where an image is light and where it is
+dark; colours are added later (`training.palettes`), so that texture and colour are learnt separately.
 """
 
 from __future__ import annotations

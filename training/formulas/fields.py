@@ -1,4 +1,4 @@
-"""What a family of formulas is, and how one class of it is drawn."""
+"""Families of formulas, and drawing one of their classes."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 FIELD_PX = 128
-"""Edge of a field; the network sees a cut of it."""
+"""Height and width of a field in pixels; the network sees a crop of it."""
 
 Field = NDArray[np.float32]
 

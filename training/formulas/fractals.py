@@ -44,7 +44,7 @@ def _render(maps: np.ndarray, rng: np.random.Generator) -> Field:
     weights = np.abs(maps[:, 0] * maps[:, 3] - maps[:, 1] * maps[:, 2]) + 0.05
     choice = np.searchsorted(np.cumsum(weights) / weights.sum(), rng.random(_N_POINTS), side="right")
     points = _orbit(maps, choice)[:, 50:]
-    # Stragglers would make the rest small.
+    # Outliers would make the rest small.
     low, high = np.sort(points[:, ::10], axis=1)[:, [15, -15]].T
     span = max(float((high - low).max()), 1e-6)
     cells = ((points - ((low + high) / 2)[:, None]) / span * 0.93 + 0.5) * FIELD_PX
@@ -61,7 +61,7 @@ def _orbit(maps: np.ndarray, choice: np.ndarray) -> np.ndarray:
     for i in range(choice.size):
         m = maps[choice[i]]
         x, y = m[0] * x + m[1] * y + m[4], m[2] * x + m[3] * y + m[5]
-        # A jittered map may expand a little; what runs away starts again.
+        # A jittered map may expand a little; points that diverge restart.
         if not (math.fabs(x) < 1e3 and math.fabs(y) < 1e3):
             x = y = 0.0
         points[0, i], points[1, i] = x, y

@@ -32,7 +32,7 @@ class ReactionDiffusion:
         feed, kill = _REGIMES[int(cls.integers(len(_REGIMES)))]
         scale = cls.uniform(0.55, 1.0)
         shots: list[Field] = []
-        # A run is dear, and its moments, turned and rolled, make several images.
+        # A run is expensive, and its moments, mirrored and rolled, make several images.
         n_runs = -(-n_images // (6 * _SHOTS))
         for _ in range(n_runs):
             u = np.ones((FIELD_PX, FIELD_PX), np.float32)

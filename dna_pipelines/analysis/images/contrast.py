@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from dna_pipelines.analysis.images.feature_table import FeatureTable, feature_table
 from dna_pipelines.analysis.significance.block_counts import counts_of, counts_of_rest
+from dna_pipelines.comparison.caveats import NotTested
 from dna_pipelines.distributions import Layers
 from dna_pipelines.errors import NothingToCompare
 from dna_pipelines.project.image_set import ImageSet
@@ -137,7 +138,7 @@ def _only(project: ProjectFolder, whole: Sides, places: list[int]) -> Sides:
     rows = whole.rows_a.take(places)
     large, small, key = whole.rows_a.images, whole.rows_b.images, whole.rows_a.record.comparability_key
     counts = counts_of_rest(project, rows.images, large, small, key)
-    if isinstance(counts, str):
+    if isinstance(counts, NotTested):
         # Shards hold both: the whole of A is held against B, and its images that B has not are ranked.
         return replace(whole, rows_a=rows, of_versions=True)
     return replace(

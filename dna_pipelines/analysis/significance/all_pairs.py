@@ -1,4 +1,4 @@
-"""Which pairs of current datasets differ by more than chance, with control over so many tests."""
+"""Which pairs of current datasets differ significantly, with control over so many tests."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dna_pipelines.analysis.neuron_weights import extractor_layers, extractor_selection
-from dna_pipelines.analysis.significance.pair import N_RESAMPLES, Judgement, judge_pair
+from dna_pipelines.analysis.significance.pair import N_PERMUTATIONS, pair_significance
+from dna_pipelines.analysis.significance.result import SignificanceResult, remarks_json, with_aliases
 from dna_pipelines.comparison import Selection
 from dna_pipelines.comparison.multiplicity import benjamini_hochberg, benjamini_yekutieli
 from dna_pipelines.comparison.significance import LEVEL
@@ -25,87 +26,92 @@ F64 = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
-class PairJudgement:
-    """One pair of the matrix.
+class MatrixPair:
+    """The result of one pair of a matrix, corrected for all of them.
 
     Attributes:
-        p_bh, p_by: corrected for all pairs, after Benjamini and Hochberg, and Benjamini and Yekutieli; NaN where
-            the pair could not be tested. A p that is in doubt helps no other pair.
+        a, b: the datasets.
+        result: of the pair alone.
+        p_bh, p_by: corrected for all pairs, after Benjamini and Hochberg, and Benjamini and Yekutieli; NaN where the
+            pair could not be tested. A p with caveats makes no other pair significant.
     """
 
     a: str
     b: str
-    judgement: Judgement
+    result: SignificanceResult
     p_bh: float
     p_by: float
 
     @property
-    def differs(self) -> bool | None:
-        """Whether the pair differs by more than chance; None where nobody knows.
+    def significant(self) -> bool | None:
+        """Whether the pair differs significantly; None where it could not be tested.
 
-        Pairs of one dataset depend on each other in ways that nobody promised, so it is the correction for any
-        dependence that counts.
+        Pairs that share a dataset depend on each other in unknown ways, so the correction for any dependence counts.
         """
-        if self.judgement.same:
+        if self.result.same:
             return False
         return None if np.isnan(self.p_by) else self.p_by <= LEVEL
 
     def to_json(self) -> dict[str, Any]:
         """As a JSON value."""
-        verdict = self.judgement.verdict
-        return {
+        statistics = self.result.statistics
+        value = {
             "a": self.a,
             "b": self.b,
-            "differs": self.differs,
-            **{name: getattr(verdict, name, None) for name in ("p", "p_mean", "p_strongest", "p_tail")},
+            "significant": self.significant,
+            **{name: getattr(statistics, name, None) for name in ("p", "p_mean", "p_strongest", "p_tail")},
             "p_bh": self.p_bh,
             "p_by": self.p_by,
-            "n_sampled_of": self.judgement.n_sampled_of,
-            "why_not": self.judgement.why_not,
-            "doubts": list(self.judgement.doubts),
+            "n_sampled_of": self.result.n_sampled_of,
+            **remarks_json(self.result.not_tested, self.result.caveats),
         }
+        return with_aliases(value, of_matrix=True)
 
 
-def judge_all(
+def matrix_significance(
     project: ProjectFolder,
     extractor: str,
     *,
     selection: str | None = None,
-    n_resamples: int = N_RESAMPLES,
+    n_permutations: int = N_PERMUTATIONS,
     progress: Progress | None = None,
-) -> list[PairJudgement]:
-    """Test every pair of current DNAs; verdicts that are kept are not made again.
+) -> list[MatrixPair]:
+    """Test every pair of current DNAs. Stored results are not computed again.
 
     Args:
         project: where they are.
         extractor: one of the project's.
-        selection: the name of a kept one; by default every neuron.
-        n_resamples: how often blocks are dealt anew, for each pair.
+        selection: the name of a stored one; by default every neuron counts.
+        n_permutations: how often blocks are permuted, for each pair.
         progress: shows the pairs that are done, and the images of samples being extracted.
     """
     key, names = used_extractor(project, extractor).comparability_key, list(current_dnas(project, extractor))
-    members = {name: resolve_image_set(project, name) for name in names}
-    pairs, judgements = list(combinations(names, 2)), []
+    sets = {name: resolve_image_set(project, name) for name in names}
+    pairs: list[tuple[str, str]] = list(combinations(names, 2))
     chosen = (
         extractor_selection(project, selection, extractor)
         if selection
         else Selection.everything(extractor_layers(project, extractor))
     )
+    results = []
     with (progress or Silent()).task(f"testing pairs of {extractor}", len(pairs)) as advance:
         for a, b in pairs:
-            pair = members[a], members[b]
-            judgements.append(judge_pair(project, *pair, key, chosen, extractor, n_resamples, progress))
+            results.append(
+                pair_significance(project, sets[a], sets[b], key, chosen, extractor, n_permutations, progress)
+            )
             advance(1)
-    p = np.array([one.verdict.p_tail if one.verdict else np.nan for one in judgements])
-    in_doubt = np.array([bool(one.doubts) for one in judgements], np.bool_)
-    both = (_corrected(correct, p, in_doubt) for correct in (benjamini_hochberg, benjamini_yekutieli))
-    corrected = zip(pairs, judgements, *both, strict=True)
-    return [PairJudgement(a, b, one, float(bh), float(by)) for (a, b), one, bh, by in corrected]
+    p = np.array([result.statistics.p_tail if result.statistics else np.nan for result in results])
+    with_caveats = np.array([bool(result.caveats) for result in results], np.bool_)
+    p_bh, p_by = (_corrected(correct, p, with_caveats) for correct in (benjamini_hochberg, benjamini_yekutieli))
+    return [
+        MatrixPair(a, b, result, float(bh), float(by))
+        for (a, b), result, bh, by in zip(pairs, results, p_bh, p_by, strict=True)
+    ]
 
 
-def _corrected(correct: Callable[[F64], F64], p: F64, in_doubt: NDArray[np.bool_]) -> F64:
-    """P corrected for all tests, where those in doubt count as tests but not as findings for the others.
+def _corrected(correct: Callable[[F64], F64], p: F64, with_caveats: NDArray[np.bool_]) -> F64:
+    """P corrected for all tests, where those with caveats count as tests but do not help the others.
 
     Small p-values make the correction of the others milder, which one that is too small by mistake must not do.
     """
-    return np.where(in_doubt, correct(p), correct(np.where(in_doubt & np.isfinite(p), 1.0, p)))
+    return np.where(with_caveats, correct(p), correct(np.where(with_caveats & np.isfinite(p), 1.0, p)))

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from dna_pipelines.comparison.caveats import NotTested
 from dna_pipelines.distributions import Blocks
 from dna_pipelines.dna import dna_id
 from dna_pipelines.identity import Item
@@ -82,8 +83,10 @@ def counts_of(project: ProjectFolder, identity: str) -> Counts:
     return Counts(project.lake.fingerprints, (Stored(identity),))
 
 
-def counts_of_rest(project: ProjectFolder, rest: ImageSet, large: ImageSet, small: ImageSet, key: str) -> Counts | str:
-    """Of the images that one side has more than another; or why they are not known apart.
+def counts_of_rest(
+    project: ProjectFolder, rest: ImageSet, large: ImageSet, small: ImageSet, key: str
+) -> Counts | NotTested:
+    """Of the images that one side has and another lacks; or why they cannot be separated.
 
     They are the DNA of the one side less that of the other, which it holds; or the sum of the shards that they fill; or
     the DNA of the one side less the shards that the shared images fill.
@@ -107,9 +110,11 @@ def counts_of_rest(project: ProjectFolder, rest: ImageSet, large: ImageSet, smal
         filled = _whole_shards(project, stayed, side.commit, key)
         if not stayed and len(_computed_by(store, whole) | {one.compute_key for one in filled}) == 1:
             return Counts(store, (whole,), filled)
-    return (
-        f"both sides share images, and {n_left:,} of the {len(rest.items):,} that are in {rest.label} lie in shards "
-        "together with others, so that their counts are not known apart; compare parts that do not overlap"
+    return NotTested(
+        "significance.counts-not-separable",
+        f"both sides share images, and {n_left:,} of the {len(rest.items):,} images of {rest.label} lie in shards "
+        "together with others, so their counts cannot be separated; compare parts that do not overlap",
+        {"images": rest.label, "n_images": len(rest.items), "n_not_separable": n_left},
     )
 
 

@@ -7,6 +7,7 @@ from collections import defaultdict
 from collections.abc import Iterable
 from itertools import pairwise
 
+from dna_pipelines.comparison.caveats import Caveat
 from dna_pipelines.project.image_set import ImageSet
 
 _SERIES = re.compile(r"frame|clip|video|vid_|seq|scene|shot|burst|track|drive|cam", re.IGNORECASE)
@@ -34,43 +35,62 @@ def _unit(images: ImageSet) -> str:
     return "group" if all(item.group is not None for item in images.items) else "group, or image without one"
 
 
-def doubts(a: ImageSet, b: ImageSet) -> list[str]:
-    """Reasons why what is taken for independent may not be, or not alike."""
-    found = [
-        f"{side.label}: likely sequences without a group (numbered frames in the paths). Images of one sequence are "
-        "not independent, and any p is then far too small; `group_by` in the datasets file says what belongs together"
-        for side in (a, b)
-        if not side.groups and looks_like_sequences(side.names)
-    ]
+def caveats(a: ImageSet, b: ImageSet) -> list[Caveat]:
+    """Reasons why what is taken for independent may not be, or why the two sides are not alike."""
+    remarks = [_sequences(side) for side in (a, b) if not side.groups and looks_like_sequences(side.names)]
     if bool(a.groups) != bool(b.groups):
         with_groups, without = (a, b) if a.groups else (b, a)
-        found.append(
-            f"{with_groups.label} has groups and {without.label} has none: if images of {without.label} belong "
-            "together too, any p is too small"
+        remarks.append(
+            Caveat(
+                "significance.one-side-without-groups",
+                f"{with_groups.label} has groups and {without.label} has none: if images of {without.label} belong "
+                "together too, any p is too small",
+                {"with_groups": with_groups.label, "without_groups": without.label},
+            )
         )
-    found += _uneven(a, b)
+    remarks += _unequal(a, b)
     if a.dataset == b.dataset and (shared := a.groups & b.groups):
-        found.append(
-            f"{len(shared):,} {'group has' if len(shared) == 1 else 'groups have'} images on both sides, which are "
-            "then not independent of each other"
+        has = "group has" if len(shared) == 1 else "groups have"
+        remarks.append(
+            Caveat(
+                "significance.shared-groups",
+                f"{len(shared):,} {has} images on both sides, so the sides are not independent of each other",
+                {"n_groups": len(shared)},
+            )
         )
-    return found
+    return remarks
 
 
-def _uneven(a: ImageSet, b: ImageSet) -> list[str]:
-    """Where groups differ in size: blocks are put together until they hold as many images, not as many groups."""
-    small, large = sorted((a, b), key=images_per_unit)
-    times = images_per_unit(large) / images_per_unit(small)
-    if not (a.groups or b.groups) or times <= _MOST_UNEVEN:
-        return []
-    said = (
-        f"a group (or image without one) of {large.label} has {images_per_unit(large):.3g} images on average, one of "
-        f"{small.label} {images_per_unit(small):.3g}: so images of the two tell unequally much, and any p may be far "
-        f"too small (too large, where {large.label} is the larger side), and the interval is off. `every: "
-        f"{max(round(times), 2)}` for its dataset in the datasets file takes fewer images of each group of "
-        f"{large.label}, which makes them more alike"
+def _sequences(side: ImageSet) -> Caveat:
+    return Caveat(
+        "significance.sequences-without-group",
+        f"{side.label}: likely sequences without a group (numbered frames in the paths). Images of one sequence are "
+        "not independent, and any p is then far too small; `group_by` in the datasets file says what belongs together",
+        {"images": side.label},
     )
-    return [said]
+
+
+def _unequal(a: ImageSet, b: ImageSet) -> list[Caveat]:
+    """Where groups differ in size: blocks are merged until they hold as many images, not as many groups."""
+    small, large = sorted((a, b), key=images_per_unit)
+    n_small, n_large = images_per_unit(small), images_per_unit(large)
+    if not (a.groups or b.groups) or n_large / n_small <= _MOST_UNEVEN:
+        return []
+    every = max(round(n_large / n_small), 2)
+    message = (
+        f"a group (or image without one) of {large.label} has {n_large:.3g} images on average, one of {small.label} "
+        f"{n_small:.3g}: images of the two carry unequal amounts of information, and any p may be far too small (too "
+        f"large, where {large.label} is the larger side), and the interval is off. `every: {every}` for its dataset in "
+        f"the datasets file takes fewer images of each group of {large.label}, which makes them more alike"
+    )
+    facts = {
+        "larger": large.label,
+        "smaller": small.label,
+        "n_images_per_unit_larger": n_large,
+        "n_images_per_unit_smaller": n_small,
+        "every": every,
+    }
+    return [Caveat("significance.unequal-groups", message, facts)]
 
 
 def looks_like_sequences(names: Iterable[str]) -> bool:

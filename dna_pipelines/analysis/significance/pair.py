@@ -1,4 +1,4 @@
-"""Whether a distance is more than chance: the verdict on what is tested against what, kept.
+"""The significance test of one pair, whose result is stored.
 
 The blocks of DNAs are all it takes. Images are read only where one side is smaller than a block of the other: then a
 sample of that one is measured, once.
@@ -6,185 +6,156 @@ sample of that one is measured, once.
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, replace
-from functools import partial
-from typing import Any
+from dataclasses import dataclass, replace
 
 import numpy as np
 
-from dna_pipelines.analysis.significance.design import Side, Tested, find_tested
+from dna_pipelines.analysis.significance.design import Design, designs_of
+from dna_pipelines.analysis.significance.result import SignificanceResult
 from dna_pipelines.analysis.significance.subsample import fit_sample
 from dna_pipelines.comparison import Selection, Significance, significance
+from dna_pipelines.comparison.caveats import NotTested
 from dna_pipelines.comparison.significance import METHOD
 from dna_pipelines.distributions import N_BINS
+from dna_pipelines.dna import dna_id
 from dna_pipelines.errors import UserError
 from dna_pipelines.identity import stable_hash
 from dna_pipelines.project.image_set import ImageSet
 from dna_pipelines.project.progress import Progress, Silent
 from dna_pipelines.project.project import ProjectFolder
 from dna_pipelines.storage.selections import weights_id
-from dna_pipelines.storage.verdicts import Question
+from dna_pipelines.storage.significance import SignificanceKey
 
-N_RESAMPLES = 1000
-"""How often blocks are dealt anew, unless somebody asks for more."""
-
-
-@dataclass(frozen=True)
-class Judgement:
-    """What there is to say of chance in a comparison: a verdict, or why there is none.
-
-    Attributes:
-        verdict: None where it could not be tested.
-        why_not: None where it could.
-        same: both sides are the same images, so that there is nothing to test.
-        a, b: what was tested, which differs from what was asked where the sides share images, or where one is a sample.
-        rest_of: the side that `a` is the rest of, where the sides share images; else empty.
-        n_shared: images that both sides have.
-        n_sampled_of: images of the larger side where a sample of them was tested; 0 where all were.
-        n_images_extracted: for that sample, now; 0 where it was measured before.
-        unit: what is taken for independent.
-        doubts: why it may not be.
-        also: the other test, where each side has images that the other lacks; the first is the one that is farther
-            out, and the p-values of either are corrected for both.
-    """
-
-    verdict: Significance | None
-    why_not: str | None
-    same: bool = False
-    a: str = ""
-    b: str = ""
-    rest_of: str = ""
-    n_images_a: int = 0
-    n_images_b: int = 0
-    n_shared: int = 0
-    n_sampled_of: int = 0
-    n_images_extracted: int = 0
-    unit: str = ""
-    doubts: tuple[str, ...] = ()
-    also: Judgement | None = None
-
-    @property
-    def in_words(self) -> str:
-        """What the test says and its p-values, or why there is none."""
-        if self.verdict is None:
-            return "the same images" if self.same else f"not tested: {self.why_not}"
-        return p_in_words(self.verdict)
-
-    def to_json(self) -> dict[str, Any]:
-        """As a JSON value; p-values of neurons only of those that changed."""
-        found = {name: value for name, value in vars(self).items() if name not in ("verdict", "also")}
-        if self.also:
-            found["also"] = self.also.to_json()
-        if self.verdict is None:
-            return {**found, "more_than_chance": None, "p": None, "in_words": self.in_words}
-        plain = {name: value for name, value in vars(self.verdict).items() if name not in ("layers", "neuron_p")}
-        layers = [asdict(layer) for layer in self.verdict.layers]
-        drawn = {name: getattr(self.verdict, name) for name in ("more_than_chance", "n_tested", "n_changed")}
-        return {**found, **plain, **drawn, "in_words": self.in_words, "layers": layers}
+N_PERMUTATIONS = 1000
+"""Permutations, unless asked otherwise."""
 
 
-def p_in_words(verdict: Significance) -> str:
-    """Whether the difference is more than chance, and how rare its mean and its strongest neuron are alone."""
-    if np.isnan(verdict.p):
-        return "not tested: no neuron has values on both sides"
-    said = "more than chance at these sizes" if verdict.more_than_chance else "no more than chance"
-    few = f", {verdict.p_tail:.1g} by extrapolation" if verdict.extrapolated else ""
-    if np.isnan(verdict.p_strongest):
-        return f"{said}: p = {verdict.p:.2g}{few} (of the mean distance alone: no neuron differs from deal to deal)"
-    alone = f"mean distance {verdict.p_mean:.2g}, strongest neuron {verdict.p_strongest:.2g}"
-    return f"{said}: p = {verdict.p:.2g}{few} ({alone})"
-
-
-def judge_pair(
+def pair_significance(
     project: ProjectFolder,
     a: ImageSet,
     b: ImageSet,
     key: str,
     selection: Selection,
     extractor: str,
-    n_resamples: int = N_RESAMPLES,
+    n_permutations: int = N_PERMUTATIONS,
     progress: Progress | None = None,
-) -> Judgement:
-    """Test the distance of two sets of images that have DNAs of a comparability key.
+) -> SignificanceResult:
+    """Test the distance of two sets of images that have DNAs of a comparability key. The result is stored.
 
     Args:
         project: where they are.
         a, b: the sets.
         key: the comparability key.
         selection: of their neurons.
-        extractor: that measures a sample of a far larger side, if there is none yet.
-        n_resamples: how often blocks are dealt anew.
+        extractor: measures a sample of a far larger side, if there is none yet.
+        n_permutations: how often blocks are permuted.
         progress: shows the images of a sample being extracted, and the neurons that are done.
     """
     if a.digests == b.digests:
-        return Judgement(None, None, same=True, a=a.label, b=b.label, n_shared=len(a.items))
-    tested = find_tested(project, a, b, key)
-    # By what can be tested at all, whatever came of it.
-    n_tests = max(sum(one.why_not is None for one in tested), 1)
-    found = [_judged(project, one, n_tests, key, selection, extractor, n_resamples, progress) for one in tested]
-    if len(found) == 1:
-        return found[0]
-    leads, also = sorted(found, key=lambda one: np.nan_to_num(one.verdict.p_tail, nan=2.0) if one.verdict else 3.0)
-    doubts = tuple(dict.fromkeys((*leads.doubts, *also.doubts)))
-    n_extracted = leads.n_images_extracted + also.n_images_extracted
-    return replace(leads, also=also, doubts=doubts, n_images_extracted=n_extracted)
+        return SignificanceResult(None, same=True, a=a.label, b=b.label, n_shared=len(a.items))
+    designs = designs_of(project, a, b, key)
+    # By what can be tested at all, whatever its result.
+    n_tests = max(sum(design.not_tested is None for design in designs), 1)
+    test = _Test(project, key, selection, extractor, n_permutations, n_tests, progress)
+    results = [test.result(design) for design in designs]
+    if len(results) == 1:
+        return results[0]
+    first, also = sorted(results, key=_rank)
+    caveats = tuple({caveat.message: caveat for caveat in (*first.caveats, *also.caveats)}.values())
+    n_extracted = first.n_images_extracted + also.n_images_extracted
+    return replace(first, also=also, caveats=caveats, n_images_extracted=n_extracted)
 
 
-def _judged(
-    project: ProjectFolder,
-    tested: Tested,
-    n_tests: int,
-    key: str,
-    selection: Selection,
-    extractor: str,
-    n_resamples: int,
-    progress: Progress | None,
-) -> Judgement:
-    told = partial(
-        Judgement,
-        a=tested.a.members.label,
-        b=tested.b.members.label,
-        rest_of=tested.rest_of,
-        n_images_a=len(tested.a.members.items),
-        n_images_b=len(tested.b.members.items),
-        n_shared=tested.n_shared,
-        n_sampled_of=tested.n_sampled_of,
-        unit=tested.unit,
-        doubts=tested.doubts,
-    )
-    if tested.why_not:
-        return told(None, tested.why_not)
-    # Whoever asks in whatever order gets the same answer.
-    one, other = sorted((tested.a, tested.b), key=lambda side: side.dna_id)
-    question = Question(
-        one.dna_id, other.dna_id, one.members.label, other.members.label,
-        len(one.members.items), len(other.members.items),
-        weights_id(selection.layers, selection.weights), METHOD, n_resamples, tested.unit, tested.doubts, n_tests,
-    )  # fmt: skip
-    if kept := project.lake.verdicts.get(question, selection.layers):
-        return told(kept, None)
-    n_extracted = 0
-    if tested.sample:
-        try:
-            n_extracted = fit_sample(project, tested.sample, key, extractor, progress)
-        except UserError as error:
-            return told(None, f"{tested.coarse}, those of {tested.sample.label}, which cannot be measured: {error}")
-    verdict = _dealt(one, other, selection, n_resamples, progress).corrected(n_tests)
-    project.lake.verdicts.put(question, verdict, selection.layers)
-    return told(verdict, None, n_images_extracted=n_extracted)
+def _rank(result: SignificanceResult) -> float:
+    """The test that is farther out comes first, then one without values, then one that was not possible."""
+    return float(np.nan_to_num(result.statistics.p_tail, nan=2.0)) if result.statistics else 3.0
 
 
-def _dealt(one: Side, other: Side, selection: Selection, n_resamples: int, progress: Progress | None) -> Significance:
-    places = {name: place for place, name in enumerate(selection.layers.names)}
-    n_neurons = int((selection.weights > 0).sum())
-    with (progress or Silent()).task("dealing blocks anew", n_neurons) as advance:
-        return significance(
-            selection,
-            lambda name: (one.counts.blocks(places[name]).counts, other.counts.blocks(places[name]).counts),
-            one.members.in_blocks,
-            other.members.in_blocks,
-            n_resamples=n_resamples,
-            seed=int(stable_hash(["significance", METHOD, one.dna_id, other.dna_id]), 16),
-            n_bins=N_BINS,
-            on_neurons=advance,
+@dataclass(frozen=True)
+class _Test:
+    """What the tests of one pair have in common; see `pair_significance`."""
+
+    project: ProjectFolder
+    key: str
+    selection: Selection
+    extractor: str
+    n_permutations: int
+    n_tests: int
+    progress: Progress | None
+
+    def result(self, design: Design) -> SignificanceResult:
+        """Of a design: the stored one if there is one."""
+        result = SignificanceResult(
+            None,
+            design.not_tested,
+            a=design.a.label,
+            b=design.b.label,
+            remainder_of=design.remainder_of.label if design.remainder_of else "",
+            n_images_a=len(design.a.items),
+            n_images_b=len(design.b.items),
+            n_shared=design.n_shared,
+            n_sampled_of=design.n_sampled_of,
+            sampling_unit=design.sampling_unit,
+            caveats=design.caveats,
         )
+        if design.not_tested:
+            return result
+        key, store = self._stored_key(design), self.project.lake.significance
+        if stored := store.get(key, self.selection.layers):
+            return replace(result, statistics=stored)
+        n_extracted = 0
+        if design.sample:
+            try:
+                n_extracted = fit_sample(self.project, design.sample, self.key, self.extractor, self.progress)
+            except UserError as error:
+                return replace(result, not_tested=_unmeasurable(design, design.sample, error))
+        statistics = self._permuted(design).corrected(self.n_tests)
+        store.put(key, statistics, self.selection.layers)
+        return replace(result, statistics=statistics, n_images_extracted=n_extracted)
+
+    def _sides(self, design: Design) -> list[tuple[str, int]]:
+        """The ids of the sides' DNAs in their order, so that the order in which sides are named has no effect."""
+        return sorted((dna_id(self.key, side.id), index) for index, side in enumerate((design.a, design.b)))
+
+    def _stored_key(self, design: Design) -> SignificanceKey:
+        (one_id, one), (other_id, other) = self._sides(design)
+        sides = (design.a, design.b)
+        return SignificanceKey(
+            dna_a=one_id,
+            dna_b=other_id,
+            label_a=sides[one].label,
+            label_b=sides[other].label,
+            n_images_a=len(sides[one].items),
+            n_images_b=len(sides[other].items),
+            selection_id=weights_id(self.selection.layers, self.selection.weights),
+            method=METHOD,
+            n_permutations=self.n_permutations,
+            sampling_unit=design.sampling_unit,
+            caveats=tuple(map(str, design.caveats)),
+            n_tests=self.n_tests,
+        )
+
+    def _permuted(self, design: Design) -> Significance:
+        (one_id, one), (other_id, other) = self._sides(design)
+        sides, counts = (design.a, design.b), (design.counts_a, design.counts_b)
+        indices = {name: index for index, name in enumerate(self.selection.layers.names)}
+        n_neurons = int((self.selection.weights > 0).sum())
+        with (self.progress or Silent()).task("permuting blocks", n_neurons) as advance:
+            return significance(
+                self.selection,
+                lambda name: (counts[one].blocks(indices[name]).counts, counts[other].blocks(indices[name]).counts),
+                sides[one].in_blocks,
+                sides[other].in_blocks,
+                n_permutations=self.n_permutations,
+                seed=int(stable_hash(["significance", METHOD, one_id, other_id]), 16),
+                n_bins=N_BINS,
+                on_neurons=advance,
+            )
+
+
+def _unmeasurable(design: Design, sample: ImageSet, error: UserError) -> NotTested:
+    return NotTested(
+        "significance.sample-not-measurable",
+        f"{design.coarse}, those of {sample.label}, which cannot be measured: {error}",
+        {"sample": sample.label, "error": error.code, "coarse": design.coarse.code if design.coarse else ""},
+    )

@@ -1,7 +1,7 @@
-"""Folding on an accelerator: the same counts as `distributions.fold`, without leaving the device.
+"""Folding on an accelerator: the same counts as `distributions.fold`, without copying activations to the host.
 
-Nothing here waits for the device: no result has a size that depends on the data, and averages stay
-on the device until the shard is complete.
+No operation waits for the device: no result has a size that depends on the data, and the features of images stay on
+the device until the shard is complete.
 """
 
 from __future__ import annotations
@@ -22,13 +22,18 @@ from dna_pipelines.distributions import COARSE_BINS, Binning, Blocks, Histogram
 from dna_pipelines.identity import N_BLOCKS
 
 COARSE_WIDTH = COARSE_BINS + 1
-"""Coarse bins of a block, and a place for NaN."""
+"""Coarse bins of a block, and one more for NaN."""
+
+
+class FoldKernelWarning(UserWarning):
+    """The fused folding kernel cannot be used on a GPU; the results are the same without it, but folding is slower."""
+
 
 FoldLayer = Callable[["DeviceFold", slice, torch.Tensor, slice], None]
 """Adds the activations of one layer to a fold; see `DeviceFold.add`."""
 
-_MOST_VALUES = 4_000_000
-"""Values that torch's operations take at once: each needs about 40 bytes on the way."""
+_MAX_VALUES = 4_000_000
+"""The most values that torch's operations take at once: each needs about 40 bytes of temporary memory."""
 
 
 class DeviceFold:
@@ -39,8 +44,8 @@ class DeviceFold:
     Attributes:
         counts: (n_neurons, n_bins + 3) int32: below the range, the bins, above it, NaN.
         blocks: (n_neurons, n_present, COARSE_WIDTH) int32, only of blocks that occur.
-        slots: (n_images,) which of `blocks` an image belongs to.
-        pooled: (n_images, n_neurons) float64 averages over positions.
+        slots: (n_images,) the index in `blocks` of an image's block.
+        pooled: (n_images, n_neurons) float64 means over positions.
         n_zero, minimum, maximum: (n_neurons,).
     """
 
@@ -66,7 +71,7 @@ class DeviceFold:
         self._fold_layer = fold_layer or fold_layer_for(device)
 
     def add(self, part: slice, values: torch.Tensor, images: slice) -> None:
-        """See `Fold.add`; `values` is a float32 tensor on the device, and averages are kept until the end.
+        """See `Fold.add`; `values` is a float32 tensor on the device, and means are kept until the end.
 
         Raises:
             ValueError: when there is no position.
@@ -80,7 +85,7 @@ class DeviceFold:
         self._fold_layer(self, part, values, images)
 
     def merge(self, other: DeviceFold) -> None:
-        """See `Fold.merge`; the other one may be on another device, so both are brought home, complete as they are.
+        """See `Fold.merge`; the other one may be on another device, so both are copied to the host.
 
         Raises:
             OverflowError: as `add`, of both together.
@@ -100,7 +105,7 @@ class DeviceFold:
             raise OverflowError("more than 2**31 values of one neuron in one shard; use a smaller shard_size")
 
     def pooled_into(self, rows: NDArray[np.float64]) -> None:
-        """Write the averages of the images that came to this fold, in one copy from the device."""
+        """Write the means of the images of this fold, in one copy from the device."""
         rows[self._filled] = self.pooled.cpu().numpy()[self._filled]
 
     def histogram(self) -> Histogram:
@@ -123,30 +128,30 @@ class DeviceFold:
 
 
 def _sent(values: NDArray[Any], device: str) -> torch.Tensor:
-    """On the device, in its queue: waiting for the copy would be waiting for all that was queued before."""
+    """Copy to the device through its queue: waiting for the copy would wait for everything queued before it."""
     return torch.tensor(values, pin_memory=device != "cpu").to(device, non_blocking=True)
 
 
 def fold_with_torch(fold: DeviceFold, part: slice, values: torch.Tensor, images: slice) -> None:
-    """One layer by torch's own operations, some images at a time so that memory stays bounded."""
+    """Fold one layer with torch's own operations, some images at a time to bound memory."""
     n_images, n_neurons, n_positions = values.shape
-    step = max(1, _MOST_VALUES // max(1, n_neurons * n_positions))
+    step = max(1, _MAX_VALUES // max(1, n_neurons * n_positions))
     for start in range(0, n_images, step):
-        some = values[start : start + step]
+        chunk = values[start : start + step]
         first = images.start + start
-        _fold_some(fold, part, some, slice(first, first + len(some)))
+        _fold_chunk(fold, part, chunk, slice(first, first + len(chunk)))
 
 
-def _fold_some(fold: DeviceFold, part: slice, values: torch.Tensor, images: slice) -> None:
+def _fold_chunk(fold: DeviceFold, part: slice, values: torch.Tensor, images: slice) -> None:
     n_neurons = values.shape[1]
-    place = _place(fold, part, values)
+    column = _column(fold, part, values)
     neuron = torch.arange(n_neurons, device=values.device)[:, None]
-    # Not `bincount`, which asks the device for the largest value and waits for the answer.
+    # Not `bincount`, which reads the largest value from the device and so waits for it.
     one = torch.ones((), dtype=torch.int32, device=values.device)
-    flat = (place + neuron * fold.counts.shape[1]).reshape(-1)
+    flat = (column + neuron * fold.counts.shape[1]).reshape(-1)
     fold.counts[part].view(-1).scatter_add_(0, flat, one.expand(flat.shape))
     row = (part.start + neuron) * fold.blocks.shape[1] + fold.slots[images][:, None, None]
-    flat = (row * COARSE_WIDTH + fold.coarse_of[place]).reshape(-1)
+    flat = (row * COARSE_WIDTH + fold.coarse_of[column]).reshape(-1)
     fold.blocks.view(-1).scatter_add_(0, flat, one.expand(flat.shape))
     fold.n_zero[part] += (values == 0).sum((0, 2), dtype=torch.int32)
     missing = values.isnan()
@@ -156,23 +161,22 @@ def _fold_some(fold: DeviceFold, part: slice, values: torch.Tensor, images: slic
     fold.pooled[images, part] = values.double().mean(2)
 
 
-def _place(fold: DeviceFold, part: slice, values: torch.Tensor) -> torch.Tensor:
-    """Bin + 1; 0 below the range, n_bins + 1 above it, n_bins + 2 for NaN.
+def _column(fold: DeviceFold, part: slice, values: torch.Tensor) -> torch.Tensor:
+    """The column of `DeviceFold.counts` for each value: bin + 1; 0 below the range, n_bins + 1 above, n_bins + 2 NaN.
 
-    In float64, as on the CPU, or values next to an edge would be counted elsewhere. That is two
-    operations a value, which even GPUs made for float32 do in a fraction of the time that reading
-    the value takes.
+    Computed in float64, as on the CPU, or values next to an edge would fall into other bins. These are two
+    operations per value, which even GPUs made for float32 do in a fraction of the time that reading the value takes.
     """
     n_bins = fold.n_bins
     t = (values.double() - fold.lo[part, None]) * fold.scale[part, None]
-    place = t.clamp(0, n_bins - 1).nan_to_num(0).to(torch.int64) + 1
-    place = torch.where(t < 0, 0, place)
-    place = torch.where(t > n_bins, n_bins + 1, place)
-    return torch.where(values.isnan(), n_bins + 2, place)
+    column = t.clamp(0, n_bins - 1).nan_to_num(0).to(torch.int64) + 1
+    column = torch.where(t < 0, 0, column)
+    column = torch.where(t > n_bins, n_bins + 1, column)
+    return torch.where(values.isnan(), n_bins + 2, column)
 
 
 def fold_key(device: str) -> dict[str, str]:
-    """What folding on a device adds to the compute key: the order in which averages are summed; on a CPU, nothing."""
+    """What folding on a device adds to the compute key: the order in which means are summed; nothing on a CPU."""
     if not device.startswith("cuda"):
         return {}
     return {"fold": f"triton {version('triton')}" if find_spec("triton") else "torch"}
@@ -182,31 +186,32 @@ def fold_key(device: str) -> dict[str, str]:
 def fold_layer_for(device: str) -> FoldLayer:
     """The faster of the fused kernels on a GPU, else torch's operations.
 
-    Kernels need Triton, which comes with torch for CUDA. They are first held against torch's operations on that very
-    device, once in a process.
+    Kernels need Triton, which torch for CUDA installs. Once per process, they are compared with torch's operations on
+    that device.
     """
     if not device.startswith("cuda") or find_spec("triton") is None:
         return fold_with_torch
     try:
         from dna_pipelines.extraction.devices.device_kernel import fold_by_tiles, fold_by_values
 
-        if right := [way for way in (fold_by_values, fold_by_tiles) if agrees_with_torch(way, device)]:
-            return min(right, key=partial(_seconds, device=device))
+        if correct := [kernel for kernel in (fold_by_values, fold_by_tiles) if agrees_with_torch(kernel, device)]:
+            return min(correct, key=partial(_seconds, device=device))
         problem = "gives other counts than torch's operations"
-    # Compilers fail in ways of their own, and nothing depends on this one.
+    # Compilers raise exceptions of many classes, and the fold works without this one.
     except Exception as error:  # noqa: BLE001
         problem = f"cannot be built ({type(error).__name__}: {error})"
-    warnings.warn(f"the folding kernel {problem} on {device}; folding without it, which is slower", stacklevel=2)
+    message = f"the folding kernel {problem} on {device}; folding uses torch's operations instead, which are slower"
+    warnings.warn(message, FoldKernelWarning, stacklevel=2)
     return fold_with_torch
 
 
 def agrees_with_torch(fold_layer: FoldLayer, device: str) -> bool:
-    """Whether a way of folding gives the counts of torch's operations, on values of every kind."""
+    """Whether a function folds to the counts of torch's operations, for values of every kind."""
     rng = np.random.default_rng(0)
     few = rng.normal(0, 1, (6, 5, 300)).astype(np.float32)
     few[:, 0, ::7] = 0.0
     few[:, 1, ::5] = np.array([np.nan, np.inf, -np.inf, 1.0, -1.0, 9.0], np.float32)[:, None]
-    # So many that a program of the kernel takes several images, and an image several tiles.
+    # Large enough that a program of the kernel takes several images, and an image several tiles.
     many = rng.normal(0, 1, (70, 64, 520)).astype(np.float32)
     return _agree(fold_layer, device, few) and _agree(fold_layer, device, many)
 
@@ -222,14 +227,14 @@ def _agree(fold_layer: FoldLayer, device: str, values: NDArray[np.float32]) -> b
         fold.add(part, conv, slice(0, n_images))
         fold.add(part, tokens[1:4], slice(1, 4))
         results.append(fold)
-    theirs, ours = results
+    expected, actual = results
     names = ("counts", "blocks", "n_zero", "minimum", "maximum")
-    same = all(torch.equal(getattr(theirs, name), getattr(ours, name)) for name in names)
-    return same and torch.allclose(theirs.pooled, ours.pooled, rtol=1e-12, equal_nan=True)
+    same = all(torch.equal(getattr(expected, name), getattr(actual, name)) for name in names)
+    return same and torch.allclose(expected.pooled, actual.pooled, rtol=1e-12, equal_nan=True)
 
 
 def _seconds(fold_layer: FoldLayer, device: str) -> float:
-    """What a way of folding takes for one layer of a vision transformer."""
+    """The seconds that a function takes to fold one layer of a vision transformer."""
     n_images, n_neurons, n_positions, times = 64, 768, 197, 5
     values = torch.randn(n_images, n_positions, n_neurons, device=device).transpose(1, 2)
     binning = Binning(np.full(n_neurons, -5.0), np.full(n_neurons, 5.0))
@@ -242,5 +247,5 @@ def _seconds(fold_layer: FoldLayer, device: str) -> float:
         torch.cuda.synchronize(device)
         return time.perf_counter() - started
 
-    # The first time compiles what is new in these shapes.
+    # The first measurement includes compiling for these shapes.
     return (repeated(), repeated())[1] / times

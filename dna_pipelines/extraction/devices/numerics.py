@@ -1,4 +1,4 @@
-"""Settings of torch under which the same images give the same bits, whatever runs beside them."""
+"""Settings of torch under which the same images give the same bits, whatever else the process computes."""
 
 from __future__ import annotations
 
@@ -14,42 +14,42 @@ FAST, EXACT = "fast", "float32"
 
 @contextmanager
 def reproducible() -> Iterator[None]:
-    """One torch thread per worker, and float32 that is neither rounded to TF32 or bfloat16 nor varies.
+    """Set torch, in a `with` block, to one thread per worker and to exact float32, without TF32 or bfloat16.
 
-    More workers, not more threads, use more cores. Algorithms are not tried out, because the one
-    that happens to win decides the last bits. What the process was set to before holds again afterwards.
+    More workers, not more threads, use more cores. Algorithms are not benchmarked, because the fastest one would
+    decide the last bits. The previous settings are restored afterwards.
     """
     settings = _settings()
-    before = [getattr(place, name) for place, name, _ in settings]
+    before = [getattr(owner, name) for owner, name, _ in settings]
     n_threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
-        for place, name, value in settings:
-            setattr(place, name, value)
+        for owner, name, value in settings:
+            setattr(owner, name, value)
         yield
     finally:
-        for (place, name, _), value in zip(settings, before, strict=True):
-            setattr(place, name, value)
+        for (owner, name, _), value in zip(settings, before, strict=True):
+            setattr(owner, name, value)
         torch.set_num_threads(n_threads)
 
 
 def _settings() -> list[tuple[Any, str, Any]]:
-    """Places of torch's settings, their names and values. An environment or a user's own code may have set others."""
+    """The settings of torch: owner, name and value. Environment variables or user code may have set other values."""
     cudnn: Any = torch.backends.cudnn
     cpu: Any = torch.backends.mkldnn
     matmul = torch.backends.cuda.matmul
-    found: list[tuple[Any, str, Any]] = [(cudnn, "benchmark", False), (cudnn, "deterministic", True)]
+    settings: list[tuple[Any, str, Any]] = [(cudnn, "benchmark", False), (cudnn, "deterministic", True)]
     if not hasattr(matmul, "fp32_precision"):
         # torch before 2.9
-        return [*found, (matmul, "allow_tf32", False), (cudnn, "allow_tf32", False)]
-    # The older names cannot be read once somebody used these, and these always can.
-    places = (matmul, cudnn.conv, cudnn.rnn, cpu.matmul, cpu.conv, cpu.rnn)
-    return [*found, *((place, "fp32_precision", "ieee") for place in places)]
+        return [*settings, (matmul, "allow_tf32", False), (cudnn, "allow_tf32", False)]
+    # Reading the older names fails once a process has used the newer ones; reading the newer ones never fails.
+    owners = (matmul, cudnn.conv, cudnn.rnn, cpu.matmul, cpu.conv, cpu.rnn)
+    return [*settings, *((owner, "fp32_precision", "ieee") for owner in owners)]
 
 
 def precision_of(precision: str, device: str) -> AbstractContextManager[Any]:
-    """What a forward pass of a precision runs in: autocast, where it is `fast`."""
+    """The context of a forward pass in a precision: autocast to bfloat16 for `fast`, else nothing."""
     if precision == FAST:
-        # Weights are cast for every pass: a cache of casts belongs to one thread and one block.
+        # Weights are cast in every pass, because a cache of casts belongs to one thread and one block.
         return torch.autocast(torch.device(device).type, dtype=torch.bfloat16, cache_enabled=False)
     return nullcontext()

@@ -1,6 +1,6 @@
-"""The networks that are known by name, and what is known of them without loading torch.
+"""The networks that have a name, and their properties, known without loading torch.
 
-`dna extractors` shows this; the tests hold it equal to what probing finds.
+`dna extractors` lists them; tests compare the numbers with those of the probed networks.
 """
 
 from __future__ import annotations
@@ -12,13 +12,18 @@ from dna_pipelines.extraction.files.weight_files import Published
 
 @dataclass(frozen=True)
 class Known:
-    """A network with a name of its own.
+    """A network that the datasets file can name.
 
     Attributes:
+        name: the name.
+        summary: one sentence for `dna extractors`.
+        n_layers: number of default layers.
+        n_neurons: number of neurons in all of them.
+        input_px: height and width of an input, in pixels.
         licence: of the weights, as the README or LICENSE of the repository that released them says
             (sail-sg/mugs, facebookresearch/dino, openai/CLIP, mseitzer/pytorch-fid, pytorch/vision, the package vdna).
-        published: where its weights come from; None where they are part of the package, or there are none.
-        has_weights: whether there are any.
+        published: where its weights are published; None if the package contains them or it has none.
+        has_weights: whether it has weights.
     """
 
     name: str
@@ -32,7 +37,7 @@ class Known:
 
 
 _REFERENCE_HUB = "bramtoula/visual-dna-models"
-"""Where the reference implementation keeps weights on the Hugging Face hub."""
+"""The reference implementation's repository of weights on the Hugging Face hub."""
 
 BUILT_IN = (
     Known(

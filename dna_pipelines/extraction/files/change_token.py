@@ -1,6 +1,7 @@
-"""What an extractor's code and settings look like from outside, without loading torch.
+"""The change token of an extractor: a hash that changes whenever the extractor may have changed.
 
-The stamp changes whenever the extractor may have; only then is the network loaded to see.
+A run compares it with the token of the last DNA and loads the network only if they differ. (Records of the lake
+keep it in the field `stamp`.) Does not import torch.
 """
 
 from __future__ import annotations
@@ -26,23 +27,23 @@ from dna_pipelines.extraction.files.weight_files import SUFFIXES, Published, pre
 from dna_pipelines.identity import stable_hash
 
 GROUP = "dna_pipelines.extractors"
-"""Entry points of this group are extractors too: functions that return a `Network`."""
+"""The group of entry points by which other packages add networks: functions that return a `Network`."""
 
 
 def extractor_names() -> list[str]:
-    """Every name of a network; besides, there are the places `hf:`, `timm:`, `local:` and `MODULE:FUNCTION`."""
+    """Every network that has a name. Others have a location: `hf:`, `timm:`, `local:` or `MODULE:FUNCTION`."""
     return sorted({*KNOWN, *entry_point_extractors()})
 
 
 @cache
 def entry_point_extractors() -> dict[str, EntryPoint]:
-    """Extractors of other packages."""
+    """The entry points of other packages, by name."""
     return {point.name: point for point in entry_points(group=GROUP)}
 
 
 def extractor_change_token(config: ExtractorConfig) -> str:
-    """A hash over versions, settings and the state of what the network is loaded from."""
-    facts = [*_versions(), *traces(config.loads, config.root)]
+    """A hash of the settings, the versions of libraries and the state of the files that the network is loaded from."""
+    facts = [*_versions(), *network_state(config.loads, config.root)]
     facts += [config.loads, *config.layers, config.tokens, config.precision]
     facts += [config.view.name] if config.view else []
     if config.ranges:
@@ -56,17 +57,17 @@ def _versions() -> tuple[str, ...]:
     return (dna_pipelines.__version__, version("torch"), version("pillow"), version("simplejpeg"), version("numpy"))
 
 
-def traces(network: str, root: Path) -> list[str]:
-    """What changes whenever the files of a network, or the library that builds it, do."""
+def network_state(network: str, root: Path) -> list[str]:
+    """Strings that change whenever the files of a network, or the library that builds it, change."""
     if known := KNOWN.get(network):
         return _weights_state(known.published, root) if known.published else []
     if point := entry_point_extractors().get(network):
         return [point.value, *_module_state(point.module, root)]
-    kind, colon, place = network.partition(":")
+    kind, colon, location = network.partition(":")
     try:
         if colon:
-            return _TRACES[kind](place, root) if kind in _TRACES else _module_state(kind, root)
-    # Loading it will say what is wrong.
+            return _STATES[kind](location, root) if kind in _STATES else _module_state(kind, root)
+    # Loading the network reports the error.
     except (ExtractorError, OSError, RuntimeError):
         pass
     return []
@@ -74,10 +75,10 @@ def traces(network: str, root: Path) -> list[str]:
 
 @contextmanager
 def importable(root: Path) -> Iterator[None]:
-    """Modules in a project's folder can be imported in a `with` block; those that are installed come first."""
+    """Make the modules in a project's folder importable in a `with` block; installed modules come first."""
     folder = str(root.resolve())
     sys.path.append(folder)
-    # A module that was written a moment ago is not missed.
+    # The import system caches folder listings and would overlook a module that has just been written.
     invalidate_caches()
     try:
         yield
@@ -85,19 +86,20 @@ def importable(root: Path) -> Iterator[None]:
         sys.path.remove(folder)
 
 
-def _hub_state(place: str, _root: Path) -> list[str]:
-    cached = Repository.parse(place).cached()
+def _hub_state(location: str, _root: Path) -> list[str]:
+    cached = Repository.parse(location).cached()
     return [_version("transformers"), *(_folder_state(cached) if cached else [])]
 
 
-_TRACES: dict[str, Callable[[str, Path], list[str]]] = {
+_STATES: dict[str, Callable[[str, Path], list[str]]] = {
     "hf": _hub_state,
-    "local": lambda place, root: [
+    "local": lambda location, root: [
         _version("transformers"),
-        *_folder_state(ModelFolder(root / os.path.expanduser(place))),
+        *_folder_state(ModelFolder(root / os.path.expanduser(location))),
     ],
-    "timm": lambda place, root: [_version("timm"), *_weights_state(timm_weights(place), root)],
+    "timm": lambda location, root: [_version("timm"), *_weights_state(timm_weights(location), root)],
 }
+"""By kind of location: the state of the network there."""
 
 
 def _weights_state(published: Published, root: Path) -> list[str]:
@@ -106,46 +108,61 @@ def _weights_state(published: Published, root: Path) -> list[str]:
 
 
 def _folder_state(folder: ModelFolder) -> list[str]:
-    described = (folder.path / name for name in ("config.json", "preprocessor_config.json", "processor_config.json"))
+    configs = (folder.path / name for name in ("config.json", "preprocessor_config.json", "processor_config.json"))
     return [
         str(folder.path),
-        *state_of_files([*folder.weight_files(), *(path for path in described if path.is_file())]),
+        *state_of_files([*folder.weight_files(), *(path for path in configs if path.is_file())]),
     ]
 
 
 _NEEDS = {"hf": ("transformers", "hf"), "local": ("transformers", "hf"), "timm": ("timm", "timm")}
-"""By kind of place: the package that builds networks from there, and the extra that brings it."""
+"""By kind of location: the package that builds its networks, and the extra that installs that package."""
 
 
 def require_library(network: str) -> None:
-    """Refuse a network whose library is not installed; nothing is imported.
+    """Refuse a network whose library is not installed; imports nothing.
 
     Raises:
-        ExtractorError: naming the extra that brings it.
+        ExtractorError: `network.extra-missing`, with the package and the extra that installs it.
     """
     package, extra = _NEEDS.get(network.partition(":")[0], ("", ""))
     if package and find_spec(package) is None:
-        raise ExtractorError(f"{network} needs an extra: pip install 'dna_pipelines[{extra}]'")
+        raise ExtractorError(
+            f"{network} needs an extra: pip install 'dna_pipelines[{extra}]'",
+            code="network.extra-missing",
+            network=network,
+            package=package,
+            extra=extra,
+        )
 
 
 def require_module(name: str, root: Path) -> None:
-    """Refuse what is no MODULE:FUNCTION, or of a module that is not there; nothing is imported.
+    """Refuse a location that is not MODULE:FUNCTION, or whose module does not exist; imports nothing.
 
     Raises:
-        ExtractorError: when it is.
+        ExtractorError: `network.location` or `network.module-missing`.
     """
-    kinds = ", ".join(f"{kind}:…" for kind in _TRACES)
+    kinds = ", ".join(f"{kind}:…" for kind in _STATES)
     module, _, function = name.partition(":")
     if not all(part.isidentifier() for part in (*module.split("."), function)):
-        raise ExtractorError(f"'{name}' is none of {kinds}, nor a MODULE:FUNCTION")
+        raise ExtractorError(
+            f"'{name}' is not a location of a network; write one of {kinds} or MODULE:FUNCTION",
+            code="network.location",
+            location=name,
+        )
     if _package(module, root) is None:
         raise ExtractorError(
-            f"'{name}' is none of {kinds}, and there is no module {module}, installed or in {root.resolve()}"
+            f"'{name}' is not one of {kinds}, and there is no module {module}, neither installed nor in "
+            f"{root.resolve()}; install it or put it there",
+            code="network.module-missing",
+            network=name,
+            module=module,
+            folder=str(root.resolve()),
         )
 
 
 def _package(module: str, root: Path) -> ModuleSpec | None:
-    """The outermost package of a module, or the module itself, which are found without importing anything."""
+    """The spec of a module's outermost package (or of the module itself), located without importing anything."""
     try:
         with importable(root):
             return find_spec(module.partition(".")[0])
@@ -154,7 +171,10 @@ def _package(module: str, root: Path) -> ModuleSpec | None:
 
 
 def _module_state(module: str, root: Path) -> list[str]:
-    """Of whatever a module may import or load: the files of its package; of one in the project's folder, all there."""
+    """The state of the files that a module may import or load.
+
+    These are the files of its package; for a module in the project's folder, all modules and weights there.
+    """
     spec = _package(module, root)
     if spec is None:
         return []
@@ -171,11 +191,11 @@ def _module_state(module: str, root: Path) -> list[str]:
 
 def _importable_files(root: Path) -> Iterator[Path]:
     """Modules in a folder and in its packages, and the weights beside them; other folders may be full of images."""
-    for folder, inside, names in os.walk(root):
+    for folder, subfolders, names in os.walk(root):
         paths = (Path(folder, name) for name in names if name.endswith((".py", *SUFFIXES)))
-        # Editors leave links to nothing.
+        # Editors leave dangling links as locks.
         yield from (path for path in paths if path.is_file())
-        inside[:] = [name for name in inside if os.path.isfile(os.path.join(folder, name, "__init__.py"))]
+        subfolders[:] = [name for name in subfolders if os.path.isfile(os.path.join(folder, name, "__init__.py"))]
 
 
 def _version(package: str) -> str:

@@ -1,7 +1,7 @@
-"""Files of weights: where they are looked for, their digest, and what is said when they are missing.
+"""Weight files: where the package looks for them, their digest, and what to do when they are missing.
 
-Weights are never downloaded from an address; only the Hugging Face hub's own client fetches, and
-only what is not in its cache. torch is not needed here.
+Only the Hugging Face hub's own client downloads weights, and only those that its cache lacks; nothing is
+downloaded from other addresses. Does not import torch.
 """
 
 from __future__ import annotations
@@ -18,17 +18,17 @@ from dna_pipelines.errors import ExtractorError
 from dna_pipelines.extraction.files.hub import cached_file, fetched_file
 
 SUFFIXES = (".safetensors", ".pth", ".pt")
-"""Of files of weights."""
+"""The suffixes of weight files."""
 
 
 @dataclass(frozen=True)
 class Published:
-    """Where somebody published the weights of a network.
+    """Where the weights of a network are published.
 
     Attributes:
-        name: what the file is called in a folder of weights.
-        hub_repo, hub_file: where it is on the Hugging Face hub, if it is there.
-        url: where else it can be had.
+        name: the name of the file, without its suffix, in a folder of weights.
+        hub_repo, hub_file: repository and file on the Hugging Face hub; empty if it is not published there.
+        url: its address elsewhere.
     """
 
     name: str
@@ -38,21 +38,21 @@ class Published:
 
     @property
     def origin(self) -> str:
-        """Where to get the file."""
+        """The address of the file."""
         return self.url or f"https://huggingface.co/{self.hub_repo}/resolve/main/{self.hub_file}"
 
 
 def weight_folders(root: Path) -> list[Path]:
-    """Where files of weights are put: the folder DNA_WEIGHTS names, and the project's `data/weights`."""
-    named = os.environ.get("DNA_WEIGHTS")
-    return [*([Path(named).expanduser()] if named else []), root / "data" / "weights"]
+    """The folders of weights: the one that DNA_WEIGHTS names, and the project's `data/weights`."""
+    configured = os.environ.get("DNA_WEIGHTS")
+    return [*([Path(configured).expanduser()] if configured else []), root / "data" / "weights"]
 
 
 def present(published: Published, root: Path) -> Path | None:
-    """The file of weights where it is on this machine, without asking the network.
+    """The weight file if it is on this machine, else None; makes no connection.
 
-    Besides the folders of weights: what torch.hub or the Hugging Face hub's client has fetched before,
-    for example for the reference implementation.
+    Looks in the folders of weights, then in the caches of torch.hub and of the Hugging Face hub's client,
+    where the reference implementation, for example, leaves what it downloads.
     """
     for folder in weight_folders(root):
         for suffix in SUFFIXES:
@@ -60,30 +60,35 @@ def present(published: Published, root: Path) -> Path | None:
                 return path
     if published.hub_repo:
         return cached_file(published.hub_repo, published.hub_file)
-    fetched = _torch_hub() / "checkpoints" / published.url.rpartition("/")[2]
-    return fetched if fetched.is_file() else None
+    downloaded = _torch_hub() / "checkpoints" / published.url.rpartition("/")[2]
+    return downloaded if downloaded.is_file() else None
 
 
 def built_in_weights(name: str) -> Path:
-    """The weights that came with the package.
+    """The weights that come with the package.
 
     Raises:
-        ExtractorError: when the installation lacks them.
+        ExtractorError: `network.installation` when the installation lacks them.
     """
     path = Path(str(files("dna_pipelines.extraction"))) / "weights" / f"{name}.safetensors"
     if not path.is_file():
-        raise ExtractorError(f"the weights of {name} are missing from this installation ({path}); install it again")
+        raise ExtractorError(
+            f"this installation lacks the weights of {name} ({path}); reinstall dna_pipelines",
+            code="network.installation",
+            network=name,
+            file=str(path),
+        )
     return path
 
 
 def required(published: Published, root: Path) -> Path:
-    """The file of weights, fetched from the Hugging Face hub if it is published there.
+    """The weight file, downloaded if it is published on the Hugging Face hub.
 
     Raises:
-        ExtractorError: saying which file is expected, and where to put it.
+        ExtractorError: `network.weights-missing`, with the address of the file and the path where it is expected.
     """
-    if found := present(published, root):
-        return found
+    if path := present(published, root):
+        return path
     why = ""
     if published.hub_repo:
         try:
@@ -91,7 +96,11 @@ def required(published: Published, root: Path) -> Path:
         except ExtractorError as error:
             why = f"\n({error})"
     raise ExtractorError(
-        f"the weights of {published.name} are not on this machine; {where_to_put(published, root)}{why}"
+        f"the weights of {published.name} are not on this machine; {where_to_put(published, root)}{why}",
+        code="network.weights-missing",
+        network=published.name,
+        url=published.origin,
+        file=str(_expected(published, root)),
     )
 
 
@@ -101,13 +110,19 @@ def timm_weights(name: str) -> Published:
 
 
 def where_to_put(published: Published, root: Path) -> str:
-    """What to do about missing weights."""
-    suffix = Path(published.origin).suffix
-    return f"get {published.origin} and put it at {weight_folders(root)[0] / (published.name + suffix)}"
+    """The instruction for missing weights."""
+    return f"download {published.origin} and put it at {_expected(published, root)}"
+
+
+def _expected(published: Published, root: Path) -> Path:
+    return weight_folders(root)[0] / (published.name + Path(published.origin).suffix)
 
 
 def digest_of_files(paths: Sequence[Path]) -> str:
-    """The sha256 of a file of weights; of several, that of their names and digests."""
+    """The sha256 of a weight file in hexadecimal; for several files, that of their names and digests.
+
+    A file is read again only when its size or modification time changes.
+    """
     if len(paths) == 1:
         return _digest(paths[0], *_state(paths[0]))
     lines = sorted(f"{path.name} {_digest(path, *_state(path))}\n" for path in paths)
@@ -115,7 +130,7 @@ def digest_of_files(paths: Sequence[Path]) -> str:
 
 
 def state_of_files(paths: Sequence[Path]) -> list[str]:
-    """What changes whenever a file does, without reading it."""
+    """Name, size and modification time of each file: they change when the file does, and reading it is not needed."""
     return [f"{path.name} {' '.join(map(str, _state(path)))}" for path in paths]
 
 
@@ -131,6 +146,6 @@ def _digest(path: Path, _size: int, _mtime_ns: int) -> str:
 
 
 def _torch_hub() -> Path:
-    """Where torch.hub keeps what it fetched; its rule, so that torch need not be loaded."""
+    """Where torch.hub keeps its downloads, by its own rule, so that torch need not be imported."""
     cache = os.environ.get("XDG_CACHE_HOME", "~/.cache")
     return Path(os.environ.get("TORCH_HOME", os.path.join(cache, "torch"))).expanduser() / "hub"

@@ -1,4 +1,4 @@
-"""Any network of timm, by its full name. timm comes with the extra `timm`, and needs torchvision."""
+"""Networks of timm, by full name. The extra `timm` installs timm, which needs torchvision."""
 
 from __future__ import annotations
 
@@ -14,35 +14,41 @@ from dna_pipelines.extraction.probing.layer_choice import default_taps
 
 
 def timm_network(name: str, root: Path) -> Network:
-    """A network of timm with the weights its full name means, without its classifier.
+    """A network of timm without its classifier.
+
+    Args:
+        name: ARCHITECTURE.TAG, such as `resnet50.a1_in1k`.
+        root: the project's folder.
 
     Raises:
-        ExtractorError: when timm is missing or does not know the name, or the weights are not here.
+        ExtractorError: `network.library-broken` when timm cannot be imported, `network.unknown-weights` when timm does
+            not know the name, `network.weights-missing` when the weights are not on this machine and cannot be
+            downloaded.
     """
     timm, origin = _timm(), f"timm:{name}"
-    architecture, dot, tag = name.partition(".")
+    architecture, dot, _ = name.partition(".")
     config = timm.models.get_pretrained_cfg(name, allow_unregistered=False) if timm.is_model(architecture) else None
     if config is None or not dot:
-        tags = [full for full in timm.list_pretrained(f"{architecture}.*") if full != name]
+        available = [full for full in timm.list_pretrained(f"{architecture}.*") if full != name]
+        hint = f"it has: {', '.join(available)}" if available else "write ARCHITECTURE.TAG, such as resnet50.a1_in1k"
         raise ExtractorError(
-            f"{origin}: timm has no such weights; "
-            + (
-                f"it has: {', '.join(tags)}"
-                if tags
-                else f"names are ARCHITECTURE.TAG, such as resnet50.a1_in1k ({tag})"
-            )
+            f"{origin}: timm has no such weights; {hint}",
+            code="network.unknown-weights",
+            network=origin,
+            architecture=architecture,
+            available=available,
         )
-    facts = config.to_dict()
+    pretrained = config.to_dict()
     path = required(timm_weights(name), root)
     module = timm.create_model(name, pretrained=False, num_classes=0)
-    classifier = facts.get("classifier") or ()
+    classifier = pretrained.get("classifier") or ()
     heads = (classifier,) if isinstance(classifier, str) else tuple(classifier)
 
     def without_heads(state: State) -> State:
         return {key: value for key, value in state.items() if not key.startswith(tuple(f"{head}." for head in heads))}
 
     load_state(module, read_state(path), without_heads, path)
-    preprocessing = from_timm(facts, origin)
+    preprocessing = from_timm(pretrained, origin)
     patch = getattr(getattr(module, "patch_embed", None), "patch_size", None)
     return Network(
         name=f"timm/{architecture}",
@@ -51,7 +57,7 @@ def timm_network(name: str, root: Path) -> Network:
         taps=default_taps(module, preprocessing.size_px, origin),
         weights_digest=digest_of_files([path]),
         architecture=f"timm.{architecture}",
-        licence=facts.get("license") or f"unknown: see its model card (https://huggingface.co/timm/{name})",
+        licence=pretrained.get("license") or f"unknown: see its model card (https://huggingface.co/timm/{name})",
         summary=f"{type(module).__name__} from {origin}",
         origin=origin,
         prefix_tokens=getattr(module, "num_prefix_tokens", None),
@@ -63,10 +69,14 @@ def timm_network(name: str, root: Path) -> Network:
 def _timm() -> Any:
     try:
         import timm
-    # A torchvision that belongs to another torch fails in several ways.
+    # A torchvision that does not match the installed torch raises exceptions of several classes.
     except Exception as error:
         raise ExtractorError(
             f"timm is installed but cannot be imported ({type(error).__name__}: {error}). It needs the torchvision "
-            "that belongs to the installed torch: install both from the same index"
+            "that matches the installed torch: install both from the same index",
+            code="network.library-broken",
+            package="timm",
+            needs="torchvision",
+            error=type(error).__name__,
         ) from error
     return timm

@@ -1,8 +1,8 @@
-"""The embedded extractor: a small residual net that learnt from formula images, with its own activation ranges.
+"""The embedded extractor: a small residual net, trained on formula images, with its own activation ranges.
 
 Three files of the package belong together, and none is a pickle: `builtin.safetensors` (weights),
 `builtin.ranges.safetensors` (activation ranges) and `builtin.json` (the card, which names the digests of both).
-`python -m training` in the repository makes them anew; docs/builtin.md says what the network sees.
+`python -m training` in the repository reproduces them; docs/builtin.md says what the network responds to.
 """
 
 from __future__ import annotations
@@ -30,24 +30,28 @@ PREPROCESSING = Preprocessing(96, mean=(0.5, 0.5, 0.5), std=(0.25, 0.25, 0.25))
 
 TAPS = ("stage1.between", "stage1.after", "stage2.between", "stage3.between", "stage4.between")
 """Averages over squares of 16 px, between the convolutions of every stage but the last, and after those of the first,
-where colours are: they tell textures and changes apart better than single positions or deeper layers
+which responds to colours: they distinguish textures and changes better than single positions or deeper layers
 (docs/builtin.md)."""
 
 MEASURED = (*TAPS, *(f"stage{stage}{part}" for stage in range(1, len(WIDTHS) + 1) for part in (".inner", "")))
-"""All layers with shipped ranges, so that any of them can be chosen without a calibration."""
+"""All layers with shipped activation ranges, so that you can choose any of them without a calibration."""
 
 
 def builtin() -> Network:
     """A small residual net that learnt formulas, palettes and damage from drawn images; the default.
 
     Raises:
-        ExtractorError: when a file is missing or is not the one that the card describes.
+        ExtractorError: `network.installation` when a file is missing or is not the one that the card describes.
     """
     return network_from(built_in_weights(NAME).parent)
 
 
 def network_from(folder: Path) -> Network:
-    """The network whose files lie in a folder, such as that of a training."""
+    """The network whose files lie in a folder, such as the export of a training.
+
+    Raises:
+        ExtractorError: `network.installation` when a file is missing or is not the one that the card describes.
+    """
     card = read_card(folder)
     weights, ranges = (_checked(folder / file["name"], file["sha256"]) for file in (card["weights"], card["ranges"]))
     module = FormulaNet()
@@ -61,9 +65,9 @@ def network_of(
     ranges: ActivationRanges | None = None,
     taps: tuple[str, ...] = TAPS,
 ) -> Network:
-    """The network of trained weights."""
+    """The network with these weights."""
     known = KNOWN[NAME]
-    # An image is told from others by all layers much better than by the last alone (protocol P8).
+    # All layers together distinguish images much better than the last one alone (protocol P8).
     return Network(
         NAME,
         module,
@@ -79,10 +83,10 @@ def network_of(
 
 
 def read_card(folder: Path) -> dict[str, Any]:
-    """The card beside the weights: what the network was trained on, and the digests of its files."""
+    """The card beside the weights: how the network was trained, and the digests of its files."""
     path = folder / f"{NAME}.json"
     if not path.is_file():
-        raise ExtractorError(f"the card of {NAME} is missing from this installation ({path}); install it again")
+        raise _broken_installation(path, "is missing from this installation")
     card: dict[str, Any] = json.loads(path.read_bytes())
     return card
 
@@ -100,7 +104,7 @@ def read_ranges(path: Path) -> ActivationRanges:
 
 
 def write_ranges(path: Path, ranges: ActivationRanges) -> None:
-    """Write ranges: the exact edges, and what the calibration saw."""
+    """Write ranges: the exact edges, and the extremes and means of the calibration."""
     binning = ranges.binning
     arrays = (binning.lo, binning.hi, ranges.minimum, ranges.maximum, ranges.centre)
     facts = {"layers": ranges.layers.key(), "n_bins": binning.n_bins, "n_images": ranges.n_images}
@@ -112,7 +116,17 @@ _ARRAYS = ("lo", "hi", "minimum", "maximum", "centre")
 
 def _checked(path: Path, digest: str) -> Path:
     if not path.is_file():
-        raise ExtractorError(f"{path} is missing from this installation; install it again")
+        raise _broken_installation(path, "is missing from this installation")
     if digest_of_files([path]) != digest:
-        raise ExtractorError(f"{path} is not the file that its card describes (sha256 {digest}); install it again")
+        raise _broken_installation(path, f"is not the file that its card describes (sha256 {digest})", sha256=digest)
     return path
+
+
+def _broken_installation(path: Path, problem: str, **facts: Any) -> ExtractorError:
+    return ExtractorError(
+        f"{path} {problem}; reinstall dna_pipelines",
+        code="network.installation",
+        network=NAME,
+        file=str(path),
+        **facts,
+    )

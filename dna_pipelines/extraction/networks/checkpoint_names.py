@@ -1,4 +1,4 @@
-"""The names that published checkpoints use, turned into those of our modules."""
+"""Translates the tensor names of published checkpoints to those of this package's modules."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def _clip_of_transformers(state: State) -> State:
     ]
     ours = dict(state)
     for name in state:
-        # The three projections stand apart there, and one behind the other here.
+        # The checkpoint has three projections, the module one that holds them one after the other.
         if re.match(rf"^{inside}\.self_attn\.q_proj\.", name):
             others = [name.replace(".q_proj.", f".{other}_proj.") for other in "kv"]
             if all(other in ours for other in others):
@@ -81,9 +81,11 @@ def resnet_names(state: State) -> State:
 
 def vgg_names(state: State) -> State:
     """From torchvision's layout, without the classifier."""
-    places = (0, 2, 5, 7, 10, 12, 14, 17, 19, 21, 24, 26, 28)
+    indices = (0, 2, 5, 7, 10, 12, 14, 17, 19, 21, 24, 26, 28)
     names = ("1_1", "1_2", "2_1", "2_2", "3_1", "3_2", "3_3", "4_1", "4_2", "4_3", "5_1", "5_2", "5_3")
-    rules = [(rf"features\.{place}\.(\w+)", rf"relu_{name}.conv.\1") for place, name in zip(places, names, strict=True)]
+    rules = [
+        (rf"features\.{index}\.(\w+)", rf"relu_{name}.conv.\1") for index, name in zip(indices, names, strict=True)
+    ]
     return substituted(state, rules, r"classifier\.")
 
 

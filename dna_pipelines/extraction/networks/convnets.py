@@ -1,4 +1,4 @@
-"""ResNet-50 and VGG-16 as the reference taps them, with submodules called as it calls its layers."""
+"""ResNet-50 and VGG-16, with submodules named like the layers of the reference implementation."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from torch import nn
 
 
 class Bottleneck(nn.Module):
-    """Three convolutions around which the input is carried; the stride is in the middle one."""
+    """Three convolutions with a shortcut around them; the middle one has the stride."""
 
     def __init__(self, width_in: int, width: int, stride: int = 1) -> None:
         super().__init__()
@@ -48,7 +48,7 @@ class ResNet50(nn.Module):
 
     @property
     def layers(self) -> tuple[str, ...]:
-        """The layers the reference taps."""
+        """The names of the layers, which are those of the reference."""
         return tuple(f"layer{stage}_{index}" for stage, depth in enumerate(self.depths, 1) for index in range(depth))
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
@@ -60,7 +60,7 @@ class ResNet50(nn.Module):
 
 
 class Vgg16(nn.Module):
-    """13 convolutions with ReLUs: `relu_1_1` to `relu_5_3`. Those that open a group pool first."""
+    """13 convolutions with ReLUs: `relu_1_1` to `relu_5_3`. The first of every group but the first pools its input."""
 
     widths = ((64, 2), (128, 2), (256, 3), (512, 3), (512, 3))
 
@@ -79,7 +79,7 @@ class Vgg16(nn.Module):
 
     @property
     def layers(self) -> tuple[str, ...]:
-        """The layers the reference taps."""
+        """The names of the layers, which are those of the reference."""
         return tuple(
             f"relu_{group}_{index}" for group, (_, depth) in enumerate(self.widths, 1) for index in range(1, depth + 1)
         )

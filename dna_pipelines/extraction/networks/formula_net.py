@@ -1,7 +1,7 @@
 """The architecture of the embedded extractor: a residual net of five stages, without normalisation layers.
 
-Batch normalisation is folded into the convolutions before the weights are shipped, so a row depends on its
-image alone, and nothing has to be kept in evaluation mode.
+Batch normalisation is folded into the convolutions before the weights are shipped, so activations depend on their
+image alone, in training mode too.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ WIDTHS = (24, 32, 64, 96, 128)
 """Channels of the stages; every one but the first halves the height and the width."""
 
 CELL_PX = 16
-"""What an averaged activation covers: squares of so many pixels of the image."""
+"""Height and width of the square of the image that an averaged activation covers."""
 
 
 class FormulaNet(nn.Module):
@@ -33,7 +33,7 @@ class FormulaNet(nn.Module):
         return self.stages(images)[-1]
 
     def stages(self, images: torch.Tensor) -> list[torch.Tensor]:
-        """What every stage gives, the first at half the height and width."""
+        """The outputs of the stages, the first at half the height and width."""
         x, outputs = torch.relu(self.stem(images)), []
         for name, stage in self.named_children():
             if name.startswith("stage"):
@@ -67,7 +67,7 @@ class Stage(nn.Module):
         shortcut = self.shortcut(F.avg_pool2d(x, 2, ceil_mode=True) if self.halve else x)
         outer = torch.relu(self.second(inner) + shortcut)
         if self.averages:
-            # For who taps them; nothing further on needs them.
+            # Only taps use these outputs.
             self.between(inner)
             self.after(outer)
         return outer

@@ -1,8 +1,8 @@
-"""Inception v3 in the variant that the Fréchet Inception Distance is computed with.
+"""Inception v3 in the variant of the Fréchet Inception Distance.
 
-It is the network of Szegedy et al. (2015) as TensorFlow's weights of December 2015 want it: average
-pools do not count the padding, and the last mixed block pools by maximum. Modules are called as in
-the checkpoint of pytorch-fid, inside blocks called as the reference implementation calls its layers.
+It is the network of Szegedy et al. (2015) for TensorFlow's weights of December 2015: average pools do not count the
+padding, and the last mixed block pools by maximum. Modules are named as in the checkpoint of pytorch-fid, inside
+blocks named like the layers of the reference implementation.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ class _Conv(NamedTuple):
 
 
 _Chain = tuple["_Conv | tuple[_Conv, _Conv]", ...]
-"""Convolutions in a row; a pair stands side by side, both fed by what comes before."""
+"""Convolutions in a row; the two of a pair are parallel and take the same input."""
 
 _ROW, _COLUMN, _3X3, _5X5 = (1, 7), (7, 1), (3, 3), (5, 5)
 
@@ -103,7 +103,7 @@ class _BasicConv(nn.Module):
 
 
 class _Mixed(nn.Module):
-    """Chains side by side, their outputs one behind the other; the last chain begins with a pool."""
+    """Parallel chains whose outputs are concatenated; the last chain begins with a pool."""
 
     def __init__(self, width_in: int, chains: tuple[_Chain, ...], pool: Literal["mean", "max", "max, halving"]) -> None:
         super().__init__()

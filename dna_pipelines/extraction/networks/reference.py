@@ -1,8 +1,8 @@
-"""The networks of the reference implementation (vdna 0.1.1), by its names for them.
+"""The networks of the reference implementation (vdna 0.1.1), under its names.
 
 The weights are not part of this package: `catalogue` says who published each and under which licence.
-Checkpoints are read in the layout they were published in; only tensors come out of them. Layers are
-those of the reference, by its names, except that CLIP's last layer keeps images apart.
+Checkpoints are read in the layout of their publisher. Layers are those of the reference, under its names,
+except that CLIP's last layer keeps images apart.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ _HALF: tuple[_Three, _Three] = ((0.5, 0.5, 0.5), (0.5, 0.5, 0.5))
 
 @dataclass(frozen=True)
 class _Plan:
-    """How a network of the reference is made; `module` has `layers`, the names of what is tapped."""
+    """How to build a network of the reference; `module` has `layers`, the names of the tapped modules."""
 
     module: Callable[[], Any]
     rename: Rename
@@ -69,12 +69,21 @@ _PLANS = {
 def reference_network(name: str, root: Path) -> Network:
     """A network of the reference with its published weights.
 
+    Args:
+        name: a name of `catalogue.REFERENCE`.
+        root: the project's folder.
+
     Raises:
-        ExtractorError: when the weights are not here (saying where to put them), or are another network's.
+        ExtractorError: `network.weights-missing` (with the path where to put them), `network.weights-unreadable` or
+            `network.weights-unfit`.
     """
     published = KNOWN[name].published
     if published is None:
-        raise ExtractorError(f"{name} comes with the package and has no published weights")
+        raise ExtractorError(
+            f"{name} comes with the package and has no published weights; load it by its name",
+            code="network.not-published",
+            network=name,
+        )
     path = required(published, root)
     network = skeleton(name, weights_digest=digest_of_files([path]))
     load_state(network.module, read_state(path), _PLANS[name].rename, path)
@@ -82,7 +91,7 @@ def reference_network(name: str, root: Path) -> Network:
 
 
 def skeleton(name: str, weights_digest: str = "") -> Network:
-    """A network of the reference without values: its parameters are on torch's meta device."""
+    """A network of the reference without weights: its parameters are on torch's meta device."""
     plan, known = _PLANS[name], KNOWN[name]
     with torch.device("meta"):
         module = plan.module()

@@ -1,8 +1,8 @@
-"""The networks with seeded random weights, for tests: small, and there without a training.
+"""Two small networks with seeded random weights, for tests.
 
-Random weights see colour, brightness and edges, little of content; the embedded extractor (`builtin`) is what
-datasets are fingerprinted with. `seeded_vit` shows that networks of tokens work. Their weights are files of the
-package; `python -m dna_pipelines.extraction.networks.seeded` writes them anew.
+Random weights respond to colour, brightness and edges, and little to content; use the embedded extractor (`builtin`)
+for datasets. `seeded_vit` shows that networks of tokens work. Their weights are files of the package;
+`python -m dna_pipelines.extraction.networks.seeded` reproduces them.
 """
 
 from __future__ import annotations
@@ -73,13 +73,13 @@ _MODULES: dict[str, type[nn.Module]] = {"seeded_cnn": SeededCnn, "seeded_vit": S
 
 
 def seeded_cnn() -> Network:
-    """A small convolutional net with seeded random weights; sees colour, brightness and edges."""
+    """A small convolutional net with seeded random weights; it responds to colour, brightness and edges."""
     taps = ("stage1", "stage2", "stage3", "stage4")
     return _network("seeded_cnn", Preprocessing(96, mean=(0.5, 0.5, 0.5), std=(0.25, 0.25, 0.25)), taps)
 
 
 def seeded_vit() -> Network:
-    """A small vision transformer with seeded random weights; for trying out networks of tokens."""
+    """A small vision transformer with seeded random weights, to try out networks of tokens."""
     taps = ("blocks.0", "blocks.1", "blocks.2", "norm")
     return _network("seeded_vit", Preprocessing(64, mean=(0.5, 0.5, 0.5), std=(0.25, 0.25, 0.25)), taps, 1)
 
@@ -91,8 +91,8 @@ def _network(
     path, known = built_in_weights(name), KNOWN[name]
     module.load_state_dict(load_file(path))
     digest = digest_of_files([path])
-    facts = (digest, f"{name}/1", known.licence, known.summary)
-    return Network(name, module, preprocessing, taps, *facts, prefix_tokens=prefix_tokens)
+    identity = (digest, f"{name}/1", known.licence, known.summary)
+    return Network(name, module, preprocessing, taps, *identity, prefix_tokens=prefix_tokens)
 
 
 def write_weights(folder: Path, seed: int = 20_230_621) -> None:

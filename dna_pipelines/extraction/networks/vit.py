@@ -1,7 +1,6 @@
-"""Vision transformers: the blocks of ours, and the networks of the reference that are made of them.
+"""Vision transformers: the block, and the transformer of the reference implementation's networks.
 
-Their submodules are called as the reference implementation calls its layers, so that its activation
-ranges and DNAs name the same neurons.
+Submodules are named like the layers of the reference, so that its activation ranges and DNAs name the same neurons.
 """
 
 from __future__ import annotations
@@ -64,7 +63,7 @@ class VisionTransformer(nn.Module):
 
     @property
     def layers(self) -> tuple[str, ...]:
-        """The layers the reference taps."""
+        """The names of the layers, which are those of the reference."""
         return (*(f"block_{index}" for index in range(self.depth)), "last_norm")
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:

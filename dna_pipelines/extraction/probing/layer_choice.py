@@ -1,4 +1,4 @@
-"""Which modules are the layers: the blocks of a network by default, or what patterns choose."""
+"""Choosing the layers of a network: its blocks by default, or the modules that names and patterns select."""
 
 from __future__ import annotations
 
@@ -10,73 +10,105 @@ from fsspec.utils import glob_translate
 from torch import nn
 
 from dna_pipelines.errors import ExtractorError
-from dna_pipelines.extraction.probing.module_outputs import Survey, survey
+from dna_pipelines.extraction.probing.module_outputs import ModuleOutputs, module_outputs
 
-_MANY = 60
-"""Names that a message lists at most."""
+_MAX_LISTED = 60
+"""The most names that a message lists."""
 
 
 def default_taps(module: nn.Module, size_px: int, label: str) -> tuple[str, ...]:
-    """The blocks of a network, and the norm behind the last one; nothing where there are none.
+    """The blocks of a network, and the norm after the last one; empty if the network has no lists of blocks.
 
-    Blocks are the elements of its outermost lists of like modules; where those are stages that hold a
-    list themselves, the elements of that. So: the blocks of ViT, Swin and ConvNeXt, the bottlenecks of
+    Blocks are the elements of its outermost lists of modules of one class; if those are stages that hold a
+    list themselves, the elements of that list. So: the blocks of ViT, Swin and ConvNeXt, the bottlenecks of
     ResNet.
 
+    Args:
+        module: the network.
+        size_px: height and width of its images.
+        label: what error messages call it.
+
     Raises:
-        ExtractorError: when the network fails on images of that size.
+        ExtractorError: `network.forward` when the network fails on images of that size.
     """
-    seen = survey(module.eval(), 1, size_px, label)
+    outputs = module_outputs(module.eval(), 1, size_px, label)
     lists = _outermost_lists(module)
-    blocks = [name for outer in lists for name in _blocks_of(module, outer) if name in seen and seen[name].usable]
+    blocks = [name for outer in lists for name in _blocks_of(module, outer) if name in outputs and outputs[name].usable]
     if not blocks:
         return ()
-    order = list(seen)
+    order = list(outputs)
     blocks.sort(key=order.index)
-    return (*blocks, *_norms_behind(module, lists, blocks[-1], seen))
+    return (*blocks, *_norms_behind(module, lists, blocks[-1], outputs))
 
 
 def chosen_taps(module: nn.Module, size_px: int, chosen: Iterable[str], label: str) -> tuple[str, ...]:
-    """The modules that names and patterns choose, in the order of the network.
+    """The modules that names and patterns select, in the order of the network.
 
-    `*` stays between two dots, `**` does not: `encoder.layer.*` is every block, and nothing inside. A pattern
-    passes over what cannot be a layer, such as the list that holds the blocks; a name does not.
+    `*` matches within one part of a dotted name, `**` across parts: `encoder.layer.*` is every block and nothing
+    inside the blocks. A pattern skips modules that cannot be layers, such as the list that holds the blocks; a name
+    does not.
+
+    Args:
+        module: the network.
+        size_px: height and width of its images.
+        chosen: names and patterns.
+        label: what error messages call the network.
 
     Raises:
-        ExtractorError: when one chooses nothing.
+        ExtractorError: `network.layer-unknown` when a name or pattern matches no module, `network.layer-unusable`
+            when a pattern matches only modules that cannot be layers.
     """
     modules = [name for name, _ in module.named_modules() if name]
-    seen: Survey | None = None
-    found: set[str] = set()
+    outputs: ModuleOutputs | None = None
+    selected: set[str] = set()
     for pattern in chosen:
         if pattern in modules:
-            found.add(pattern)
+            selected.add(pattern)
             continue
         rule = re.compile(glob_translate(pattern.replace(".", "/")))
         matching = [name for name in modules if rule.fullmatch(name.replace(".", "/"))]
         if not matching:
             close = difflib.get_close_matches(pattern, modules, n=3)
-            hint = f"did you mean {', '.join(close)}?" if close else f"it has: {_listed(modules)}"
-            raise ExtractorError(f"{label}: no module is called '{pattern}'; {hint}")
-        seen = seen or survey(module.eval(), 1, size_px, label)
-        usable = {name for name, what in seen.items() if what.usable}
+            hint = f"did you mean {', '.join(close)}?" if close else f"it has: {listed(modules)}"
+            raise ExtractorError(
+                f"{label}: no module is called '{pattern}'; {hint}",
+                code="network.layer-unknown",
+                network=label,
+                layer=pattern,
+                close=close,
+                modules=in_order(modules),
+            )
+        outputs = outputs or module_outputs(module.eval(), 1, size_px, label)
+        usable = {name for name, output in outputs.items() if output.usable}
         if usable.isdisjoint(matching):
             raise ExtractorError(
-                f"{label}: of the modules that '{pattern}' matches, none gives one tensor in a pass; {working(usable)}"
+                f"{label}: no module that '{pattern}' matches returns one tensor per pass; {usable_hint(usable)}",
+                code="network.layer-unusable",
+                network=label,
+                layer=pattern,
+                reason="not-a-tensor",
+                usable=in_order(usable),
             )
-        found.update(usable.intersection(matching))
-    return tuple(name for name in modules if name in found)
+        selected.update(usable.intersection(matching))
+    return tuple(name for name in modules if name in selected)
 
 
-def working(names: Iterable[str]) -> str:
-    """A list of modules for a message."""
-    listed = _listed(names)
-    return f"these modules work: {listed}" if listed else "no module of it works"
+def usable_hint(names: Iterable[str]) -> str:
+    """The part of a message that lists the modules that can be layers."""
+    modules = listed(names)
+    return f"these modules can be layers: {modules}" if modules else "none of its modules can be a layer"
 
 
-def _listed(names: Iterable[str]) -> str:
-    listed = sorted(filter(None, names), key=_natural)
-    return ", ".join(listed[:_MANY]) + (f" and {len(listed) - _MANY} more" if len(listed) > _MANY else "")
+def listed(names: Iterable[str]) -> str:
+    """Names of modules for a message, which lists some of them where there are many."""
+    ordered = in_order(names)
+    more = f" and {len(ordered) - _MAX_LISTED} more" if len(ordered) > _MAX_LISTED else ""
+    return ", ".join(ordered[:_MAX_LISTED]) + more
+
+
+def in_order(names: Iterable[str]) -> list[str]:
+    """Names of modules, sorted so that numbers count as numbers; without the empty name of the network itself."""
+    return sorted(filter(None, names), key=_natural)
 
 
 def _natural(name: str) -> list[tuple[int, str]]:
@@ -92,14 +124,14 @@ def _is_list_of_blocks(module: nn.Module, least: int) -> bool:
 
 
 def _outermost_lists(module: nn.Module) -> list[str]:
-    found: list[str] = []
+    lists: list[str] = []
     for name, part in module.named_modules():
-        inside = any(name.startswith(f"{outer}.") for outer in found)
-        # Some networks embed patches anew before every stage, and keep those embeddings in a list too.
+        inside = any(name.startswith(f"{outer}.") for outer in lists)
+        # Some networks embed patches before every stage, and keep those embeddings in a list too.
         embeds = "embed" in name.rpartition(".")[2]
         if not inside and not embeds and _is_list_of_blocks(part, 2):
-            found.append(name)
-    return found
+            lists.append(name)
+    return lists
 
 
 def _blocks_of(module: nn.Module, outer: str) -> list[str]:
@@ -120,9 +152,9 @@ def _lists_in(name: str, stage: nn.Module) -> Iterable[list[str]]:
             yield [f"{name}.{child}.{index}" for index, _ in part.named_children()]
 
 
-def _norms_behind(module: nn.Module, lists: list[str], last: str, seen: Survey) -> list[str]:
-    """Norms that run after the last block, and stand beside the lists or above them."""
-    order = list(seen)
+def _norms_behind(module: nn.Module, lists: list[str], last: str, outputs: ModuleOutputs) -> list[str]:
+    """Norms that run after the last block, and are siblings of the lists or of their ancestors."""
+    order = list(outputs)
     homes = {""} | {prefix for name in lists for prefix in _ancestors(name)}
     return [
         name
@@ -130,7 +162,7 @@ def _norms_behind(module: nn.Module, lists: list[str], last: str, seen: Survey) 
         if "Norm" in type(part := module.get_submodule(name)).__name__
         and name.rpartition(".")[0] in homes
         and any(True for _ in part.parameters())
-        and seen[name].shape is not None
+        and outputs[name].shape is not None
     ]
 
 

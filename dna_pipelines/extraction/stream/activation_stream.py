@@ -2,11 +2,10 @@
 
     dispatcher ─ images ─▶ readers: read, decode ─ filled batches ─▶ lanes: forward, fold ─▶ caller
 
-Readers wait for disks and networks without holding a core; as many of them decode at a time as there are
-workers, beside as many lanes where the network runs on the CPU. What is in flight is bounded, so that a slow
-stage holds back the ones before it. Every batch has the same shape (the last is padded), and torch runs with one
-thread in each lane, so what an image gives depends on that image alone, and not on how many threads or devices
-there are.
+Readers wait for disks and networks without holding a core; as many of them decode at a time as there are workers, and
+as many lanes run beside them if the network is on the CPU. The number of batches in progress is bounded, so a slow
+stage slows the stages before it. Every batch has the same shape (the last is padded), and torch uses one thread in
+each lane, so the activations of an image depend on that image alone, and not on the number of threads or devices.
 """
 
 from __future__ import annotations
@@ -32,23 +31,23 @@ from dna_pipelines.manifests import ReadImage
 
 T = TypeVar("T")
 
-_FEWEST_READERS = 8
-_AT_ONCE = 4
-"""Images that a reader takes at once: handing over single ones costs as much as decoding small images."""
+_MIN_READERS = 8
+_IMAGES_PER_TASK = 4
+"""Images that a reader takes at once: a task per image would cost as much as decoding small images."""
 
 _SPARE_BATCHES = 2
-"""Batches being filled while every lane has one."""
+"""Batches to fill while every lane has one."""
 
 
 class ActivationStream:
     """Runs batches through an extractor.
 
     Args:
-        extractors: the same one, once for every device it is on.
-        read: gives the bytes of a digest.
-        workers: threads that may decode at a time, and as many more for the network where it runs on the CPU;
-            0 for one of each on every core.
-        clock: takes the time of the stages.
+        extractors: the same extractor, once for every device.
+        read: returns the bytes of a digest.
+        workers: number of threads that may decode at a time, and of lanes if the network runs on the CPU; 0 for one
+            of each per core.
+        clock: measures the times of the stages.
     """
 
     def __init__(
@@ -57,7 +56,7 @@ class ActivationStream:
         self._extractor = extractors[0]
         self._read, self._clock = read, clock or StageClock()
         self.n_workers = workers or n_cores()
-        self.n_readers = max(_FEWEST_READERS, 2 * self.n_workers)
+        self.n_readers = max(_MIN_READERS, 2 * self.n_workers)
         hosts = [extractor for extractor in extractors if extractor.device == "cpu"]
         accelerators = [extractor for extractor in extractors if extractor.device != "cpu"]
         # Simulated devices (several extractors on the CPU) share the workers.
@@ -69,29 +68,29 @@ class ActivationStream:
 
     @property
     def most_in_flight(self) -> int:
-        """Images that are at most read and not yet given away."""
+        """The most images that are read and not yet yielded."""
         # Finished batches, whose partials the caller may still have to write, count too.
         return 2 * self._n_buffers * self._extractor.batch_size
 
     def run(self, batches: Iterable[Batch[T]]) -> Generator[Batch[T]]:
-        """Every batch once it is through; closing the iterator stops after those that are being computed.
+        """Yield every batch when it is finished; closing the iterator stops after those that are being computed.
 
-        Batches come back in the order in which they are finished.
+        Batches are yielded in the order in which they finish.
 
         Raises:
-            SourceChanged: when an image can no longer be decoded.
-            ExtractorError: when a device has too little memory.
+            SourceChanged: `source.undecodable` when an image can no longer be decoded.
+            ExtractorError: `network.memory` when a device has too little memory.
         """
         with reproducible():
-            line: _Line[T] = _Line(self._extractor, self._read, self._clock, self.n_workers, self._n_buffers)
+            run: _Run[T] = _Run(self._extractor, self._read, self._clock, self.n_workers, self._n_buffers)
             try:
-                yield from line.follow(batches, self.n_readers, self._devices)
+                yield from run.results(batches, self.n_readers, self._devices)
             finally:
-                line.close()
+                run.close()
 
 
-class _Line(Generic[T]):
-    """The threads of one run, and what goes from one to the next."""
+class _Run(Generic[T]):
+    """The threads of one run, and the queues between them."""
 
     def __init__(
         self, extractor: Extractor, read: ReadImage, clock: StageClock, n_workers: int, n_buffers: int
@@ -102,7 +101,7 @@ class _Line(Generic[T]):
         self._done: SimpleQueue[Batch[T] | BaseException | int] = SimpleQueue()
         self._buffers = _Buffers(extractor, n_buffers)
         self._in_flight = threading.Semaphore(2 * n_buffers)
-        # Whoever decodes holds one of these. (A semaphore is Python code, and slower than a small image.)
+        # A reader holds one of these while it decodes. (A semaphore is Python code, and slower than a small image.)
         self._cores: SimpleQueue[None] = SimpleQueue()
         for _ in range(n_workers):
             self._cores.put(None)
@@ -110,8 +109,8 @@ class _Line(Generic[T]):
         self._stopped = threading.Event()
         self._threads: list[threading.Thread] = []
 
-    def follow(self, batches: Iterable[Batch[T]], n_readers: int, devices: Sequence[Device]) -> Iterator[Batch[T]]:
-        """Start everything, and give away what comes out at the end."""
+    def results(self, batches: Iterable[Batch[T]], n_readers: int, devices: Sequence[Device]) -> Iterator[Batch[T]]:
+        """Start all threads, and yield finished batches."""
         self._start("dispatch", lambda: self._dispatch(batches))
         for _ in range(n_readers):
             self._start("read", self._fill)
@@ -130,11 +129,11 @@ class _Line(Generic[T]):
             n_out += 1
 
     def close(self) -> None:
-        """Stop all threads, and wait until they have."""
+        """Stop all threads, and wait for them."""
         self._stopped.set()
         self._in_flight.release()
         self._buffers.release()
-        # What is filled and not begun is dropped: a batch can take seconds.
+        # Filled batches that have not started are dropped: a batch can take seconds.
         while not self._ready.empty():
             with suppress(Empty):
                 self._ready.get_nowait()
@@ -148,13 +147,13 @@ class _Line(Generic[T]):
         def guarded() -> None:
             try:
                 work()
-            # Whatever goes wrong in a thread is the caller's to know.
+            # The caller's thread raises what went wrong in this one.
             except BaseException as error:  # noqa: BLE001
                 self._stopped.set()
                 self._done.put(error)
 
         thread = threading.Thread(target=guarded, name=f"extract-{name}", daemon=True)
-        # A thread that could not be started is not waited for.
+        # Listed after it has started, because `close` waits for listed threads.
         thread.start()
         self._threads.append(thread)
 
@@ -167,7 +166,7 @@ class _Line(Generic[T]):
                 return
             inputs[len(batch.digests) :] = 0
             job = Job(batch, inputs, len(batch.digests))
-            for first in range(0, len(batch.digests), _AT_ONCE):
+            for first in range(0, len(batch.digests), _IMAGES_PER_TASK):
                 self._images.put((job, first))
             n_batches += 1
         self._done.put(n_batches)
@@ -176,14 +175,14 @@ class _Line(Generic[T]):
         prepare = self._extractor.network.preprocessing
         while (item := self._images.get()) is not None and not self._stopped.is_set():
             job, first = item
-            digests = job.batch.digests[first : first + _AT_ONCE]
+            digests = job.batch.digests[first : first + _IMAGES_PER_TASK]
             with self._clock.waiting("read"):
                 data = [self._read(digest) for digest in digests]
             self._cores.get()
             try:
                 with self._clock.working("decode"):
-                    for row, (digest, one) in enumerate(zip(digests, data, strict=True), start=first):
-                        job.inputs.numpy()[row] = self._row(digest, one, prepare)
+                    for row, (digest, file) in enumerate(zip(digests, data, strict=True), start=first):
+                        job.inputs.numpy()[row] = self._row(digest, file, prepare)
             finally:
                 self._cores.put(None)
             with self._counting:
@@ -196,7 +195,13 @@ class _Line(Generic[T]):
         try:
             return network_input(data, prepare)
         except Unreadable as error:
-            raise SourceChanged(f"the image with digest {digest} could be decoded before, now: {error}") from error
+            raise SourceChanged(
+                f"the image with digest {digest} could be decoded before, but not now: {error}; the next scan updates "
+                "its dataset",
+                code="source.undecodable",
+                digest=digest,
+                reason=error.reason,
+            ) from error
 
     def _finish(self, job: Job[T], forward_s: float, fold_s: float) -> None:
         self._clock.add("forward", forward_s)
@@ -207,7 +212,7 @@ class _Line(Generic[T]):
 
 
 class _Buffers:
-    """Input arrays of one batch each, used again and again; pinned where a GPU copies from them."""
+    """Reusable input arrays of one batch each, pinned if a GPU copies from them."""
 
     def __init__(self, extractor: Extractor, n_buffers: int) -> None:
         size = extractor.network.preprocessing.size_px
@@ -217,7 +222,7 @@ class _Buffers:
         self._free: SimpleQueue[torch.Tensor] = SimpleQueue()
 
     def take(self) -> torch.Tensor:
-        """A buffer, as soon as there is one."""
+        """A free buffer; waits until there is one."""
         self._left.acquire()
         if self._free.empty():
             return torch.empty(self._shape, pin_memory=self._pinned)
@@ -229,5 +234,5 @@ class _Buffers:
         self._left.release()
 
     def release(self) -> None:
-        """Let whoever waits for a buffer go on, to find that it is over."""
+        """Let a waiting thread continue, so that it notices the end of the run."""
         self._left.release()

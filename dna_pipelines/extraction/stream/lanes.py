@@ -1,8 +1,8 @@
-"""Lanes: one thread each, with a copy of the network, taking filled batches and folding what comes out.
+"""Lanes: the threads that run filled batches through the network and fold the activations, one lane per core or GPU.
 
-On a CPU a lane works off one batch after the other. On an accelerator it queues the copy, the forward
-pass and the folding of the next batches while the device works on those before, and never waits for it
-until a batch is finished.
+A lane of a CPU computes one batch after the other; all of them share the network. The lane of an accelerator queues
+the copy, the forward pass and the folding of the next batches while the device computes earlier ones, and waits only
+for the end of a batch.
 """
 
 from __future__ import annotations
@@ -21,18 +21,18 @@ from dna_pipelines.extraction.extractor import Extractor
 from dna_pipelines.extraction.taps import neurons_second
 
 Consume = Callable[[slice, torch.Tensor], None]
-"""Takes a layer's place among all neurons and its (n_images, n_neurons, n_positions) float32 activations,
-which are only valid during the call."""
+"""Takes a layer's slice of all neurons and its (n_images, n_neurons, n_positions) float32 activations, which are only
+valid during the call."""
 
 T = TypeVar("T")
 
 DEPTH = 2
-"""Batches that wait in an accelerator's queue behind the one it works on."""
+"""Batches that wait in an accelerator's queue behind the one it computes."""
 
 
 @dataclass(frozen=True)
 class Batch(Generic[T]):
-    """At most `batch_size` images, what is done with their activations, and a tag to know it by."""
+    """At most `batch_size` images, the function that takes their activations, and a tag that identifies the batch."""
 
     digests: list[str]
     consume: Consume
@@ -41,7 +41,7 @@ class Batch(Generic[T]):
 
 @dataclass(eq=False)
 class Job(Generic[T]):
-    """A batch on its way: the host's buffer with its inputs, and how many of its images are still to come."""
+    """A batch in progress: the host's buffer for its inputs, and how many of its images are not decoded yet."""
 
     batch: Batch[T]
     inputs: torch.Tensor
@@ -49,27 +49,27 @@ class Job(Generic[T]):
 
 
 Finished = Callable[[], tuple[float, float]]
-"""Waits until a started batch is through; the seconds of its forward pass and of its folding."""
+"""Waits until a started batch is finished, and returns the seconds of its forward pass and of its folding."""
 
 
 class Device(Protocol):
-    """Where batches are computed. Used by one thread."""
+    """Where the batches of one lane are computed. Used by one thread."""
 
     depth: int
     """How many batches may wait in its queue."""
 
     def start(self, job: Job[T]) -> Finished:
-        """Begin with a batch."""
+        """Start a batch."""
         ...
 
 
 def open_device(extractor: Extractor) -> Device:
-    """The device that an extractor is on."""
+    """The device of an extractor."""
     return HostDevice(extractor) if extractor.device == "cpu" else CudaDevice(extractor)
 
 
 class HostDevice:
-    """One core: starting a batch is doing it."""
+    """One core: `start` computes the batch before it returns."""
 
     depth = 0
 
@@ -92,7 +92,7 @@ class HostDevice:
 
 
 class CudaDevice:
-    """One GPU: a stream that copies inputs, and one that computes and folds."""
+    """One GPU, with a CUDA stream that copies inputs and one that computes and folds."""
 
     depth = DEPTH
 
@@ -102,7 +102,7 @@ class CudaDevice:
         self._copying, self._computing = _streams(self._device)
 
     def start(self, job: Job[T]) -> Finished:
-        """See `Device`; returns as soon as everything is in the queues."""
+        """See `Device`; returns as soon as all operations are queued."""
         folding: list[tuple[torch.cuda.Event, torch.cuda.Event]] = []
 
         def consume(part: slice, values: torch.Tensor) -> None:
@@ -112,17 +112,17 @@ class CudaDevice:
             done.record(self._computing)
             folding.append((begun, done))
 
-        # Waiting for the end of a batch must not take a core from those that decode.
+        # A blocking event, so that waiting for the end of a batch does not take a core from the readers.
         begun, done = self._event(), self._event(blocking=True)
         with torch.cuda.device(self._device):
-            with torch.cuda.stream(self._copying), self._extractor.memory_told():
+            with torch.cuda.stream(self._copying), self._extractor.memory_errors():
                 inputs = job.inputs.to(self._device, non_blocking=True)
             self._computing.wait_stream(self._copying)
             with torch.cuda.stream(self._computing):
                 begun.record(self._computing)
                 run_network(self._extractor, job, inputs, consume)
                 done.record(self._computing)
-        # Two streams use the inputs, so they are kept until the device is through with both.
+        # Two streams use the inputs, so they are kept until both have finished.
         kept = [inputs]
 
         def finished() -> tuple[float, float]:
@@ -140,13 +140,13 @@ class CudaDevice:
 
 @cache
 def _streams(device: torch.device) -> tuple[torch.cuda.Stream, torch.cuda.Stream]:
-    """To copy on and to compute on: always the same two, because torch keeps the memory of each by itself."""
+    """The streams to copy and to compute on: always the same two, because torch caches memory for each stream."""
     copying, computing = (torch.cuda.Stream(device) for _ in range(2))  # type: ignore[no-untyped-call]
     return copying, computing
 
 
 def run_network(extractor: Extractor, job: Job[T], inputs: torch.Tensor, consume: Consume) -> None:
-    """One forward pass, giving away what every tapped layer makes of the images of a batch.
+    """Run one forward pass and pass the activations of every layer, for the images of a batch, to `consume`.
 
     Raises:
         ExtractorError: as `Extractor.run`.
@@ -160,12 +160,12 @@ def run_network(extractor: Extractor, job: Job[T], inputs: torch.Tensor, consume
 
 
 def serve(device: Device, ready: SimpleQueue[Job[T] | None], done: Callable[[Job[T], float, float], None]) -> None:
-    """Work off filled batches until there is None, keeping the device's queue filled.
+    """Compute filled batches until the queue returns None, keeping the device's queue filled.
 
     Args:
         device: where they are computed.
         ready: filled batches.
-        done: called for every batch that is through, with the seconds of forward pass and folding.
+        done: called for every finished batch, with the seconds of forward pass and folding.
     """
     waiting: deque[tuple[Job[T], Finished]] = deque()
 
@@ -175,7 +175,7 @@ def serve(device: Device, ready: SimpleQueue[Job[T] | None], done: Callable[[Job
 
     while True:
         try:
-            # With nothing new to start, the oldest is finished; with nothing at all to do, one waits for more.
+            # Without a new batch, the oldest one is finished; without any batch, the lane waits for one.
             job = ready.get(block=not waiting)
         except Empty:
             finish_oldest()

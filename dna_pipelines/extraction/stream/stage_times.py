@@ -1,6 +1,6 @@
-"""Where the time of an extraction goes: seconds by stage, and which stage bounds the whole.
+"""Stage times: the seconds of an extraction by stage (read, decode, forward, fold, write), and which stage limits it.
 
-Nothing here needs torch, because reports of runs that compute nothing know these types too.
+Does not import torch, because reports of runs that compute nothing use these types too.
 """
 
 from __future__ import annotations
@@ -14,27 +14,27 @@ from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 Stage = Literal["read", "decode", "forward", "fold", "write"]
-_FEW_IMAGES, _SHORT_S = 100, 1.0
-"""Below these, starting up is much of what was measured."""
+_MIN_IMAGES, _MIN_S = 100, 1.0
+"""Below these, starting up is a large part of the measurement."""
 
 STAGES: tuple[Stage, ...] = ("read", "decode", "forward", "fold", "write")
 
 
 @dataclass(frozen=True)
 class StageTimes:
-    """What one extraction, or several after each other, took.
+    """The times of one extraction, or of several consecutive ones.
 
     Attributes:
-        n_images: that went through the network.
-        elapsed_s: from the first batch to the last partial.
-        read_s: waiting for bytes, added up over the reading threads.
-        decode_s: processor time of decoding and preprocessing.
-        forward_s, fold_s: processor time on a CPU; time on the device on an accelerator.
-        write_s: adding up and writing partials.
+        n_images: number of images that passed through the network.
+        elapsed_s: seconds from the first batch to the last partial.
+        read_s: seconds of waiting for bytes, summed over the reading threads.
+        decode_s: processor seconds of decoding and preprocessing.
+        forward_s, fold_s: processor seconds on a CPU; seconds of the device on an accelerator.
+        write_s: seconds of merging and writing partials.
         n_readers, n_workers: threads that read, and that may decode at the same time; as many others run the
-            network where that is on the CPU.
-        n_devices: accelerators; 0 where the network runs on the CPU.
-        n_writers: threads that add up and write.
+            network if it is on the CPU.
+        n_devices: accelerators; 0 if the network runs on the CPU.
+        n_writers: threads that merge and write.
     """
 
     n_images: int = 0
@@ -51,40 +51,40 @@ class StageTimes:
 
     @property
     def images_per_s(self) -> float:
-        """Images a second, all stages together; 0 before the first image."""
+        """Images per second, all stages together; 0 before the first image."""
         return self.n_images / self.elapsed_s if self.elapsed_s else 0.0
 
     def seconds(self, stage: Stage) -> float:
-        """Of one stage, added up over threads and devices."""
-        found: float = getattr(self, f"{stage}_s")
-        return found
+        """The seconds of one stage, summed over threads and devices."""
+        seconds: float = getattr(self, f"{stage}_s")
+        return seconds
 
     def share(self, stage: Stage) -> float:
-        """Of the work of all stages, in [0, 1]. Reading is waiting, and no part of it."""
+        """The fraction of the work of all stages, in [0, 1]. Reading is waiting, and does not count as work."""
         total = sum(self.seconds(each) for each in STAGES if each != "read")
         return self.seconds(stage) / total if total else 0.0
 
     @property
     def bound_by(self) -> Stage:
-        """The stage with most of the work on whatever is busiest: readers, processors, devices or writers."""
+        """The stage with most of the work on the busiest resource: readers, processors, devices or writers."""
         on_processors: tuple[Stage, ...] = ("decode",) if self.n_devices else ("decode", "forward", "fold")
         on_devices: tuple[Stage, ...] = ("forward", "fold") if self.n_devices else ()
-        lanes: list[tuple[tuple[Stage, ...], int]] = [
+        resources: list[tuple[tuple[Stage, ...], int]] = [
             (("read",), self.n_readers),
             (on_processors, self.n_workers),
             (on_devices, max(self.n_devices, 1)),
             (("write",), self.n_writers),
         ]
-        stages, _ = max(lanes, key=lambda lane: sum(map(self.seconds, lane[0])) / lane[1])
+        stages, _ = max(resources, key=lambda resource: sum(map(self.seconds, resource[0])) / resource[1])
         return max(stages, key=self.seconds)
 
     @property
-    def is_telling(self) -> bool:
-        """Whether there was enough to do to say what bounds it."""
-        return self.n_images >= _FEW_IMAGES and self.elapsed_s >= _SHORT_S
+    def is_conclusive(self) -> bool:
+        """Whether the extraction was long enough to say which stage limits it."""
+        return self.n_images >= _MIN_IMAGES and self.elapsed_s >= _MIN_S
 
     def merge(self, other: StageTimes) -> StageTimes:
-        """Both after each other."""
+        """The times of both, one after the other."""
         if not self.n_images:
             return other
         read, decode, forward, fold, write = (self.seconds(stage) + other.seconds(stage) for stage in STAGES)
@@ -103,31 +103,31 @@ class StageTimes:
         )
 
     def to_json(self) -> dict[str, Any]:
-        """The times as a JSON value, with what bounds them."""
+        """The times as a JSON value, with the images per second and the limiting stage."""
         return {**asdict(self), "images_per_s": self.images_per_s, "bound_by": self.bound_by}
 
     def __str__(self) -> str:
         """One line for people."""
         images = "image" if self.n_images == 1 else "images"
         speed = f"{self.images_per_s:,.0f}" if self.images_per_s >= 10 else f"{self.images_per_s:.1f}"
-        reached = f"{self.n_images:,} {images} at {speed}/s"
-        if not self.is_telling:
-            return reached
+        rate = f"{self.n_images:,} {images} at {speed}/s"
+        if not self.is_conclusive:
+            return rate
         bound = self.bound_by
         others = sorted((stage for stage in STAGES if stage not in ("read", bound)), key=self.share, reverse=True)
         shares = [f"{stage} {self.share(stage):.0%}" for stage in others if self.share(stage) >= 0.005]
-        said = f"{self.share(bound):.0%} of the work"
+        detail = f"{self.share(bound):.0%} of the work"
         if bound == "read":
-            said = f"{self.n_readers} {'thread' if self.n_readers == 1 else 'threads'} waited for it"
+            detail = f"{self.n_readers} {'thread' if self.n_readers == 1 else 'threads'} waiting"
             shares[:1] = [f"{share} of the work" for share in shares[:1]]
         elif bound == "write":
-            # It may bind with less of the work than what all cores share.
-            said += f", on {self.n_writers} threads" if self.n_writers > 1 else ", on one thread"
-        return f"{reached}; bound by {bound} ({'; '.join(filter(None, (said, ', '.join(shares))))})"
+            # Writing has few threads, so it can limit the extraction with a small part of the work.
+            detail += f", on {self.n_writers} threads" if self.n_writers > 1 else ", on one thread"
+        return f"{rate}; bound by {bound} ({'; '.join(filter(None, (detail, ', '.join(shares))))})"
 
 
 class StageClock:
-    """Adds up the seconds of every stage over all threads; cheap enough to be asked for every image."""
+    """Sums the seconds of every stage over all threads; fast enough to use for every image."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -137,22 +137,22 @@ class StageClock:
         self._threads: dict[str, int] = {}
 
     def use(self, **threads: int) -> None:
-        """Note how many there are of each: `n_readers`, `n_workers`, `n_devices`, `n_writers`."""
+        """Set the number of threads and devices: `n_readers`, `n_workers`, `n_devices`, `n_writers`."""
         self._threads |= threads
 
     def add(self, stage: Stage, seconds: float) -> None:
-        """More seconds of a stage."""
+        """Add seconds to a stage."""
         with self._lock:
             self._seconds[stage] += seconds
 
     def count(self, n_images: int) -> None:
-        """More images are done."""
+        """Add finished images."""
         with self._lock:
             self._n_images += n_images
 
     @contextmanager
     def waiting(self, stage: Stage) -> Iterator[None]:
-        """The time that passes in a `with` block: for what waits for disks and networks."""
+        """Add the time that passes in a `with` block, which waits for disks or networks."""
         started = time.perf_counter()
         try:
             yield
@@ -161,7 +161,7 @@ class StageClock:
 
     @contextmanager
     def working(self, stage: Stage) -> Iterator[None]:
-        """The processor time of this thread in a `with` block: other threads do not disturb it."""
+        """Add the processor time of this thread in a `with` block, which other threads do not affect."""
         started = time.thread_time()
         try:
             yield
@@ -169,7 +169,7 @@ class StageClock:
             self.add(stage, time.thread_time() - started)
 
     def times(self) -> StageTimes:
-        """What was measured until now."""
+        """The times measured so far."""
         with self._lock:
             read, decode, forward, fold, write = (self._seconds[stage] for stage in STAGES)
             elapsed_s = time.perf_counter() - self._started
@@ -177,8 +177,8 @@ class StageClock:
 
 
 def n_cores() -> int:
-    """Processor cores that this process may use, which can be fewer than the machine has."""
-    # Not on every system.
+    """The number of processor cores that this process may use, which can be fewer than the machine has."""
+    # Not available on every system.
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1

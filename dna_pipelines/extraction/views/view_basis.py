@@ -1,4 +1,4 @@
-"""Measuring the basis of a linear view: means and second moments of every layer over the calibration images."""
+"""Measures the basis of a linear view: its maps, from moments of every layer over the calibration images."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ from dna_pipelines.extraction.stream.activation_stream import ActivationStream
 from dna_pipelines.extraction.stream.lanes import Batch
 from dna_pipelines.manifests import ReadImage
 
-Seen = Moments | Covariance
-"""Of one layer over positions: the latter where dependence matters."""
+LayerMoments = Moments | Covariance
+"""Moments of one layer over positions; with a covariance for whitened views."""
 
 
 @dataclass(frozen=True)
-class _Batch:
-    """What a batch showed, by the first neuron of each layer."""
+class _BatchMoments:
+    """The moments of each layer in one batch, by the index of the layer's first neuron."""
 
     number: int
-    layers: dict[int, Seen] = field(default_factory=dict)
+    layers: dict[int, LayerMoments] = field(default_factory=dict)
 
 
 def measure_basis(
@@ -39,29 +39,29 @@ def measure_basis(
     workers: int = 0,
     on_images: Callable[[int], None] | None = None,
 ) -> Basis:
-    """The maps of a linear view, from what a network gives on some images.
+    """The maps of a linear view, from the activations of a network on some images.
 
     Args:
-        extractors: the network as it is, once for every device.
+        extractors: the extractor of the network, once for every device.
         view: projected or whitened.
         digests: the images.
-        read: gives the bytes of a digest.
+        read: returns the bytes of a digest.
         workers: see `ActivationStream`; the result does not depend on it.
-        on_images: for progress.
+        on_images: called with the number of images that have just been processed.
     """
     extractor, whole = extractors[0], view.kind == "whitened"
     size = extractor.batch_size
 
-    def batch(number: int) -> Batch[_Batch]:
-        seen = _Batch(number)
+    def batch(number: int) -> Batch[_BatchMoments]:
+        moments = _BatchMoments(number)
 
         def consume(part: slice, values: torch.Tensor) -> None:
-            seen.layers[part.start] = _moments(values, whole=whole)
+            moments.layers[part.start] = _moments(values, whole=whole)
 
-        return Batch(list(digests[number * size : (number + 1) * size]), consume, seen)
+        return Batch(list(digests[number * size : (number + 1) * size]), consume, moments)
 
-    total: dict[int, Seen] = {}
-    early: dict[int, _Batch] = {}
+    total: dict[int, LayerMoments] = {}
+    early: dict[int, _BatchMoments] = {}
     n_added = 0
     stream = ActivationStream(extractors, read, workers)
     with closing(stream.run(map(batch, range(-(-len(digests) // size))))) as batches:
@@ -69,10 +69,10 @@ def measure_basis(
             if on_images:
                 on_images(len(done.digests))
             early[done.tag.number] = done.tag
-            # Batches are added up in their order, whichever is finished first; what is in flight is bounded.
+            # Batches are summed in their order, not in that in which they finish; the stream bounds how many wait.
             while n_added in early:
-                for start, seen in early.pop(n_added).layers.items():
-                    total[start] = _merged(total[start], seen) if start in total else seen
+                for start, moments in early.pop(n_added).layers.items():
+                    total[start] = _merged(total[start], moments) if start in total else moments
                 n_added += 1
     return Basis.of(
         _map(layer.name, view, total[part.start])
@@ -80,13 +80,13 @@ def measure_basis(
     )
 
 
-def _moments(values: torch.Tensor, *, whole: bool) -> Seen:
-    """Moments over the positions in which every neuron of a layer is finite, in float32 whatever the network is in."""
+def _moments(values: torch.Tensor, *, whole: bool) -> LayerMoments:
+    """Moments over the positions where every neuron of a layer is finite, in float32 at any precision."""
     with torch.autocast(values.device.type, enabled=False):
         return _moments_in_float32(values, whole=whole)
 
 
-def _moments_in_float32(values: torch.Tensor, *, whole: bool) -> Seen:
+def _moments_in_float32(values: torch.Tensor, *, whole: bool) -> LayerMoments:
     rows = values.transpose(1, 2).flatten(0, 1)
     rows = rows[rows.isfinite().all(dim=1)]
     n, width = rows.shape
@@ -98,15 +98,15 @@ def _moments_in_float32(values: torch.Tensor, *, whole: bool) -> Seen:
     return Moments(np.full(width, n, np.uint64), centre, centred.square().sum(dim=0, dtype=torch.float64).cpu().numpy())
 
 
-def _merged(one: Seen, other: Seen) -> Seen:
-    if isinstance(one, Covariance) and isinstance(other, Covariance):
-        return one.merge(other)
-    if isinstance(one, Moments) and isinstance(other, Moments):
-        return one.merge(other)
+def _merged(first: LayerMoments, second: LayerMoments) -> LayerMoments:
+    if isinstance(first, Covariance) and isinstance(second, Covariance):
+        return first.merge(second)
+    if isinstance(first, Moments) and isinstance(second, Moments):
+        return first.merge(second)
     raise TypeError("moments and covariances cannot be merged")
 
 
-def _map(layer: str, view: View, seen: Seen) -> tuple[F64, F64]:
-    if isinstance(seen, Covariance):
-        return main_components(view.n, seen)
-    return random_directions(layer, view.n, seen)
+def _map(layer: str, view: View, moments: LayerMoments) -> tuple[F64, F64]:
+    if isinstance(moments, Covariance):
+        return main_components(view.n, moments)
+    return random_directions(layer, view.n, moments)

@@ -1,7 +1,7 @@
-"""Views: what an extractor's activations look like through fixed linear maps, or cell by cell.
+"""Views: extractors whose (virtual) neurons are made from those of a network, by fixed linear maps or cell by cell.
 
-A view is an extractor of its own: the same network, other neurons (virtual ones). Whatever folds, merges and
-compares neurons works on them as well, and a view has keys, ranges and DNAs beside those of its network.
+Folding, merging and comparing treat virtual neurons like others, and a view has keys, activation ranges and DNAs of
+its own.
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ from dna_pipelines.extraction.taps import Sink, neurons_second
 from dna_pipelines.extraction.views.view_layers import ViewLayers, layers_of_view
 
 _RULES = 1
-"""Of how a view is made; goes up when one and the same spec comes to mean something else."""
+"""The version of the rules by which a view is made, which changes when a setting gets another meaning."""
 
-_LINE = 16
+_CACHE_LINE = 16
 """float32 values in a cache line of 64 bytes."""
 
 Map = tuple[torch.Tensor, torch.Tensor]
@@ -34,13 +34,13 @@ Map = tuple[torch.Tensor, torch.Tensor]
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class ViewExtractor(Extractor):
-    """An extractor whose neurons are made from those of another one.
+    """An extractor whose neurons are made from those of another extractor.
 
     Attributes:
-        base: the network as it is.
-        view: what is made of it.
+        base: the extractor of the network.
+        view: the view of the datasets file.
         made: which layer is made from which.
-        maps: of each layer of a linear view, on the device, once it is bound to its basis.
+        maps: for each layer of a linear view, its map on the device; empty until `bound` sets them.
     """
 
     base: Extractor
@@ -50,73 +50,78 @@ class ViewExtractor(Extractor):
 
     @property
     def parts(self) -> dict[str, Any]:
-        """Those of the network, and the view."""
+        """The parts of the network, and the view."""
         view = {"kind": self.view.kind, "n": self.view.n, "layers": self.layers.key(), "rules": _RULES}
         return {**self.base.parts, "view": view}
 
     @property
     def covariance_layers(self) -> tuple[str, ...]:
-        """Those made from layers that keep one; none of cells, of which there are too many."""
+        """The layers made from layers that keep a covariance; none in a spatial view, which has too many layers."""
         return () if self.made.cells else self._made_from(self.base.covariance_layers)
 
     @property
     def image_layers(self) -> tuple[str, ...]:
-        """Those made from layers that keep one row per image; the last one where that is none."""
+        """The layers made from layers that keep features of images; the last one if there are none."""
         return self._made_from(self.base.image_layers) or (self.layers.names[-1],)
 
     @property
     def neuron_names(self) -> dict[str, tuple[str, ...]]:
-        """None: the names are those of the neurons that it is made of."""
+        """Empty: names describe the neurons of the network, not virtual ones."""
         return {}
 
     def _made_from(self, chosen: Sequence[str]) -> tuple[str, ...]:
-        names, places = self.base.layers.names, self.made.sources
-        return tuple(name for name, place in zip(self.layers.names, places, strict=True) if names[place] in chosen)
+        names, sources = self.base.layers.names, self.made.sources
+        return tuple(name for name, index in zip(self.layers.names, sources, strict=True) if names[index] in chosen)
 
     @property
     def n_calibration_passes(self) -> int:
-        """One more for a basis."""
+        """One more than that of the network if the view needs a basis."""
         return 1 + self.view.needs_basis
 
     def bound(self, ranges: ActivationRanges) -> ViewExtractor:
-        """With the maps that are frozen with its ranges.
+        """The view with the maps that are frozen with its activation ranges.
 
         Raises:
-            ExtractorError: when what an image gives depends on its place in the batch.
+            ExtractorError: `network.depends-on-batch` when the activations of an image depend on its row in the batch.
         """
         return self.with_basis(ranges.basis) if ranges.basis is not None else self
 
     def with_basis(self, basis: Basis) -> ViewExtractor:
-        """With these maps; see `bound`."""
+        """The view with these maps; see `bound`."""
         maps: list[Map] = []
-        for name, place, weights, offsets in zip(
+        for name, source, weights, offsets in zip(
             self.layers.names, self.made.sources, basis.weights, basis.offsets, strict=True
         ):
-            if not _rows_are_independent(self.device, self.batch_size, *weights.shape, self.base.positions[place].n):
+            if not _rows_are_independent(self.device, self.batch_size, *weights.shape, self.base.positions[source].n):
                 raise ExtractorError(
-                    f"{self.network.label}, {self.view.name}: what an image gives depends on its place in the batch "
-                    f"(in {name}); another batch_size helps: a multiple of 8"
+                    f"{self.network.label}, {self.view.name}: the activations of an image in {name} depend on its row "
+                    "in the batch; set batch_size to a multiple of 8",
+                    code="network.depends-on-batch",
+                    network=self.network.label,
+                    view=self.view.name,
+                    layers=[name],
+                    batch_size=self.batch_size,
                 )
             maps.append((torch.tensor(weights, device=self.device), torch.tensor(offsets, device=self.device)[:, None]))
         return replace(self, maps=tuple(maps))
 
     def run(self, inputs: torch.Tensor, sink: Sink) -> None:
         """See `Extractor.run`; `sink` receives (n_images, n_neurons, n_positions) of every layer of the view."""
-        made_of: list[list[int]] = [[] for _ in self.base.layers]
-        for place, source in enumerate(self.made.sources):
-            made_of[source].append(place)
+        made_from: list[list[int]] = [[] for _ in self.base.layers]
+        for index, source in enumerate(self.made.sources):
+            made_from[source].append(index)
 
-        def seen(index: int, output: torch.Tensor) -> None:
-            for place in made_of[index]:
-                sink(place, self._make(place, neurons_second(output, self.base.axes[index])))
+        def make_layers(source: int, output: torch.Tensor) -> None:
+            for index in made_from[source]:
+                sink(index, self._make(index, neurons_second(output, self.base.axes[source])))
 
-        self.base.run(inputs, seen)
+        self.base.run(inputs, make_layers)
 
-    def _make(self, place: int, values: torch.Tensor) -> torch.Tensor:
-        """One layer of the view from the layer it is made of, both (n_images, n_neurons, n_positions)."""
+    def _make(self, index: int, values: torch.Tensor) -> torch.Tensor:
+        """One layer of the view from the layer that it is made from, both (n_images, n_neurons, n_positions)."""
         if not self.made.cells:
-            return mapped(values, *self.maps[place])
-        at, (rows, columns) = self.base.positions[self.made.sources[place]], self.made.cells[place]
+            return mapped(values, *self.maps[index])
+        at, (rows, columns) = self.base.positions[self.made.sources[index]], self.made.cells[index]
         if at.grid is None:
             raise ValueError("a layer without a grid has no cells")
         plane = values[:, :, at.n_before :].reshape(*values.shape[:2], *at.grid)
@@ -124,14 +129,14 @@ class ViewExtractor(Extractor):
 
 
 def view_of(base: Extractor, view: View) -> ViewExtractor:
-    """A view of an extractor. A linear one has to be bound to its basis before it runs.
+    """A view of an extractor. A linear view runs only after `bound` has set its maps.
 
     Raises:
-        ExtractorError: when no layer has what the view shows.
+        ExtractorError: `network.view-without-layers` or `network.view-names-clash`.
     """
     made = layers_of_view(view, base.layers, base.positions, base.network.label)
     shared = {field.name: getattr(base, field.name) for field in fields(Extractor)}
-    # What comes out has neurons second already, and its positions mean nothing any more.
+    # The outputs already have neurons second, and their positions have no grid.
     own: dict[str, Any] = {"layers": made.layers, "axes": (1,) * len(made.layers), "positions": ()}
     return ViewExtractor(**{**shared, **own}, base=base, view=view, made=made)
 
@@ -139,9 +144,9 @@ def view_of(base: Extractor, view: View) -> ViewExtractor:
 def mapped(values: torch.Tensor, weights: torch.Tensor, offsets: torch.Tensor) -> torch.Tensor:
     """W x + b at every position.
 
-    One product for each image, all of one shape, because what an image gives must not depend on its place in the
-    batch. In float32, also where the network runs in bfloat16. A value that is not finite makes everything at its
-    position so.
+    One product for each image, all of one shape, so that the result of an image does not depend on its row in the
+    batch. In float32, even if the network runs in bfloat16. A value that is not finite makes all results at its
+    position not finite.
 
     Args:
         values: (n_images, n_neurons, n_positions).
@@ -150,21 +155,21 @@ def mapped(values: torch.Tensor, weights: torch.Tensor, offsets: torch.Tensor) -
     """
     n_images, _, n_positions = values.shape
     with torch.autocast(values.device.type, enabled=False):
-        every = (offsets.expand(n_images, -1, -1), weights.expand(n_images, -1, -1))
-        # To whole cache lines: some processors' kernels add up in another order where a matrix begins inside one.
-        aligned = pad(values.float(), (0, -n_positions % _LINE)).contiguous()
-        return torch.baddbmm(*every, aligned)[..., :n_positions]
+        expanded = (offsets.expand(n_images, -1, -1), weights.expand(n_images, -1, -1))
+        # Padded to whole cache lines: some processors' kernels sum in another order if a matrix begins inside one.
+        aligned = pad(values.float(), (0, -n_positions % _CACHE_LINE)).contiguous()
+        return torch.baddbmm(*expanded, aligned)[..., :n_positions]
 
 
 @lru_cache(maxsize=256)
 def _rows_are_independent(device: str, batch_size: int, n_outputs: int, n_neurons: int, n_positions: int) -> bool:
     """Whether a map of this shape gives an image the same bits at both ends of two different batches."""
-    generator, found = torch.Generator().manual_seed(1), []
+    generator, results = torch.Generator().manual_seed(1), []
     weights = torch.randn(n_outputs, n_neurons, generator=generator).to(device)
     image = torch.randn(n_neurons, n_positions, generator=generator)
     with reproducible():
-        for place in (0, batch_size - 1):
+        for row in (0, batch_size - 1):
             values = torch.randn(batch_size, n_neurons, n_positions, generator=generator)
-            values[place] = image
-            found.append(mapped(values.to(device), weights, torch.zeros(n_outputs, 1, device=device))[place])
-    return torch.equal(*found)
+            values[row] = image
+            results.append(mapped(values.to(device), weights, torch.zeros(n_outputs, 1, device=device))[row])
+    return torch.equal(*results)

@@ -1,4 +1,4 @@
-"""The layers of a view: which virtual neurons it makes of which layer of the network."""
+"""The layers of a view: which virtual neurons it makes from which layer of the network."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ Cell = tuple[slice, slice]
 
 @dataclass(frozen=True)
 class ViewLayers:
-    """What a view consists of.
+    """The layers of a view, and what they are made from.
 
     Attributes:
-        layers: its own.
-        sources: for each of them, the place of the layer of the network it is made from.
-        cells: for each layer of a spatial view, which part of the other it is; empty for linear views.
+        layers: the layers of the view.
+        sources: for each of them, the index of the network's layer that it is made from.
+        cells: for each layer of a spatial view, which cell of that layer's grid it is; empty for linear views.
     """
 
     layers: Layers
@@ -32,20 +32,22 @@ class ViewLayers:
     cells: tuple[Cell, ...] = ()
 
     def left_out(self, of: Layers) -> tuple[str, ...]:
-        """The layers of the network that the view has nothing of."""
-        return tuple(name for place, name in enumerate(of.names) if place not in self.sources)
+        """The layers of the network from which the view makes nothing."""
+        return tuple(name for index, name in enumerate(of.names) if index not in self.sources)
 
 
 def layers_of_view(view: View, layers: Layers, positions: Sequence[Positions], label: str) -> ViewLayers:
     """The layers of a view of a network.
 
     Args:
-        view: which one.
-        layers, positions: of the network.
-        label: what messages call it.
+        view: the view of the datasets file.
+        layers: of the network.
+        positions: of the network, layer by layer.
+        label: what messages call the network.
 
     Raises:
-        ExtractorError: when no layer has what the view shows.
+        ExtractorError: `network.view-without-layers` when no layer has a grid with enough cells,
+            `network.view-names-clash` when two layers of the view would have the same name.
     """
     kind = _KINDS[view.kind]
     if view.needs_basis:
@@ -58,13 +60,24 @@ def layers_of_view(view: View, layers: Layers, positions: Sequence[Positions], l
     ]
     if not made:
         raise ExtractorError(
-            f"{label}: no layer has a map of {view.n} x {view.n} positions or more (that could be told), so there is "
-            f"no view '{view.name}' of it"
+            f"{label}: no layer has a known grid of {view.n} x {view.n} positions or more, so there is no view "
+            f"'{view.name}' of it; lower `n`, or choose layers with larger grids",
+            code="network.view-without-layers",
+            network=label,
+            view=view.name,
+            n=view.n,
         )
-    cut, sources, cells = zip(*made, strict=True)
-    if len({layer.name for layer in cut}) < len(cut):
-        raise ExtractorError(f"{label}: two layers of the view '{view.name}' would have one name")
-    return ViewLayers(Layers(cut), sources, cells)
+    own_layers, sources, cells = zip(*made, strict=True)
+    names = [layer.name for layer in own_layers]
+    if len(set(names)) < len(names):
+        raise ExtractorError(
+            f"{label}: several layers of the view '{view.name}' would have the same name; choose other layers",
+            code="network.view-names-clash",
+            network=label,
+            view=view.name,
+            layers=sorted({name for name in names if names.count(name) > 1}),
+        )
+    return ViewLayers(Layers(own_layers), sources, cells)
 
 
 def _n_outputs(view: View, layer: Layer) -> int:
@@ -72,7 +85,7 @@ def _n_outputs(view: View, layer: Layer) -> int:
 
 
 def _cells(at: Positions, n: int) -> list[tuple[int, int, Cell]]:
-    """The cells of a layer; none where its grid is smaller. Edges are rounded down, so cells may differ by one."""
+    """The cells of a layer; none if its grid is smaller. Edges are rounded down, so cells may differ by one."""
     if at.grid is None or min(at.grid) < n:
         return []
     rows, columns = ([slice(i * size // n, (i + 1) * size // n) for i in range(n)] for size in at.grid)

@@ -7,14 +7,15 @@ from dna_pipelines.analysis.matrix import find_matrix
 from dna_pipelines.config import ExtractorConfig
 from dna_pipelines.extraction.files.change_token import extractor_change_token
 from dna_pipelines.identity import stable_hash
-from dna_pipelines.orchestration.attempts import attempt
 from dna_pipelines.orchestration.checks import DNA_CHECKS
 from dna_pipelines.orchestration.describe import describe_dna, describe_matrix, describe_pairs, describe_ranges
 from dna_pipelines.orchestration.keys import MANIFEST, key_of
 from dna_pipelines.orchestration.per_dataset import Made, asset_per_dataset
 from dna_pipelines.orchestration.project_resource import InjectedProject, ProjectResource
+from dna_pipelines.orchestration.steps import step
 from dna_pipelines.project.checks import check_dna
 from dna_pipelines.update.pairs import matrix_id, wanted_pairs
+from dna_pipelines.update.report import FingerprintReport, PairsReport
 from dna_pipelines.update.staleness import dna_input
 
 EXTRACTION = "extraction"
@@ -25,7 +26,7 @@ class Calibration(dg.Config):
     """How activation ranges are made."""
 
     anew: bool = False
-    """Make them again although they exist. Every DNA of the extractor is then computed anew."""
+    """Measure them again although they exist. Every DNA of the extractor is then computed again."""
     on: list[str] = Field(default_factory=list)
     """Datasets to measure them on, instead of those of the datasets file."""
     file: str = ""
@@ -60,9 +61,10 @@ def fingerprint_assets(extractor: ExtractorConfig, condition: dg.AutomationCondi
         """
         from dna_pipelines.update.calibration import ensure_ranges
 
-        with attempt(context, project_resource.project, lambda: code):
+        with step(context, project_resource, lambda: code):
             shown, asked = project_resource.shown(context), config.model_dump()
             found, measured = ensure_ranges(project_resource.project, extractor, shown, **asked)
+            project_resource.recorder.measured_ranges[extractor.name] = measured
         return dg.MaterializeResult(
             metadata=describe_ranges(found, measured=measured), data_version=dg.DataVersion(found.id)
         )
@@ -75,9 +77,10 @@ def fingerprint_assets(extractor: ExtractorConfig, condition: dg.AutomationCondi
         from dna_pipelines.update.fingerprint import fit
 
         project = project_resource.project
-        with attempt(context, project, lambda: dna_input(project, extractor.name, name), name):
+        with step(context, project_resource, lambda: dna_input(project, extractor.name, name), name):
             dataset = project.file.dataset(name)
             fitted = fit(project, dataset, extractor, project_resource.shown(context))
+            project_resource.recorder.fitted[extractor.name, name] = FingerprintReport.of(fitted)
         version = fitted.record.dna_id if fitted.record else "empty"
         checks = check_dna(dataset, fitted.record, fitted.comparability_key)
         return Made(describe_dna(project, fitted), version, checks)
@@ -98,8 +101,9 @@ def fingerprint_assets(extractor: ExtractorConfig, condition: dg.AutomationCondi
         from dna_pipelines.update.pairs import update_pairs
 
         project = project_resource.project
-        with attempt(context, project, lambda: stable_hash(wanted_pairs(project, extractor.name).lacking)):
+        with step(context, project_resource, lambda: stable_hash(wanted_pairs(project, extractor.name).missing)):
             updated = update_pairs(project, extractor.name, project_resource.shown(context))
+            project_resource.recorder.pairs[extractor.name] = PairsReport.of(updated)
         return dg.MaterializeResult(
             metadata=describe_pairs(updated), data_version=dg.DataVersion(stable_hash(sorted(updated.dnas.items())))
         )
@@ -113,9 +117,9 @@ def fingerprint_assets(extractor: ExtractorConfig, condition: dg.AutomationCondi
         automation_condition=condition,
     )
     def matrix(context: dg.AssetExecutionContext, project_resource: InjectedProject) -> dg.MaterializeResult:
-        """The comparison matrix as people look at it, with its heat map."""
+        """The comparison matrix, with its heat map."""
         project = project_resource.project
-        with attempt(context, project, lambda: matrix_id(wanted_pairs(project, extractor.name))) as shown:
+        with step(context, project_resource, lambda: matrix_id(wanted_pairs(project, extractor.name))) as shown:
             found = find_matrix(project, extractor.name)
             metadata = describe_matrix(project, found)
             project.lake.distances.note_drawn(extractor.name, shown)

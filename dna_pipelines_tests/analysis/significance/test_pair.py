@@ -9,11 +9,11 @@ import pytest
 from dna_pipelines.analysis.compare import compare_pair, significance_of
 from dna_pipelines.analysis.neuron_weights import save_selection
 from dna_pipelines.analysis.significance import block_counts as counts
-from dna_pipelines.analysis.significance import design as tested
-from dna_pipelines.analysis.significance.all_pairs import _corrected, judge_all
-from dna_pipelines.analysis.significance.independence import doubts, images_per_unit, looks_like_sequences
-from dna_pipelines.analysis.significance.pair import p_in_words
+from dna_pipelines.analysis.significance import design
+from dna_pipelines.analysis.significance.all_pairs import _corrected, matrix_significance
+from dna_pipelines.analysis.significance.independence import caveats, images_per_unit, looks_like_sequences
 from dna_pipelines.comparison import Selection, significance
+from dna_pipelines.comparison.caveats import NotTested
 from dna_pipelines.comparison.multiplicity import benjamini_hochberg
 from dna_pipelines.distributions import Layer, Layers
 from dna_pipelines.project.image_set import resolve_image_set
@@ -43,25 +43,25 @@ def project(made, tmp_path):
     return ProjectFolder(shutil.copytree(made, tmp_path / "project"))
 
 
-def judged(project, a, b, n_resamples=299):
-    return significance_of(project, compare_pair(project, a, b), n_resamples=n_resamples)
+def result_of(project, a, b, n_permutations=299):
+    return significance_of(project, compare_pair(project, a, b), n_permutations=n_permutations)
 
 
-def test_two_samples_of_one_kind_are_no_more_than_chance(project):
-    found = judged(project, "a@1", "twin")
-    assert (found.n_images_a, found.n_images_b, found.n_shared, found.unit) == (N_OLD, N_OLD, 0, "image")
-    assert found.verdict.p > 0.05
-    assert "no more than chance" in found.in_words
+def test_two_samples_of_one_kind_do_not_differ_significantly(project):
+    found = result_of(project, "a@1", "twin")
+    assert (found.n_images_a, found.n_images_b, found.n_shared, found.sampling_unit) == (N_OLD, N_OLD, 0, "image")
+    assert found.statistics.p > 0.05
+    assert found.significant is False
 
 
 def test_of_a_version_that_grew_what_was_added_is_tested(project):
-    there, back = judged(project, "a@1", "a"), judged(project, "a", "a@1")
+    there, back = result_of(project, "a@1", "a"), result_of(project, "a", "a@1")
     for found in (there, back):
         assert (found.a, found.b) == ("a without a@1", "a@1")
         assert (found.n_images_a, found.n_images_b, found.n_shared) == (N_ADDED, N_OLD, N_OLD)
-        assert found.verdict.p < 0.01
-    assert there.verdict.p == back.verdict.p
-    np.testing.assert_array_equal(there.verdict.neuron_p, back.verdict.neuron_p)
+        assert found.statistics.p < 0.01
+    assert there.statistics.p == back.statistics.p
+    np.testing.assert_array_equal(there.statistics.neuron_p, back.statistics.neuron_p)
 
 
 def test_the_counts_of_what_was_added_are_those_of_the_images_alone(project):
@@ -72,9 +72,9 @@ def test_the_counts_of_what_was_added_are_those_of_the_images_alone(project):
     file = project.file.path
     file.write_text(file.read_text() + "  - name: added\n    uri: images/added\n    shard_size: 16\n")
     bring_up_to_date(project)
-    by_difference, alone = judged(project, "a@1", "a"), judged(project, "added", "a@1")
-    assert by_difference.verdict.emd_bins == alone.verdict.emd_bins
-    assert by_difference.verdict.p == alone.verdict.p
+    by_difference, alone = result_of(project, "a@1", "a"), result_of(project, "added", "a@1")
+    assert by_difference.statistics.emd_bins == alone.statistics.emd_bins
+    assert by_difference.statistics.p == alone.statistics.p
 
 
 def test_dnas_that_were_computed_otherwise_are_not_taken_from_each_other(project, monkeypatch):
@@ -95,20 +95,20 @@ def test_of_a_version_that_shrank_what_was_removed_is_tested(project):
     for number in range(N_ADDED):
         (project.root / "images" / "a" / f"new{number}x.png").unlink()
     bring_up_to_date(project)
-    found = judged(project, "a@2", "a")
+    found = result_of(project, "a@2", "a")
     assert found.a == "a@2 without a"
     assert found.n_images_a == N_ADDED
-    assert found.verdict.p < 0.01
+    assert found.statistics.p < 0.01
 
 
 def test_added_and_removed_at_once_takes_the_shards_of_what_was_added(project):
     (project.root / "images" / "a" / "i0x.png").unlink()
     bring_up_to_date(project)
-    found = judged(project, "a@1", "a")
+    found = result_of(project, "a@1", "a")
     assert (found.a, found.n_images_a, found.n_shared) == ("a without a@1", N_ADDED, N_OLD - 1)
-    assert found.verdict.p < 0.01
+    assert found.statistics.p < 0.01
     assert (found.also.a, found.also.n_images_a) == ("a@1 without a", 1)
-    assert found.also.verdict.p > 0.05
+    assert found.also.statistics.p > 0.05
 
 
 @pytest.fixture
@@ -126,41 +126,46 @@ def swapped(tmp_path):
 
 
 def test_what_came_and_what_went_are_both_tested_and_p_is_corrected_for_it(swapped):
-    there, back = judged(swapped, "both@1", "both"), judged(swapped, "both", "both@1")
-    assert (there.a, there.b, there.rest_of) == ("both@1 without both", "both", "both@1")
+    there, back = result_of(swapped, "both@1", "both"), result_of(swapped, "both", "both@1")
+    assert (there.a, there.b, there.remainder_of) == ("both@1 without both", "both", "both@1")
     assert (there.also.a, there.also.b, there.n_shared) == ("both without both@1", "both@1", N_OLD)
-    assert there.verdict.p < 0.05 < there.also.verdict.p
+    assert there.statistics.p < 0.05 < there.also.statistics.p
     rows = swapped.catalog.rows("FROM significance")
     kept = {row[label]: row for row in rows for label in ("label_a", "label_b")}
     for found in (there, there.also):
-        for name in ("p", "p_tail", "p_mean", "p_strongest", "more_than_chance"):
-            assert getattr(found.verdict, name) == kept[found.a][name]
+        for name in ("p", "p_tail", "p_mean", "p_strongest"):
+            assert getattr(found.statistics, name) == kept[found.a][name]
+        assert found.significant == kept[found.a]["more_than_chance"]
     assert {row["n_tests"] for row in rows} == {2}
-    assert (back.a, back.verdict.p, back.also.a) == (there.a, there.verdict.p, there.also.a)
-    np.testing.assert_array_equal(back.verdict.neuron_p, there.verdict.neuron_p)
+    assert (back.a, back.statistics.p, back.also.a) == (there.a, there.statistics.p, there.also.a)
+    np.testing.assert_array_equal(back.statistics.neuron_p, there.statistics.neuron_p)
     assert there.to_json()["also"]["a"] == "both without both@1"
 
 
 def test_the_counts_of_what_went_are_those_of_the_images_alone(swapped):
-    by_difference, alone = judged(swapped, "both@1", "both"), judged(swapped, "gone", "both")
-    assert by_difference.verdict.emd_bins == alone.verdict.emd_bins
+    by_difference, alone = result_of(swapped, "both@1", "both"), result_of(swapped, "gone", "both")
+    assert by_difference.statistics.emd_bins == alone.statistics.emd_bins
     for name in ("p", "p_tail", "p_mean", "p_strongest"):
-        assert getattr(by_difference.verdict, name) == min(1, 2 * getattr(alone.verdict, name))
-    np.testing.assert_array_equal(by_difference.verdict.neuron_p, np.minimum(1, 2 * alone.verdict.neuron_p))
-    for both, one in zip(by_difference.verdict.layers, alone.verdict.layers, strict=True):
+        assert getattr(by_difference.statistics, name) == min(1, 2 * getattr(alone.statistics, name))
+    np.testing.assert_array_equal(by_difference.statistics.neuron_p, np.minimum(1, 2 * alone.statistics.neuron_p))
+    for both, one in zip(by_difference.statistics.layers, alone.statistics.layers, strict=True):
         assert both.p == min(1, 2 * one.p)
 
 
 def test_what_is_not_known_apart_is_not_tested_and_needs_no_correction(swapped, monkeypatch):
-    kept = tested.counts_of_rest
+    kept = design.counts_of_rest
 
     def lost(project, rest, *others):
-        return "not known apart" if rest.label == "both@1 without both" else kept(project, rest, *others)
+        return (
+            NotTested("significance.counts-not-separable", "lost")
+            if rest.label == "both@1 without both"
+            else kept(project, rest, *others)
+        )
 
-    monkeypatch.setattr(tested, "counts_of_rest", lost)
-    found = judged(swapped, "both@1", "both")
-    assert (found.a, found.verdict is None) == ("both without both@1", False)
-    assert (found.also.a, found.also.why_not) == ("both@1 without both", "not known apart")
+    monkeypatch.setattr(design, "counts_of_rest", lost)
+    found = result_of(swapped, "both@1", "both")
+    assert (found.a, found.statistics is None) == ("both without both@1", False)
+    assert (found.also.a, found.also.not_tested.code) == ("both@1 without both", "significance.counts-not-separable")
     assert [row["n_tests"] for row in swapped.catalog.rows("FROM significance")] == [1]
 
 
@@ -170,9 +175,9 @@ def test_a_manifest_that_is_lost_hinders_only_those_who_name_its_version(swapped
     bring_up_to_date(swapped)
     middle = swapped.lake.versions.commit("both", 2)
     swapped.lake.layout.manifest("both", middle.manifest_id).unlink()
-    found = judged(swapped, "both@1", "both")
-    assert found.rest_of == "both@1"
-    assert found.verdict.p < 0.05
+    found = result_of(swapped, "both@1", "both")
+    assert found.remainder_of == "both@1"
+    assert found.statistics.p < 0.05
 
 
 @pytest.mark.parametrize("folder", ["a-copies", "z-copies"])
@@ -185,9 +190,9 @@ def test_copies_in_another_group_are_matched_with_their_own_group_first(tmp_path
         write_image(tmp_path / "images" / "clips" / f"{folder}{number // 4}", f"{number}.png", 15 * number)
     bring_up_to_date(project)
     now, before = (resolve_image_set(project, name) for name in ("clips", "clips@1"))
-    (found,) = tested.find_tested(project, now, before, project.lake.fingerprints.extractor("toy").comparability_key)
-    assert {item.group for item in found.a.members.items} == {f"{folder}{clip}" for clip in range(10)}
-    np.testing.assert_array_equal(found.a.counts.blocks().n_images, found.a.members.in_blocks)
+    (found,) = design.designs_of(project, now, before, project.lake.fingerprints.extractor("toy").comparability_key)
+    assert {item.group for item in found.a.items} == {f"{folder}{clip}" for clip in range(10)}
+    np.testing.assert_array_equal(found.counts_a.blocks().n_images, found.a.in_blocks)
 
 
 def test_shared_images_whose_counts_are_not_known_apart_are_refused(project):
@@ -197,10 +202,11 @@ def test_shared_images_whose_counts_are_not_known_apart_are_refused(project):
         write_image(project.root / "images" / "mixed", f"m{number}x.png", 15 * (number + 20))
     file.write_text(file.read_text() + "  - name: mixed\n    uri: images/mixed\n")
     bring_up_to_date(project)
-    found = judged(project, "a", "mixed")
-    assert found.verdict is None
+    found = result_of(project, "a", "mixed")
+    assert found.statistics is None
     assert found.n_shared == 20
-    assert "lie in shards together with others" in found.why_not
+    assert found.not_tested.code == "significance.counts-not-separable"
+    assert found.not_tested.facts["images"] == found.a
 
 
 def test_of_few_against_very_many_the_sample_is_of_those_that_stayed(tmp_path):
@@ -213,11 +219,11 @@ def test_of_few_against_very_many_the_sample_is_of_those_that_stayed(tmp_path):
         (folder / f"i{number}x.png").unlink()
         write_image(folder, f"new{number}x.png", 15 * number + 14)
     bring_up_to_date(project)
-    found = judged(project, "many@1", "many", n_resamples=99)
+    found = result_of(project, "many@1", "many", n_permutations=99)
     for part in (found, found.also):
         assert part.n_sampled_of > 800
-        assert part.verdict is not None
-    assert (found.a, found.rest_of) == ("many without many@1", "many")
+        assert part.statistics is not None
+    assert (found.a, found.remainder_of) == ("many without many@1", "many")
     assert found.n_images_extracted > 0
 
 
@@ -226,61 +232,65 @@ def test_the_same_images_are_not_tested(project):
     file = project.file.path
     file.write_text(file.read_text() + "  - name: copy\n    uri: images/copy\n")
     bring_up_to_date(project)
-    found = judged(project, "twin", "copy")
-    assert (found.same, found.verdict, found.in_words) == (True, None, "the same images")
+    found = result_of(project, "twin", "copy")
+    assert (found.same, found.statistics, found.not_tested, found.significant) == (True, None, None, False)
 
 
-def test_a_verdict_is_kept_and_read_back(project, monkeypatch):
-    first = judged(project, "a@1", "twin")
+def test_a_result_is_stored_and_read_back(project, monkeypatch):
+    first = result_of(project, "a@1", "twin")
     monkeypatch.setattr("dna_pipelines.analysis.significance.pair.significance", lambda *_, **__: pytest.fail("again"))
-    again = judged(ProjectFolder(project.root), "twin", "a@1")
-    np.testing.assert_array_equal(first.verdict.neuron_p, again.verdict.neuron_p)
-    plain = [{name: value for name, value in vars(one.verdict).items() if name != "neuron_p"} for one in (first, again)]
+    again = result_of(ProjectFolder(project.root), "twin", "a@1")
+    np.testing.assert_array_equal(first.statistics.neuron_p, again.statistics.neuron_p)
+    plain = [
+        {name: value for name, value in vars(one.statistics).items() if name != "neuron_p"} for one in (first, again)
+    ]
     assert plain[0] == plain[1]
     rows = project.catalog.rows("FROM significance")
     assert [(row["n_resamples"], row["unit"]) for row in rows] == [(299, "image")]
-    for name in ("p", "p_mean", "p_strongest", "more_than_chance", "n_changed"):
-        assert rows[0][name] == getattr(first.verdict, name)
+    assert rows[0]["more_than_chance"] == first.statistics.significant
+    for name in ("p", "p_mean", "p_strongest", "n_changed"):
+        assert rows[0][name] == getattr(first.statistics, name)
     neurons = project.catalog.rows("SELECT layer, len(p) AS n FROM neuron_significance")
-    assert sum(row["n"] for row in neurons) == len(first.verdict.neuron_p)
+    assert sum(row["n"] for row in neurons) == len(first.statistics.neuron_p)
 
 
-def test_another_number_of_deals_is_another_verdict(project):
-    one, other = judged(project, "a@1", "twin"), judged(project, "a@1", "twin", n_resamples=199)
-    assert (one.verdict.n_resamples, other.verdict.n_resamples) == (299, 199)
+def test_another_number_of_permutations_is_another_result(project):
+    one, other = result_of(project, "a@1", "twin"), result_of(project, "a@1", "twin", n_permutations=199)
+    assert (one.statistics.n_permutations, other.statistics.n_permutations) == (299, 199)
     assert len(project.catalog.rows("FROM significance")) == 2
 
 
 def test_a_second_matrix_reads_no_blocks(project, monkeypatch):
-    first = judge_all(project, "toy", n_resamples=199)
+    first = matrix_significance(project, "toy", n_permutations=199)
     monkeypatch.setattr("dna_pipelines.storage.fingerprints.read_blocks", lambda *_: pytest.fail("read"))
-    again = judge_all(ProjectFolder(project.root), "toy", n_resamples=199)
-    assert [one.judgement.verdict.p for one in again] == [one.judgement.verdict.p for one in first]
+    again = matrix_significance(ProjectFolder(project.root), "toy", n_permutations=199)
+    assert [one.result.statistics.p for one in again] == [one.result.statistics.p for one in first]
 
 
-def test_sql_says_which_selection_a_verdict_is_of(project):
+def test_sql_says_which_selection_a_result_is_of(project):
     save_selection(project, "mine", layers=["2"])
     for chosen in ("mine", None):
-        significance_of(project, compare_pair(project, "a@1", "twin", selection=chosen), n_resamples=199)
+        significance_of(project, compare_pair(project, "a@1", "twin", selection=chosen), n_permutations=199)
     rows = project.catalog.rows("""SELECT s.selection, s.version, v.n_tested
         FROM significance v LEFT JOIN selections s ON s.weights_id = v.selection_id ORDER BY n_tested""")
     assert [tuple(row.values()) for row in rows] == [("mine", 1, 5), (None, None, 9)]
 
 
-def test_groups_are_the_unit_and_doubts_are_told(tmp_path):
+def test_groups_are_the_sampling_unit_and_there_are_caveats(tmp_path):
     clips = {f"clip{number // 4}/{number}.png": 15 * number for number in range(80)}
     frames = {f"clip0_frame_{number:04d}.png": 15 * (500 + number) for number in range(30)}
     project = toy_project(tmp_path, {"clips": clips, "frames": frames}, "", "calibrate_on: [clips]")
     file = project.file.path
     file.write_text(file.read_text().replace("uri: images/clips", "uri: images/clips\n    group_by: folder"))
     bring_up_to_date(project)
-    found = judged(project, "clips", "frames")
-    assert found.unit == "group, or image without one"
-    assert any("likely sequences without a group" in doubt and "frames" in doubt for doubt in found.doubts)
-    assert any("has groups and frames has none" in doubt for doubt in found.doubts)
+    found = result_of(project, "clips", "frames")
+    assert found.sampling_unit == "group, or image without one"
+    remarks = {caveat.code: caveat.facts for caveat in found.caveats}
+    assert remarks["significance.sequences-without-group"] == {"images": "frames"}
+    assert remarks["significance.one-side-without-groups"] == {"with_groups": "clips", "without_groups": "frames"}
 
 
-def test_groups_of_unequal_size_are_in_doubt_wherever_a_verdict_is_shown(tmp_path):
+def test_groups_of_unequal_size_are_a_caveat_wherever_a_result_is_shown(tmp_path):
     """12 clips of 5 against 30 of 2 or more: the units hold as many images, but not as many clips."""
     datasets = {
         "long": {f"clip{number // 5}/{number}.png": 15 * number for number in range(60)},
@@ -289,21 +299,24 @@ def test_groups_of_unequal_size_are_in_doubt_wherever_a_verdict_is_shown(tmp_pat
     }
     project = toy_project(tmp_path, datasets, "group_by: folder", "calibrate_on: [long]")
     bring_up_to_date(project)
-    found, fine = judged(project, "long", "short"), judged(project, "alike", "short")
-    (doubt,) = found.doubts
-    assert "of long has 5 images on average, one of short 2" in doubt
-    assert "`every: 2` for its dataset" in doubt
-    assert found.to_json()["doubts"] == (doubt,)
-    assert fine.doubts == ()
+    found, fine = result_of(project, "long", "short"), result_of(project, "alike", "short")
+    (caveat,) = found.caveats
+    assert caveat.code == "significance.unequal-groups"
+    assert caveat.facts == {
+        "larger": "long", "smaller": "short", "n_images_per_unit_larger": 5, "n_images_per_unit_smaller": 2, "every": 2
+    }  # fmt: skip
+    assert found.to_json()["caveats"] == [caveat.to_json()]
+    assert found.to_json()["doubts"] == [str(caveat)]
+    assert fine.caveats == ()
     kept = {tuple(sorted((row["label_a"], row["label_b"]))): row for row in project.catalog.rows("FROM significance")}
-    assert kept["long", "short"]["doubts"] == [doubt]
+    assert kept["long", "short"]["doubts"] == [str(caveat)]
     assert kept["alike", "short"]["doubts"] == []
-    pairs = {(one.a, one.b): one for one in judge_all(project, "toy", n_resamples=99)}
-    assert pairs["long", "short"].to_json()["doubts"] == [doubt]
-    assert pairs["short", "alike"].to_json()["doubts"] == []
+    pairs = {(one.a, one.b): one for one in matrix_significance(project, "toy", n_permutations=99)}
+    assert pairs["long", "short"].to_json()["caveats"] == [caveat.to_json()]
+    assert pairs["short", "alike"].to_json()["caveats"] == []
 
 
-def test_single_images_against_groups_that_are_large_are_in_doubt(tmp_path):
+def test_single_images_against_large_groups_are_a_caveat(tmp_path):
     datasets = {
         "clips": {f"clip{number // 4}/{number}.png": 15 * number for number in range(40)},
         "single": {f"x{number}/{number}.png": 15 * (100 + number) for number in range(40)},
@@ -314,22 +327,23 @@ def test_single_images_against_groups_that_are_large_are_in_doubt(tmp_path):
     bring_up_to_date(project)
     clips, single = resolve_image_set(project, "clips"), resolve_image_set(project, "single")
     assert (images_per_unit(clips), images_per_unit(single)) == (4, 1)
-    assert any("of clips has 4 images on average, one of single 1" in doubt for doubt in doubts(single, clips))
+    facts = {caveat.code: caveat.facts for caveat in caveats(single, clips)}["significance.unequal-groups"]
+    assert (facts["larger"], facts["n_images_per_unit_larger"], facts["n_images_per_unit_smaller"]) == ("clips", 4, 1)
     # Without any group there is nothing to doubt, whatever is there twice.
     twice = single.take([*range(40), *range(30)], "twice", "sample")
     assert images_per_unit(twice) == 1.75
-    assert doubts(single, twice) == []
+    assert caveats(single, twice) == []
 
 
-def test_a_p_in_doubt_makes_no_other_pair_significant():
+def test_a_p_with_caveats_makes_no_other_pair_significant():
     p, in_doubt = np.array([0.02, 1e-6, 1e-6, np.nan]), np.array([False, True, True, True])
     found = _corrected(benjamini_hochberg, p, in_doubt)
     np.testing.assert_allclose(benjamini_hochberg(p)[:3], [0.02, 1.5e-6, 1.5e-6])
     np.testing.assert_allclose(found, [0.06, 1.5e-6, 1.5e-6, np.nan])
 
 
-def test_verdicts_of_before_doubts_were_kept_are_read(project):
-    judged(project, "a@1", "twin")
+def test_results_of_before_caveats_were_stored_are_read(project):
+    result_of(project, "a@1", "twin")
     (path,) = (project.lake.layout.root / "verdicts").glob("*.parquet")
     older = pq.read_table(path).drop_columns(["doubts"])
     path.unlink()
@@ -340,10 +354,10 @@ def test_verdicts_of_before_doubts_were_kept_are_read(project):
     project.catalog.export()
 
 
-def test_of_neurons_that_never_vary_it_is_said_that_they_do_not():
-    verdict = significance_of_constants()
-    said = p_in_words(verdict)
-    assert said == "no more than chance: p = 1 (of the mean distance alone: no neuron differs from deal to deal)"
+def test_neurons_that_never_vary_leave_the_mean_alone():
+    statistics = significance_of_constants()
+    assert (statistics.p, statistics.p_mean, statistics.significant) == (1, 1, False)
+    assert np.isnan(statistics.p_strongest)
 
 
 def significance_of_constants():
@@ -355,7 +369,7 @@ def significance_of_constants():
         lambda _: (counts, counts),
         n_images,
         n_images,
-        n_resamples=99,
+        n_permutations=99,
         seed=1,
         n_bins=1000,
     )
@@ -368,9 +382,10 @@ def test_too_few_groups_are_refused_with_what_it_would_take(tmp_path):
     }
     project = toy_project(tmp_path, datasets, "group_by: folder", "calibrate_on: [a]")
     bring_up_to_date(project)
-    found = judged(project, "a", "b")
-    assert found.verdict is None
-    assert "4 on each side are enough" in found.why_not
+    found = result_of(project, "a", "b")
+    assert found.statistics is None
+    assert found.not_tested.code == "significance.too-few-units"
+    assert found.not_tested.facts == {"n_blocks_a": 3, "n_blocks_b": 3}
     assert project.catalog.rows("FROM significance") == []
 
 

@@ -37,8 +37,8 @@ def project(made, tmp_path):
     return ProjectFolder(shutil.copytree(made, tmp_path / "project"))
 
 
-def judged(project, a, b, n_resamples=299):
-    return significance_of(project, compare_pair(project, a, b), n_resamples=n_resamples)
+def result_of(project, a, b, n_permutations=299):
+    return significance_of(project, compare_pair(project, a, b), n_permutations=n_permutations)
 
 
 def members(n_units, group_size=1, seed=0):
@@ -61,20 +61,20 @@ def lot(digest):
 
 
 def test_a_day_is_tested_against_a_sample_that_is_measured_once(project):
-    first = judged(project, "monday", "large")
+    first = result_of(project, "monday", "large")
     assert (first.a, first.b) == ("monday", "a uniform sample of large")
     assert (first.n_images_a, first.n_sampled_of) == (N_DAY, N_LARGE)
     # An eighth: the largest power of two that gives blocks of a quarter of the day or less.
     smallest = [item for item in resolve_image_set(project, "large").items if lot(item.digest) < 1 / 8]
     assert first.n_images_b == first.n_images_extracted == len(smallest)
-    assert first.verdict.p > 0.05
+    assert first.statistics.p > 0.05
     # Without its images: the next day finds the sample, and whoever asks again the verdict.
     shutil.rmtree(project.root / "images" / "large")
-    second, again = judged(project, "tuesday", "large"), judged(ProjectFolder(project.root), "large", "monday")
+    second, again = result_of(project, "tuesday", "large"), result_of(ProjectFolder(project.root), "large", "monday")
     assert (second.n_images_b, second.n_images_extracted, again.n_images_extracted) == (len(smallest), 0, 0)
-    assert second.verdict.p > 0.05
-    assert again.verdict.p == first.verdict.p
-    assert judged(project, "odd", "large").verdict.p < 0.05
+    assert second.statistics.p > 0.05
+    assert again.statistics.p == first.statistics.p
+    assert result_of(project, "odd", "large").statistics.p < 0.05
     rows = project.catalog.rows("SELECT label_a, label_b, n_images_a + n_images_b AS n FROM significance")
     assert {"a uniform sample of large"} < {label for row in rows for label in (row["label_a"], row["label_b"])}
     assert {row["n"] for row in rows} == {N_DAY + len(smallest)}
@@ -89,32 +89,32 @@ def test_the_dna_of_a_sample_is_that_of_a_dataset_of_its_images(project):
             shutil.copy(path, folder / path.name)
     file = project.file.path
     file.write_text(file.read_text() + "  - name: alone\n    uri: images/alone\n")
-    found = judged(project, "odd", "large")
+    found = result_of(project, "odd", "large")
     bring_up_to_date(project)
-    alone = judged(project, "odd", "alone")
+    alone = result_of(project, "odd", "alone")
     assert found.n_images_extracted == len(smallest)
     assert alone.n_sampled_of == 0
-    assert alone.verdict.emd_bins == found.verdict.emd_bins
-    np.testing.assert_array_equal(alone.verdict.neuron_p, found.verdict.neuron_p)
+    assert alone.statistics.emd_bins == found.statistics.emd_bins
+    np.testing.assert_array_equal(alone.statistics.neuron_p, found.statistics.neuron_p)
 
 
 def test_what_was_added_to_a_large_dataset_is_tested_against_a_sample_of_what_it_was(project):
     for number in range(600, 600 + N_DAY):
         write_image(project.root / "images" / "large", f"new{number}.png", 15 * number + 14)
     bring_up_to_date(project)
-    found = judged(project, "large", "large@1")
+    found = result_of(project, "large", "large@1")
     assert (found.a, found.b) == ("large without large@1", "a uniform sample of large@1")
     assert (found.n_images_a, found.n_shared) == (N_DAY, N_LARGE)
-    assert found.verdict.p < 0.05
+    assert found.statistics.p < 0.05
 
 
 def test_a_sample_whose_images_are_gone_is_refused_with_what_it_would_take(project):
     shutil.rmtree(project.root / "images" / "large")
-    found = judged(project, "monday", "large")
-    assert found.verdict is None
-    assert "fewer than one block of the larger one (11); it would take about 11, or finer blocks" in found.why_not
-    assert "a uniform sample of large, which cannot be measured" in found.why_not
-    assert "vanished since the scan" in found.why_not
+    found = result_of(project, "monday", "large")
+    assert found.statistics is None
+    assert found.not_tested.code == "significance.sample-not-measurable"
+    facts = found.not_tested.facts
+    assert (facts["sample"], facts["coarse"]) == ("a uniform sample of large", "significance.blocks-too-coarse")
 
 
 def test_images_in_blocks_are_those_of_the_dna(project):
@@ -162,8 +162,8 @@ def test_groups_too_large_for_finer_blocks_are_said(tmp_path):
     day = {f"day{number // 2}/{number}.png": number for number in range(5000, 5020)}
     project = toy_project(tmp_path, {"clips": clips, "day": day}, "group_by: folder", "calibrate_on: [day]")
     bring_up_to_date(project)
-    found = judged(project, "day", "clips")
-    assert found.verdict is None
-    assert "fewer than one block of the larger one (80)" in found.why_not
-    assert "a sample of it does not do either" in found.why_not
+    found = result_of(project, "day", "clips")
+    assert found.statistics is None
+    assert found.not_tested.code == "significance.blocks-too-coarse"
+    assert (found.not_tested.facts["n_images_in_block"], "sample" in found.not_tested.facts) == (80, True)
     assert found.n_sampled_of == 0

@@ -1,4 +1,4 @@
-"""The kernel of significance: distances after statistical blocks were dealt anew between two datasets.
+"""The kernel of significance: distances after statistical blocks are permuted between two datasets.
 
 Write C_b(k) for the cumulative counts of a block and N_b for its values, F for the distribution of all
 blocks together, and Y_b(k) = C_b(k) - N_b·F(k). The Y_b sum to zero, so wherever some blocks S go to the one
@@ -6,10 +6,11 @@ side and the rest to the other, the difference of the two sides' distributions i
 
     F_S(k) - F_rest(k) = (1 / N_S + 1 / N_rest) · Σ_{b in S} Y_b(k).
 
-All deals of all neurons are then one product of a 0/1 matrix with the Y_b. It is computed as sums of the rows
-that a deal picks, those of the side with fewer of them, which takes half as many operations or less and needs
+All permutations of all neurons are then one product of a 0/1 matrix with the Y_b. It is computed as sums of the rows
+that a permutation picks, those of the side with fewer of them, which takes half as many operations or less and needs
 no BLAS. The Y_b are differences already, so float32 is good to about 1e-5 of a distance, whatever the counts. Where a
-neuron does something in few units only, many deals give the very same distance; rounding must not tell them apart.
+neuron does something in few units only, many permutations give the very same distance; rounding must not separate
+them.
 """
 
 from __future__ import annotations
@@ -35,7 +36,7 @@ U64 = NDArray[np.uint64]
 
 @dataclass(frozen=True, eq=False)
 class Units:
-    """What is dealt: the blocks of both sides that have images.
+    """What is permuted: the blocks of both sides that have images.
 
     Attributes:
         n_images: (n_units,) images of each.
@@ -62,23 +63,23 @@ class Units:
 def units_of(n_images_a: U64, n_images_b: U64, *, alike: bool = True) -> Units:
     """The units of two sides.
 
-    Blocks of the smaller side are put together until they are about as large as those of the larger one.
-    Only units of one size can take each other's places, so this is what makes a test of unequal sides keep its
-    level; they are put together by size alone, so that nothing depends on what the images show.
+    Blocks of the smaller side are merged until they are about as large as those of the larger one.
+    Only units of one size are exchangeable, so this is what makes a test of unequal sides keep its level. They are
+    merged by size alone, so that nothing depends on what the images show.
 
     Args:
         n_images_a, n_images_b: (N_BLOCKS,) images in each block.
-        alike: put blocks together; otherwise every block is a unit.
+        alike: merge blocks; otherwise every block is a unit.
     """
     a, b = (np.asarray(side, np.int64) for side in (n_images_a, n_images_b))
     typical = max(side.sum() / max(np.count_nonzero(side), 1) for side in (a, b)) if alike else 1.0
-    of_a, sizes_a = _put_together(a, typical)
-    of_b, sizes_b = _put_together(b, typical)
+    of_a, sizes_a = _merged(a, typical)
+    of_b, sizes_b = _merged(b, typical)
     of_b = np.where(of_b < 0, -1, of_b + len(sizes_a))
     return Units(np.concatenate([sizes_a, sizes_b]), of_a, of_b, len(sizes_a))
 
 
-def _put_together(n_images: NDArray[np.int64], typical: float) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+def _merged(n_images: NDArray[np.int64], typical: float) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     occupied = np.flatnonzero(n_images)
     n_units = min(len(occupied), max(round(n_images.sum() / typical), 1)) if len(occupied) else 0
     of, sizes = np.full(len(n_images), -1), np.zeros(n_units, np.int64)
@@ -118,25 +119,25 @@ class Picks:
         """
         n_rows = -(-times.sum(axis=1) // UNROLLED) * UNROLLED
         rows = np.full((len(times), int(n_rows.max())), zeros, np.int32)
-        sums, places = np.nonzero(times)
-        often = times[sums, places]
-        sums, places = np.repeat(sums, often), np.repeat(places, often)
+        sums, indices = np.nonzero(times)
+        often = times[sums, indices]
+        sums, indices = np.repeat(sums, often), np.repeat(indices, often)
         starts = np.concatenate([[0], times.sum(axis=1).cumsum()[:-1]])
-        rows[sums, np.arange(len(sums)) - starts[sums]] = places
+        rows[sums, np.arange(len(sums)) - starts[sums]] = indices
         return Picks(rows, n_rows.astype(np.int64))
 
 
 @dataclass(frozen=True, eq=False)
-class Deals:
-    """Ways to deal the units.
+class Permutations:
+    """Permutations of the units between the two sides.
 
     Attributes:
-        to_a: (1 + n_resamples, n_units) whether the first side gets the unit. The first row is how they lie.
-        scale: (1 + n_resamples,) undoes what sizes that are not quite those of the two sides do to distances
+        to_a: (1 + n_permutations, n_units) whether the first side gets the unit. The first row is what was observed.
+        scale: (1 + n_permutations,) undoes what sizes that are not quite those of the two sides do to distances
             (under the null they go as √(1/n_a + 1/n_b)).
-        n_ways: about how many ways there are to deal like this.
-        smallest_p: no p-value can be below it: of as many units on both sides, a deal and the one that swaps the sides
-            give the same distance.
+        n_ways: about how many distinct permutations there are.
+        smallest_p: no p-value can be below it. With as many units on both sides, a permutation and the one that swaps
+            the sides give the same distance.
     """
 
     to_a: NDArray[np.bool_]
@@ -152,48 +153,48 @@ class Deals:
         return Picks.of(np.where(fewer[:, None], self.to_a, ~self.to_a).astype(np.int64), n_units)
 
 
-def deal(units: Units, n_resamples: int, rng: np.random.Generator) -> Deals:
-    """Deal the units at random, until each side has as many images as it had (as nearly as can be)."""
+def permute(units: Units, n_permutations: int, rng: np.random.Generator) -> Permutations:
+    """Assign the units to the sides at random, so that each keeps its number of images as nearly as possible."""
     sizes, n_units = units.n_images, len(units.n_images)
-    lies = np.arange(n_units) < units.n_a
+    observed = np.arange(n_units) < units.n_a
     wanted = min(units.n_images_a, units.n_images_b)
-    order = rng.random((n_resamples, n_units)).argsort(axis=1)
+    order = rng.random((n_permutations, n_units)).argsort(axis=1)
     filled = sizes[order].cumsum(axis=1)
     n_taken = np.clip(np.abs(filled - wanted).argmin(axis=1) + 1, 1, n_units - 1)
-    place = np.empty_like(order)
-    np.put_along_axis(place, order, np.broadcast_to(np.arange(n_units), order.shape), axis=1)
-    taken = place < n_taken[:, None]
-    to_a = np.concatenate([lies[None], taken if units.n_images_a <= units.n_images_b else ~taken])
+    rank = np.empty_like(order)
+    np.put_along_axis(rank, order, np.broadcast_to(np.arange(n_units), order.shape), axis=1)
+    taken = rank < n_taken[:, None]
+    to_a = np.concatenate([observed[None], taken if units.n_images_a <= units.n_images_b else ~taken])
     n_images_a = to_a @ sizes
     spread = 1 / n_images_a + 1 / (sizes.sum() - n_images_a)
     typical = int(np.median(n_taken))
     n_ways = float(comb(n_units, typical))
-    return Deals(to_a, np.sqrt(spread[0] / spread), n_ways, (2 if 2 * typical == n_units else 1) / n_ways)
+    return Permutations(to_a, np.sqrt(spread[0] / spread), n_ways, (2 if 2 * typical == n_units else 1) / n_ways)
 
 
-def draw(units: Units, n_resamples: int, rng: np.random.Generator) -> Picks:
-    """Draw each side's units anew from its own, with replacement; see `resampled_distances`."""
+def resample(units: Units, n_resamples: int, rng: np.random.Generator) -> Picks:
+    """Bootstrap: draw the units of each side from that side, with replacement; see `resampled_distances`."""
     sides = (units.n_a, len(units.n_images) - units.n_a)
     times = [rng.multinomial(n, np.full(n, 1 / n), n_resamples) for n in sides]
     # The last row that counts is the difference as it is.
     return Picks.of(np.concatenate([*times, np.ones((n_resamples, 1), np.int64)], axis=1), sum(sides) + 1)
 
 
-def dealt_distances(counts_a: U64, counts_b: U64, units: Units, deals: Deals) -> F64:
-    """The EMD of each neuron under each deal, in coarse bins; the first row is the distance as it is.
+def permuted_distances(counts_a: U64, counts_b: U64, units: Units, permutations: Permutations) -> F64:
+    """The EMD of each neuron under each permutation, in coarse bins; the first row is the observed distance.
 
     Args:
         counts_a, counts_b: (n_neurons, N_BLOCKS, n_bins) counts of the blocks.
         units: see `units_of`.
-        deals: of these units.
+        permutations: of these units.
 
     Returns:
-        (1 + n_resamples, n_neurons); NaN where a neuron has no values on a side. What equals the first row but for
+        (1 + n_permutations, n_neurons); NaN where a neuron has no values on a side. What equals the first row but for
         rounding is the same number.
     """
-    from dna_pipelines.comparison.redeal_kernels import add_picked, residuals, signed
+    from dna_pipelines.comparison.permutation_kernels import add_picked, residuals, signed
 
-    picks, n_rows, n_bins = deals.picks, len(units.n_images) + 1, counts_a.shape[2]
+    picks, n_rows, n_bins = permutations.picks, len(units.n_images) + 1, counts_a.shape[2]
 
     def task(part: slice, out: F64) -> None:
         # The last bin, where all distributions are 1, has the units' shares of the values instead.
@@ -205,27 +206,27 @@ def dealt_distances(counts_a: U64, counts_b: U64, units: Units, deals: Deals) ->
         # Without values on a side there is no distance; a share that should be 1 may miss it by a rounding error.
         known = (share > 0) & (share < 1 - 1e-6)
         of_one = np.where(known, share, 0.5).astype(np.float64)
-        scale = deals.scale[:, None] * (1 / of_one + 1 / (1 - of_one))
+        scale = permutations.scale[:, None] * (1 / of_one + 1 / (1 - of_one))
         out[:] = np.where(known, scale * sums, np.nan)
         np.copyto(out, out[:1], where=np.abs(out - out[:1]) <= _ROUNDING * out[:1])
 
-    return _in_tiles(len(deals.to_a), counts_a.shape[0], task)
+    return _in_tiles(len(permutations.to_a), counts_a.shape[0], task)
 
 
-def resampled_distances(counts_a: U64, counts_b: U64, units: Units, drawn: Picks) -> F64:
-    """The EMD of each neuron when each side's units are drawn anew from its own, in coarse bins.
+def resampled_distances(counts_a: U64, counts_b: U64, units: Units, samples: Picks) -> F64:
+    """The EMD of each neuron in bootstrap samples of each side's units, in coarse bins.
 
-    To first order in what was drawn: with n_b times unit b, F_A + Σ n_b·(C_b - N_b·F_A) / N_A, and likewise for
+    To first order in the sample: with n_b times unit b, F_A + Σ n_b·(C_b - N_b·F_A) / N_A, and likewise for
     the other side.
 
     Args:
-        counts_a, counts_b, units: see `dealt_distances`.
-        drawn: see `draw`.
+        counts_a, counts_b, units: see `permuted_distances`.
+        samples: see `resample`.
 
     Returns:
         (n_resamples, n_neurons); NaN where a neuron has no values on a side.
     """
-    from dna_pipelines.comparison.redeal_kernels import add_picked, deviations, signed
+    from dna_pipelines.comparison.permutation_kernels import add_picked, deviations, signed
 
     n_rows, n_bins = len(units.n_images) + 2, counts_a.shape[2]
 
@@ -233,10 +234,10 @@ def resampled_distances(counts_a: U64, counts_b: U64, units: Units, drawn: Picks
         rows = np.zeros((n_bins - 1, n_rows, part.stop - part.start), np.float32)
         deviations(signed(counts_a[part]), signed(counts_b[part]), units.of_a, units.of_b, units.n_a, rows)
         sums = np.zeros(out.shape, np.float32)
-        add_picked(rows, drawn.rows, drawn.n_rows, sums)
+        add_picked(rows, samples.rows, samples.n_rows, sums)
         out[:] = sums
 
-    return _in_tiles(len(drawn.rows), counts_a.shape[0], task)
+    return _in_tiles(len(samples.rows), counts_a.shape[0], task)
 
 
 def _in_tiles(n_rows: int, n_neurons: int, task: Callable[[slice, F64], None]) -> F64:
