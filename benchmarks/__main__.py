@@ -20,52 +20,54 @@ BENCHMARKS = (
     "builtin", "decode", "fold", "throughput", "gpu", "matrix", "significance", "attribution", "duplicates", "views",
     "unchanged", "memory", "races", "scale", "words", "orchestration", "updates",
 )  # fmt: skip
-"""Modules, each imported when it is its turn: a GPU machine need not have what the others want. The last two change the
-tree that the others share."""
+"""Modules, each imported when it runs: a machine with a GPU need not have the packages of the others.
+
+The last two change the tree that the others share.
+"""
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    parser.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(BENCHMARKS)}; all where none is named")
-    parser.add_argument("--keep", type=Path, metavar="FOLDER", help="put scratch data there, and leave it there")
+    parser.add_argument("names", nargs="*", metavar="NAME", help=f"any of {', '.join(BENCHMARKS)}; by default all")
+    parser.add_argument("--keep", type=Path, metavar="FOLDER", help="write scratch data there, and keep it")
     arguments = parser.parse_args()
     if unknown := set(arguments.names) - set(BENCHMARKS):
-        parser.error(f"there is no benchmark {', '.join(sorted(unknown))}; there are: {', '.join(BENCHMARKS)}")
+        parser.error(f"there is no benchmark {', '.join(sorted(unknown))}; the benchmarks are: {', '.join(BENCHMARKS)}")
     chosen = [name for name in BENCHMARKS if not arguments.names or name in arguments.names]
     started = time.monotonic()
     spare_torchvision()
     if arguments.keep:
         arguments.keep.mkdir(parents=True, exist_ok=True)
-        lacking = _measure(chosen, Path(tempfile.mkdtemp(prefix="run-", dir=arguments.keep)))
+        missing = _measure(chosen, Path(tempfile.mkdtemp(prefix="run-", dir=arguments.keep)))
     else:
         with tempfile.TemporaryDirectory() as folder:
-            lacking = _measure(chosen, Path(folder))
+            missing = _measure(chosen, Path(folder))
     print(f"{(time.monotonic() - started) / 60:.1f} minutes; written to benchmarks/{PATH.name}")
-    if lacking:
-        sys.exit(f"not measured, and left as they were there: {', '.join(lacking)}")
+    if missing:
+        sys.exit(f"not measured, so their sections are unchanged: {', '.join(missing)}")
 
 
 def _measure(names: list[str], folder: Path) -> list[str]:
-    """Those of which there was nothing to write."""
+    """Run benchmarks; the names of those without results."""
     world = World(folder.resolve())
     console = Console() if Console().is_terminal else Console(width=160)
-    lacking = []
+    missing = []
     for name in names:
         module = import_module(f"benchmarks.{name}")
         about = module.__doc__ or ""
         console.print(f"[bold]{name}[/bold]: {about}", highlight=False)
         started, rows, failed = time.monotonic(), [], False
         try:
-            # Some give their rows one by one.
+            # Some yield their rows one by one.
             for row in module.run(world):
                 rows.append(row)
                 console.print(f"  {row.what}: {row.ours}; {row.ratio}", highlight=False)
         except Exception:  # noqa: BLE001 (whatever it is)
-            # The others take long, and are worth having.
+            # The results of the others are still written.
             console.print_exception()
             failed = True
         if failed or not rows:
-            lacking.append(name)
+            missing.append(name)
             continue
         seconds = time.monotonic() - started
         table = Table(*COLUMNS, show_lines=True)
@@ -75,7 +77,7 @@ def _measure(names: list[str], folder: Path) -> list[str]:
         console.print(f"{seconds:.0f} s", highlight=False)
         before = PATH.read_text(encoding="utf-8") if PATH.exists() else ""
         PATH.write_text(put(before, name, section(name, about, rows, seconds), list(BENCHMARKS)), encoding="utf-8")
-    return lacking
+    return missing
 
 
 if __name__ == "__main__":

@@ -21,7 +21,7 @@ from dna_pipelines.extraction.networks.builtin import NAME
 
 SEEDS = (0, 1, 2)
 N_IMAGES, N_PARTS = 80, 8
-"""Images of a class, and parts they are dealt into: halves are four of them, which makes 35 pairs of halves."""
+"""Images of a class, and the parts they are split into. A half is four parts, which gives 35 pairs of halves."""
 
 LEAST_RATIO, LEAST_RIGHT, LEAST_RIGHT_IN_COLOUR = 4.5, 0.95, 0.85
 LEAST_SPEED = 200
@@ -29,15 +29,15 @@ N_OF_A_SET = 8
 N_TILES_EACH = 8
 
 OTHER_WEIGHTS = "DNA_BENCHMARK_BUILTIN"
-"""A folder with other files of the extractor, to look at a training under way."""
+"""A folder with other weights of the extractor, such as those of a training that is still running."""
 
 
 @dataclass(frozen=True)
-class Told:
-    """How well the classes of one seed are told apart.
+class Separation:
+    """How well the classes of one seed are separated.
 
     Attributes:
-        ratios: of all pairs: the EMD between two classes, in multiples of that between halves of one.
+        ratios: of all pairs, the EMD between two classes as a multiple of that between halves of a class.
         right: share of single images whose nearest class is theirs.
     """
 
@@ -52,31 +52,33 @@ def run(_world: World) -> list[Row]:
 def _formulas() -> list[Row]:
     rows = []
     for palettes, least in ((False, LEAST_RIGHT), (True, LEAST_RIGHT_IN_COLOUR)):
-        found: dict[str, list[Told]] = {}
+        separations: dict[str, list[Separation]] = {}
         for seed in SEEDS:
             images = {name: families.draw(name, N_IMAGES, seed, palettes=palettes) for name in families.FAMILIES}
             for eye in _eyes(np.concatenate([some[::8] for some in images.values()])):
-                found.setdefault(eye.name, []).append(tell_apart(eye, list(images.values())))
+                separations.setdefault(eye.name, []).append(separation(eye, list(images.values())))
         what = f"{len(families.FAMILIES)} unseen formulas, {'random palettes' if palettes else 'grey'}"
-        rows += _told_rows(what, found, least, judged=not palettes)
+        rows += _separation_rows(what, separations, least, with_target=not palettes)
     return rows
 
 
-def _told_rows(what: str, found: dict[str, list[Told]], least_right: float, *, judged: bool) -> list[Row]:
-    """A row for the ratios and one for single images; over the seeds, the worst."""
-    ratio = {name: min(one.ratios.min() for one in told) for name, told in found.items()}
-    median = {name: min(float(np.median(one.ratios)) for one in told) for name, told in found.items()}
-    right = {name: min(one.right for one in told) for name, told in found.items()}
-    mine, others = NAME, [name for name in found if name != NAME]
+def _separation_rows(
+    what: str, separations: dict[str, list[Separation]], least_right: float, *, with_target: bool
+) -> list[Row]:
+    """A row for the ratios and a row for single images, of the worst seed."""
+    ratio = {name: min(seed.ratios.min() for seed in seeds) for name, seeds in separations.items()}
+    median = {name: min(float(np.median(seed.ratios)) for seed in seeds) for name, seeds in separations.items()}
+    right = {name: min(seed.right for seed in seeds) for name, seeds in separations.items()}
+    mine, others = NAME, [name for name in separations if name != NAME]
     best = max(ratio[name] for name in others), max(right[name] for name in others)
     pair = Row(
-        f"{what}: EMD between classes in multiples of halves of one, least pair / median pair",
+        f"{what}: EMD between classes as a multiple of that of halves of a class, smallest / median pair",
         f"{ratio[mine]:.2f} / {median[mine]:.2f}",
         "; ".join(f"{name} {ratio[name]:.2f} / {median[name]:.2f}" for name in others),
         f"{ratio[mine] / best[0]:.2f}",
-        f"least >= {LEAST_RATIO}, best of all" if judged else "best of all",
-        ratio[mine] > best[0] and (ratio[mine] >= LEAST_RATIO or not judged),
-        f"worst of {len(SEEDS)} seeds; all: {', '.join(f'{one.ratios.min():.2f}' for one in found[mine])}",
+        f"least >= {LEAST_RATIO}, best of all" if with_target else "best of all",
+        ratio[mine] > best[0] and (ratio[mine] >= LEAST_RATIO or not with_target),
+        f"worst of {len(SEEDS)} seeds; all: {', '.join(f'{seed.ratios.min():.2f}' for seed in separations[mine])}",
     )
     single = Row(
         f"{what}: single images whose nearest class is theirs",
@@ -85,37 +87,37 @@ def _told_rows(what: str, found: dict[str, list[Told]], least_right: float, *, j
         f"{right[mine] / best[1]:.2f}",
         f">= {least_right}, best of all",
         right[mine] >= least_right and right[mine] > best[1],
-        f"worst of {len(SEEDS)} seeds; all: {', '.join(f'{one.right:.3f}' for one in found[mine])}",
+        f"worst of {len(SEEDS)} seeds; all: {', '.join(f'{seed.right:.3f}' for seed in separations[mine])}",
     )
     return [pair, single]
 
 
-def tell_apart(eye: Eye, classes: list[np.ndarray]) -> Told:
-    """The classes by their DNAs; a single image is compared with the halves of all classes that it is not in."""
+def separation(eye: Eye, classes: list[np.ndarray]) -> Separation:
+    """The separation of classes by their DNAs. A single image is compared with the halves that do not contain it."""
     parts, singles = [], []
     for some in classes:
-        # Of one image the counts fit 16 bits; in 64 all images would take gigabytes.
-        each = np.stack([one.astype(np.uint16) for one in eye.each(some)])
+        # The counts of an image fit into 16 bits; 64 bits would take gigabytes.
+        each = np.stack([counts.astype(np.uint16) for counts in eye.each(some)])
         singles.append(each)
         parts.append([each[part::N_PARTS].sum(0, dtype=np.uint32) for part in range(N_PARTS)])
     wholes = cumulated([_sum(some) for some in parts])
     own = np.array([halves(some) for some in parts])
     a, b = np.array(list(itertools.combinations(range(len(classes)), 2))).T
     between, within = pairwise_l1(wholes, wholes, a, b).mean(1), (own[a] + own[b]) / 2
-    # What shows nothing at all cannot tell classes apart either.
+    # An extractor without any response does not separate classes.
     ratios = np.where(within > 0, between / np.where(within > 0, within, 1), 1.0)
     n_right = 0
     for half in (0, 1):
         # Image i of a class is in part i % N_PARTS, so even parts against odd ones.
         others = cumulated([_sum(some[1 - half :: 2]) for some in parts])
         for label, each in enumerate(singles):
-            mine = [one for index, one in enumerate(each) if index % N_PARTS % 2 == half]
-            n_right += sum(nearest(one, others) == label for one in mine)
-    return Told(ratios, n_right / sum(map(len, classes)))
+            mine = [counts for index, counts in enumerate(each) if index % N_PARTS % 2 == half]
+            n_right += sum(nearest(counts, others) == label for counts in mine)
+    return Separation(ratios, n_right / sum(map(len, classes)))
 
 
 def halves(parts: list[np.ndarray]) -> float:
-    """The mean EMD of two halves, over all ways to deal the parts."""
+    """The mean EMD of two halves, over all ways to split the parts."""
     whole, distances = set(range(len(parts))), []
     for some in itertools.combinations(range(1, len(parts)), len(parts) // 2):
         left, right = ([parts[index] for index in chosen] for chosen in (some, sorted(whole - set(some))))
@@ -124,13 +126,13 @@ def halves(parts: list[np.ndarray]) -> float:
 
 
 def cumulated(dnas: list[np.ndarray]) -> np.ndarray:
-    """(n_dnas, n_neurons, n_bins) cumulative distributions, for who compares them more than once."""
+    """(n_dnas, n_neurons, n_bins) cumulative distributions, for repeated comparisons."""
     return np.stack([cumulative(counts) for counts in dnas])
 
 
-def nearest(one: np.ndarray, classes: np.ndarray) -> int:
+def nearest(image: np.ndarray, classes: np.ndarray) -> int:
     """The class whose DNA is closest, in the mean EMD of all neurons."""
-    mine = cumulative(one.astype(np.uint64))[None]
+    mine = cumulative(image.astype(np.uint64))[None]
     return int(pairwise_l1(mine, classes, np.zeros(len(classes), int), np.arange(len(classes))).mean(1).argmin())
 
 
@@ -160,7 +162,7 @@ def _real_images() -> list[Row]:
 
 
 def _digit_rows(eyes: list[Eye], pixels: np.ndarray, labels: np.ndarray, values: np.ndarray) -> list[Row]:
-    """Digits: sets of images against classes, and whether what is close is what gets confused."""
+    """Digits: sets of images against classes, and whether close classes are the ones that get confused."""
     right, rank = {}, {}
     confused = confusion(values, labels)
     for eye in eyes:
@@ -206,7 +208,7 @@ def _against(what: str, values: dict[str, float], written: str) -> Row:
 
 
 def _shift_row(eyes: list[Eye], unchanged: dict[str, list[np.ndarray]], tiles: np.ndarray, shift: str) -> Row:
-    """Tiles against the same tiles changed, step by step; the first step beyond what halves of the tiles differ by."""
+    """Tiles against the same tiles changed, step by step; the first step whose EMD exceeds that of halves."""
     seen = {eye.name: graded(eye, unchanged[eye.name], tiles, shift) for eye in eyes}
     strengths, written = shifts.SHIFTS[shift][1:]
 
@@ -220,26 +222,26 @@ def _shift_row(eyes: list[Eye], unchanged: dict[str, list[np.ndarray]], tiles: n
     others = {name: values for name, values in seen.items() if name != NAME}
     rising = all(a < b for a, b in itertools.pairwise(mine))
     return Row(
-        f"photographs, {shift}: first step of {len(strengths)} whose EMD is above that of halves",
+        f"photographs, {shift}: first step of {len(strengths)} whose EMD exceeds that of halves",
         f"{name_of(first(mine))}",
         "; ".join(f"{name} {name_of(first(values))}" for name, values in others.items()),
         "",
         "grows with every step",
         rising,
-        f"in multiples of halves: {', '.join(f'{value:.2f}' for value in mine)}"
+        f"as multiples of halves: {', '.join(f'{value:.2f}' for value in mine)}"
         + "".join(f"; {name} {', '.join(f'{value:.2f}' for value in values)}" for name, values in others.items()),
     )
 
 
 def graded(eye: Eye, unchanged: list[np.ndarray], tiles: np.ndarray, shift: str) -> list[float]:
-    """The EMD of every step, in multiples of that between halves of the unchanged tiles, whose parts are given."""
+    """The EMD of every step, as a multiple of that between halves of the unchanged tiles, whose parts are given."""
     whole, own = _sum(unchanged), halves(unchanged)
     steps = range(len(shifts.SHIFTS[shift][1]))
     return [emd(whole, eye.counts(shifts.shifted(tiles, shift, step))) / own for step in steps]
 
 
 def _speed() -> list[Row]:
-    """Images a second of one core's time, from pixels to counts: the time of the processor, whatever else runs."""
+    """Images a second of one core's time, from pixels to counts: processor time, whatever else runs."""
     images = families.draw("marble", 64, 9, palettes=True)
     eyes = {eye.name: eye for eye in _eyes(images)}
     tasks = {name: lambda eye=eye: eye.counts(images) for name, eye in eyes.items()}

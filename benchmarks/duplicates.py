@@ -1,4 +1,4 @@
-"""Copies: how many are found by digests and codes, how many pairs are none, and how fast codes are searched."""
+"""Copies: how many digests and codes detect, how many other pairs they report, and how fast codes are searched."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ PHOTOGRAPHS = (
     "astronaut", "chelsea", "coffee", "rocket", "motorcycle_left", "hubble_deep_field", "ihc", "retina", "china",
     "flower",
 )  # fmt: skip
-PLAIN = 12.0
-"""Tiles whose levels spread less than this show nothing: the sky, the black around a retina."""
+FEATURELESS = 12.0
+"""Tiles whose levels have a smaller standard deviation show nothing: the sky, the black around a retina."""
 
 _FEW = 500
-"""Codes that numpy looks for: all of them would take minutes."""
+"""The number of codes that numpy searches for; all of them would take minutes."""
 
 
 def run(_world: World) -> list[Row]:
@@ -36,22 +36,22 @@ def run(_world: World) -> list[Row]:
 
 
 def _tiles() -> list[np.ndarray]:
-    found = []
+    tiles = []
     for name in PHOTOGRAPHS:
         photo = photograph(name)
         height, width = photo.shape[:2]
-        found += [
+        tiles += [
             photo[top : top + TILE_PX, left : left + TILE_PX]
             for top in range(0, height - TILE_PX + 1, TILE_PX)
             for left in range(0, width - TILE_PX + 1, TILE_PX)
         ]
-    np.random.default_rng(0).shuffle(found)
-    return [tile for tile in found if tile.std() > PLAIN][:N_IMAGES]
+    np.random.default_rng(0).shuffle(tiles)
+    return [tile for tile in tiles if tile.std() > FEATURELESS][:N_IMAGES]
 
 
 def _copies(name: str, images: list[np.ndarray]) -> list[Row]:
     extractor = load_extractor("seeded_cnn")
-    originals = [png(one) for one in images]
+    originals = [png(image) for image in images]
     ranges = ranges_of(extractor, originals[:200])
     base = measure(extractor, ranges, originals)
     scale = base.pooled.std(axis=0)
@@ -62,18 +62,18 @@ def _copies(name: str, images: list[np.ndarray]) -> list[Row]:
     some = np.arange(N_COPIED)
     recall, byte_for_byte = {}, {}
     for kind, copy in COPIES.items():
-        copies = [copy(one) for one in images[:N_COPIED]]
-        found = measure(extractor, ranges, copies)
-        bits = np.bitwise_count(base.signs[:N_COPIED] ^ found.signs).sum(axis=1)
-        close = _distance(base, found, some, some, scale) <= MOST_DISTANCE
+        copies = [copy(image) for image in images[:N_COPIED]]
+        measured = measure(extractor, ranges, copies)
+        bits = np.bitwise_count(base.signs[:N_COPIED] ^ measured.signs).sum(axis=1)
+        close = _distance(base, measured, some, some, scale) <= MOST_DISTANCE
         recall[kind] = float(((bits <= int(MOST_BITS * n_bits)) & close).mean())
-        byte_for_byte[kind] = [digest_of(one) for one in copies] == [digest_of(one) for one in originals[:N_COPIED]]
+        byte_for_byte[kind] = [digest_of(data) for data in copies] == [digest_of(data) for data in originals[:N_COPIED]]
     quantiles = np.quantile(unrelated.n_bits, [1e-4, 1e-3, 1e-2, 0.5])
     exact = all(same for kind, same in byte_for_byte.items() if kind == "the same bytes")
     easy = [recall[kind] for kind in ("the same bytes", "JPEG 90", "JPEG 50", "75 % of the size")]
     return [
         Row(
-            f"{name}: copies that are found (at most {MOST_BITS:.0%} of {n_bits} bits, distance {MOST_DISTANCE})",
+            f"{name}: copies that are detected (at most {MOST_BITS:.0%} of {n_bits} bits, distance {MOST_DISTANCE})",
             "; ".join(f"{kind} {value:.2f}" for kind, value in recall.items()),
             "",
             f"{min(easy):.2f}",
@@ -82,7 +82,7 @@ def _copies(name: str, images: list[np.ndarray]) -> list[Row]:
             f"{N_COPIED} images each, against their originals; equal bytes by their digest",
         ),
         Row(
-            f"{name}: pairs of different images that are taken for copies",
+            f"{name}: pairs of different images that are reported as copies",
             f"{int(near.sum()):,} of {len(near):,}",
             "",
             f"{near.mean():.1e}",

@@ -75,7 +75,7 @@ class Eye:
         return Binning.from_observed(low, high, self.extractor.layers)
 
     def batches(self, images: np.ndarray) -> Iterator[list[tuple[slice, np.ndarray]]]:
-        """By batch, the place of every layer and its activations, (n, n_neurons, n_positions)."""
+        """By batch, the neurons of every layer as a slice, and its activations, (n, n_neurons, n_positions)."""
         prepare, parts = self.extractor.network.preprocessing, list(self.extractor.layers.slices.values())
         with reproducible():
             for start in range(0, len(images), _BATCH):

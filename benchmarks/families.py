@@ -142,7 +142,7 @@ def streaks(rng: np.random.Generator) -> Field:
 
 
 def marble(rng: np.random.Generator) -> Field:
-    """Noise of all octaves, read at places that noise has moved (turbulence)."""
+    """Noise of all octaves, read at positions that noise has shifted (turbulence)."""
 
     def octaves(largest: float) -> Field:
         return sum(largest * 0.55**k * _unit(ndimage.gaussian_filter(rng.normal(size=(PX, PX)), 14 / 2**k, mode="wrap"))

@@ -20,7 +20,7 @@ from dna_pipelines.extraction.devices.numerics import EXACT, FAST, reproducible
 from dna_pipelines.extraction.stream.stage_times import StageTimes, n_cores
 
 TARGET_FORWARD, TARGET_REFERENCE = 0.9, 10.0
-NEEDED = "tried out on the CPU with a tiny network; the figures need a GPU"
+NEEDED = "a trial on the CPU with a tiny network; the figures need a GPU"
 
 
 def run(world: World) -> Iterator[Row]:
@@ -57,7 +57,7 @@ def _against_forward(precision: str, ours: Ours, n_files: int, *, on_gpu: bool) 
         forward=lambda: _forward(ours, n_images),
     )
     share = rounds.ratio("forward", "ours")
-    busy = [(one.forward_s + one.fold_s) / one.elapsed_s for one in measured[1:]]
+    busy = [(fit.forward_s + fit.fold_s) / fit.elapsed_s for fit in measured[1:]]
     note = f"{rounds.spread('forward', 'ours')}; the device was busy {min(busy):.0%} of the time; {measured[-1]}"
     return Row(
         f"{_name(ours, on_gpu=on_gpu)}, {n_images:,} JPEGs: files to counts against the bare forward pass, its inputs "

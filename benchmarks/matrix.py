@@ -34,7 +34,7 @@ def run(world: World) -> list[Row]:
 
 
 def _put_dna(lake: Lake, index: int) -> str:
-    """A made-up DNA. Layers hold the same neurons in another order, which spares some drawing."""
+    """A synthetic DNA. Layers have the same neurons in another order, which saves time."""
     rng = np.random.default_rng(index)
     centre, width = rng.uniform(0.3, 0.7, (WIDTH, 1)), rng.uniform(0.05, 0.2, (WIDTH, 1))
     shares = np.exp(-0.5 * (((np.arange(N_BINS) + 0.5) / N_BINS - centre) / width) ** 2)
@@ -56,14 +56,14 @@ def _put_dna(lake: Lake, index: int) -> str:
 
 def _matrix(lake: Lake, ids: list[str]) -> list[Row]:
     pairs = list(combinations(ids, 2))
-    places = {name: place for place, name in enumerate(LAYERS.names)}
+    indices = {name: index for index, name in enumerate(LAYERS.names)}
     written: list[Path] = []
     reading_s: list[float] = []
 
     def ours() -> None:
-        # What `pipeline.compare.update_pairs` does once it knows the pairs; each time a new file.
+        # As `update.pairs.update_pairs` does with the missing pairs; each round writes a new file.
         def measures(identity: str, layer: str) -> LayerMeasures:
-            seconds, read = timed(lambda: lake.fingerprints.dna_layer(identity, places[layer]))
+            seconds, read = timed(lambda: lake.fingerprints.dna_layer(identity, indices[layer]))
             reading_s.append(seconds)
             return LayerMeasures(*read)
 
@@ -77,8 +77,8 @@ def _matrix(lake: Lake, ids: list[str]) -> list[Row]:
         print(HOW_TO_GET)
         return []
     counts = [_counts(lake, identity) for identity in ids[:4]]
-    as_floats = [torch.from_numpy(one.astype(np.float64)) for one in counts]
-    as_loaded = [torch.from_numpy(one.astype(np.int32)) for one in counts]
+    as_floats = [torch.from_numpy(dna.astype(np.float64)) for dna in counts]
+    as_loaded = [torch.from_numpy(dna.astype(np.int32)) for dna in counts]
     some = list(combinations(range(4), 2))
 
     def theirs(histograms) -> None:
@@ -119,13 +119,13 @@ def _matrix(lake: Lake, ids: list[str]) -> list[Row]:
 
 
 def _counts(lake: Lake, identity: str):
-    return np.concatenate([lake.fingerprints.dna_layer(identity, place)[0].counts for place in range(N_LAYERS)])
+    return np.concatenate([lake.fingerprints.dna_layer(identity, index)[0].counts for index in range(N_LAYERS)])
 
 
 def _check(stats, histograms) -> None:
     """Both must give the same distances."""
     theirs = stats.earth_movers_distance(histograms[0], histograms[1]).numpy()
-    stacked = np.stack([cumulative(one.numpy().astype(np.uint64)) for one in histograms[:2]])
+    stacked = np.stack([cumulative(histogram.numpy().astype(np.uint64)) for histogram in histograms[:2]])
     ours = pairwise_l1(stacked, stacked, np.array([0]), np.array([1]))[0]
     if not np.allclose(ours, theirs, rtol=1e-9):
         raise RuntimeError("our distances are not the reference's")
@@ -139,8 +139,8 @@ def _frechet() -> list[Row]:
     rng = np.random.default_rng(0)
     mixing = rng.normal(size=(WIDTH, WIDTH)) / WIDTH**0.5
     two = [Covariance.of(rng.normal(size=(2 * WIDTH, WIDTH)) @ mixing + shift) for shift in (0.0, 0.1)]
-    mean_a, mean_b = (torch.from_numpy(one.mean) for one in two)
-    cov_a, cov_b = (torch.from_numpy(one.covariance) for one in two)
+    mean_a, mean_b = (torch.from_numpy(side.mean) for side in two)
+    cov_a, cov_b = (torch.from_numpy(side.covariance) for side in two)
 
     def theirs() -> None:
         stats.frechet_distance_multidim(mean_a, cov_a, mean_b, cov_b)
@@ -179,7 +179,7 @@ def _kernel(lake: Lake, ids: list[str]) -> list[Row]:
     touched = 2 * 8 * len(first) * WIDTH * N_BINS / rounds.median("ours") / 1e9
     once = stacked.nbytes / rounds.median("ours") / 1e9
     memory = large.nbytes / rounds.median("memory") / 1e9
-    cache = n_turns * sum(one.nbytes for one in small) / rounds.median("cache") / 1e9
+    cache = n_turns * sum(array.nbytes for array in small) / rounds.median("cache") / 1e9
     what = f"L1 kernel: CDFs of 32 DNAs x {WIDTH} neurons, {len(first)} pairs, {n_threads} threads"
     return [
         Row(

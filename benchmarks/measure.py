@@ -15,7 +15,7 @@ from pathlib import Path
 
 @dataclass(frozen=True)
 class Row:
-    """One figure beside what it is held against. Rows without a target are context."""
+    """A figure beside what it is compared with. Rows without a target are context."""
 
     what: str
     ours: str
@@ -26,7 +26,7 @@ class Row:
     note: str = ""
 
     @property
-    def verdict(self) -> str:
+    def outcome(self) -> str:
         return {None: "", True: "met", False: "**missed**"}[self.met]
 
 

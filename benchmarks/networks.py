@@ -69,8 +69,8 @@ class Ours:
     def fit(self, times: int = 1) -> tuple[np.ndarray, StageTimes]:
         """The counts of all neurons, and where the time went; of all images several times over."""
         clock, shards = StageClock(), self._images.shards * times
-        found = extract_partials(self.extractor, self.ranges, shards, self._images.read, clock=clock)
-        counts = sum(partial.histogram.counts for _, partial in found)
+        result = extract_partials(self.extractor, self.ranges, shards, self._images.read, clock=clock)
+        counts = sum(partial.histogram.counts for _, partial in result)
         return counts, clock.times()
 
 
@@ -93,22 +93,22 @@ class Theirs:
 
     def fit(self) -> np.ndarray:
         """The counts of all neurons."""
-        found = self._vdna.vdnas.get_vdna(f"histogram-{N_BINS}")
+        result = self._vdna.vdnas.get_vdna(f"histogram-{N_BINS}")
         source = str(self._images.folder)
-        found.fill_vdna(self._model, self._vdna.utils.settings.DataSettings(source=source, shuffle_files=False))
-        return np.concatenate([counts.cpu().numpy() for counts in found.data.values()])
+        result.fill_vdna(self._model, self._vdna.utils.settings.DataSettings(source=source, shuffle_files=False))
+        return np.concatenate([counts.cpu().numpy() for counts in result.data.values()])
 
 
 def vit(vdna: ModuleType, *, tiny: bool = False) -> tuple[Network, nn.Module]:
     """ViT-B/16 (the reference's DINO architecture; `tiny` for trying out), and the reference's model around it."""
     torch.manual_seed(0)
-    place = vdna.networks.dino_vit
-    module = (place.vit_tiny if tiny else place.vit_base)(num_relation_blocks=1).eval().requires_grad_(False)
+    networks = vdna.networks.dino_vit
+    module = (networks.vit_tiny if tiny else networks.vit_base)(num_relation_blocks=1).eval().requires_grad_(False)
     taps = (*(f"blocks.{index}" for index in range(12)), "norm")
 
     class Model(vdna.networks.FeatureExtractionModel):
         # What the reference's class does, without the download that its constructor begins with.
-        get_features = place.DINOViTFeatExtractor.get_features
+        get_features = networks.DINOViTFeatExtractor.get_features
 
         def __init__(self) -> None:
             width = module.embed_dim
@@ -122,21 +122,21 @@ def vit(vdna: ModuleType, *, tiny: bool = False) -> tuple[Network, nn.Module]:
 def resnet50(vdna: ModuleType, folder: Path) -> tuple[Network, nn.Module]:
     """ResNet-50 as the reference has it, and the reference's model around it."""
     torch.manual_seed(0)
-    place = vdna.networks.random_resnet50
+    networks = vdna.networks.random_resnet50
     nothing = folder / "no_ranges.json"
     nothing.write_text(json.dumps({"mins_per_neuron": {}, "maxs_per_neuron": {}}), encoding="utf-8")
 
-    class Model(place.ResNetFeatureExtractor):
+    class Model(networks.ResNetFeatureExtractor):
         def get_features(self, batch: torch.Tensor) -> dict[str, torch.Tensor]:
             # Its own `forward` calls this too, after a copy to a GPU that need not be there.
             return self.forward_backbone(batch)[1]
 
     # The only thing it would download besides weights.
-    download, place.hf_hub_download = place.hf_hub_download, lambda **_: str(nothing)
+    download, networks.hf_hub_download = networks.hf_hub_download, lambda **_: str(nothing)
     try:
-        model = Model(place.Bottleneck, [3, 4, 6, 3]).eval().requires_grad_(False)
+        model = Model(networks.Bottleneck, [3, 4, 6, 3]).eval().requires_grad_(False)
     finally:
-        place.hf_hub_download = download
+        networks.hf_hub_download = download
 
     class Backbone(nn.Module):
         def __init__(self) -> None:

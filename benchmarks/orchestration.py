@@ -80,15 +80,15 @@ def _run(project: ProjectFolder) -> tuple[float, float]:
     from dna_pipelines.orchestration.headless import bring_up_to_date
 
     plan = make_plan(ProjectFolder(project.root))
-    places = [
+    functions = [
         (ingestion, "refresh"), (ingestion, "describe_manifest"), (calibration, "ensure_ranges"),
         (fingerprint, "fit"), (pairs, "update_pairs"), (fingerprints, "find_matrix"), (fingerprints, "describe_matrix"),
         (fingerprints, "describe_dna"), (fingerprints, "describe_pairs"),
     ]  # fmt: skip
     spent: list[float] = []
     with contextlib.ExitStack() as stack:
-        for place, name in places:
-            stack.enter_context(mock.patch.object(place, name, _timing(getattr(place, name), spent)))
+        for module, name in functions:
+            stack.enter_context(mock.patch.object(module, name, _timing(getattr(module, name), spent)))
         total_s, _ = timed(lambda: bring_up_to_date(project, plan, begin_report(plan), Silent()))
     return total_s, sum(spent)
 
@@ -112,7 +112,7 @@ def _import_s() -> float:
         subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True, env=python_path())
         for _ in range(4)
     ]
-    return min(float(one.stdout) for one in done)
+    return min(float(process.stdout) for process in done)
 
 
 def _idle(project: ProjectFolder) -> tuple[float, int, int]:
@@ -143,9 +143,9 @@ def _ui(project: ProjectFolder) -> Iterator[psutil.Process]:
 def _processor_s(process: psutil.Process) -> float:
     """Of a process and all it started, those that ended included."""
     total = 0.0
-    for one in [process, *process.children(recursive=True)]:
+    for member in [process, *process.children(recursive=True)]:
         with contextlib.suppress(psutil.NoSuchProcess):
-            times = one.cpu_times()
+            times = member.cpu_times()
             total += times.user + times.system + times.children_user + times.children_system
     return total
 

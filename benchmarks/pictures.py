@@ -37,26 +37,26 @@ def photograph(name: str) -> np.ndarray:
 
 def crops(name: str, n_images: int, rng: np.random.Generator) -> list[np.ndarray]:
     """Random squares of a photograph, of several sizes."""
-    photo, found = photograph(name), []
+    photo, results = photograph(name), []
     for _ in range(n_images):
         edge = min(int(rng.uniform(0.6, 1.6) * EDGE_PX), *photo.shape[:2])
         top, left = (int(rng.integers(0, size - edge + 1)) for size in photo.shape[:2])
         square = Image.fromarray(photo[top : top + edge, left : left + edge])
-        found.append(np.asarray(square.resize((EDGE_PX, EDGE_PX), Image.Resampling.BILINEAR)))
-    return found
+        results.append(np.asarray(square.resize((EDGE_PX, EDGE_PX), Image.Resampling.BILINEAR)))
+    return results
 
 
 def blobs(n_images: int, rng: np.random.Generator) -> list[np.ndarray]:
     """Coloured discs on a coloured ground, with a little noise."""
     y, x = np.mgrid[0:EDGE_PX, 0:EDGE_PX] / EDGE_PX
-    found = []
+    results = []
     for _ in range(n_images):
         pixels = np.ones((EDGE_PX, EDGE_PX, 3)) * rng.uniform(0, 1, 3)
         for _ in range(rng.integers(3, 9)):
             across, down, radius = rng.uniform(0, 1), rng.uniform(0, 1), rng.uniform(0.05, 0.25)
             pixels[(x - across) ** 2 + (y - down) ** 2 < radius**2] = rng.uniform(0, 1, 3)
-        found.append(levels(pixels * 255 + rng.normal(0, 6, pixels.shape)))
-    return found
+        results.append(levels(pixels * 255 + rng.normal(0, 6, pixels.shape)))
+    return results
 
 
 def digits(n_images: int) -> list[np.ndarray]:
@@ -119,17 +119,17 @@ class Measured:
 
 
 def ranges_of(extractor: Extractor, images: Sequence[bytes]) -> ActivationRanges:
-    data = {digest_of(one): one for one in images}
+    data = {digest_of(image): image for image in images}
     return calibrate(extractor, list(data), ("benchmark",), data.__getitem__)
 
 
 def measure(extractor: Extractor, ranges: ActivationRanges, images: Sequence[bytes]) -> Measured:
-    data = {digest_of(one): one for one in images}
-    found = {}
+    data = {digest_of(image): image for image in images}
+    results = {}
     shards = [Shard((Item(digest),)) for digest in data]
     for shard, partial in extract_partials(extractor, ranges, shards, data.__getitem__):
         kept = np.concatenate(list(partial.images.pooled.values()), axis=1)[0]
         counts = np.minimum(partial.histogram.counts, 65535).astype(np.uint16)
-        found[shard.items[0].digest] = (counts, kept.astype(np.float32), partial.images.signs[0])
-    rows = [found[digest_of(one)] for one in images]
+        results[shard.items[0].digest] = (counts, kept.astype(np.float32), partial.images.signs[0])
+    rows = [results[digest_of(image)] for image in images]
     return Measured(*(np.stack(column) for column in zip(*rows, strict=True)))

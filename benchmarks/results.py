@@ -19,7 +19,7 @@ ratios within one run of a section. Rows without a target are context.
 
 def cells(row: Row) -> list[str]:
     """What a row has in each of the columns."""
-    return [row.what, row.ours, row.other, row.ratio, row.target, row.verdict, row.note]
+    return [row.what, row.ours, row.other, row.ratio, row.target, row.outcome, row.note]
 
 
 def section(name: str, about: str, rows: Sequence[Row], seconds: float) -> str:
@@ -41,4 +41,4 @@ def put(text: str, name: str, new: str, order: Sequence[str]) -> str:
     """
     _, *parts = text.split("\n## ")
     known = {part.partition("\n")[0]: f"## {part.rstrip()}\n" for part in parts} | {name: new}
-    return "\n".join([_HEAD, *(known[one] for one in order if one in known)])
+    return "\n".join([_HEAD, *(known[name] for name in order if name in known)])

@@ -1,4 +1,4 @@
-"""A tick of the daemon over 1,000 datasets, everything up to date, and with one dataset changed."""
+"""A tick of the daemon over 1,000 datasets: with everything up to date, and with one changed dataset."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from dna_pipelines.orchestration.partitions import sync_partitions
 from dna_pipelines.project.project import ProjectFolder
 from dna_pipelines.storage import DnaRecord
 from dna_pipelines.storage.measure_tables import DNA_TABLES
-from dna_pipelines.storage.records import ExtractorRecord, Sighting
+from dna_pipelines.storage.records import ExtractorRecord, ScanResult
 from dna_pipelines.update.pairs import matrix_id, wanted_pairs
 from dna_pipelines.update.staleness import needs
 
@@ -31,22 +31,22 @@ KEY = Key({"made": "up"})
 
 
 def run(world) -> list[Row]:
-    """Records only: what a tick asks for does not depend on what is in the files."""
+    """Records only: the requests of a tick do not depend on the content of the files."""
     project = _project(world.root / "scale")
     first = _timed(lambda: needs(project))
     quiet = min(_timed(lambda: needs(project)) for _ in range(5))
-    project.lake.versions.put_sighting(
-        "d0500", Sighting(raw_version="r", settings="s", n_files=1, at_ns=time.time_ns())
+    project.lake.versions.put_scan_result(
+        "d0500", ScanResult(raw_version="r", settings="s", n_files=1, at_ns=time.time_ns())
     )
     busy = min(_timed(lambda: needs(project)) for _ in range(5))
     if list(needs(project).manifests) != ["d0500"]:
-        raise RuntimeError("the changed dataset was not noticed")
+        raise RuntimeError("the changed dataset was not detected")
     tick = _ticks(project)
-    _fit_anew(project, "d0500")
+    _commit_with_dna(project, "d0500")
     pairs = min(_timed(lambda: needs(project)) for _ in range(5))
     if len(wanted_pairs(project, project.config().extractors[0].name).missing) != N_DATASETS:
-        raise RuntimeError("the pairs of the changed dataset were not noticed")
-    what = f"asking the lake what {N_DATASETS:,} datasets lack"
+        raise RuntimeError("the pairs of the changed dataset were not detected")
+    what = f"asking the lake what {N_DATASETS:,} datasets need"
     return [
         Row(
             f"{what}: nothing",
@@ -108,7 +108,7 @@ def _add(project: ProjectFolder, name: str, after: int, digests: list[str]) -> N
         n_images_extracted=2, extraction_s=0.0, created_at="2026-01-01T00:00:00+00:00",
     )  # fmt: skip
     layout = project.lake.layout
-    # A DNA is there when its tables are; what is in them nobody reads.
+    # A DNA exists if its tables exist; their content is not read.
     files = {layout.dna(table, identity): b"" for table in DNA_TABLES} | {layout.dna_record(identity): dna.to_bytes()}
     for path, data in files.items():
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -121,7 +121,7 @@ def _ticks(project: ProjectFolder) -> float:
         sync_partitions(instance, project)
         seconds, cursor = [], None
         for _ in range(4):
-            # Asking is noted in the lake, and what was asked for has to wait for a minute.
+            # The lake records what was requested, and a repeated request waits for a minute.
             shutil.rmtree(project.lake.layout.root / "attempts", ignore_errors=True)
             started = time.perf_counter()
             result = dg.evaluate_automation_conditions(build_defs(project), instance, cursor=cursor)
@@ -132,8 +132,8 @@ def _ticks(project: ProjectFolder) -> float:
     return min(seconds[1:])
 
 
-def _fit_anew(project: ProjectFolder, name: str) -> None:
-    """A new version of a dataset, with a DNA that was not compared yet."""
+def _commit_with_dna(project: ProjectFolder, name: str) -> None:
+    """A new version of a dataset, with a DNA that has no distances yet."""
     dataset = project.lake.versions
     before = dataset.latest(name)
     _add(project, name, before.seq, [digest_of(b"%d" % number) for number in range(3)])

@@ -23,8 +23,8 @@ def photographs() -> dict[str, Image.Image]:
     import sklearn.datasets
 
     folder = Path(skimage.__file__).parent / "data"
-    found = {name.partition(".")[0]: folder / name for name in PHOTOGRAPHS if (folder / name).exists()}
-    images = {name: Image.open(path).convert("RGB") for name, path in found.items()}
+    source = {name.partition(".")[0]: folder / name for name in PHOTOGRAPHS if (folder / name).exists()}
+    images = {name: Image.open(path).convert("RGB") for name, path in source.items()}
     for name in ("china", "flower"):
         images[name] = Image.fromarray(sklearn.datasets.load_sample_image(f"{name}.jpg"))
     return images
@@ -45,10 +45,10 @@ def digits() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Handwritten digits, (n, PX, PX, 3) uint8, their labels, and their 64 values."""
     import sklearn.datasets
 
-    found = sklearn.datasets.load_digits()
-    images = np.rint(found.images * (255 / 16)).astype(np.uint8)
+    source = sklearn.datasets.load_digits()
+    images = np.rint(source.images * (255 / 16)).astype(np.uint8)
     large = [np.asarray(Image.fromarray(image).resize((PX, PX), Image.Resampling.BICUBIC)) for image in images]
-    return np.repeat(np.stack(large)[..., None], 3, 3), found.target, found.data
+    return np.repeat(np.stack(large)[..., None], 3, 3), source.target, source.data
 
 
 def _blur(image: np.ndarray, strength: float, _rng: np.random.Generator) -> np.ndarray:

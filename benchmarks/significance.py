@@ -1,4 +1,4 @@
-"""Significance of one pair: reading, re-dealing and testing 9,984 neurons, against a bare matrix product."""
+"""The significance test of a pair: reading, permuting and testing 9,984 neurons, against a bare matrix product."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from dna_pipelines.distributions import COARSE_BINS, Blocks, Histogram, Moments
 from dna_pipelines.identity import N_BLOCKS
 from dna_pipelines.storage import DnaRecord, Lake
 
-N_RESAMPLES = 1000
+N_PERMUTATIONS = 1000
 N_IMAGES, N_POSITIONS = 640, 197
 TARGET_S = 10.0
-N_PAIRS, N_NEURONS, N_DEALS = 24, 16, 199
-"""Of the check against 1,000 bins."""
+N_PAIRS, N_NEURONS, N_PERMUTATIONS_FINE = 24, 16, 199
+"""For the check against 1,000 bins."""
 
 
 def run(world: World) -> list[Row]:
@@ -29,25 +29,25 @@ def run(world: World) -> list[Row]:
 
 
 def _whole(world: World) -> list[Row]:
-    """What `dna compare` does: both DNAs from their files, all neurons and layers tested."""
+    """As `dna compare` does: both DNAs are read from their files, and all neurons and layers are tested."""
     lake = Lake(world.root / "significance_lake")
     lake.prepare()
     ids = [_put_dna(lake, index) for index in range(2)]
-    places = {name: place for place, name in enumerate(LAYERS.names)}
+    indices = {name: index for index, name in enumerate(LAYERS.names)}
     n_images = [lake.fingerprints.dna_blocks(identity, 0).n_images for identity in ids]
 
-    def ours(n_resamples: int = N_RESAMPLES) -> object:
+    def ours(n_permutations: int = N_PERMUTATIONS) -> object:
         return significance(
             Selection.everything(LAYERS),
-            lambda name: tuple(lake.fingerprints.dna_blocks(identity, places[name]).counts for identity in ids),
+            lambda name: tuple(lake.fingerprints.dna_blocks(identity, indices[name]).counts for identity in ids),
             *n_images,
-            n_permutations=n_resamples,
+            n_permutations=n_permutations,
             seed=1,
             n_bins=N_BINS,
         )
 
     def read() -> object:
-        return [lake.fingerprints.dna_blocks(identity, place) for identity in ids for place in places.values()]
+        return [lake.fingerprints.dna_blocks(identity, index) for identity in ids for index in indices.values()]
 
     ours(99)  # compiles
     rounds = alternate(3, warm_up=False, ours=ours, read=read)
@@ -55,8 +55,8 @@ def _whole(world: World) -> list[Row]:
     seconds = rounds.median("ours")
     return [
         Row(
-            f"{N_RESAMPLES:,} re-deals of 2 x {N_BLOCKS} blocks, {LAYERS.n_neurons:,} neurons, with reading, interval "
-            "and corrected p of every layer and neuron",
+            f"{N_PERMUTATIONS:,} permutations of 2 x {N_BLOCKS} blocks, {LAYERS.n_neurons:,} neurons, with reading, "
+            "interval and corrected p of every layer and neuron",
             ms(seconds),
             f"{ms(rounds.median('read'))} (reading alone)",
             f"{rounds.median('read') / seconds:.0%} is reading",
@@ -68,17 +68,17 @@ def _whole(world: World) -> list[Row]:
 
 
 def _kernel() -> list[Row]:
-    """The re-dealing of one layer, against the matrix product it stands for."""
+    """The permutations of one layer, against the matrix product that they amount to."""
     rng = np.random.default_rng(0)
     a, b = (_block_counts(rng, WIDTH) for _ in range(2))
     n_images = np.full(N_BLOCKS, N_IMAGES // N_BLOCKS, np.uint64)
     units = units_of(n_images, n_images)
-    deals = permute(units, N_RESAMPLES, rng)
-    left = deals.to_a.astype(np.float32)
+    permutations = permute(units, N_PERMUTATIONS, rng)
+    left = permutations.to_a.astype(np.float32)
     right = rng.random((2 * N_BLOCKS, (COARSE_BINS - 1) * WIDTH), dtype=np.float32)
     out = np.empty((len(left), right.shape[1]), np.float32)
     rounds = alternate(
-        5, ours=lambda: permuted_distances(a, b, units, deals), product=lambda: np.matmul(left, right, out=out)
+        5, ours=lambda: permuted_distances(a, b, units, permutations), product=lambda: np.matmul(left, right, out=out)
     )
     return [
         Row(
@@ -93,18 +93,18 @@ def _kernel() -> list[Row]:
 
 
 def _against_fine_bins() -> list[Row]:
-    """Decisions on 50 bins against those on 1,000, the latter from images dealt one block at a time."""
+    """Decisions on 50 bins against those on 1,000 bins, where blocks are added up one by one."""
     rng, agree, differences = np.random.default_rng(1), 0, []
     elapsed = 0.0
     for pair in range(N_PAIRS):
-        # From no shift to one that nobody misses.
+        # From no shift to an obvious one.
         sides = [_fine_counts(rng, shift) for shift in (0.0, 0.6 * pair / N_PAIRS)]
         n_images = [side[1] for side in sides]
         units = units_of(*n_images)
-        deals = permute(units, N_DEALS, rng)
+        permutations = permute(units, N_PERMUTATIONS_FINE, rng)
         coarse = [side[0].reshape(*side[0].shape[:2], COARSE_BINS, -1).sum(axis=3) for side in sides]
-        fast = exceedance_p(permuted_distances(*coarse, units, deals).mean(axis=1))
-        seconds, slow = timed(lambda s=sides, u=units, d=deals: _slow(s, u, d))
+        fast = exceedance_p(permuted_distances(*coarse, units, permutations).mean(axis=1))
+        seconds, slow = timed(lambda s=sides, u=units, p=permutations: _slow(s, u, p))
         elapsed += seconds
         agree += (fast <= 0.05) == (exceedance_p(slow) <= 0.05)
         differences.append(abs(fast - exceedance_p(slow)))
@@ -121,26 +121,26 @@ def _against_fine_bins() -> list[Row]:
     ]
 
 
-def _slow(sides, units, deals):
-    found = []
-    for row, scale in zip(deals.to_a, deals.scale, strict=True):
-        dealt = [np.zeros((N_NEURONS, N_BINS), np.uint64) for _ in range(2)]
+def _slow(sides, units, permutations):
+    distances = []
+    for row, scale in zip(permutations.to_a, permutations.scale, strict=True):
+        permuted = [np.zeros((N_NEURONS, N_BINS), np.uint64) for _ in range(2)]
         for (counts, _), of in zip(sides, (units.of_a, units.of_b), strict=True):
             for block in np.flatnonzero(of >= 0):
-                dealt[0 if row[of[block]] else 1] += counts[:, block]
-        found.append(scale * emd_bins(*dealt).mean())
-    return np.array(found)
+                permuted[0 if row[of[block]] else 1] += counts[:, block]
+        distances.append(scale * emd_bins(*permuted).mean())
+    return np.array(distances)
 
 
 def _fine_counts(rng, shift):
-    """(N_NEURONS, N_BLOCKS, N_BINS) of images with effects of their own, and images in each block."""
+    """(N_NEURONS, N_BLOCKS, N_BINS) counts of images with random effects, and the number of images in each block."""
     n_images = N_IMAGES // 4
     effects = shift + rng.normal(size=(n_images, 4)) @ np.random.default_rng(5).normal(size=(4, N_NEURONS)) / 2
     values = effects[..., None] + 0.7 * rng.normal(size=(n_images, N_NEURONS, 32))
     blocks = rng.integers(0, N_BLOCKS, n_images)
     counts = np.zeros((N_NEURONS, N_BLOCKS, N_BINS), np.uint64)
-    places = np.clip((values + 5) / 10 * N_BINS, 0, N_BINS - 1).astype(int)
-    np.add.at(counts, (np.arange(N_NEURONS)[None, :, None], blocks[:, None, None], places), 1)
+    bins = np.clip((values + 5) / 10 * N_BINS, 0, N_BINS - 1).astype(int)
+    np.add.at(counts, (np.arange(N_NEURONS)[None, :, None], blocks[:, None, None], bins), 1)
     return counts, np.bincount(blocks, minlength=N_BLOCKS).astype(np.uint64)
 
 

@@ -62,7 +62,7 @@ def _compare(name: str, ours: Ours, theirs: Theirs, n_images: int, n_rounds: int
     for measured in times:
         total = total.merge(measured)
     folding = total.fold_s / total.forward_s
-    overlaps = [(one.decode_s + one.forward_s + one.fold_s) / one.n_workers / one.elapsed_s for one in times]
+    overlaps = [(fit.decode_s + fit.forward_s + fit.fold_s) / fit.n_workers / fit.elapsed_s for fit in times]
     overlap = float(np.median(overlaps))
     given = float(np.median(free)) / total.n_workers
 
@@ -96,7 +96,7 @@ def _compare(name: str, ours: Ours, theirs: Theirs, n_images: int, n_rounds: int
             f">= {TARGET_OVERLAP:.0%}",
             overlap >= TARGET_OVERLAP,
             f"single rounds {min(overlaps):.0%} to {max(overlaps):.0%}; threads that only hash got {given:.0%} of "
-            "the cores at the same time: what they were refused went to other programs",
+            "the cores at the same time: other programs took the rest",
         ),
     ]
 

@@ -1,6 +1,6 @@
-"""What is said first about graded corruptions of photographs, and where nothing changed.
+"""The first finding about graded corruptions of photographs, and about photographs where nothing changed.
 
-`python -m benchmarks.words FILE` draws the wavelets and how they answer to the corruptions.
+`python -m benchmarks.words FILE` draws the wavelets and their responses to the corruptions.
 """
 
 from __future__ import annotations
@@ -73,7 +73,7 @@ def run(_world: World) -> list[Row]:
             change = corruption.make(grade)
             rng = np.random.default_rng(5)
             changed = {name: _pooled(extractor, [change(tile, rng) for tile in some]) for name, some in tiles.items()}
-            first = Counter(said[0] if said else "nothing" for said in _said(extractor, clean, changed))
+            first = Counter(kinds[0] if kinds else "nothing" for kinds in _kinds(extractor, clean, changed))
             right = sum(first[kind] for kind in corruption.right) / N_PAIRS
             if grade == corruption.grades[-1]:
                 strong.append(right)
@@ -84,19 +84,19 @@ def run(_world: World) -> list[Row]:
 
 
 def _nothing(extractor: Extractor, clean: dict[str, Pixels]) -> Row:
-    first = Counter(said[0] if said else "nothing" for said in _said(extractor, clean, clean))
+    first = Counter(kinds[0] if kinds else "nothing" for kinds in _kinds(extractor, clean, clean))
     silent = first["nothing"] / N_PAIRS
     return Row("nothing", _shares(first), "", f"{silent:.0%} silent", f">= {SILENT:.0%}", silent >= SILENT)
 
 
 def _other_content(extractor: Extractor, clean: dict[str, Pixels]) -> Row:
-    said = list(_said(extractor, clean, clean, other=True))
-    many = sum(len(set(kinds)) >= 3 for kinds in said) / N_PAIRS
-    first = Counter(kinds[0] if kinds else "nothing" for kinds in said)
+    pairs = list(_kinds(extractor, clean, clean, other=True))
+    many = sum(len(set(kinds)) >= 3 for kinds in pairs) / N_PAIRS
+    first = Counter(kinds[0] if kinds else "nothing" for kinds in pairs)
     return Row("other photographs", _shares(first), "", f"{many:.0%} 'several things'")
 
 
-def _said(
+def _kinds(
     extractor: Extractor, clean: dict[str, Pixels], changed: dict[str, Pixels], *, other: bool = False
 ) -> Iterator[list[str]]:
     """The kinds of findings for pairs of random halves, of three photographs each, the second half changed."""
@@ -124,13 +124,13 @@ def _pooled(extractor: Extractor, tiles: list[Pixels]) -> Pixels:
     """(n_tiles, n_neurons): every neuron's average over the middle of each tile."""
     edge = (TILE_PX - SEEN_PX) // 2
     pixels = np.stack(tiles)[:, edge : edge + SEEN_PX, edge : edge + SEEN_PX].astype(np.float32) / 255
-    found: dict[int, Pixels] = {}
+    averages: dict[int, Pixels] = {}
     with reproducible():
         extractor.run(
             torch.from_numpy(pixels).permute(0, 3, 1, 2),
-            lambda index, output: found.update({index: output.mean((2, 3)).double().numpy()}),
+            lambda index, output: averages.update({index: output.mean((2, 3)).double().numpy()}),
         )
-    return np.concatenate([found[index] for index in range(len(extractor.layers))], axis=1)
+    return np.concatenate([averages[index] for index in range(len(extractor.layers))], axis=1)
 
 
 def _tiles(name: str) -> list[Pixels]:
@@ -138,13 +138,13 @@ def _tiles(name: str) -> list[Pixels]:
     assert path is not None
     pixels = np.asarray(Image.open(path).convert("RGB"))
     height, width = pixels.shape[:2]
-    found = [
+    tiles_of = [
         pixels[top : top + TILE_PX, left : left + TILE_PX]
         for top in range(0, height - TILE_PX + 1, STEP_PX)
         for left in range(0, width - TILE_PX + 1, STEP_PX)
     ]
-    chosen = np.random.default_rng(0).permutation(len(found))[:MOST_TILES]
-    return [found[index] for index in chosen]
+    chosen = np.random.default_rng(0).permutation(len(tiles_of))[:MOST_TILES]
+    return [tiles_of[index] for index in chosen]
 
 
 def _file(name: str) -> Path | None:
@@ -197,7 +197,7 @@ def _turned(degrees: float) -> Corrupt:
 
 
 def picture(path: Path) -> None:
-    """Every wavelet, and by how much each corruption (its middle grade) changes the answers to the same tiles."""
+    """Every wavelet, and by how much each corruption (its middle grade) changes the responses to the same tiles."""
     extractor = load_extractor("scattering")
     tiles = {name: _tiles(name) for name in HELD_OUT}
     clean = np.concatenate([_pooled(extractor, some) for some in tiles.values()])
@@ -214,9 +214,9 @@ def picture(path: Path) -> None:
     grid = left.subplots(4, 4)
     for octave in range(4):
         waves = np.fft.fftshift(np.fft.ifft2(morlet(96, octave)).real, axes=(1, 2))
-        for place, orientation in enumerate(ORIENTATIONS):
-            axes = grid[octave, place]
-            axes.imshow(waves[place][24:72, 24:72], cmap="gray", vmin=-waves.max(), vmax=waves.max())
+        for column, orientation in enumerate(ORIENTATIONS):
+            axes = grid[octave, column]
+            axes.imshow(waves[column][24:72, 24:72], cmap="gray", vmin=-waves.max(), vmax=waves.max())
             axes.set_xticks([])
             axes.set_yticks([])
             if octave == 0:

@@ -18,7 +18,6 @@ version = release = dna_pipelines.__version__
 extensions = [
     "myst_parser",
     "sphinx.ext.autodoc",
-    "sphinx.ext.mathjax",
     "sphinx.ext.napoleon",
     "sphinx_copybutton",
     "cli_reference",
@@ -27,8 +26,11 @@ extensions = [
 source_suffix = {".md": "markdown"}
 exclude_patterns = ["_build", "_extensions"]
 nitpicky = False
+# Docstrings write names between single backticks, and `--option` keeps its two hyphens.
+default_role = "code"
+smartquotes = False
 
-myst_enable_extensions = ["colon_fence", "deflist", "dollarmath"]
+myst_enable_extensions = ["colon_fence", "deflist"]
 myst_heading_anchors = 4
 
 autodoc_typehints = "signature"
@@ -39,6 +41,7 @@ autodoc_default_options = {"members": True, "undoc-members": False}
 autodoc_preserve_defaults = True
 napoleon_google_docstring = True
 napoleon_numpy_docstring = False
+napoleon_use_ivar = True
 
 copybutton_prompt_text = r">>> |\.\.\. |\$ "
 copybutton_prompt_is_regexp = True
@@ -46,5 +49,6 @@ copybutton_prompt_is_regexp = True
 html_theme = "furo"
 html_title = f"dna_pipelines {version}"
 html_show_sphinx = False
-# A site that loads nothing from anywhere else: formulas are the only exception, and there are few.
+html_static_path = ["_static"]
+html_css_files = ["site.css"]
 html_theme_options = {"navigation_with_keys": True}

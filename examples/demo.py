@@ -55,7 +55,7 @@ def main() -> None:
     change_images()
     dna("run")
 
-    say("What did that do to coffee? Is it more than chance, and which images did it?")
+    say("What did that do to coffee? Is the difference significant, and which images contribute to it?")
     dna("compare", "photo-coffee", "photo-coffee@-1", "--explain", "--picture", str(ROOT / "coffee.png"))
     dna("images", "photo-coffee", "photo-coffee@-1", "--top", "5", "--picture", str(ROOT / "images.png"))
 

@@ -23,7 +23,7 @@ def bits(n_images: int, rng: np.random.Generator, correlation: float = 0.0) -> n
 
 
 def picture(on: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """(96, 96, 3) levels: stripes with discs in front, of which phase, places, sizes and hue are random."""
+    """(96, 96, 3) levels: stripes with discs in front, of which phase, positions, sizes and hue are random."""
     bright, contrast, warm, upright, fine, noisy, crowded = on
     y, x = np.mgrid[:SIZE_PX, :SIZE_PX] / SIZE_PX
     angle = (np.pi / 2 if upright else 0.0) + rng.normal(0, 0.2)
@@ -47,8 +47,8 @@ def sheet(seed: int = 0) -> Image.Image:
     """For each attribute a row: four pictures without it and four with it."""
     rng = np.random.default_rng(seed)
     rows = []
-    for place in range(len(ATTRIBUTES)):
+    for index in range(len(ATTRIBUTES)):
         drawn = bits(8, rng)
-        drawn[:4, place], drawn[4:, place] = 0, 1
+        drawn[:4, index], drawn[4:, index] = 0, 1
         rows.append(np.hstack([picture(on, rng) for on in drawn]))
     return Image.fromarray(np.vstack(rows))

@@ -57,17 +57,17 @@ class Eyes:
         self._edges = {view: _edges(tokens) for view, tokens in self.views(calibration).items()}
 
     def see(self, on: np.ndarray) -> Tokens:
-        """What the network makes of new pictures with these attributes."""
-        prepare, found = self._extractor.network.preprocessing, {}
-        inputs = torch.from_numpy(np.stack([prepare(picture(one, self._rng)) for one in on]))
+        """The activations of new pictures with these attributes."""
+        prepare, values_of = self._extractor.network.preprocessing, {}
+        inputs = torch.from_numpy(np.stack([prepare(picture(bits_on, self._rng)) for bits_on in on]))
 
         def sink(index: int, output: torch.Tensor) -> None:
             tokens = neurons_second(output, self._extractor.axes[index]).flatten(2).float().numpy()
             some = self._rng.permutation(tokens.shape[2])[:N_POSITIONS]
-            found[self._extractor.layers.names[index]] = tokens[:, :, np.sort(some)]
+            values_of[self._extractor.layers.names[index]] = tokens[:, :, np.sort(some)]
 
         self._extractor.run(inputs, sink)
-        return found
+        return values_of
 
     def whitened(self, name: str, tokens: np.ndarray) -> np.ndarray:
         """In a layer: (…, n_neurons, n_positions) to axes."""
@@ -80,7 +80,7 @@ class Eyes:
         return {**tokens, **white}
 
     def counts(self, view: str, values: np.ndarray) -> np.ndarray:
-        """Histograms of each picture, (n_images, n_neurons, N_BINS); what is out of range goes to the edges."""
+        """Histograms of each picture, (n_images, n_neurons, N_BINS); values out of range go to the edge bins."""
         low, scale = self._edges[view]
         out = np.zeros((*values.shape[:2], N_BINS), np.uint16)
         _count(values, low, scale, out)
@@ -93,8 +93,8 @@ def _count(values, low, scale, out):
         for d in range(values.shape[1]):
             histogram = out[i, d]
             for value in values[i, d]:
-                place = (value - low[d]) * scale[d]
-                histogram[int(min(max(place, 0), N_BINS - 1))] += 1
+                position = (value - low[d]) * scale[d]
+                histogram[int(min(max(position, 0), N_BINS - 1))] += 1
 
 
 def _edges(tokens: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -105,7 +105,7 @@ def _edges(tokens: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 @dataclass(frozen=True)
 class Contrasts:
-    """(7, n_neurons) distances of the pictures with and without each attribute, and of chance at that size."""
+    """(7, n_neurons) distances of the pictures with and without each attribute, and those by chance at that size."""
 
     attributes: np.ndarray
     noise: np.ndarray
@@ -121,7 +121,7 @@ class Sample:
         self._eyes = eyes
 
     def look(self, directions: dict[str, np.ndarray] | None = None) -> Sample:
-        """Count everything. With directions (by layer, (7, n_axes)), also what linear methods make of them."""
+        """Count everything. With directions (by layer, (7, n_axes)), also along the directions of linear methods."""
         for start in range(0, len(self.on), BATCH):
             on = self.on[start : start + BATCH]
             tokens, half = self._eyes.see(on), np.arange(len(on)) % 2
@@ -129,22 +129,22 @@ class Sample:
                 self._add(name, self._eyes.counts(name, values), on, half)
             for name, values in tokens.items():
                 self._pooled[name].append(values.mean(axis=2))
-                for place in range(N if directions else 0):
-                    self._linear(name, self._eyes.whitened(name, values), directions[name][place], place, on, half)
+                for index in range(N if directions else 0):
+                    self._linear(name, self._eyes.whitened(name, values), directions[name][index], index, on, half)
         return self
 
     def directions(self) -> dict[str, np.ndarray]:
         """By layer, (7, n_axes): from the mean whitened token without an attribute to that with it, of length 1."""
-        found = {}
+        values_of = {}
         for name, batches in self._pooled.items():
             white = self._eyes.whitened(name, np.concatenate(batches)[..., None])[..., 0]
             away = np.stack([white[self.on[:, a] == 1].mean(0) - white[self.on[:, a] == 0].mean(0) for a in range(N)])
-            found[name] = away / np.linalg.norm(away, axis=1, keepdims=True)
-        return found
+            values_of[name] = away / np.linalg.norm(away, axis=1, keepdims=True)
+        return values_of
 
     def contrasts(self, *views: str, matched: bool = False) -> Contrasts:
         """Of some views together. Matched: inside each value of the attribute's partner, then the mean."""
-        found, noise = [], []
+        values_of, noise = [], []
         for view in views:
             # (attribute, its value, its partner's, half, neuron, bin)
             counts = self.counts[view]
@@ -153,21 +153,21 @@ class Sample:
                 without, having = without.sum(axis=1, keepdims=True), having.sum(axis=1, keepdims=True)
             each = [
                 (without.sum(axis=2), having.sum(axis=2)),
-                *((one[:, :, 0], one[:, :, 1]) for one in (without, having)),
+                *((counts[:, :, 0], counts[:, :, 1]) for counts in (without, having)),
             ]
             emds = [_emd(left, right).mean(axis=1) for left, right in each]
-            found.append(emds[0])
-            # Halves are half as large as what the attribute is told from: chance is √2 larger in them.
+            values_of.append(emds[0])
+            # Halves have half as many images as the sides of the attribute, so distances by chance are √2 larger.
             noise.append((emds[1] + emds[2]) / 2 / np.sqrt(2))
-        return Contrasts(np.concatenate(found, axis=1), np.concatenate(noise, axis=1))
+        return Contrasts(np.concatenate(values_of, axis=1), np.concatenate(noise, axis=1))
 
-    def _linear(self, name: str, white: np.ndarray, direction: np.ndarray, place: int, on: np.ndarray, half) -> None:
+    def _linear(self, name: str, white: np.ndarray, direction: np.ndarray, index: int, on: np.ndarray, half) -> None:
         along = np.einsum("k,nkp->np", direction, white)
         rest = white - direction[:, None] * along[:, None]
-        self._add(f"{name} without {place}", self._eyes.counts(f"{name} whitened", rest), on, half)
+        self._add(f"{name} without {index}", self._eyes.counts(f"{name} whitened", rest), on, half)
         bins = ((along + 6) * (N_BINS / 12)).clip(0, N_BINS - 1).astype(np.int32)
         counts = np.stack([np.bincount(row, minlength=N_BINS) for row in bins])
-        self._add(f"{name} along {place}", counts[:, None], on, half)
+        self._add(f"{name} along {index}", counts[:, None], on, half)
 
     def _add(self, view: str, counts: np.ndarray, on: np.ndarray, half: np.ndarray) -> None:
         groups = np.stack(
@@ -190,19 +190,19 @@ def _emd(left: np.ndarray, right: np.ndarray) -> np.ndarray:
     return emd_bins(*counted).reshape(shape)
 
 
-def selectivity(weights: np.ndarray, distances: np.ndarray, place: int) -> float:
+def selectivity(weights: np.ndarray, distances: np.ndarray, index: int) -> float:
     steered = distances @ weights / weights.sum()
-    return float(steered[place] / np.delete(steered, place).max())
+    return float(steered[index] / np.delete(steered, index).max())
 
 
-def ignore_ratio(weights: np.ndarray, distances: np.ndarray, place: int) -> float:
+def ignore_ratio(weights: np.ndarray, distances: np.ndarray, index: int) -> float:
     steered = distances @ weights / weights.sum()
-    return float(steered[place] / np.delete(steered, place).mean())
+    return float(steered[index] / np.delete(steered, index).mean())
 
 
-def kept(weights: np.ndarray, distances: np.ndarray, place: int) -> float:
-    """Of the others, relative to equal weights: the one that lost most, over their mean."""
-    share = np.delete(distances @ weights / weights.sum() / distances.mean(axis=1), place)
+def kept(weights: np.ndarray, distances: np.ndarray, index: int) -> float:
+    """Of the other attributes, relative to equal weights: the smallest remaining share, over their mean."""
+    share = np.delete(distances @ weights / weights.sum() / distances.mean(axis=1), index)
     return float(share.min() / share.mean())
 
 
@@ -216,39 +216,43 @@ def _repeat(extractor: Extractor, n_images: int, seed: int) -> dict[tuple[str, s
     scored = Sample(eyes, n_images, rng).look(fitted.directions())
     whitened = [f"{name} whitened" for name in names]
     views = {"neurons": names, "whitened": whitened, "neurons and whitened": [*names, *whitened]}
-    found: dict[tuple[str, str], list[float]] = defaultdict(list)
-    for place in range(N):
+    values_of: dict[tuple[str, str], list[float]] = defaultdict(list)
+    for index in range(N):
         for view, layers in views.items():
             score = scored.contrasts(*layers).attributes
             equal = np.ones(score.shape[1])
-            found["selectivity", f"{view}, equal weights"].append(selectivity(equal, score, place))
-            found["ignore ratio", f"{view}, equal weights"].append(ignore_ratio(equal, score, place))
+            values_of["selectivity", f"{view}, equal weights"].append(selectivity(equal, score, index))
+            values_of["ignore ratio", f"{view}, equal weights"].append(ignore_ratio(equal, score, index))
             samples = [("", fitted.contrasts(*layers))]
             if view == "neurons and whitened":
                 samples.append((", correlated", mixed.contrasts(*layers)))
                 samples.append((", correlated and matched", mixed.contrasts(*layers, matched=True)))
             for which, fit in samples:
-                target, others = fit.attributes[[place]], np.delete(fit.attributes, place, axis=0)
-                noise = fit.noise[[place]]
+                target, others = fit.attributes[[index]], np.delete(fit.attributes, index, axis=0)
+                noise = fit.noise[[index]]
                 for method, weights in (
                     ("top 5 % by ratio", respond(target, others, noise)),
                     ("least squares", respond_by_squares(target, others, noise)),
                 ):
                     key = f"{view}, {method}{which}"
-                    found["selectivity", key].append(selectivity(weights, score, place))
+                    values_of["selectivity", key].append(selectivity(weights, score, index))
                 weights = ignore(target, others)
                 key = f"{view}, least squares{which}"
-                found["ignore ratio", key].append(ignore_ratio(weights, score, place))
-                found["kept of the others", key].append(kept(weights, score, place))
-        linear = scored.contrasts(*(f"{name} along {place}" for name in names)).attributes
-        rest = scored.contrasts(*(f"{name} without {place}" for name in names)).attributes
-        found["selectivity", "whitened, linear direction"].append(selectivity(np.ones(linear.shape[1]), linear, place))
-        found["ignore ratio", "whitened, linear residuals"].append(ignore_ratio(np.ones(rest.shape[1]), rest, place))
-        ratio = scored.contrasts(*whitened)
-        found["noise over distance", "whitened, equal weights"].append(
-            float(ratio.noise[place].mean() / ratio.attributes[place].mean())
+                values_of["ignore ratio", key].append(ignore_ratio(weights, score, index))
+                values_of["kept of the others", key].append(kept(weights, score, index))
+        linear = scored.contrasts(*(f"{name} along {index}" for name in names)).attributes
+        rest = scored.contrasts(*(f"{name} without {index}" for name in names)).attributes
+        values_of["selectivity", "whitened, linear direction"].append(
+            selectivity(np.ones(linear.shape[1]), linear, index)
         )
-    return found
+        values_of["ignore ratio", "whitened, linear residuals"].append(
+            ignore_ratio(np.ones(rest.shape[1]), rest, index)
+        )
+        ratio = scored.contrasts(*whitened)
+        values_of["noise over distance", "whitened, equal weights"].append(
+            float(ratio.noise[index].mean() / ratio.attributes[index].mean())
+        )
+    return values_of
 
 
 TARGETS = {"selectivity": 1.4, "ignore ratio": 0.5}

@@ -31,17 +31,19 @@ def run(options: list[str]) -> None:
     extractor = load_extractor("seeded_cnn")
     parts = list(extractor.layers.slices.values())
     near, other = Family(), Family(slope=1.6, colour=0.45)
-    found = [[list(activations(extractor, family, N_IMAGES, seed=10 * place + sample)) for sample in range(N_SAMPLES)]
-             for place, family in enumerate((near, other))]  # fmt: skip
+    samples = [[list(activations(extractor, family, N_IMAGES, seed=10 * index + sample)) for sample in range(N_SAMPLES)]
+             for index, family in enumerate((near, other))]  # fmt: skip
     low, high = (
         np.concatenate([
-            extreme.reduce([extreme.reduce(seen[place], axis=(0, 2)) for some in found for one in some for seen in one])
-            for place in range(len(parts))
+            extreme.reduce([
+                extreme.reduce(seen[index], axis=(0, 2)) for some in samples for batches in some for seen in batches
+            ])
+            for index in range(len(parts))
         ])
         for extreme in (np.minimum, np.maximum)
     )  # fmt: skip
     binning = Binning.from_observed(low, high, extractor.layers)
-    counts = [[_counts(binning, parts, one) for one in some] for some in found]
+    counts = [[_counts(binning, parts, batches) for batches in some] for some in samples]
     pairs = [(a, b) for a in range(N_SAMPLES) for b in range(a)]
     intro = (
         f"Written by `python -m benchmarks.protocols bins`: `seeded_cnn`, samples of {N_IMAGES} images; means over 208 "
@@ -69,18 +71,18 @@ def _counts(binning: Binning, parts: list[slice], batches: list[dict[int, np.nda
     fold = Fold(binning, np.zeros(N_IMAGES, int))
     pooled = np.empty((N_IMAGES, len(binning.lo)))
     for batch, seen in enumerate(batches):
-        for place, part in enumerate(parts):
-            n = len(seen[place])
+        for index, part in enumerate(parts):
+            n = len(seen[index])
             rows = slice(batch * n, (batch + 1) * n)
-            fold.add(part, seen[place], rows, pooled[rows, part])
+            fold.add(part, seen[index], rows, pooled[rows, part])
     return fold.histogram().counts
 
 
 def _distances(a: np.ndarray, b: np.ndarray) -> dict[tuple[str, int], float]:
-    found = {}
+    mean_of = {}
     for width in WIDTHS:
         n_bins = a.shape[1] // width
-        joined = [one.reshape(len(one), n_bins, width).sum(axis=2) for one in (a, b)]
+        joined = [counts.reshape(len(counts), n_bins, width).sum(axis=2) for counts in (a, b)]
         absolute, squared, largest = cumulative_distances(*joined)
         divergence, affinity, psi = overlap_distances(a, b, width, PSI_FLOOR)
         values = {
@@ -91,9 +93,9 @@ def _distances(a: np.ndarray, b: np.ndarray) -> dict[tuple[str, int], float]:
             "hellinger": np.sqrt(affinity),
             "psi": psi,
         }
-        found |= {(name, n_bins): float(np.nanmean(one)) for name, one in values.items()}
-    return {(name, n): found[name, n] for name in values for n in sorted({n for _, n in found}, reverse=True)}
+        mean_of |= {(name, n_bins): float(np.nanmean(one)) for name, one in values.items()}
+    return {(name, n): mean_of[name, n] for name in values for n in sorted({n for _, n in mean_of}, reverse=True)}
 
 
-def _mean(found: list[dict[tuple[str, int], float]]) -> dict[tuple[str, int], float]:
-    return {key: float(np.mean([one[key] for one in found])) for key in found[0]}
+def _mean(repeats: list[dict[tuple[str, int], float]]) -> dict[tuple[str, int], float]:
+    return {key: float(np.mean([repeat[key] for repeat in repeats])) for key in repeats[0]}

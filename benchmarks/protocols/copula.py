@@ -2,7 +2,7 @@
 
 One sample is of the population, the other of the same population shuffled: each neuron's map comes from an image
 chosen for it alone. (Shuffled within a sample, all neurons would still share that sample's luck.) Every method is
-tested by dealing whole images anew, at a nominal 5 %. Without the shuffle all must stay there; with it the
+tested by permuting whole images, at a nominal 5 %. Without the shuffle all must stay there; with it the
 network's own neurons must, and views must not.
 """
 
@@ -17,19 +17,19 @@ import torch
 
 from benchmarks.measure import machine
 from benchmarks.protocols.textures import Family, activations, wilson
-from benchmarks.protocols.two_samples import deals, mmd, rejects, standardised
+from benchmarks.protocols.two_samples import mmd, permuted_weights, rejects, standardised
 from benchmarks.protocols.viewed import Viewed
 from dna_pipelines.extraction.loading.registry import load_extractor
 
 HERE = Path(__file__).parent
-N_POOL, N_CALIBRATION, N_SIDE, N_DEALS, N_TRIALS = 3000, 256, 100, 99, 200
+N_POOL, N_CALIBRATION, N_SIDE, N_PERMUTATIONS, N_TRIALS = 3000, 256, 100, 99, 200
 N_LAYERS = 2
 """The last ones of the network."""
 METHODS = ("neurons", "projected", "whitened", "MMD")
 
 
 def mean_emd(cumulative: np.ndarray, signs: np.ndarray) -> np.ndarray:
-    """Mean over neurons of the EMD of both sides, for each deal (to a factor)."""
+    """Mean over neurons of the EMD of both sides, for each permutation (up to a factor)."""
     return np.abs(signs.astype(np.float32) @ cumulative).mean(axis=1)
 
 
@@ -50,7 +50,10 @@ def run(options: list[str]) -> None:
     print(f"{N_POOL} images after {time.monotonic() - started:.0f} s", flush=True)
     hits = {(method, shuffled): 0 for method in METHODS for shuffled in (False, True)}
     for trial in range(n_trials):
-        drawn, signs = rng.choice(N_POOL, 2 * N_SIDE, replace=False), deals(N_SIDE, N_SIDE, N_DEALS, rng)
+        drawn, signs = (
+            rng.choice(N_POOL, 2 * N_SIDE, replace=False),
+            permuted_weights(N_SIDE, N_SIDE, N_PERMUTATIONS, rng),
+        )
         first = drawn[:N_SIDE]
         layers = [_shuffled(values, first, rng) for values in pool]
         for method in METHODS:
@@ -61,8 +64,8 @@ def run(options: list[str]) -> None:
             else:
                 changed = np.concatenate([known[method][first], eyes.cumulative(method, layers)])
                 statistics = mean_emd(known[method][drawn], signs), mean_emd(changed, signs)
-            for shuffled, found in zip((False, True), statistics, strict=True):
-                hits[method, shuffled] += rejects(found)
+            for shuffled, values in zip((False, True), statistics, strict=True):
+                hits[method, shuffled] += rejects(values)
         if trial % 20 == 19:
             print(f"{trial + 1} trials after {time.monotonic() - started:.0f} s: {hits}", flush=True)
     table = _markdown(hits, n_trials, chosen.extractor, {name: _n_outputs(eyes, name, pool) for name in METHODS[:3]})
@@ -74,9 +77,9 @@ def run(options: list[str]) -> None:
 
 
 def _layers(extractor, n_images: int, seed: int) -> list[np.ndarray]:
-    places = range(len(extractor.layers))[-N_LAYERS:]
-    # The other layers are let go at once: those before them are large.
-    batches = [[found[p] for p in places] for found in activations(extractor, Family(), n_images, seed)]
+    indices = range(len(extractor.layers))[-N_LAYERS:]
+    # Only these layers are kept: those before them are large.
+    batches = [[outputs[p] for p in indices] for outputs in activations(extractor, Family(), n_images, seed)]
     return [np.concatenate(values)[:n_images] for values in zip(*batches, strict=True)]
 
 
@@ -102,7 +105,8 @@ def _markdown(hits: dict[tuple[str, bool], int], n_trials: int, name: str, n_out
     }
     intro = (
         f"Written by `python -m benchmarks.protocols copula --extractor {name}`: {N_SIDE} against {N_SIDE} images of "
-        f"one family of textures, the last {N_LAYERS} layers, {N_DEALS} deals of whole images, {n_trials} trials each, "
+        f"one family of textures, the last {N_LAYERS} layers, {N_PERMUTATIONS} permutations of whole images, "
+        f"{n_trials} trials each, "
         f"of {N_POOL:,} images. Shares of trials that a test at 5 % calls a difference, with 95 % confidence intervals."
     )
     lines = [

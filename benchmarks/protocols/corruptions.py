@@ -1,8 +1,8 @@
-"""P1: whether distances grow with damage, tiny step by tiny step, and how many images that takes.
+"""P1: whether distances grow with damage, step by tiny step, and how many images that takes.
 
-Tiles of photographs are the population, and every sample is drawn from it with replacement. A reference sample as it is
-is held against samples at the six steps of a ladder of damage: of the same images (paired), or of images that are
-drawn anew for every step, as two datasets would be (fresh). Spearman's correlation with the step, and the share
+Tiles of photographs are the population, and every sample is drawn from it with replacement. An unchanged reference
+sample is compared with samples at the six steps of a ladder of damage: of the same images (paired), or of images that
+are drawn again for every step, as two datasets would be (fresh). Spearman's correlation with the step, and the share
 of steps at which the distance grew (by chance: 0 and one half).
 """
 
@@ -55,7 +55,7 @@ def measured(chosen: argparse.Namespace) -> np.ndarray:
     started = time.monotonic()
     images = tiles(-(-chosen.images // len(photographs())))[: chosen.images]
     looker = Looker(chosen.extractor, tiles(12, seed=1000), cache=chosen.cache)
-    clean, found = looker.look(images), []
+    clean, measured_distances = looker.look(images), []
     directions = unit_directions(N_DIRECTIONS, clean.pooled.shape[1], np.random.default_rng(5))
     width = median_width(standardised(clean.pooled.astype(float)))
     for number, (kind, ladder) in enumerate(LADDERS.items()):
@@ -70,9 +70,9 @@ def measured(chosen: argparse.Namespace) -> np.ndarray:
             against = np.concatenate([np.stack(references)] * 2)
             values = distances(clean, changed, _rows(against), _rows(samples), directions, width)
             steps.append(values.reshape(len(METHODS), len(DRAWN), len(SIZES), chosen.repeats))
-        found.append(np.stack(steps, axis=-1))
+        measured_distances.append(np.stack(steps, axis=-1))
         print(f"{kind} after {time.monotonic() - started:.0f} s", flush=True)
-    return np.stack(found)
+    return np.stack(measured_distances)
 
 
 def _times(n: int, chosen: argparse.Namespace, rng: np.random.Generator) -> np.ndarray:
@@ -144,7 +144,7 @@ def interval(values: np.ndarray) -> str:
     return f"{values.mean():.3f} ({low:.3f}–{high:.3f})"
 
 
-def _markdown(chosen: argparse.Namespace, found: np.ndarray) -> str:
+def _markdown(chosen: argparse.Namespace, measured_distances: np.ndarray) -> str:
     command = f"--extractor {chosen.extractor} --images {chosen.images} --repeats {chosen.repeats}"
     lines = [
         f"# P1: tiny steps of damage, {chosen.extractor}",
@@ -162,17 +162,17 @@ def _markdown(chosen: argparse.Namespace, found: np.ndarray) -> str:
         "",
     ]
     for what, of in (("Spearman's correlation with the step", spearman), ("share of steps at which it grows", growing)):
-        for place, drawn in enumerate(DRAWN):
+        for column, drawn in enumerate(DRAWN):
             lines += [f"## {what}, {drawn} images", ""]
             lines += ["| distance | " + " | ".join(f"n = {n}" for n in SIZES) + " |", "|---" * (1 + len(SIZES)) + "|"]
             for at, name in enumerate(METHODS.values()):
-                cells = [interval(of(found[:, at, place, size])) for size in range(len(SIZES))]
+                cells = [interval(of(measured_distances[:, at, column, size])) for size in range(len(SIZES))]
                 lines.append(f"| {name} | " + " | ".join(cells) + " |")
             lines.append("")
     middle = SIZES.index(100)
     lines += ["## Spearman's correlation by kind, fresh images, n = 100", ""]
     lines += ["| distance | " + " | ".join(LADDERS) + " |", "|---" * (1 + len(LADDERS)) + "|"]
     for at, name in enumerate(METHODS.values()):
-        cells = [interval(spearman(found[[kind], at, 1, middle])) for kind in range(len(LADDERS))]
+        cells = [interval(spearman(measured_distances[[kind], at, 1, middle])) for kind in range(len(LADDERS))]
         lines.append(f"| {name} | " + " | ".join(cells) + " |")
     return "\n".join([*lines, ""])

@@ -44,4 +44,6 @@ LADDERS: dict[str, tuple[float, ...]] = {
 def damaged(images: np.ndarray, kind: str, strength: float, seed: int = 0) -> np.ndarray:
     """All images, changed alike; chance differs from image to image, and is the same at every strength."""
     change = CHANGES[kind]
-    return np.stack([change(one, strength, np.random.default_rng([seed, place])) for place, one in enumerate(images)])
+    return np.stack(
+        [change(image, strength, np.random.default_rng([seed, index])) for index, image in enumerate(images)]
+    )

@@ -1,44 +1,47 @@
-"""Rules that say whether two samples of images differ, at a nominal 5 %: ours, and those of others."""
+"""Rules that decide whether two samples of images differ, at a nominal 5 %: ours, and those of others."""
 
 from __future__ import annotations
 
 import numpy as np
 
-from dna_pipelines.comparison.chances import chances
+from dna_pipelines.comparison.p_values import p_values
 from dna_pipelines.comparison.permutation import Permutations, permute, permuted_distances, units_of
 from dna_pipelines.comparison.significance import LEVEL, why_untestable
 
-N_RESAMPLES = 199
+N_PERMUTATIONS = 199
 N_BOOTSTRAP = 100
 
 
-def ours(a, b, rng, n_resamples=N_RESAMPLES):
-    """Whether it is more than chance: the verdict, the mean alone, any neuron alone; None where we refuse to say."""
+def ours(a, b, rng, n_permutations=N_PERMUTATIONS):
+    """Whether the difference is significant: by p, by the mean alone, by any neuron alone; None if untestable."""
     if why_untestable(a[1], b[1]):
         return None
     units = units_of(a[1], b[1])
-    return _decided(a, b, units, permute(units, n_resamples, rng))
+    return _decided(a, b, units, permute(units, n_permutations, rng))
 
 
 def blocks_as_they_are(a, b, rng):
-    """The same with blocks of the smaller side not put together."""
+    """The same without merging blocks of the smaller side."""
     units = units_of(a[1], b[1], alike=False)
-    return _decided(a, b, units, permute(units, N_RESAMPLES, rng))
+    return _decided(a, b, units, permute(units, N_PERMUTATIONS, rng))
 
 
 def same_number(a, b, rng):
-    """The same where each side gets as many blocks as it had, whatever their size."""
+    """The same with as many blocks on each side as it had, whatever their size."""
     units = units_of(a[1], b[1], alike=False)
-    lies = np.arange(len(units.n_images)) < units.n_a
-    dealt = rng.permuted(np.tile(lies, (N_RESAMPLES, 1)), axis=1)
-    return _decided(a, b, units, Permutations(np.concatenate([lies[None], dealt]), np.ones(1 + N_RESAMPLES), 0.0))
+    on_a = np.arange(len(units.n_images)) < units.n_a
+    permuted = rng.permuted(np.tile(on_a, (N_PERMUTATIONS, 1)), axis=1)
+    scale = np.ones(1 + N_PERMUTATIONS)
+    return _decided(
+        a, b, units, Permutations(np.concatenate([on_a[None], permuted]), scale, n_ways=0.0, smallest_p=0.0)
+    )
 
 
-def _decided(a, b, units, deals):
-    dealt = permuted_distances(a[0], b[0], units, deals)
-    found = chances(dealt, np.ones(dealt.shape[1]))
-    # 10 of 200 is 5 %, and binary fractions must not decide it.
-    return [p <= LEVEL + 1e-9 for p in (found.p, found.p_mean, found.p_strongest)]
+def _decided(a, b, units, permutations):
+    permuted = permuted_distances(a[0], b[0], units, permutations)
+    result = p_values(permuted, np.ones(permuted.shape[1]))
+    # 10 of 200 is 5 %, and rounding must not decide.
+    return [p <= LEVEL + 1e-9 for p in (result.p, result.p_mean, result.p_strongest)]
 
 
 def ks_tokens(a, b, _rng):

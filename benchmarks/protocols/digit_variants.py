@@ -16,7 +16,9 @@ _CENTRE = np.arange(EDGE_PX) - (EDGE_PX - 1) / 2
 
 def grey(digit: np.ndarray) -> np.ndarray:
     """(EDGE_PX, EDGE_PX) from 0 to 255, of scikit-learn's 8 x 8 from 0 to 16."""
-    large = Image.fromarray(np.rint(digit * (255 / 16)).astype(np.uint8)).resize((INNER_PX, INNER_PX), Image.BICUBIC)
+    large = Image.fromarray(np.rint(digit * (255 / 16)).astype(np.uint8)).resize(
+        (INNER_PX, INNER_PX), Image.Resampling.BICUBIC
+    )
     return np.pad(np.asarray(large, float), (EDGE_PX - INNER_PX) // 2)
 
 
@@ -45,13 +47,13 @@ def _occluded(digit: np.ndarray, rng: np.random.Generator) -> np.ndarray:
 def _elastic(digit: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     moves = [ndimage.gaussian_filter(rng.normal(size=digit.shape), 4, mode="wrap") for _ in range(2)]
     rows, columns = np.indices(digit.shape)
-    places = [rows + 2.5 * moves[0] / moves[0].std(), columns + 2.5 * moves[1] / moves[1].std()]
-    return ndimage.map_coordinates(digit, places, order=1)
+    coordinates = [rows + 2.5 * moves[0] / moves[0].std(), columns + 2.5 * moves[1] / moves[1].std()]
+    return ndimage.map_coordinates(digit, coordinates, order=1)
 
 
 def _small(digit: np.ndarray, _rng: np.random.Generator) -> np.ndarray:
     edge = 18
-    small = Image.fromarray(digit.clip(0, 255).astype(np.uint8)).resize((edge, edge), Image.BOX)
+    small = Image.fromarray(digit.clip(0, 255).astype(np.uint8)).resize((edge, edge), Image.Resampling.BOX)
     return np.pad(np.asarray(small, float), (EDGE_PX - edge) // 2)
 
 
@@ -75,7 +77,7 @@ VARIANTS: dict[str, Callable[[np.ndarray, np.random.Generator], np.ndarray]] = {
 def varied(digits: np.ndarray, variant: str, rng: np.random.Generator) -> np.ndarray:
     """(n, EDGE_PX, EDGE_PX, 3) uint8, of (n, 8, 8) digits."""
     made = (VARIANTS[variant](grey(digit), rng) for digit in digits)
-    colours = [one if one.ndim == 3 else np.repeat(one[..., None], 3, axis=-1) for one in made]
+    colours = [image if image.ndim == 3 else np.repeat(image[..., None], 3, axis=-1) for image in made]
     return np.rint(np.stack(colours)).clip(0, 255).astype(np.uint8)
 
 

@@ -1,4 +1,4 @@
-"""P9: a stream of daily batches that begins to drift: how late each rule says so, at one rate of false alarms.
+"""P9: a stream of daily batches that begins to drift: how late each rule alarms, at one rate of false alarms.
 
 A population of cuts of photographs, each also in rising degrees of blur, noise and brightness, is measured once. A
 stream has a reference of its own and a batch for every day, all drawn from the population, one by one and with
@@ -28,7 +28,7 @@ from dna_pipelines.comparison.permutation import permute, permuted_distances, un
 from dna_pipelines.identity import N_BLOCKS
 
 HERE = Path(__file__).parent
-N_TILES, N_REFERENCE, N_DAYS, N_RESAMPLES = 330, 400, 25, 199
+N_TILES, N_REFERENCE, N_DAYS, N_PERMUTATIONS = 330, 400, 25, 199
 N_NULL, N_STREAMS = 40, 16
 """Streams without drift, and of each kind of drift."""
 SIZES = (40, 100)
@@ -39,7 +39,7 @@ RARE, OFTEN = 0.4, 2.5
 """How often photographs of two groups come at the end of a change of the mix, as a multiple of before."""
 RATE = 0.01
 RULES = {
-    "mean": "EMD, mean of all neurons, by its re-dealt null",
+    "mean": "EMD, mean of all neurons, by its permuted null",
     "layer": "EMD, the layer that is farthest out",
     "neuron": "EMD, the neuron that is farthest out",
     "moments": "largest difference of a neuron's means, in standard errors (moments that a DNA keeps)",
@@ -61,8 +61,8 @@ class Population:
         self.seen = Seen.joined(parts)
         self.n_tiles, self.groups = n, groups
 
-    def resample(self, n: int, rng: np.random.Generator, kind: str | None = None, share: float = 0.0) -> np.ndarray:
-        """Places of n images, after a share (0 to 1) of a drift."""
+    def draw(self, n: int, rng: np.random.Generator, kind: str | None = None, share: float = 0.0) -> np.ndarray:
+        """Indices of n images, after a share (0 to 1) of a drift."""
         weights = np.ones(self.n_tiles)
         if kind == MIX:
             weights = 1 + share * (np.where(self.groups, OFTEN, RARE) - 1)
@@ -77,7 +77,7 @@ class Population:
 
 
 class Reference:
-    """One sample of the population, in blocks, and what of it needs to be computed once."""
+    """One sample of the population, in blocks, and its statistics that are computed once."""
 
     def __init__(self, population: Population, sight: Sight, rng: np.random.Generator) -> None:
         self._seen, self._features = population.seen, sight.features
@@ -92,18 +92,18 @@ class Reference:
         self._kernel = gaussian_kernel(self._z, self._width)
 
     def day(self, batch: np.ndarray, rng: np.random.Generator) -> dict[str, float]:
-        """What every rule makes of a batch; larger is farther."""
+        """The statistic of every rule for a batch; larger is farther."""
         counts, n = self._blocks(batch, rng)
         units = units_of(self._n, n)
-        dealt = permuted_distances(self._counts, counts, units, permute(units, N_RESAMPLES, rng))
-        means = dealt.mean(axis=1)
-        by_layer = np.stack([dealt[:, part].mean(axis=1) for part in self._layers], axis=1)
+        permuted = permuted_distances(self._counts, counts, units, permute(units, N_PERMUTATIONS, rng))
+        means = permuted.mean(axis=1)
+        by_layer = np.stack([permuted[:, part].mean(axis=1) for part in self._layers], axis=1)
         z = self._scaled(batch)
         own, between = (np.exp(-squares(z, other) / self._width) for other in (z, self._z))
         return {
             "mean": float(_standard(means[:, None])[0]),
             "layer": float(_standard(by_layer).max()),
-            "neuron": float(_standard(dealt).max()),
+            "neuron": float(_standard(permuted).max()),
             "moments": self._moments(batch),
             "KS": self._ks(batch),
             "MMD": unbiased(self._kernel, own, between),
@@ -111,12 +111,12 @@ class Reference:
             "p": -exceedance_p(means),
         }
 
-    def _blocks(self, places: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-        """Counts (n_neurons, N_BLOCKS, bins) and images of blocks that were dealt by lot."""
-        return self._seen.in_blocks(rng.integers(0, N_BLOCKS, len(places)), places)
+    def _blocks(self, rows: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+        """Counts (n_neurons, N_BLOCKS, bins) and images of random blocks."""
+        return self._seen.in_blocks(rng.integers(0, N_BLOCKS, len(rows)), rows)
 
-    def _scaled(self, places: np.ndarray) -> np.ndarray:
-        return ((self._seen.pooled[places] - self._middle) / self._spread)[:, self._features].astype(float)
+    def _scaled(self, rows: np.ndarray) -> np.ndarray:
+        return ((self._seen.pooled[rows] - self._middle) / self._spread)[:, self._features].astype(float)
 
     def _moments(self, batch: np.ndarray) -> float:
         """Welch's t of every neuron, the largest."""
@@ -130,11 +130,11 @@ class Reference:
         return float(ks_statistics(values, N_REFERENCE).max())
 
 
-def _standard(dealt: np.ndarray) -> np.ndarray:
+def _standard(permuted: np.ndarray) -> np.ndarray:
     """The first row, in standard deviations of all rows from their mean."""
-    spread = dealt.std(axis=0)
+    spread = permuted.std(axis=0)
     varies = spread > 1e-12
-    return (dealt[0, varies] - dealt[:, varies].mean(axis=0)) / spread[varies]
+    return (permuted[0, varies] - permuted[:, varies].mean(axis=0)) / spread[varies]
 
 
 def run(options: list[str]) -> None:
@@ -187,7 +187,7 @@ def _tiles(n: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _stream(population, sight, size, kind, rng, limits=None) -> list[dict[str, float]]:
-    """What the rules make of each day; with limits, until all of them have alarmed."""
+    """The statistics of each day; with limits, until all rules have alarmed."""
     reference, days, waiting = Reference(population, sight, rng), [], set(RULES)
     for day in range(1, N_DAYS + 1):
         days.append(reference.day(population.draw(size, rng, kind, day / N_DAYS), rng))

@@ -35,7 +35,7 @@ def unbiased_mmd(a: Rows, b: Rows) -> float:
 
 def unbiased(aa: np.ndarray, bb: np.ndarray, ab: np.ndarray) -> float:
     """From the kernel of all pairs: an image and itself are no pair."""
-    within = [(one.sum() - np.trace(one)) / (len(one) * (len(one) - 1)) for one in (aa, bb)]
+    within = [(kernel.sum() - np.trace(kernel)) / (len(kernel) * (len(kernel) - 1)) for kernel in (aa, bb)]
     return float(sum(within) - 2 * ab.mean())
 
 
@@ -46,7 +46,7 @@ def prdc(real: Rows, fake: Rows, k: int = N_NEAREST) -> dict[str, float]:
     """
     real, fake = real.astype(float), fake.astype(float)
     between = np.sqrt(squares(real, fake))
-    of_real, of_fake = (np.sort(np.sqrt(squares(one, one)), axis=1)[:, k] for one in (real, fake))
+    of_real, of_fake = (np.sort(np.sqrt(squares(features, features)), axis=1)[:, k] for features in (real, fake))
     in_real, in_fake = between <= of_real[:, None], between <= of_fake
     return {
         "precision": float(in_real.any(axis=0).mean()),

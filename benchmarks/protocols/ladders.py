@@ -35,8 +35,8 @@ def digits() -> Real:
     """scikit-learn's handwritten digits, 8 x 8."""
     from sklearn.datasets import load_digits
 
-    found = load_digits()
-    return Real(found.images[..., None] * (255 / 16), found.target)
+    result = load_digits()
+    return Real(result.images[..., None] * (255 / 16), result.target)
 
 
 def crops() -> Real:
@@ -64,8 +64,8 @@ def halves(real: Real, rng: np.random.Generator) -> tuple[Real, Real]:
 
 def pixels(images: np.ndarray) -> np.ndarray:
     """(n, edge, edge, 3) uint8, for extractors."""
-    found = np.rint(images).clip(0, 255).astype(np.uint8)
-    return found if found.shape[-1] == 3 else np.repeat(found, 3, axis=-1)
+    result = np.rint(images).clip(0, 255).astype(np.uint8)
+    return result if result.shape[-1] == 3 else np.repeat(result, 3, axis=-1)
 
 
 Rung = Callable[[int], np.ndarray]
@@ -109,11 +109,11 @@ def mixture(train: Real, n_parts: int, seed: int):
     from sklearn.mixture import GaussianMixture
 
     mean, axes, scales = principal(train)
-    places = (train.images.reshape(len(train.images), -1) - mean) @ axes[:N_AXES].T
-    found = GaussianMixture(n_parts, covariance_type="diag", reg_covar=0.02 * scales[0] ** 2, random_state=seed)
+    coordinates = (train.images.reshape(len(train.images), -1) - mean) @ axes[:N_AXES].T
+    result = GaussianMixture(n_parts, covariance_type="diag", reg_covar=0.02 * scales[0] ** 2, random_state=seed)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)
-        return found.fit(places), mean, axes[:N_AXES]
+        return result.fit(coordinates), mean, axes[:N_AXES]
 
 
 def _mixture(train: Real, n_parts: int, rng: np.random.Generator) -> Rung:
@@ -121,8 +121,8 @@ def _mixture(train: Real, n_parts: int, rng: np.random.Generator) -> Rung:
 
     def draw(n: int) -> np.ndarray:
         part = rng.choice(n_parts, n, p=fitted.weights_)
-        places = fitted.means_[part] + rng.normal(size=(n, N_AXES)) * np.sqrt(fitted.covariances_[part])
-        return (mean + places @ axes).reshape(n, *train.images.shape[1:])
+        coordinates = fitted.means_[part] + rng.normal(size=(n, N_AXES)) * np.sqrt(fitted.covariances_[part])
+        return (mean + coordinates @ axes).reshape(n, *train.images.shape[1:])
 
     return draw
 

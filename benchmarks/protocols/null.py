@@ -1,4 +1,4 @@
-"""P2, null part: how often each rule says that two samples of one population differ (nominal: 5 %)."""
+"""P2, null part: how often each rule finds a difference between two samples of one population (nominal: 5 %)."""
 
 from __future__ import annotations
 
@@ -44,12 +44,12 @@ SETTINGS = [
     (160, 160, 10, SELDOM),
     (640, 160, 10, SELDOM),
 ]
-OURS = ("verdict", "mean", "any")
+OURS = ("p", "mean", "any")
 COLUMNS = (
     "images",
     "in groups of",
     "effects",
-    "verdict",
+    "p of `dna compare`",
     "mean statistic",
     "any neuron (max statistic)",
     "KS + Bonferroni on tokens",
@@ -83,38 +83,38 @@ def run(options):
         RESULTS.write_text(_markdown(rows, N_TRIALS, (time.monotonic() - started) / 60), encoding="utf-8")
         print(f"written to benchmarks/protocols/{RESULTS.name}")
     else:
-        print(f"{RESULTS.name} is left as it is, because it wants {N_TRIALS:,} trials of everything, with peers")
+        print(f"{RESULTS.name} is not written, because it takes {N_TRIALS:,} trials of everything, with peers")
 
 
 def measured(setting, n_trials, seed, *, peers=True):
     n_a, n_b, group_size, effects = setting
     rng = np.random.default_rng(seed)
     population = Population.made(rng, group_size=group_size, effects=effects)
-    said = {name: [] for name in (*OURS, "tokens", "means", "mmd")}
+    alarms = {name: [] for name in (*OURS, "tokens", "means", "mmd")}
     for trial in range(n_trials):
         a, b = population.sample(rng, _n_tested(rng, n_a, n_b, group_size)), population.sample(rng, n_b)
-        verdict = ours(a, b, rng)
-        if verdict is not None:
-            for name, alarm in zip(OURS, verdict, strict=True):
-                said[name].append(alarm)
+        decision = ours(a, b, rng)
+        if decision is not None:
+            for name, alarm in zip(OURS, decision, strict=True):
+                alarms[name].append(alarm)
         if peers and trial < N_PEER_TRIALS and len(a[2]) < n_a:
             a = population.sample(rng, n_a)
         if peers and trial < N_PEER_TRIALS:
-            said["tokens"].append(ks_tokens(a, b, rng))
-            said["means"].append(ks_means(a, b, rng))
+            alarms["tokens"].append(ks_tokens(a, b, rng))
+            alarms["means"].append(ks_means(a, b, rng))
         if peers and trial < N_MMD_TRIALS and n_a <= 160:
-            said["mmd"].append(evidently_mmd(a, b, rng))
-    bounds = [interval(said[name]) for name in OURS]
+            alarms["mmd"].append(evidently_mmd(a, b, rng))
+    bounds = [interval(alarms[name]) for name in OURS]
     met = all(low <= 0.05 and high < HIGHEST for low, high in bounds)
-    shown = [_share(said[name], own) for name, own in zip(OURS, bounds, strict=True)]
-    shown += [_share(said[name]) for name in ("tokens", "means", "mmd")]
-    refused = n_trials - len(said["verdict"])
-    note = ("met" if met else "**missed**") + (f"; {refused:,} refused" if refused else "")
+    shown = [_share(alarms[name], own) for name, own in zip(OURS, bounds, strict=True)]
+    shown += [_share(alarms[name]) for name in ("tokens", "means", "mmd")]
+    n_not_tested = n_trials - len(alarms["p"])
+    note = ("met" if met else "**missed**") + (f"; {n_not_tested:,} not tested" if n_not_tested else "")
     return [f"{n_a:,} and {n_b:,}", str(group_size) if group_size > 1 else "–", effects, *shown, note], met
 
 
 def _n_tested(rng, n_a, n_b, group_size):
-    """Images of the larger side that are dealt: all of them, or of a far larger one those of a sample."""
+    """The number of images of the larger side that are permuted: all, or those of a sample of a far larger side."""
     if n_b >= n_a / N_BLOCKS:
         return n_a
     return rng.binomial(n_a // group_size, share_of(n_a, n_b)) * group_size
@@ -124,34 +124,34 @@ def _without_rules(setting, n_trials, seed):
     n_a, n_b, group_size, effects = setting
     rng = np.random.default_rng(seed)
     population = Population.made(rng, group_size=group_size, effects=effects)
-    rules = {"as it is": ours, "blocks not put together": blocks_as_they_are, "same number of blocks": same_number}
-    said = {name: [] for name in rules}
+    rules = {"as it is": ours, "blocks not merged": blocks_as_they_are, "same number of blocks": same_number}
+    alarms = {name: [] for name in rules}
     for _ in range(n_trials):
         a, b = population.sample(rng, _n_tested(rng, n_a, n_b, group_size)), population.sample(rng, n_b)
         for name, rule in rules.items():
-            if (verdict := rule(a, b, rng)) is not None:
-                said[name].append(verdict)
-    found = []
-    for name, verdicts in said.items():
-        shares = [_share(own, interval(own)) for own in zip(*verdicts, strict=True)]
-        found.append(f"{name}: " + ", ".join(f"{of} {share}" for of, share in zip(OURS, shares, strict=True)))
+            if (decision := rule(a, b, rng)) is not None:
+                alarms[name].append(decision)
+    lines = []
+    for name, decisions in alarms.items():
+        shares = [_share(own, interval(own)) for own in zip(*decisions, strict=True)]
+        lines.append(f"{name}: " + ", ".join(f"{of} {share}" for of, share in zip(OURS, shares, strict=True)))
     groups = f" in groups of {group_size}" if group_size > 1 else ""
-    return f"{n_a:,} and {n_b:,}{groups}, {effects}: " + "; ".join(found)
+    return f"{n_a:,} and {n_b:,}{groups}, {effects}: " + "; ".join(lines)
 
 
-def interval(said):
-    """The 99 % interval of Wilson for the share of what was said."""
-    n, z = max(len(said), 1), 2.5758
-    share = sum(said) / n
+def interval(alarms):
+    """The 99 % interval of Wilson for the share of alarms."""
+    n, z = max(len(alarms), 1), 2.5758
+    share = sum(alarms) / n
     centre = (share + z * z / (2 * n)) / (1 + z * z / n)
     half = z * (share * (1 - share) / n + z * z / (4 * n * n)) ** 0.5 / (1 + z * z / n)
     return centre - half, centre + half
 
 
-def _share(said, bounds=None):
-    if not said:
+def _share(alarms, bounds=None):
+    if not alarms:
         return "–"
-    share = f"{100 * sum(said) / len(said):.1f} %"
+    share = f"{100 * sum(alarms) / len(alarms):.1f} %"
     return share if bounds is None else f"{share} ({100 * bounds[0]:.1f}–{100 * bounds[1]:.1f})"
 
 
@@ -162,8 +162,8 @@ def _markdown(rows, n_trials, minutes):
         INTRODUCTION,
         "",
         f"- {n_trials:,} independent trials of each setting (peers: {N_PEER_TRIALS:,}, MMD: {N_MMD_TRIALS:,}),",
-        f"  {N_NEURONS} neurons, {N_TOKENS} tokens an image; 199 re-deals. In brackets: 99 % interval (Wilson).",
-        "- The verdict is one p-value of the mean and of any neuron, as `dna compare` gives it.",
+        f"  {N_NEURONS} neurons, {N_TOKENS} tokens an image; 199 permutations. In brackets: 99 % interval (Wilson).",
+        "- The p of `dna compare` combines the mean and the strongest neuron.",
         "- Target: the intervals of all three contain 5 % or lie below it, and end below 6.5 %.",
     ]
     lines += [f"- {fact}" for fact in machine()]

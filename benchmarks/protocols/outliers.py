@@ -39,8 +39,8 @@ def _rows(extractor: str, family: str) -> list[list[str]]:
     outside = {kind: _scores(images, reference) for kind, images in others.items()}
     rows = []
     for score, normal in inside.items():
-        aurocs, rates = _resampled(normal, [found[score] for found in outside.values()])
-        by_kind = {kind: f"{auroc(normal, found[score]):.2f}" for kind, found in outside.items()}
+        aurocs, rates = _resampled(normal, [scores[score] for scores in outside.values()])
+        by_kind = {kind: f"{auroc(normal, scores[score]):.2f}" for kind, scores in outside.items()}
         rows.append([score, _interval(aurocs), _interval(rates), *(by_kind.get(kind, "–") for kind in KINDS)])
     return rows
 
@@ -50,18 +50,19 @@ def _markdown(extractor: str, rows: dict[str, list[list[str]]]) -> str:
         f"# P8: single images that do not belong, {extractor}",
         "",
         f"Written by `python -m benchmarks.protocols outliers --extractor {extractor}`: {N_REFERENCE} images of a",
-        f"family are the reference, {N_TEST} new ones are to be told from {N_TEST} of each other kind. Means over the",
+        f"family are the reference, {N_TEST} new ones are to be separated from",
+        f"{N_TEST} of each other kind. Means over the",
         "kinds, with 95 % intervals from resampled test images; then the AUROC of each kind.",
         "",
     ]
-    for family, found in rows.items():
+    for family, table in rows.items():
         lines += [
             f"## {family}",
             "",
             f"| score | AUROC | FPR95 | {' | '.join(KINDS)} |",
             "|---" * (3 + len(KINDS)) + "|",
         ]
-        lines += ["| " + " | ".join(row) + " |" for row in found]
+        lines += ["| " + " | ".join(row) + " |" for row in table]
         lines.append("")
     return "\n".join([*lines, *(f"- {fact}" for fact in machine()), ""])
 
@@ -75,16 +76,16 @@ def _measured(name: str, family: str) -> tuple[Measured, Measured, dict[str, Mea
         return blobs(n_images, rng) if what == "blobs" else crops(what, n_images, rng)
 
     extractor = load_extractor(name)
-    reference = [png(one) for one in make(family, N_REFERENCE)]
+    reference = [png(image) for image in make(family, N_REFERENCE)]
     ranges = ranges_of(extractor, reference[:200])
     sources = make(family, N_TEST)
     outside = {kind: [corrupted(one, kind, rng) for one in sources] for kind in CORRUPTIONS}
     outside |= {kind: make(kind, N_TEST) for kind in FOREIGN if kind != family}
-    usual = [png(one) for one in make(family, N_TEST)]
+    usual = [png(image) for image in make(family, N_TEST)]
     return (
         measure(extractor, ranges, reference),
         measure(extractor, ranges, usual),
-        {kind: measure(extractor, ranges, [png(one) for one in images]) for kind, images in outside.items()},
+        {kind: measure(extractor, ranges, [png(image) for image in images]) for kind, images in outside.items()},
     )
 
 
@@ -120,8 +121,8 @@ def _resampled(inside: np.ndarray, outside: list[np.ndarray]) -> tuple[np.ndarra
     rng, aurocs, rates = np.random.default_rng(0), [], []
     for turn in range(N_RESAMPLED + 1):
         drawn = [one if turn == 0 else rng.choice(one, len(one)) for one in (inside, *outside)]
-        aurocs.append(np.mean([auroc(drawn[0], one) for one in drawn[1:]]))
-        rates.append(np.mean([_fpr95(drawn[0], one) for one in drawn[1:]]))
+        aurocs.append(np.mean([auroc(drawn[0], scores) for scores in drawn[1:]]))
+        rates.append(np.mean([_fpr95(drawn[0], scores) for scores in drawn[1:]]))
     return np.array(aurocs), np.array(rates)
 
 

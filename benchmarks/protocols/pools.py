@@ -62,8 +62,8 @@ class Looker:
         path = self._cache / f"{key}.npz" if self._cache else None
         if path and path.exists():
             with np.load(path) as kept:
-                found = dict(kept)
-                return Pool(pooled=found.pop("pooled"), blocks=found.pop("blocks"), counts=found)
+                stored = dict(kept)
+                return Pool(pooled=stored.pop("pooled"), blocks=stored.pop("blocks"), counts=stored)
         pool = self._looked(images, exchanged)
         if path:
             path.parent.mkdir(parents=True, exist_ok=True)

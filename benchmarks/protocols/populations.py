@@ -61,8 +61,8 @@ class Population:
         if effects == SELDOM:
             fires = rng.random((n_groups, N_NEURONS)) < FIRING
             values = np.where(fires[:, None, :, None], values, 0.0)
-        places = np.clip((values + 5) / 10 * COARSE_BINS, 0, COARSE_BINS - 1).astype(np.uint8)
-        return Population(_counted(places), values.mean(axis=-1).astype(np.float32))
+        bins = np.clip((values + 5) / 10 * COARSE_BINS, 0, COARSE_BINS - 1).astype(np.uint8)
+        return Population(_counted(bins), values.mean(axis=-1).astype(np.float32))
 
     def sample(self, rng, n_images):
         """Block counts (n_neurons, N_BLOCKS, COARSE_BINS), images in each block, and the means of the images."""
@@ -74,14 +74,14 @@ class Population:
 
 
 @numba.njit(cache=True)
-def _counted(places):
-    n_groups, size, n_neurons, n_tokens = places.shape
+def _counted(bins):
+    n_groups, size, n_neurons, n_tokens = bins.shape
     out = np.zeros((n_groups, size, n_neurons, COARSE_BINS), np.uint8)
     for g in range(n_groups):
         for i in range(size):
             for d in range(n_neurons):
                 for t in range(n_tokens):
-                    out[g, i, d, places[g, i, d, t]] += np.uint8(1)
+                    out[g, i, d, bins[g, i, d, t]] += np.uint8(1)
     return out
 
 

@@ -1,9 +1,9 @@
-"""P2: how often each rule sees that two samples of images differ, at 5 % false alarms.
+"""P2: how often each rule finds a difference between two samples of images, at 5 % false alarms.
 
 A pool of photographs' tiles is measured once as it is and once changed. Every trial draws images without replacement:
-some for one side as they are, others for the other side as they were changed. All rules deal 99 times or have a
-p-value of their own, and are held to 5 %; the row *nothing* says how often each is wrong. How strong a change is was
-fixed on other pools, so that the power of the rules lies between.
+some for one side as they are, others for the other side as they were changed. All rules permute 99 times or have a
+p-value of their own, at a level of 5 %; the row *nothing* shows how often each is wrong. The strengths of changes were
+fixed on other pools, so that the power of the rules is neither 0 nor 1.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ from benchmarks.protocols.damage import WORDS, damaged
 from benchmarks.protocols.detectors import ks_means, ours
 from benchmarks.protocols.pools import CHUNK, Looker, Pool
 from benchmarks.protocols.textures import wilson_interval
-from benchmarks.protocols.two_samples import deals, fd, mmd, rejects, sliced, standardised, unit_directions
+from benchmarks.protocols.two_samples import fd, mmd, permuted_weights, rejects, sliced, standardised, unit_directions
 from benchmarks.protocols.viewed import NEURONS, WHITENED
 from benchmarks.shifts import photographs, tiles
 
 HERE = Path(__file__).parent
-N_POOL, N_TRIALS, N_DEALS, N_DIRECTIONS = 1024, 200, 99, 64
+N_POOL, N_TRIALS, N_PERMUTATIONS, N_DIRECTIONS = 1024, 200, 99, 64
 SIZES = ("100x100", "40x400")
 NOTHING, OTHERS, DEPENDENCE = "nothing", "other images", "dependence"
 STRENGTHS = {
@@ -40,10 +40,10 @@ STRENGTHS = {
     },
 }  # fmt: skip
 RULES = {
-    "verdict": "verdict",
+    "p": "p",
     "mean": "mean distance",
     "any": "any neuron",
-    "verdict whitened": "verdict, `whitened`",
+    "p whitened": "p, `whitened`",
     "mean whitened": "mean, `whitened`",
     "any whitened": "any, `whitened`",
     "ks": "KS + Bonferroni",
@@ -53,7 +53,7 @@ RULES = {
 }
 OURS, PEERS = tuple(RULES)[:6], tuple(RULES)[6:]
 NEAR = 0.05
-"""By how much the best of ours may miss the best peer."""
+"""By how much the best peer may exceed the best of ours."""
 
 
 @dataclass(frozen=True)
@@ -64,9 +64,9 @@ class Shift:
     strength: float = 0.0
 
     def __str__(self) -> str:
-        said = WORDS[self.name].format(self.strength) if self.name in WORDS else ""
-        said = f"{self.strength:.0%} of them" if self.name == OTHERS else said
-        return f"{self.name}, {said}" if said else self.name
+        strength = WORDS[self.name].format(self.strength) if self.name in WORDS else ""
+        strength = f"{self.strength:.0%} of them" if self.name == OTHERS else strength
+        return f"{self.name}, {strength}" if strength else self.name
 
     def changed(self, images: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         """The images of the other side."""
@@ -97,8 +97,8 @@ def run(options: list[str]) -> None:
         chosen.shifts = chosen.shifts or [NOTHING, "noise", DEPENDENCE]
     torch.set_num_threads(1)
     rows = []
-    for shift, n_a, n_b, said in measured(chosen):
-        rows.append((shift, n_a, n_b, said))
+    for shift, n_a, n_b, alarms in measured(chosen):
+        rows.append((shift, n_a, n_b, alarms))
         print(_line(*rows[-1]), flush=True)
     table = _markdown(chosen, rows)
     if chosen.quick or chosen.shifts or chosen.seed:
@@ -108,7 +108,7 @@ def run(options: list[str]) -> None:
 
 
 def measured(chosen: argparse.Namespace) -> Iterator[tuple[Shift, int, int, np.ndarray]]:
-    """Of every shift and size, (n_trials, n_rules) of what the rules said."""
+    """Of every shift and size, (n_trials, n_rules) whether each rule alarms."""
     started = time.monotonic()
     images = tiles(-(-chosen.images // len(photographs())), seed=chosen.seed)[: chosen.images]
     calibration = tiles(12, seed=chosen.seed + 1000)
@@ -121,9 +121,9 @@ def measured(chosen: argparse.Namespace) -> Iterator[tuple[Shift, int, int, np.n
         if shift.name != NOTHING:
             changed = looker.look(shift.changed(images, rng), exchanged=shift.name == DEPENDENCE)
         for n_a, n_b in sizes(chosen):
-            said = [trial(changed, clean, *drawn(len(images), n_a, n_b, rng), rng) for _ in range(chosen.trials)]
+            alarms = [trial(changed, clean, *drawn(len(images), n_a, n_b, rng), rng) for _ in range(chosen.trials)]
             print(f"{shift}: {time.monotonic() - started:.0f} s", flush=True)
-            yield shift, n_a, n_b, np.array(said)
+            yield shift, n_a, n_b, np.array(alarms)
 
 
 def shifts(chosen: argparse.Namespace) -> list[Shift]:
@@ -152,34 +152,34 @@ def drawn(n_images: int, n_a: int, n_b: int, rng: np.random.Generator) -> tuple[
 
 
 def trial(a: Pool, b: Pool, rows_a: np.ndarray, rows_b: np.ndarray, rng: np.random.Generator) -> list[bool]:
-    """What every rule says of these images."""
-    said: list[bool] = []
+    """Whether each rule alarms about these images."""
+    alarms: list[bool] = []
     for view in (NEURONS, WHITENED):
         samples = a.sample(view, rows_a), b.sample(view, rows_b)
-        verdict = ours(*samples, rng, N_DEALS)
-        if verdict is None:
-            raise ValueError("sizes that ours refuses to test")
-        said.extend(verdict)
-    said.append(ks_means(*samples, rng))
+        decision = ours(*samples, rng, N_PERMUTATIONS)
+        if decision is None:
+            raise ValueError("sides of these sizes cannot be tested")
+        alarms.extend(decision)
+    alarms.append(ks_means(*samples, rng))
     features = standardised(np.concatenate([a.pooled[rows_a], b.pooled[rows_b]]).astype(float))
-    weights = deals(len(rows_a), len(rows_b), N_DEALS, rng)
+    weights = permuted_weights(len(rows_a), len(rows_b), N_PERMUTATIONS, rng)
     directions = unit_directions(N_DIRECTIONS, features.shape[1], rng)
     statistics = mmd(features, weights), fd(features, weights), sliced(features, weights, directions)
-    return [*said, *(rejects(one) for one in statistics)]
+    return [*alarms, *(rejects(values) for values in statistics)]
 
 
-def lead(said: np.ndarray) -> tuple[str, str, float, float]:
+def lead(alarms: np.ndarray) -> tuple[str, str, float, float]:
     """The best of ours, the best peer, the difference of their power, and half of its 95 % interval."""
-    power = said.mean(axis=0)
+    power = alarms.mean(axis=0)
     best, peer = int(power[: len(OURS)].argmax()), len(OURS) + int(power[len(OURS) :].argmax())
-    differences = said[:, best].astype(float) - said[:, peer]
-    half = 1.96 * differences.std(ddof=1) / len(said) ** 0.5
+    differences = alarms[:, best].astype(float) - alarms[:, peer]
+    half = 1.96 * differences.std(ddof=1) / len(alarms) ** 0.5
     return tuple(RULES)[best], tuple(RULES)[peer], float(differences.mean()), float(half)
 
 
-def _line(shift: Shift, n_a: int, n_b: int, said: np.ndarray) -> str:
+def _line(shift: Shift, n_a: int, n_b: int, alarms: np.ndarray) -> str:
     return f"{shift}, {n_a} against {n_b}: " + ", ".join(
-        f"{name} {share:.2f}" for name, share in zip(RULES, said.mean(axis=0), strict=True)
+        f"{name} {share:.2f}" for name, share in zip(RULES, alarms.mean(axis=0), strict=True)
     )
 
 
@@ -196,13 +196,13 @@ def _markdown(chosen: argparse.Namespace, rows: list[tuple[Shift, int, int, np.n
         f"# P2: power, {chosen.extractor}",
         "",
         f"Written by `python -m benchmarks.protocols power {command}`.",
-        f"Shares in percent of {chosen.trials} trials in which a rule says at 5 % that the sides differ, with 95 %",
+        f"Shares in percent of {chosen.trials} trials in which a rule finds a difference at 5 %, with 95 %",
         "intervals (Wilson). One side was changed; where sizes differ, the smaller one.",
         "",
-        "- Ours: the blocks of both fingerprints dealt anew (64 blocks by digest), on the network's own neurons and",
-        "  on the view `whitened`; the mean distance, any neuron (max statistic), and the verdict of `dna compare`,",
-        f"  which is one p-value of both. {N_DEALS} deals.",
-        "- Peers: on image means of all neurons; all but KS standardised, and images dealt anew as often. MMD has a",
+        "- Ours: the blocks of both fingerprints permuted (64 blocks by digest), on the network's own neurons and",
+        "  on the view `whitened`; the mean distance, any neuron (max statistic), and the p of `dna compare`,",
+        f"  which combines both. {N_PERMUTATIONS} permutations.",
+        "- Peers: on image means of all neurons; all but KS standardised, and images permuted as often. MMD has a",
         f"  Gaussian kernel as wide as the median, sliced W1 {N_DIRECTIONS} directions.",
         "- *dependence*: every neuron's maps are exchanged between images, which leaves all neurons as they are.",
         f"- Target: the best of ours at least the best peer − {NEAR:g}.",
@@ -213,16 +213,16 @@ def _markdown(chosen: argparse.Namespace, rows: list[tuple[Shift, int, int, np.n
         lines += [f"## {n_a} against {n_b} images", ""]
         lines += ["| changed | " + " | ".join(RULES.values()) + " | best of ours − best peer | |"]
         lines.append("|---" * (len(RULES) + 3) + "|")
-        for shift, of_a, of_b, said in rows:
+        for shift, of_a, of_b, alarms in rows:
             if (of_a, of_b) != (n_a, n_b):
                 continue
-            cells = [_cell(hits) for hits in said.T]
+            cells = [_cell(hits) for hits in alarms.T]
             if shift.name == NOTHING:
                 cells += ["–", ""]
             else:
-                best, peer, gap, half = lead(said)
-                verdict = "met" if gap >= -NEAR else "**missed**"
-                cells += [f"{100 * gap:+.0f} ± {100 * half:.0f} ({RULES[best]}, {RULES[peer]})", verdict]
+                best, peer, gap, half = lead(alarms)
+                outcome = "met" if gap >= -NEAR else "**missed**"
+                cells += [f"{100 * gap:+.0f} ± {100 * half:.0f} ({RULES[best]}, {RULES[peer]})", outcome]
             lines.append(f"| {shift} | " + " | ".join(cells) + " |")
         lines.append("")
     return "\n".join(lines)

@@ -37,8 +37,8 @@ class Seen:
     @staticmethod
     def through(viewed: Viewed, layers: list[np.ndarray]) -> Seen:
         """From the activations of every layer, (n_images, n_neurons, n_positions)."""
-        found = {kind: viewed.measured(kind, layers) for kind in viewed.kinds}
-        return Seen({kind: counts for kind, (counts, _) in found.items()}, found[NEURONS][1].astype(np.float32))
+        by_kind = {kind: viewed.measured(kind, layers) for kind in viewed.kinds}
+        return Seen({kind: counts for kind, (counts, _) in by_kind.items()}, by_kind[NEURONS][1].astype(np.float32))
 
     @staticmethod
     def joined(parts: Iterable[Seen]) -> Seen:
@@ -78,8 +78,8 @@ class Seen:
         """
         # Sums of counts stay below 2**53, where float64 is exact; one neuron at a time saves memory.
         counts = self.counts[NEURONS]
-        found = [times.astype(float) @ counts[:, d].astype(float) for d in range(counts.shape[1])]
-        return np.stack(found, axis=1).astype(np.uint64)
+        sums = [times.astype(float) @ counts[:, d].astype(float) for d in range(counts.shape[1])]
+        return np.stack(sums, axis=1).astype(np.uint64)
 
 
 class Sight(Eye):

@@ -1,4 +1,4 @@
-"""P4: how many images it takes until the ranking of datasets is that of many images.
+"""P4: how many images it takes until datasets are ranked as by many images.
 
 Eleven families of textures that differ by degrees. Each in turn is the reference, and the other ten are ranked by
 their distance to it, from the first n images of each in a random order. A method's own ranking at the largest n is
@@ -16,13 +16,13 @@ import numpy as np
 import torch
 
 from benchmarks.measure import machine
-from benchmarks.protocols.debiased import (
-    N_DEALS,
-    N_DEALS_FD,
+from benchmarks.protocols.bias_corrected import (
+    N_PERMUTATIONS,
+    N_PERMUTATIONS_FD,
     N_SHARES,
+    bias_corrected_emd,
+    bias_corrected_fd,
     by_turns,
-    emd_less_floor,
-    fd_less_floor,
     fd_without_limit,
     parts_of,
 )
@@ -45,13 +45,13 @@ N_FOR_RANGES, N_FOR_VIEWS = 64, 12
 VIEWS = (PROJECTED, WHITENED)
 METHODS = {
     "emd": "mean EMD of all neurons (50 bins)",
-    "emd_debiased": "mean EMD of all neurons less its noise floor",
+    "emd_corrected": "mean EMD of all neurons, bias-corrected",
     PROJECTED: "mean EMD of the view `projected`",
     WHITENED: "mean EMD of the view `whitened`",
     "emd_last": "mean EMD of the last layer's neurons (50 bins)",
     "sliced": "sliced W1 of the last layer's image means, 64 directions",
     "fd": "FD of the last layer's image means",
-    "fd_debiased": "FD less its noise floor",
+    "fd_corrected": "FD, bias-corrected",
     "fd_infinity": "FD∞",
 }
 
@@ -106,18 +106,20 @@ def measured(extractor: Extractor, n_images: int) -> list[Seen]:
     low, high = np.full(layers.n_neurons, np.inf, np.float32), np.full(layers.n_neurons, -np.inf, np.float32)
     calibration: list[list[np.ndarray]] = []
     for number, family in enumerate(families()):
-        for at, found in enumerate(activations(extractor, family, N_FOR_RANGES, seed=1000 + number)):
-            for place, part in enumerate(parts):
-                low[part] = np.minimum(low[part], found[place].min(axis=(0, 2)))
-                high[part] = np.maximum(high[part], found[place].max(axis=(0, 2)))
+        for at, outputs in enumerate(activations(extractor, family, N_FOR_RANGES, seed=1000 + number)):
+            for index, part in enumerate(parts):
+                low[part] = np.minimum(low[part], outputs[index].min(axis=(0, 2)))
+                high[part] = np.maximum(high[part], outputs[index].max(axis=(0, 2)))
             if at == 0:
-                calibration.append([found[place][:N_FOR_VIEWS] for place in range(len(parts))])
+                calibration.append([outputs[index][:N_FOR_VIEWS] for index in range(len(parts))])
     edges = Binning.from_observed(low, high, layers)
     binnings = [Binning(edges.lo[part], edges.hi[part]) for part in parts]
-    viewed = Viewed(layers.names, [np.concatenate(one) for one in zip(*calibration, strict=True)], VIEWS, binnings)
+    viewed = Viewed(
+        layers.names, [np.concatenate(arguments) for arguments in zip(*calibration, strict=True)], VIEWS, binnings
+    )
     return [
         Seen.joined(
-            Seen.through(viewed, [found[place] for place in range(len(parts))])
+            Seen.through(viewed, [outputs[index] for index in range(len(parts))])
             for found in activations(extractor, family, n_images, seed=number)
         )[:n_images]
         for number, family in enumerate(families())
@@ -133,30 +135,30 @@ def matrices(
         families_seen: as many images of each, in a random order.
         last: the neurons of the last layer.
         directions: of the sliced distance.
-        rng: of deals, and of the parts of samples.
+        rng: draws permutations, and the parts of samples.
     """
     n_families = len(families_seen)
     sums = {view: [seen.whole(view) for seen in families_seen] for view in (NEURONS, *VIEWS)}
     blocks = [seen.in_blocks(by_turns(len(seen.pooled))) for seen in families_seen]
     rows = [seen.pooled[:, last].astype(float) for seen in families_seen]
     bells, parts = [bell(one) for one in rows], [parts_of(one, rng) for one in rows]
-    along = [np.sort(one @ directions.T, axis=0) for one in rows]
-    found = {method: np.zeros((n_families, n_families)) for method in METHODS}
+    along = [np.sort(values @ directions.T, axis=0) for values in rows]
+    by_method = {method: np.zeros((n_families, n_families)) for method in METHODS}
     for i, j in combinations(range(n_families), 2):
         emd = emd_bins(sums[NEURONS][i], sums[NEURONS][j])
         values = {
             "emd": emd.mean(),
-            "emd_debiased": emd_less_floor(blocks[i], blocks[j], rng),
+            "emd_corrected": bias_corrected_emd(blocks[i], blocks[j], rng),
             **{view: emd_bins(sums[view][i], sums[view][j]).mean() for view in VIEWS},
             "emd_last": emd[last].mean(),
             "sliced": np.abs(along[i] - along[j]).mean(),
             "fd": fd(bells[i], bells[j]),
-            "fd_debiased": fd_less_floor(rows[i], rows[j], rng),
+            "fd_corrected": bias_corrected_fd(rows[i], rows[j], rng),
             "fd_infinity": fd_without_limit(parts[i], parts[j]),
         }
         for method, value in values.items():
-            found[method][i, j] = found[method][j, i] = value
-    return found
+            by_method[method][i, j] = by_method[method][j, i] = value
+    return by_method
 
 
 def mean_spearman(few: np.ndarray, many: np.ndarray) -> float:
@@ -183,9 +185,9 @@ def _markdown(agreement: dict[str, np.ndarray], sizes: list[int], n_max: int, ex
         f"{extractor.layers.n_neurons} neurons, {layers[-1].n_neurons} of them in the last layer, {n_repeats} random "
         "orders; each family in turn ranks the other ten. Mean Spearman correlation with the ranking at "
         f"n = {n_max}, and the smallest n from which on it stays above 0.95, with the 95 % interval of a bootstrap "
-        f"over the orders. The noise floor is the mean of {N_DEALS} ({N_DEALS_FD} for FD) deals of {N_BLOCKS} blocks, "
-        f"as in `dna compare`; FD∞ (Chong and Forsyth, 2020) is the line through FD of {N_SHARES} parts of the samples "
-        "against 1/n, at 0. The views are of all layers."
+        f"over the orders. The null mean is that of {N_PERMUTATIONS} ({N_PERMUTATIONS_FD} for FD) permutations of "
+        f"{N_BLOCKS} blocks, as in `dna compare`; FD∞ (Chong and Forsyth, 2020) is the line through FD of {N_SHARES} "
+        "parts of the samples against 1/n, at 0. The views are of all layers."
     )
     lines = [
         f"# P4: how many images a ranking takes, {name}",
@@ -201,9 +203,9 @@ def _markdown(agreement: dict[str, np.ndarray], sizes: list[int], n_max: int, ex
         cells = [f"{value:.3f}" for value in values.mean(axis=0)]
         cells.append(f"**{reached[method] or 'none'}** ({low:.0f} to {high:.0f})")
         lines.append(f"| {METHODS[method]} | " + " | ".join(cells) + " |")
-    theirs, said = reached["fd"] or n_max, []
-    for method in ("emd", "emd_debiased", *VIEWS):
+    theirs, outcomes = reached["fd"] or n_max, []
+    for method in ("emd", "emd_corrected", *VIEWS):
         ours = reached[method] or n_max
-        said.append(f"{METHODS[method]} {ours}, {'met' if ours <= theirs / 2 else '**missed**'}")
-    lines += ["", f"Target: EMD needs at most half the images of FD, {theirs}: {'; '.join(said)}.", ""]
+        outcomes.append(f"{METHODS[method]} {ours}, {'met' if ours <= theirs / 2 else '**missed**'}")
+    lines += ["", f"Target: EMD needs at most half the images of FD, {theirs}: {'; '.join(outcomes)}.", ""]
     return "\n".join([*lines, *(f"- {fact}" for fact in machine()), ""])

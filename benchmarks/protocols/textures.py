@@ -1,4 +1,4 @@
-"""Families of made-up textures, and what a network makes of them without files and decoding."""
+"""Families of synthetic textures, and their activations without files and decoding."""
 
 from __future__ import annotations
 
@@ -50,18 +50,18 @@ class Family:
 
 
 def activations(extractor: Extractor, family: Family, n_images: int, seed: int) -> Iterator[dict[int, np.ndarray]]:
-    """Batch by batch, by place of the layer, (batch, n_neurons, n_positions)."""
+    """Batch by batch, by index of the layer, (batch, n_neurons, n_positions)."""
     prepare = extractor.network.preprocessing
     mean, std = (torch.tensor(values).view(3, 1, 1) for values in (prepare.mean, prepare.std))
     with reproducible():
         for images in family.batches(n_images, prepare.size_px, seed):
-            found: dict[int, np.ndarray] = {}
+            outputs: dict[int, np.ndarray] = {}
 
-            def sink(index: int, output: torch.Tensor, found=found) -> None:
-                found[index] = neurons_second(output, extractor.axes[index]).float().numpy().copy()
+            def sink(index: int, output: torch.Tensor, outputs=outputs) -> None:
+                outputs[index] = neurons_second(output, extractor.axes[index]).float().numpy().copy()
 
             extractor.run((images - mean) / std, sink)
-            yield found
+            yield outputs
 
 
 def counts_of_images(binning: Binning, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

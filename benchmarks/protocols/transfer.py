@@ -34,7 +34,7 @@ VIEW = View.parse("spatial4")
 def run(options: list[str]) -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.protocols transfer", description=__doc__)
     parser.add_argument("--extractor", default="builtin", help="a network by name")
-    parser.add_argument("--repeats", type=int, default=N_REPEATS, choices=T95, help="with samples drawn anew")
+    parser.add_argument("--repeats", type=int, default=N_REPEATS, choices=T95, help="with samples drawn again")
     parser.add_argument("--quick", action="store_true", help="few images and two repeats; prints only")
     chosen = parser.parse_args(options)
     n_repeats = 2 if chosen.quick else chosen.repeats
@@ -73,8 +73,8 @@ def _digits(n: int) -> tuple[np.ndarray, np.ndarray]:
     """Some of scikit-learn's in random order, (n, 8, 8), and what they are."""
     from sklearn.datasets import load_digits
 
-    found, some = load_digits(), np.random.default_rng(5).permutation(1797)[:n]
-    return found.images[some], found.target[some]
+    bunch, some = load_digits(), np.random.default_rng(5).permutation(1797)[:n]
+    return bunch.images[some], bunch.target[some]
 
 
 def _samples(n_repeats: int, n_source: int, n_target: int, rng: np.random.Generator) -> np.ndarray:
@@ -90,12 +90,12 @@ def _accuracies(images: dict[str, np.ndarray], labels: np.ndarray, drawn: dict[s
     """(source, target)."""
     from sklearn.svm import SVC
 
-    values, found = {name: inputs(some) for name, some in images.items()}, []
+    values, accuracies = {name: inputs(some) for name, some in images.items()}, []
     for name in VARIANTS:
         source = drawn[name][0]
         fitted = SVC(C=5).fit(values[name][source], labels[source])
-        found.append([fitted.score(values[to][drawn[to][1]], labels[drawn[to][1]]) for to in VARIANTS])
-    return np.array(found)
+        accuracies.append([fitted.score(values[to][drawn[to][1]], labels[drawn[to][1]]) for to in VARIANTS])
+    return np.array(accuracies)
 
 
 def _distances(
@@ -104,7 +104,7 @@ def _distances(
     """By method, (source, target)."""
     n, layers = len(VARIANTS), sight.extractor.layers
     sums = {name: seen[name].summed(drawn[name]) for name in VARIANTS}
-    found: dict[str, np.ndarray] = {}
+    by_method: dict[str, np.ndarray] = {}
     means = {name: [seen[name].pooled[some][:, sight.features] for some in drawn[name]] for name in VARIANTS}
     bells = {name: [bell(one) for one in means[name]] for name in VARIANTS}
     for i, source in enumerate(VARIANTS):
@@ -120,8 +120,8 @@ def _distances(
                 "size of the source": -drawn[source][0].sum(),
             }
             for method, value in values.items():
-                found.setdefault(method, np.zeros((n, n)))[i, j] = value
-    return found
+                by_method.setdefault(method, np.zeros((n, n)))[i, j] = value
+    return by_method
 
 
 def _figures(distances: np.ndarray, accuracy: np.ndarray) -> dict[str, float]:
@@ -137,13 +137,16 @@ def _figures(distances: np.ndarray, accuracy: np.ndarray) -> dict[str, float]:
 
 def _markdown(extractor: str, figures, accuracies: np.ndarray, sizes: tuple[int, int]) -> str:
     others = ~np.eye(accuracies.shape[1], dtype=bool)
-    own, best = np.mean([np.diag(one).mean() for one in accuracies]), np.where(others, accuracies, 0).max(axis=1).mean()
+    own, best = (
+        np.mean([np.diag(matrix).mean() for matrix in accuracies]),
+        np.where(others, accuracies, 0).max(axis=1).mean(),
+    )
     n_repeats = len(accuracies)
     intro = (
         f"Written by `python -m benchmarks.protocols transfer --extractor {extractor} --repeats {n_repeats}`: "
         f"{len(VARIANTS)} variants of {sum(sizes)} digits; sources of {SMALLEST * sizes[0]:.0f} to {sizes[0]} images, "
         f"targets of {min(TARGET_SIZE, sizes[1])} other digits. Means of {n_repeats} repeats (samples and sizes drawn "
-        "anew), ± half of the 95 % interval; EMD is on the 50 coarse bins."
+        "again), ± half of the 95 % interval; EMD is on the 50 coarse bins."
     )
     scale = (
         f"Accuracy on a variant's own other images is {own:.3f}, from another variant "

@@ -1,4 +1,4 @@
-"""What others say of two samples of features: statistics of the sides as they are, and as they are dealt anew.
+"""Two-sample statistics of features: of the sides as they are, and of permuted sides.
 
 The sides are given by rows of weights over all features together, positive on one side and negative on the other.
 Each side's weights sum to 1 in size; a feature that was drawn twice has twice the weight.
@@ -12,14 +12,14 @@ from dna_pipelines.comparison.multiplicity import exceedance_p
 from dna_pipelines.comparison.significance import LEVEL
 
 
-def deals(n_a: int, n_b: int, n_deals: int, rng: np.random.Generator) -> np.ndarray:
-    """(1 + n_deals, n_a + n_b): the true sides, the first n_a features being one, and features dealt anew."""
+def permuted_weights(n_a: int, n_b: int, n_permutations: int, rng: np.random.Generator) -> np.ndarray:
+    """(1 + n_permutations, n_a + n_b): weights of the true sides (A first), and of permuted ones."""
     sides = np.repeat([1 / n_a, -1 / n_b], [n_a, n_b])
-    return np.stack([sides, *(rng.permutation(sides) for _ in range(n_deals))])
+    return np.stack([sides, *(rng.permutation(sides) for _ in range(n_permutations))])
 
 
 def rejects(statistics: np.ndarray) -> bool:
-    """Whether the first statistic is more than chance among the dealt ones; binary fractions must not decide it."""
+    """Whether the first statistic is significant among the permuted ones; rounding must not decide."""
     return exceedance_p(statistics) <= LEVEL + 1e-9
 
 
@@ -88,12 +88,14 @@ def fd(features: np.ndarray, weights: np.ndarray) -> np.ndarray:
     sides = np.maximum(weights, 0), np.maximum(-weights, 0)
     mean_distances = ((weights @ inner) * weights).sum(axis=1)
     traces = sum(side @ np.diag(inner) - ((side @ inner) * side).sum(axis=1) for side in sides)
-    found = mean_distances + traces
+    distances = mean_distances + traces
     for row in range(len(weights)):
-        # The one with fewer features first, for a smaller matrix.
-        (a, p), (b, q) = sorted(((np.flatnonzero(side[row]), side[row]) for side in sides), key=lambda one: len(one[0]))
+        # The side with fewer features first, for a smaller matrix.
+        (a, p), (b, q) = sorted(
+            ((np.flatnonzero(side[row]), side[row]) for side in sides), key=lambda side: len(side[0])
+        )
         p, q, across = p[a], q[b], inner[np.ix_(a, b)]
         of_b, of_a = across @ q, p @ across
         centred = (across - of_a - of_b[:, None] + p @ of_b) * np.sqrt(p)[:, None] * np.sqrt(q)
-        found[row] -= 2 * np.sqrt(np.maximum(np.linalg.eigvalsh(centred @ centred.T), 0)).sum()
-    return found
+        distances[row] -= 2 * np.sqrt(np.maximum(np.linalg.eigvalsh(centred @ centred.T), 0)).sum()
+    return distances

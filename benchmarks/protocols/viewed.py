@@ -56,7 +56,9 @@ class Viewed:
 
     def measured(self, kind: str, layers: list[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
         """Of each image, coarse counts (n_images, n_all_neurons, COARSE_BINS) uint16, and means over positions."""
-        seen = [counts_of_images(*one) for one in zip(self._binnings[kind], self.see(kind, layers), strict=True)]
+        seen = [
+            counts_of_images(*arguments) for arguments in zip(self._binnings[kind], self.see(kind, layers), strict=True)
+        ]
         counts, means = (np.concatenate(column, axis=1) for column in zip(*seen, strict=True))
         return counts, means
 

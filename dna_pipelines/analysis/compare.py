@@ -1,4 +1,4 @@
-"""One pair of datasets, versions, slices or VDNA files in detail."""
+"""The comparison of one pair of datasets, versions, slices or VDNA files, and its significance."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from dna_pipelines.analysis.neuron_weights import chosen_selection
+from dna_pipelines.analysis.significance.measurements import LakeMeasurements
 from dna_pipelines.analysis.significance.pair import N_PERMUTATIONS, pair_significance
 from dna_pipelines.analysis.significance.result import SignificanceResult
 from dna_pipelines.comparison import Comparison, Selection, compare
@@ -18,20 +19,20 @@ from dna_pipelines.project.image_set import ImageSet, resolve_image_set
 from dna_pipelines.project.progress import Progress
 from dna_pipelines.project.project import ProjectFolder
 from dna_pipelines.project.vdna import extractor_of, read_files
-from dna_pipelines.update.dnas import find_record, why_held_back
+from dna_pipelines.update.dnas import find_record, why_blocked
 
 
 @dataclass(frozen=True, eq=False)
 class PairComparison:
-    """How far apart two sides are.
+    """The distances of two sides.
 
     Attributes:
         a, b: the images of both sides; None where a side is a VDNA file.
-        extractor: the name of the one they are compared in.
+        extractor: the name of the extractor.
         comparison: the distances of every neuron and layer.
         selection: the neurons that count.
-        n_images_extracted: of each side whose DNA was computed for this, how many images.
-        blocked: why a check blocks a side's DNA, so that the matrix leaves it out.
+        n_images_extracted: by label, the number of images of each side whose DNA was computed for the comparison.
+        blocked: by label, the reason why a check blocks a side, whose DNA the matrix excludes then.
     """
 
     a: ImageSet | None
@@ -69,24 +70,23 @@ def compare_pair(
     """Compare two sides, and store the distances of their neurons.
 
     Args:
-        project: where they are.
+        project: the project of the datasets.
         a, b: datasets, versions or slices, see `project.reference`; or VDNA files (.json). The DNA of a slice is
             computed if it is missing.
-        extractor: one of the project's; by default that of the file, if there is one, else the first.
+        extractor: the name of one of its extractors; by default that of a file, or the first.
         layers, neurons: see `Selection.of`.
-        selection: instead of them, the name of a stored one.
-        ranges: the activation ranges of VDNA files that do not say what they were binned with.
+        selection: instead of them, the name of a stored selection.
+        ranges: a file with the activation ranges of VDNA files that do not contain them.
         progress: shows the images of slices being extracted.
 
     Raises:
         UnknownName: when there is no such dataset, version, column, layer or neuron.
         NothingToCompare: when a side has no DNA.
         Incomparable: when the sides were not measured the same way.
+        UserError: when both a selection and layers or neurons are given.
     """
     if selection and (layers or neurons):
-        raise UserError(
-            "name either a selection, or layers and neurons, and not both", code="selection.and-layers", name=selection
-        )
+        raise UserError("name either a selection, or layers and neurons", code="selection.and-layers", name=selection)
     names = [side if isinstance(side, str) else side.label for side in (a, b)]
     files = read_files([side for side in (a, b) if isinstance(side, str)], ranges)
     extractor = extractor_of(project, files, names, extractor)
@@ -105,7 +105,7 @@ def compare_pair(
         dnas.append(project.lake.fingerprints.dna(record.dna_id, images.label))
         if n_images is not None:
             extracted[name] = n_images
-        if reason := why_held_back(project, images, extractor):
+        if reason := why_blocked(project, images, extractor):
             blocked[name] = reason
     comparison = compare(dnas[0], dnas[1])
     chosen = chosen_selection(project, dnas[0], layers, neurons, selection)
@@ -123,15 +123,15 @@ def significance_of(
     """Test the distance of a pair.
 
     Args:
-        project: where it is.
+        project: the project of the datasets.
         pair: see `compare_pair`.
         n_permutations: the number of permutations.
-        progress: shows the images of a sample being extracted, and the neurons that are done.
+        progress: shows the images of a sample being extracted, and the neurons being tested.
     """
     left, right = pair.comparison.a, pair.comparison.b
     if pair.a is None or pair.b is None:
         file = left.label if pair.a is None else right.label
-        why = NotTested("significance.file", f"{file} is a VDNA file, which has no blocks to permute", {"file": file})
+        why = NotTested("significance.file", f"{file} is a VDNA file and has no blocks to permute", {"file": file})
         return SignificanceResult(None, why, a=left.label, b=right.label)
-    key = left.key.id
-    return pair_significance(project, pair.a, pair.b, key, pair.selection, pair.extractor, n_permutations, progress)
+    measured = LakeMeasurements(project, left.key.id, pair.extractor, progress)
+    return pair_significance(measured, pair.a, pair.b, pair.selection, n_permutations, progress)

@@ -1,4 +1,4 @@
-"""What happened lately, over all datasets: how they grew, and what their last changes moved."""
+"""Recent history over all datasets: how they grew, and how far their last changes moved them."""
 
 from __future__ import annotations
 
@@ -13,27 +13,33 @@ from dna_pipelines.project.project import ProjectFolder
 def growth(
     project: ProjectFolder, most_datasets: int = 10, most_commits: int = 100
 ) -> dict[str, list[tuple[datetime, int]]]:
-    """The datasets that changed last, with the moments of their commits and how many images they had then."""
+    """The datasets that changed last: by name, the time of each commit and the number of images in it.
+
+    Args:
+        project: the project of the datasets.
+        most_datasets: the number of datasets, the most recently changed first.
+        most_commits: the number of commits of each, its last ones.
+    """
     latest = (project.lake.versions.latest(dataset.name) for dataset in project.config().datasets)
     newest = sorted((commit for commit in latest if commit), key=lambda commit: commit.created_at, reverse=True)
     return {
         commit.dataset: [
-            (datetime.fromisoformat(one.created_at).replace(tzinfo=None), one.n_images)
-            for one in project.lake.versions.history(commit.dataset, last=most_commits)
+            (datetime.fromisoformat(version.created_at).replace(tzinfo=None), version.n_images)
+            for version in project.lake.versions.history(commit.dataset, last=most_commits)
         ]
         for commit in newest[:most_datasets]
     }
 
 
 def last_changes(project: ProjectFolder, extractor: str) -> tuple[list[str], dict[str, dict[str, float]]]:
-    """The layers of an extractor, and by dataset and layer how far (EMD in bins) its last change moved it.
+    """The layers of an extractor, and by dataset and layer the EMD in bins between its last two versions.
 
-    The catalog has to be published.
+    Publish the catalog first.
     """
     dna = next(iter(current_dnas(project, extractor).values()), None)
     record = project.lake.fingerprints.dna_record(dna) if dna else None
-    found: dict[str, dict[str, float]] = defaultdict(dict)
+    moved: dict[str, dict[str, float]] = defaultdict(dict)
     for row in project.catalog.rows("FROM changes"):
         if row["extractor"] == extractor:
-            found[row["dataset"]][row["layer"]] = row["emd_bins"]
-    return list(Layers.from_key(record.layers).names) if record else [], dict(found)
+            moved[row["dataset"]][row["layer"]] = row["emd_bins"]
+    return list(Layers.from_key(record.layers).names) if record else [], dict(moved)

@@ -1,4 +1,4 @@
-"""What the DNA of one dataset says about it, and which neurons changed their state between two."""
+"""The traits of one DNA, and the neurons whose state differs between two."""
 
 from __future__ import annotations
 
@@ -16,14 +16,21 @@ from dna_pipelines.update.dnas import find_dna
 
 @dataclass(frozen=True)
 class Inspected:
-    """One dataset, version or slice."""
+    """The traits of the DNA of a dataset, version or slice.
+
+    Attributes:
+        reference: its label.
+        extractor: the name of the extractor.
+        n_images: the number of its images.
+        layers: the traits of every layer.
+        neurons: by state, the neurons in that state, as `layer:3,17`.
+    """
 
     reference: str
     extractor: str
     n_images: int
     layers: list[LayerTraits]
     neurons: dict[str, list[str]]
-    """By state the neurons that are in it, as `layer:3,17`."""
 
     def to_json(self) -> dict[str, Any]:
         """As a JSON value."""
@@ -32,12 +39,16 @@ class Inspected:
 
 @dataclass(frozen=True)
 class Changed:
-    """What became of neurons between two."""
+    """Two DNAs, and the neurons whose state differs.
+
+    Attributes:
+        before, after: the traits of both.
+        changes: by kind of change, the neurons that changed, as `layer:3,17`.
+    """
 
     before: Inspected
     after: Inspected
     changes: dict[str, list[str]]
-    """By what happened, the neurons it happened to, as `layer:3,17`."""
 
     def to_json(self) -> dict[str, Any]:
         """As a JSON value."""
@@ -47,15 +58,15 @@ class Changed:
 def inspect(
     project: ProjectFolder, reference: str, *, extractor: str | None = None, progress: Progress | None = None
 ) -> Inspected:
-    """Look at the DNA of a dataset, version or slice; that of a slice is made if it is missing."""
+    """The traits of the DNA of a dataset, version or slice. The DNA of a slice is computed if it is missing."""
     name = project.extractor_name(extractor)
-    return _look(project, find_dna(project, reference, name, progress), name)
+    return _inspected(project, find_dna(project, reference, name, progress), name)
 
 
 def inspect_change(
     project: ProjectFolder, before: str, after: str, *, extractor: str | None = None, progress: Progress | None = None
 ) -> Changed:
-    """Look at two of them, and at what neurons became from the first to the second.
+    """The traits of two DNAs, and the neurons whose state differs from the first to the second.
 
     Raises:
         Incomparable: when they were not measured the same way.
@@ -63,17 +74,17 @@ def inspect_change(
     name = project.extractor_name(extractor)
     old, new = (find_dna(project, reference, name, progress) for reference in (before, after))
     require_comparable(old, new)
-    happened = became(NeuronTraits.of(old.histogram), NeuronTraits.of(new.histogram))
-    changes = {what: neurons_of(new.layers, chosen) for what, chosen in happened}
-    return Changed(_look(project, old, name), _look(project, new, name), changes)
+    changed = became(NeuronTraits.of(old.histogram), NeuronTraits.of(new.histogram))
+    changes = {change: neurons_of(new.layers, chosen) for change, chosen in changed}
+    return Changed(_inspected(project, old, name), _inspected(project, new, name), changes)
 
 
-def _look(project: ProjectFolder, dna: Dna, extractor: str) -> Inspected:
-    record, each = project.lake.fingerprints.dna_record(dna.id), NeuronTraits.of(dna.histogram)
+def _inspected(project: ProjectFolder, dna: Dna, extractor: str) -> Inspected:
+    record, traits = project.lake.fingerprints.dna_record(dna.id), NeuronTraits.of(dna.histogram)
     return Inspected(
         dna.label,
         extractor,
         record.n_images if record else int(np.max(dna.moments.n_images, initial=0)),
         layer_traits(dna.layers, dna.histogram, dna.moments),
-        {state: neurons_of(dna.layers, getattr(each, state)) for state in STATES},
+        {state: neurons_of(dna.layers, getattr(traits, state)) for state in STATES},
     )

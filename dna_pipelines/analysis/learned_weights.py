@@ -1,12 +1,11 @@
-"""Selections that are learned from labels: of which neurons respond to an attribute, or of how to ignore one.
+"""Selections that are learned from metadata: they respond to an attribute, or ignore it.
 
-An attribute is a column of the images' metadata. What differs when it does is measured on slices, which are
-extracted once; what differs by chance, on the statistical blocks that every DNA has.
+An attribute is a column of the images' metadata. Differences between its values are measured on slices, which are
+extracted once; differences by chance are measured on the statistical blocks that every DNA has.
 """
 
 from __future__ import annotations
 
-from collections import Counter
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -18,7 +17,7 @@ from dna_pipelines.comparison import Selection, emd_bins
 from dna_pipelines.comparison.steering import TOP_SHARE, ignore, respond, respond_by_squares
 from dna_pipelines.distributions import Blocks, Layers
 from dna_pipelines.errors import NothingToCompare, UnknownName, UserError
-from dna_pipelines.project.image_set import resolve_image_set
+from dna_pipelines.project.image_set import ImageSet, resolve_image_set
 from dna_pipelines.project.progress import Progress
 from dna_pipelines.project.project import ProjectFolder
 from dna_pipelines.project.reference import Condition, Reference
@@ -32,26 +31,27 @@ F64 = NDArray[np.float64]
 Method = Literal["squares", "ratio"]
 
 MOST_VALUES = 12
-"""A column with more is no attribute of few values, unless somebody names it."""
+"""A column with more values is not taken for an attribute."""
 
 FEWEST_IMAGES = 16
-"""Of a value; distances of fewer images are mostly chance."""
+"""The number of images that a value needs; distances between fewer images are mostly chance."""
 
 
 @dataclass(frozen=True)
-class Asked:
-    """What is to be learned, and from what. Exactly one of the first two is given.
+class LearningGoal:
+    """What to learn, and from which images. Either `respond_to` or `ignore` is given.
 
     Attributes:
-        respond_to: as COLUMN=VALUE; images with the value are told from those with another.
+        datasets: datasets, versions or slices; the images of each are compared among themselves.
+        respond_to: attributes as COLUMN=VALUE: images with the value are compared with those with another.
         ignore: columns.
-        against: columns to respond to as little as possible, or to keep; all others of few values by default.
-        within: a column; images are compared with others of the same value there alone, so that what goes
-            together with an attribute is not taken for it.
-        datasets: whose images are compared, each dataset by itself (versions and slices too).
-        layers: that may get weight; all real neurons by default.
-        method: of responding.
-        share: of the neurons, for the method `ratio`.
+        against: columns to respond to as little as possible, or whose differences to keep; by default all other columns
+            of few values.
+        within: a column. Only images with the same value in it are compared, so that an attribute is not confused with
+            what it correlates with.
+        layers: the layers that may get weight; by default all, without virtual neurons.
+        method: how weights are learned for `respond_to`.
+        share: the share of neurons that the method `ratio` chooses.
     """
 
     datasets: tuple[str, ...]
@@ -66,7 +66,7 @@ class Asked:
 
 @dataclass(frozen=True, eq=False)
 class Contrast:
-    """Two sets of images that differ in something: (n_neurons,) distances in bins, NaN where not learned from."""
+    """The distances of two sets of images: (n_neurons,) EMD in bins; NaN for neurons that may get no weight."""
 
     what: str
     role: Literal["target", "other", "noise"]
@@ -75,56 +75,72 @@ class Contrast:
 
 @dataclass
 class Learned:
-    """A selection, and what its contrasts are with equal weights and with its own, in bins."""
+    """A learned selection.
+
+    Attributes:
+        record: the stored version.
+        n_images_extracted: the number of images of slices that were extracted for it.
+        left_out: the columns and values that it was not learned from, with the reasons.
+    """
 
     record: SelectionRecord
-    contrasts: list[tuple[str, str, float, float]]
     n_images_extracted: int
     left_out: list[str]
 
 
 def learn_selection(
-    project: ProjectFolder, name: str, asked: Asked, *, extractor: str | None = None, progress: Progress | None = None
+    project: ProjectFolder,
+    name: str,
+    goal: LearningGoal,
+    *,
+    extractor: str | None = None,
+    progress: Progress | None = None,
 ) -> Learned:
-    """Learn weights from the metadata of datasets, and keep them as the next version of a selection.
+    """Learn weights from the metadata of datasets, and store them as the next version of a selection.
 
     Raises:
-        UserError: when what is asked for cannot be learned from these datasets; the message says why.
+        UserError: when the goal is incomplete, or cannot be learned from these datasets.
+        UnknownName: when there is no such dataset, column, layer or extractor.
     """
     require_name(name)
-    if bool(asked.respond_to) == bool(asked.ignore):
-        raise UserError("say either what to respond to (--respond-to COLUMN=VALUE) or what to ignore (--ignore COLUMN)")
-    if not asked.datasets:
-        raise UserError("say which datasets to learn from (--datasets NAME)")
+    if bool(goal.respond_to) == bool(goal.ignore):
+        raise UserError(
+            "name either an attribute to respond to (--respond-to COLUMN=VALUE), or a column to ignore "
+            "(--ignore COLUMN)",
+            code="selection.goal",
+        )
+    if not goal.datasets:
+        raise UserError("name the datasets to learn from (--datasets NAME)", code="selection.no-datasets")
     extractor = project.extractor_name(extractor)
     layers = extractor_layers(project, extractor)
-    measuring = _Measuring(project, extractor, Selection.of(layers, asked.layers).weights > 0, progress)
-    for reference in asked.datasets:
-        _contrasts(measuring, asked, Reference.parse(reference))
-    weights = _weights(asked, measuring.contrasts, layers)
-    equal = measuring.chosen.astype(np.float64)
-    told: list[tuple[str, str, float, float]] = [
-        (one.what, one.role, Selection(layers, equal).mean(one.emd_bins), Selection(layers, weights).mean(one.emd_bins))
-        for one in measuring.contrasts
-    ]
+    measuring = _Measuring(project, extractor, Selection.of(layers, goal.layers).weights > 0, progress)
+    for reference in goal.datasets:
+        _measure(measuring, goal, resolve_image_set(project, Reference.parse(reference)))
+    weights = _weights(goal, measuring.contrasts, layers)
+    equal, steered = Selection(layers, measuring.chosen.astype(np.float64)), Selection(layers, weights)
     how = {
         "made_by": "learning",
-        **{key: value for key, value in vars(asked).items() if value},
+        **{key: value for key, value in vars(goal).items() if value},
         "versions": measuring.versions,
         "contrasts": [
-            {"what": what, "role": role, "emd_bins_equal": before, "emd_bins_steered": after}
-            for what, role, before, after in told
+            {
+                "what": contrast.what,
+                "role": contrast.role,
+                "emd_bins_equal": equal.mean(contrast.emd_bins),
+                "emd_bins_steered": steered.mean(contrast.emd_bins),
+            }
+            for contrast in measuring.contrasts
         ],
         "left_out": measuring.left_out,
     }
     key = used_extractor(project, extractor).comparability_key
     record = project.lake.selections.put(name, layers, weights, extractor=extractor, comparability_key=key, how=how)
-    return Learned(record, told, measuring.n_images_extracted, measuring.left_out)
+    return Learned(record, measuring.n_images_extracted, measuring.left_out)
 
 
 @dataclass
 class _Measuring:
-    """Measures slices, and collects contrasts and what was left out."""
+    """Measures slices, and collects contrasts and the reasons why columns or values are left out."""
 
     project: ProjectFolder
     extractor: str
@@ -135,80 +151,90 @@ class _Measuring:
     left_out: list[str] = field(default_factory=list)
     n_images_extracted: int = 0
 
-    def sums(self, reference: Reference) -> Sums:
-        """The measures of a slice, which is extracted if it is new."""
-        images = resolve_image_set(self.project, reference)
-        record, extracted = fit_slice(self.project, images, self.extractor, self.progress)
-        self.n_images_extracted += extracted or 0
+    def sums(self, images: ImageSet) -> Sums:
+        """The measures of a slice, which is extracted if it has no DNA yet."""
+        record, n_images = fit_slice(self.project, images, self.extractor, self.progress)
+        self.n_images_extracted += n_images or 0
         return self.project.lake.fingerprints.dna_sums(record.dna_id)
 
     def add(self, what: str, role: Literal["target", "other", "noise"], distances: F64) -> None:
-        """One more contrast, of the neurons that may get weight."""
+        """Add a contrast, of the neurons that may get weight."""
         self.contrasts.append(Contrast(what, role, np.where(self.chosen, distances, np.nan)))
 
 
-def _contrasts(measuring: _Measuring, asked: Asked, reference: Reference) -> None:
-    """Everything that one dataset tells."""
-    project = measuring.project
-    measuring.versions[str(reference)] = resolve_image_set(project, reference).id
-    strata: list[tuple[Condition, ...]] = [()]
-    if asked.within:
-        values = _frequent(measuring, reference, asked.within, named=True)
-        strata = [(Condition(asked.within, value),) for value in values]
-    targets = {_condition(text).column for text in asked.respond_to} | set(asked.ignore)
+def _measure(measuring: _Measuring, goal: LearningGoal, images: ImageSet) -> None:
+    """Measure all contrasts of one of the datasets."""
+    measuring.versions[images.label] = images.id
+    strata = [images]
+    if goal.within:
+        values = _frequent(measuring, images, goal.within, named=True)
+        strata = [images.narrowed(Condition(goal.within, value)) for value in values]
+    targets = {_condition(text).column for text in goal.respond_to} | set(goal.ignore)
     for stratum in strata:
-        part = Reference(reference.dataset, reference.version, (*reference.where, *stratum))
-        for text in asked.respond_to:
-            _target(measuring, part, _condition(text))
-        for column in asked.ignore:
-            _one_against_rest(measuring, part, column, "target", named=True)
-        columns = asked.against or sorted(_values(project, part).keys() - targets - {asked.within})
+        for text in goal.respond_to:
+            _measure_target(measuring, stratum, _condition(text))
+        for column in goal.ignore:
+            _measure_values(measuring, stratum, column, "target", named=True)
+        columns = goal.against or sorted(metadata_values(stratum.rows).keys() - targets - {goal.within})
         for column in columns:
-            _one_against_rest(measuring, part, column, "other", named=bool(asked.against))
+            _measure_values(measuring, stratum, column, "other", named=bool(goal.against))
 
 
-def _target(measuring: _Measuring, part: Reference, condition: Condition) -> None:
-    """The images with a value against those with another one, and what halves of both differ by chance."""
-    having = measuring.sums(_where(part, condition))
+def _measure_target(measuring: _Measuring, images: ImageSet, condition: Condition) -> None:
+    """The images with a value against those with another, and random halves of both."""
+    with_value = measuring.sums(images.narrowed(condition))
     others = (Condition(condition.column, condition.value, equal=False), Condition(condition.column, None, equal=False))
-    lacking = measuring.sums(_where(part, *others))
-    sizes = [int(sums[2].n_images.sum()) for sums in (having, lacking)]
+    without = measuring.sums(images.narrowed(*others))
+    sizes = [int(sums[2].n_images.sum()) for sums in (with_value, without)]
     if min(sizes) < FEWEST_IMAGES:
         raise NothingToCompare(
-            f"{part}: {sizes[0]:,} images have {condition} and {sizes[1]:,} another value; it takes {FEWEST_IMAGES}"
+            f"{images.label}: {sizes[0]:,} images have {condition} and {sizes[1]:,} have another value; learning needs "
+            f"{FEWEST_IMAGES} of each",
+            code="selection.too-few-images",
+            reference=images.label,
+            condition=str(condition),
+            n_with=sizes[0],
+            n_without=sizes[1],
+            at_least=FEWEST_IMAGES,
         )
-    what = f"{part}: {condition}"
-    measuring.add(what, "target", emd_bins(having[0].counts, lacking[0].counts))
-    for side, sums in (("with", having), ("without", lacking)):
-        by_chance = _by_chance(sums[2], sums[0].counts.shape[1], sizes)
+    what = f"{images.label}: {condition}"
+    measuring.add(what, "target", emd_bins(with_value[0].counts, without[0].counts))
+    for side, sums in (("with", with_value), ("without", without)):
+        by_chance = _distance_by_chance(sums[2], sums[0].counts.shape[1], sizes)
         if by_chance is not None:
-            measuring.add(f"{what}, halves of those {side} it", "noise", by_chance)
+            measuring.add(f"{what}, halves of the images {side} it", "noise", by_chance)
 
 
-def _one_against_rest(
-    measuring: _Measuring, part: Reference, column: str, role: Literal["target", "other"], *, named: bool
+def _measure_values(
+    measuring: _Measuring, images: ImageSet, column: str, role: Literal["target", "other"], *, named: bool
 ) -> None:
-    """Every value of a column against the others together, whose counts add up."""
-    values = _frequent(measuring, part, column, named=named)
+    """Every value of a column against all others, whose counts add up."""
+    values = _frequent(measuring, images, column, named=named)
     if len(values) < 2:
         return
-    counts = [measuring.sums(_where(part, Condition(column, value)))[0].counts for value in values]
+    counts = [measuring.sums(images.narrowed(Condition(column, value)))[0].counts for value in values]
     total = np.sum(counts, axis=0, dtype=np.uint64)
-    # Of two values, the one against the other is the same contrast twice.
+    # With two values, both contrasts are the same.
     for value, own in list(zip(values, counts, strict=True))[: 1 if len(values) == 2 else None]:
-        measuring.add(f"{part}: {Condition(column, value)}", role, emd_bins(own, total - own))
+        measuring.add(f"{images.label}: {Condition(column, value)}", role, emd_bins(own, total - own))
 
 
-def _frequent(measuring: _Measuring, part: Reference, column: str, *, named: bool) -> list[str]:
-    """The values of a column that enough images have; none (and a remark) where it is no attribute of few values.
+def _frequent(measuring: _Measuring, images: ImageSet, column: str, *, named: bool) -> list[str]:
+    """The values of a column that enough images have; none where the column has too few or too many such values.
 
     Raises:
         UnknownName: when there is no such column.
-        UserError: when the column was named, and is no such attribute.
+        UserError: when the user named the column, and it has too few or too many such values.
     """
-    columns = _values(measuring.project, part)
+    columns = metadata_values(images.rows)
     if column not in columns:
-        raise UnknownName(f"the images of {part} have no column '{column}'; they have: {', '.join(sorted(columns))}")
+        raise UnknownName(
+            f"the images of {images.label} have no column '{column}'; their columns are: {', '.join(sorted(columns))}",
+            code="name.column",
+            reference=images.label,
+            column=column,
+            known=sorted(columns),
+        )
     counted = columns[column]
     frequent = sorted(value for value, n in counted.items() if n >= FEWEST_IMAGES)
     rare = sum(n for value, n in counted.items() if n < FEWEST_IMAGES)
@@ -216,67 +242,83 @@ def _frequent(measuring: _Measuring, part: Reference, column: str, *, named: boo
     if len(frequent) < 2:
         reason = f"fewer than two values have {FEWEST_IMAGES} images"
     elif len(frequent) > MOST_VALUES:
-        reason = f"it has {len(frequent):,} values; more than {MOST_VALUES} are no attribute to learn from"
+        reason = f"it has {len(frequent):,} values, and an attribute to learn from has at most {MOST_VALUES}"
     if reason and named:
-        raise UserError(f"nothing can be learned from '{column}' of {part}: {reason}")
+        raise UserError(
+            f"nothing can be learned from '{column}' of {images.label}: {reason}",
+            code="selection.unusable-column",
+            reference=images.label,
+            column=column,
+            n_values=len(frequent),
+            at_least=2,
+            at_most=MOST_VALUES,
+        )
     if reason:
-        measuring.left_out.append(f"{part}: column '{column}': {reason}")
+        measuring.left_out.append(f"{images.label}: column '{column}': {reason}")
         return []
     if rare:
         measuring.left_out.append(
-            f"{part}: column '{column}': {rare:,} images with values of fewer than {FEWEST_IMAGES}"
+            f"{images.label}: column '{column}': {rare:,} images whose values fewer than {FEWEST_IMAGES} images have"
         )
     return frequent
 
 
-def _by_chance(blocks: Blocks, n_bins: int, sizes: list[int]) -> F64 | None:
-    """What random halves of a set differ by, brought to the sizes of the sets that are told apart.
+def _distance_by_chance(blocks: Blocks, n_bins: int, sizes: list[int]) -> F64 | None:
+    """(n_neurons,) the distance of random halves of a set, scaled to the sizes of the sets that are compared.
 
-    None if there are no halves, because all images are of one group.
+    None if all images belong to one group, so that there are no halves.
     """
     even, odd = slice(0, None, 2), slice(1, None, 2)
     n_even, n_odd = int(blocks.n_images[even].sum()), int(blocks.n_images[odd].sum())
     if not n_even or not n_odd:
         return None
     coarse = emd_bins(blocks.counts[:, even].sum(axis=1), blocks.counts[:, odd].sum(axis=1))
-    # By chance distances grow with √(1/n + 1/m). Coarse bins are so many fine ones wide.
+    # Distances by chance are proportional to √(1/n + 1/m). A coarse bin is as wide as several fine ones.
     scale = np.sqrt((1 / sizes[0] + 1 / sizes[1]) / (1 / n_even + 1 / n_odd))
     return np.asarray(coarse * (n_bins / blocks.counts.shape[2]) * scale)
 
 
-def _weights(asked: Asked, contrasts: list[Contrast], layers: Layers) -> F64:
+def _weights(goal: LearningGoal, contrasts: list[Contrast], layers: Layers) -> F64:
     def rows(role: str) -> F64:
-        return np.array([one.emd_bins for one in contrasts if one.role == role]).reshape(-1, layers.n_neurons)
+        return np.array([contrast.emd_bins for contrast in contrasts if contrast.role == role]).reshape(
+            -1, layers.n_neurons
+        )
 
     target, others, noise = rows("target"), rows("other"), rows("noise")
     try:
-        if asked.ignore:
+        if goal.ignore:
             if not len(others):
                 raise NothingToCompare(
-                    f"there is nothing to keep besides {', '.join(asked.ignore)}: the images need another column of "
-                    "few values"
+                    f"there is nothing to keep besides {', '.join(goal.ignore)}; the images need another column with "
+                    f"2 to {MOST_VALUES} values",
+                    code="selection.nothing-to-keep",
+                    ignored=list(goal.ignore),
                 )
             return ignore(target, others)
         if not len(noise):
-            raise NothingToCompare("all images with a value are of one group, so what differs by chance is unknown")
-        if asked.method == "ratio":
-            return respond(target, others, noise, asked.share)
+            raise NothingToCompare(
+                "all images with the value, and all without it, belong to one group, so differences by chance are "
+                "unknown",
+                code="selection.one-group",
+            )
+        if goal.method == "ratio":
+            return respond(target, others, noise, goal.share)
         return respond_by_squares(target, others, noise)
     except ValueError as error:
-        raise NothingToCompare(f"nothing can be learned: {error}") from error
-
-
-def _values(project: ProjectFolder, part: Reference) -> dict[str, Counter[str]]:
-    """By column of the metadata, how many images of a dataset, version or slice have each value."""
-    return metadata_values(resolve_image_set(project, part).rows)
+        raise NothingToCompare(
+            f"nothing can be learned: {error}", code="selection.nothing-learned", reason=str(error)
+        ) from error
 
 
 def _condition(text: str) -> Condition:
-    found = Reference.parse(f"x[{text}]").where
-    if len(found) != 1 or not found[0].equal or found[0].value is None:
-        raise UnknownName(f"{text!r} is no attribute with its value; write COLUMN=VALUE")
-    return found[0]
-
-
-def _where(part: Reference, *conditions: Condition) -> Reference:
-    return Reference(part.dataset, part.version, (*part.where, *conditions))
+    try:
+        conditions = Reference.parse(f"x[{text}]").where
+    except UnknownName:
+        conditions = ()
+    if len(conditions) != 1 or not conditions[0].equal or conditions[0].value is None:
+        raise UnknownName(
+            f"{text!r} is not an attribute with a value; write COLUMN=VALUE",
+            code="selection.attribute-syntax",
+            text=text,
+        )
+    return conditions[0]

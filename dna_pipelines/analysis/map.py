@@ -1,4 +1,4 @@
-"""All datasets at once: where they lie in a plane, which lie together, and how far each is from their mean."""
+"""A map of all datasets: their positions in a plane, their clusters, and their distances from the mean of all."""
 
 from __future__ import annotations
 
@@ -20,20 +20,22 @@ from dna_pipelines.project.progress import Progress, Silent
 from dna_pipelines.project.project import ProjectFolder
 
 _FEWEST = 3
-"""Datasets of a map."""
+"""The number of datasets that a map needs."""
 
 
 @dataclass(frozen=True, eq=False)
 class Map:
-    """All datasets of a matrix.
+    """The datasets of a matrix in a plane.
 
     Attributes:
-        clusters: (n,) the cluster of each.
-        joins: how they were joined, the nearest first.
-        silhouette: of the clusters, -1 to 1; NaN where there is one.
-        from_mean_bins: by dataset, EMD in bins to the mean of all DNAs, mean over the neurons that count; None if not
-            asked for.
-        left_out: datasets that have no such distance from any other.
+        matrix: the matrix, without the datasets in `left_out`.
+        plane: the positions of its datasets.
+        clusters: (n,) the cluster of each dataset.
+        joins: the steps in which clusters were joined, the nearest first.
+        silhouette: the silhouette of the clusters, -1 to 1; NaN where there is only one cluster.
+        from_mean_bins: by dataset, EMD in bins to the mean of all DNAs, averaged over the neurons that count; None
+            unless asked for.
+        left_out: datasets without a distance from any other.
     """
 
     matrix: Matrix
@@ -79,32 +81,50 @@ def make_map(
     selection: Selection | None = None,
     progress: Progress | None = None,
 ) -> Map:
-    """Place the datasets of a matrix in a plane, and group them.
+    """Project the datasets of a matrix into a plane, and cluster them.
 
-    NFD and FD are squares of distances, so their roots are placed.
+    NFD and FD are squared distances, so their square roots are used.
 
     Args:
-        project: where the DNAs are.
-        matrix: see `Project.matrix`.
-        n_clusters: how many; by default what separates best.
-        from_mean: also say how far each is from the mean of all.
+        project: the project of the matrix.
+        matrix: see `find_matrix`.
+        n_clusters: the number of clusters; by default the one with the best silhouette.
+        from_mean: also compute the distance of each dataset from the mean of all.
         selection: the neurons that the matrix is over; by default all.
         progress: shows the layers of the mean.
 
     Raises:
-        NothingToCompare: with fewer than three datasets, or when pairs are not compared yet.
+        NothingToCompare: with fewer than three datasets, or when a pair has no distance yet.
+        UserError: when there cannot be `n_clusters` clusters.
     """
-    matrix, left_out = _without_strangers(matrix)
+    matrix, left_out = _without_unmeasured(matrix)
     n = len(matrix.names)
     if n < _FEWEST:
         raise NothingToCompare(
-            f"a map takes {_FEWEST} datasets with distances ({matrix.metric}) of {matrix.extractor}; there are {n}"
+            f"a map needs at least {_FEWEST} datasets with distances ({matrix.metric}) of {matrix.extractor}; "
+            f"there are {n}",
+            code="compare.too-few-datasets",
+            metric=matrix.metric,
+            extractor=matrix.extractor,
+            n_datasets=n,
+            at_least=_FEWEST,
         )
     if np.isnan(matrix.values).any():
-        a, b = (matrix.names[place] for place in np.argwhere(np.isnan(matrix.values))[0])
-        raise NothingToCompare(f"{a} and {b} have no {matrix.metric}, maybe others; `dna run` compares what it can")
+        a, b = (matrix.names[index] for index in np.argwhere(np.isnan(matrix.values))[0])
+        raise NothingToCompare(
+            f"{a} and {b} have no {matrix.metric}, and other pairs may have none either; run `dna run`",
+            code="compare.no-distance",
+            a=a,
+            b=b,
+            metric=matrix.metric,
+        )
     if n_clusters is not None and not 1 <= n_clusters <= n:
-        raise UserError(f"{n} datasets make 1 to {n} clusters, not {n_clusters}")
+        raise UserError(
+            f"{n} datasets can form 1 to {n} clusters, not {n_clusters}",
+            code="compare.n-clusters",
+            n_datasets=n,
+            n_clusters=n_clusters,
+        )
     distances = np.sqrt(matrix.values) if matrix.metric in ("nfd", "fd") else matrix.values
     distances = (distances + distances.T) / 2
     joins = average_linkage(distances)
@@ -114,19 +134,22 @@ def make_map(
     return Map(matrix, plane_of(distances), clusters, joins, score, means, left_out)
 
 
-def _without_strangers(matrix: Matrix) -> tuple[Matrix, tuple[str, ...]]:
-    """The matrix without datasets that have no distance from any other, and their names: FD takes two images."""
+def _without_unmeasured(matrix: Matrix) -> tuple[Matrix, tuple[str, ...]]:
+    """The matrix without the datasets that have no distance from any other, and their names.
+
+    FD, for example, needs two images on each side.
+    """
     known = np.isfinite(matrix.values) & ~np.eye(len(matrix.names), dtype=bool)
-    there = np.flatnonzero(known.any(axis=1))
-    names = tuple(matrix.names[place] for place in there)
+    measured = np.flatnonzero(known.any(axis=1))
+    names = tuple(matrix.names[index] for index in measured)
     left_out = tuple(name for name in matrix.names if name not in names)
-    return replace(matrix, names=names, values=matrix.values[np.ix_(there, there)]), left_out
+    return replace(matrix, names=names, values=matrix.values[np.ix_(measured, measured)]), left_out
 
 
 def _from_mean(
     project: ProjectFolder, matrix: Matrix, selection: Selection | None, progress: Progress | None
 ) -> dict[str, float]:
-    """Layer by layer, so that no more than one layer of all DNAs is in memory."""
+    """By dataset, the distance from the mean. Layer by layer, so that only one layer of all DNAs is in memory."""
     current, store = current_dnas(project, matrix.extractor), project.lake.fingerprints
     names = [name for name in matrix.names if name in current]
     layers = extractor_layers(project, matrix.extractor)
@@ -134,8 +157,8 @@ def _from_mean(
     chosen = selection or Selection.everything(layers)
     with (progress or Silent()).task(f"averaging {matrix.extractor}", len(chosen.names())) as advance:
         for layer in chosen.names():
-            place, weights = layers.names.index(layer), chosen.weights[layers.slice_of(layer)]
-            counts = {name: store.dna_layer(current[name], place)[0].counts for name in names}
+            index, weights = layers.names.index(layer), chosen.weights[layers.slice_of(layer)]
+            counts = {name: store.dna_layer(current[name], index)[0].counts for name in names}
             mean = mean_counts(list(counts.values()), np.full(len(names), 1 / len(names)))
             for name in names:
                 values = emd_bins(counts[name], mean)

@@ -21,7 +21,7 @@ from dna_pipelines.project.progress import Progress, Silent
 from dna_pipelines.project.project import ProjectFolder
 
 _IN_MEMORY = 64
-"""Histograms of one layer that stay in memory (6 MB each for 768 neurons): read once each up to that many DNAs."""
+"""The number of histograms of a layer to cache (6 MB each for 768 neurons); up to that many DNAs, each is read once."""
 
 
 def find_matrix(
@@ -38,15 +38,15 @@ def find_matrix(
     before are read from the lake.
 
     Args:
-        project: where they are.
-        extractor: one of the project's.
-        metric: one of `METRICS`.
-        selection: NAME or NAME@2 of a stored one; by default every neuron counts.
+        project: the project of the datasets.
+        extractor: the name of one of its extractors.
+        metric: the name of one of `METRICS`.
+        selection: a stored selection, NAME or NAME@2; by default every neuron counts.
         progress: shows the pairs being compared.
 
     Raises:
         UnknownName: when there is no such extractor, metric or selection.
-        NothingToCompare: when the extractor was never used.
+        NothingToCompare: when the extractor has not been used yet.
         UserError: for FD under a selection.
     """
     project.extractor_config(extractor)
@@ -65,7 +65,7 @@ def _computed(
     extractor: str,
     name: str,
     selection: Selection | None,
-    called: str,
+    selection_name: str,
     progress: Progress | None,
 ) -> Matrix:
     """The mean over neurons of any distance of histograms, between all current DNAs of an extractor."""
@@ -73,7 +73,7 @@ def _computed(
     dnas = [(dataset, record) for dataset, identity in current.items() if (record := store.dna_record(identity))]
     names = tuple(dataset for dataset, _ in dnas)
     if len(names) < 2:
-        return Matrix(extractor, name, (), np.zeros((0, 0)), called)
+        return Matrix(extractor, name, (), np.zeros((0, 0)), selection_name)
     totals, n_known = np.zeros((2, len(names), len(names)))
     layers = Layers.from_key(dnas[0][1].layers)
     chosen = selection or Selection.everything(layers)
@@ -92,11 +92,11 @@ def _computed(
     np.divide(totals, n_known, out=values, where=n_known > 0)
     values = np.where(np.isnan(values), values.T, values)
     np.fill_diagonal(values, 0.0)
-    return Matrix(extractor, name, names, values, called)
+    return Matrix(extractor, name, names, values, selection_name)
 
 
 def _layer_counts(project: ProjectFolder, layer: int) -> Callable[[str], NDArray[np.uint64]]:
-    """Reads the counts of one layer of a DNA, and caches those that were used last."""
+    """A function that reads the counts of a layer of a DNA, and caches the last results."""
 
     @lru_cache(maxsize=_IN_MEMORY)
     def read(dna_id: str) -> NDArray[np.uint64]:
@@ -109,20 +109,24 @@ def _layer_counts(project: ProjectFolder, layer: int) -> Callable[[str], NDArray
 def _selected(project: ProjectFolder, extractor: str, metric: str, reference: str, progress: Progress | None) -> Matrix:
     """The distances between all current datasets under a selection.
 
-    Every DNA is read once for each 32 others, in those layers alone that have any weight. For each pair and selection
-    three numbers are stored. Distances of single neurons are not: among 1,000 datasets of 10,000 neurons they would
+    Every DNA is read once for each 32 others, only in the layers that have weight. Three numbers are stored for each
+    pair and selection. Distances of single neurons are not stored: among 1,000 datasets of 10,000 neurons they would
     take 20 GB.
     """
     if metric == "fd":
         others = ", ".join(each.name for each in METRICS if each.name != "fd")
         raise UserError(
-            f"FD is of whole layers, so there is none of a selection; choose one of: {others}", code="selection.fd"
+            f"FD compares whole layers and not single neurons, so it cannot be computed for a selection; "
+            f"choose one of: {others}",
+            code="selection.fd",
+            name=reference,
+            known=[each.name for each in METRICS if each.name != "fd"],
         )
     record, store = find_record(project, reference), project.lake.fingerprints
     current = current_dnas(project, extractor)
-    chosen, called = extractor_selection(project, reference, extractor), f"{record.name}@{record.seq}"
+    chosen, selection_name = extractor_selection(project, reference, extractor), f"{record.name}@{record.seq}"
     if metric not in KEPT:
-        return _computed(project, extractor, metric, chosen, called, progress)
+        return _computed(project, extractor, metric, chosen, selection_name, progress)
     ids = sorted(set(current.values()))
     pairs = set(combinations(ids, 2))
     missing = sorted(pairs - project.lake.distances.steered_pairs(record.weights_id, ids)) if pairs else []
@@ -139,4 +143,4 @@ def _selected(project: ProjectFolder, extractor: str, metric: str, reference: st
     publish(project)
     names = [dataset.name for dataset in project.config().datasets]
     rows = project.catalog.rows("FROM steered_matrix WHERE selection = ? AND version = ?", [record.name, record.seq])
-    return Matrix.from_rows(extractor, metric, names, rows, selection=called)
+    return Matrix.from_rows(extractor, metric, names, rows, selection=selection_name)

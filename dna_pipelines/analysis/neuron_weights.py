@@ -1,4 +1,4 @@
-"""Named selections of neurons: made by hand or from a file, found again, and the matrix under one."""
+"""Named selections of neurons: chosen by hand or read from a file, stored in versions, and looked up."""
 
 from __future__ import annotations
 
@@ -25,15 +25,22 @@ from dna_pipelines.storage.records import SelectionRecord
 
 _COLUMNS = ("layer", "neuron", "weight")
 _MOST_WEIGHT = 1e100
-"""Only the proportions of weights matter, and sums of larger ones would overflow."""
+"""Only the proportions of weights matter, and sums of larger weights would overflow."""
 
 
 def extractor_layers(project: ProjectFolder, extractor: str) -> Layers:
-    """The layers of an extractor that was used here."""
+    """The layers of an extractor that the project has used.
+
+    Raises:
+        UnknownName: when the datasets file has no such extractor.
+        NothingToCompare: when it has not been used, or has no activation ranges yet.
+    """
     record = used_extractor(project, extractor)
     ranges = project.lake.fingerprints.ranges(extractor, record.fingerprint)
     if ranges is None:
-        raise NothingToCompare(f"{extractor} has no activation ranges yet; run `dna run`")
+        raise NothingToCompare(
+            f"{extractor} has no activation ranges yet; run `dna run`", code="compare.no-ranges", extractor=extractor
+        )
     return ranges.layers
 
 
@@ -46,34 +53,42 @@ def save_selection(
     neurons: Sequence[str] = (),
     weights: Path | None = None,
 ) -> SelectionRecord:
-    """Keep neurons that somebody chose as the next version of a selection.
+    """Store neurons chosen by hand, or weights from a file, as the next version of a selection.
 
     Args:
-        project: whose lake it goes to.
-        name: of the selection.
-        extractor: whose layers are meant; the first of the project by default.
+        project: the project in whose lake it is stored.
+        name: the name of the selection.
+        extractor: the extractor whose layers are meant; by default the first of the project.
         layers, neurons: see `Selection.of`.
-        weights: instead of them a table (.csv or .parquet) with the columns layer, neuron and weight; neurons
-            that it leaves out get 0.
+        weights: instead of them, a table (.csv or .parquet) with the columns layer, neuron and weight; neurons without
+            a row get 0.
+
+    Raises:
+        UserError: when neither or both ways are given, or the table is wrong.
+        ConfigError: when a selection cannot have that name.
+        UnknownName: when there is no such layer or neuron.
     """
-    checked = require_name(name)
+    require_name(name)
     extractor = project.extractor_name(extractor)
-    there = extractor_layers(project, extractor)
+    own_layers = extractor_layers(project, extractor)
     if (weights is None) == (not layers and not neurons):
-        raise UserError("say which neurons: by --layer and --neuron, or by --weights FILE, and not by both")
+        raise UserError(
+            "name the neurons either by --layer and --neuron, or by --weights FILE",
+            code="selection.no-neurons",
+        )
     if weights is None:
-        chosen = Selection.of(there, layers, neurons)
+        chosen = Selection.of(own_layers, layers, neurons)
         how: dict[str, Any] = {"made_by": "hand", "layers": list(layers), "neurons": list(neurons)}
     else:
-        chosen = Selection(there, read_weights(weights, there))
+        chosen = Selection(own_layers, read_weights(weights, own_layers))
         how = {"made_by": "file", "file": weights.name, "sha256": digest_of(weights.read_bytes())}
     return project.lake.selections.put(
-        checked, there, chosen.weights, extractor=extractor, comparability_key=None, how=how
+        name, own_layers, chosen.weights, extractor=extractor, comparability_key=None, how=how
     )
 
 
 def remove_selection(project: ProjectFolder, name: str) -> SelectionRecord:
-    """Say that a selection is removed; NAME@VERSION still finds its versions."""
+    """Mark a selection as removed. Its versions remain available as NAME@VERSION."""
     find_record(project, require_name(name))
     return project.lake.selections.put_removed(name)
 
@@ -88,26 +103,43 @@ def find_record(project: ProjectFolder, reference: str) -> SelectionRecord:
     """The version of a selection that NAME or NAME@3 names.
 
     Raises:
-        UnknownName: when there is none.
+        UnknownName: when there is no such selection or version, or NAME was removed.
     """
     name, at, version = reference.partition("@")
     history = project.lake.selections.history(name) if name else []
     if not history:
-        known = ", ".join(record.name for record in list_selections(project)) or "none (`dna select save` makes one)"
-        raise UnknownName(f"there is no selection '{name}'; there are: {known}")
-    kept = [record for record in history if not record.removed]
+        known = [record.name for record in list_selections(project)]
+        names = ", ".join(known) or "none (`dna select save` creates one)"
+        raise UnknownName(
+            f"there is no selection '{name}'; the selections are: {names}",
+            code="name.selection",
+            name=name,
+            known=known,
+        )
+    versions = [record for record in history if not record.removed]
     if not at:
         if history[-1].removed:
-            raise UnknownName(f"the selection '{name}' was removed; its versions are: {_versions(kept)}")
+            raise UnknownName(
+                f"the selection '{name}' was removed; its versions are: {_listed(versions)}",
+                code="name.selection-removed",
+                name=name,
+                known=[record.seq for record in versions],
+            )
         return history[-1]
-    found = [record for record in kept if str(record.seq) == version]
-    if not found:
-        raise UnknownName(f"the selection '{name}' has no version '{version}'; it has: {_versions(kept)}")
-    return found[0]
+    named = [record for record in versions if str(record.seq) == version]
+    if not named:
+        raise UnknownName(
+            f"the selection '{name}' has no version '{version}'; its versions are: {_listed(versions)}",
+            code="name.selection-version",
+            name=name,
+            version=version,
+            known=[record.seq for record in versions],
+        )
+    return named[0]
 
 
 def find_selection(project: ProjectFolder, reference: str, dna: Comparable) -> Selection:
-    """A kept selection, for a DNA that it may be used on.
+    """A stored selection, for a DNA that it fits.
 
     Raises:
         UnknownName: when there is no such selection.
@@ -119,57 +151,83 @@ def find_selection(project: ProjectFolder, reference: str, dna: Comparable) -> S
 
 
 def chosen_selection(
-    project: ProjectFolder, dna: Comparable, layers: Sequence[str], neurons: Sequence[str], kept: str | None
+    project: ProjectFolder, dna: Comparable, layers: Sequence[str], neurons: Sequence[str], stored: str | None
 ) -> Selection:
-    """What somebody chose of a DNA's neurons: a kept selection by name, or layers and neurons; else every one."""
-    return find_selection(project, kept, dna) if kept else Selection.of(dna.layers, layers, neurons)
+    """The neurons of a DNA that count: a stored selection by name, or layers and neurons; by default all of them."""
+    return find_selection(project, stored, dna) if stored else Selection.of(dna.layers, layers, neurons)
 
 
 def extractor_selection(project: ProjectFolder, reference: str, extractor: str) -> Selection:
-    """A kept selection, for the DNAs of an extractor as they are measured now; raises as `find_selection` does."""
+    """A stored selection, for the DNAs of an extractor as they are measured now; raises as `find_selection` does."""
     layers, key = extractor_layers(project, extractor), used_extractor(project, extractor).comparability_key
     return _fitting(project, find_record(project, reference), layers, key, extractor)
 
 
 def read_weights(path: Path, layers: Layers) -> NDArray[np.float64]:
-    """Weights over all neurons from a table with the columns layer, neuron and weight; 0 where it has no row.
+    """(n_neurons,) weights from a table with the columns layer, neuron and weight; 0 for neurons without a row.
 
     Raises:
         UserError: when the file cannot be read, or is not such a table.
-        UnknownName: for a layer or a neuron there is not.
+        UnknownName: when there is no such layer or neuron.
     """
     weights, seen = np.zeros(layers.n_neurons), set()
     for number, row in enumerate(_rows(path), start=1):
         try:
             layer, neuron, weight = str(row["layer"]), int(row["neuron"]), float(row["weight"])
         except (TypeError, ValueError) as error:
-            raise UserError(f"{path}, row {number}: neuron is a whole number and weight a number ({error})") from error
+            raise UserError(
+                f"{path}, row {number}: a neuron is a whole number, and a weight is a number ({error})",
+                code="selection.weight-row",
+                path=str(path),
+                row=number,
+            ) from error
         part = layers.slice_of(layer)
         if not 0 <= neuron < part.stop - part.start:
             raise UnknownName(
-                f"{path}, row {number}: layer '{layer}' has neurons 0 to {part.stop - part.start - 1}, not {neuron}"
+                f"{path}, row {number}: layer '{layer}' has neurons 0 to {part.stop - part.start - 1}, not {neuron}",
+                code="name.neuron",
+                path=str(path),
+                row=number,
+                layer=layer,
+                neuron=neuron,
+                n_neurons=part.stop - part.start,
             )
         if not 0 <= weight <= _MOST_WEIGHT:
-            raise UserError(f"{path}, row {number}: a weight is from 0 to {_MOST_WEIGHT:g}, not {weight}")
+            raise UserError(
+                f"{path}, row {number}: a weight is between 0 and {_MOST_WEIGHT:g}, not {weight}",
+                code="selection.weight-range",
+                path=str(path),
+                row=number,
+                weight=weight,
+            )
         if (layer, neuron) in seen:
-            raise UserError(f"{path}, row {number}: {layer}:{neuron} is there twice")
+            raise UserError(
+                f"{path}, row {number}: {layer}:{neuron} has a row already",
+                code="selection.duplicate-neuron",
+                path=str(path),
+                row=number,
+                layer=layer,
+                neuron=neuron,
+            )
         seen.add((layer, neuron))
         weights[part.start + neuron] = weight
     if not weights.any():
-        raise UserError(f"{path} gives no neuron any weight")
+        raise UserError(f"{path} gives no neuron a weight above 0", code="selection.no-weight", path=str(path))
     return weights
 
 
 def require_name(name: str) -> str:
-    """A name that a selection can have: the rules are those for datasets.
+    """A name that a selection can have, by the rules for names of datasets.
 
     Raises:
-        ConfigError: when it cannot.
+        ConfigError: when a selection cannot have it.
     """
     if not re.fullmatch(NAME_PATTERN, name):
         raise ConfigError(
-            f"'{name}' cannot be the name of a selection: it begins with a letter or a digit, and goes on with at most "
-            "99 letters, digits, dots, dashes and underscores"
+            f"'{name}' cannot be the name of a selection: use at most 100 letters, digits, dots, dashes and "
+            "underscores, and begin with a letter or a digit",
+            code="selection.bad-name",
+            name=name,
         )
     return name
 
@@ -184,9 +242,16 @@ def _rows(path: Path) -> list[dict[str, Any]]:
                 reader = csv.DictReader(file)
                 rows, columns = list(reader), list(reader.fieldnames or [])
     except (OSError, ValueError, csv.Error, pa.ArrowException) as error:
-        raise UserError(f"{path} cannot be read: {error}") from error
+        raise UserError(
+            f"{path} cannot be read: {error}", code="selection.unreadable-file", path=str(path), reason=str(error)
+        ) from error
     if missing := set(_COLUMNS) - set(columns):
-        raise UserError(f"{path} has no column {', '.join(sorted(missing))}; it takes layer, neuron and weight")
+        raise UserError(
+            f"{path} has no column {', '.join(sorted(missing))}; a table of weights has layer, neuron and weight",
+            code="selection.missing-columns",
+            path=str(path),
+            columns=sorted(missing),
+        )
     return rows
 
 
@@ -194,14 +259,24 @@ def _fitting(project: ProjectFolder, record: SelectionRecord, layers: Layers, ke
     own = f"the selection {record.name}@{record.seq}"
     differences = layer_differences(Layers.from_key(record.layers), layers, own, label)
     if differences:
-        raise Incomparable(f"{own} is of other layers than {label}:\n  " + "\n  ".join(differences))
+        raise Incomparable(
+            f"{own} has other layers than {label}:\n  " + "\n  ".join(differences),
+            code="selection.other-layers",
+            name=record.name,
+            version=record.seq,
+            differences=differences,
+        )
     if record.comparability_key and record.comparability_key != key:
         raise Incomparable(
-            f"{own} was learned from DNAs of {record.extractor} as it was measured then, and {label} is measured "
-            "otherwise: learn it again"
+            f"{own} was learned from DNAs of {record.extractor} that were measured differently than those of {label}; "
+            "learn it again",
+            code="selection.other-key",
+            name=record.name,
+            version=record.seq,
+            extractor=record.extractor,
         )
     return Selection(layers, project.lake.selections.weights(record))
 
 
-def _versions(records: list[SelectionRecord]) -> str:
+def _listed(records: list[SelectionRecord]) -> str:
     return ", ".join(f"{record.name}@{record.seq}" for record in records) or "none"

@@ -40,12 +40,12 @@ class InspectResult(Result):
 
     @property
     def neurons(self) -> dict[str, list[str]]:
-        """By state (`dead`, `silent`, `saturated`) the neurons in it, as `layer:3,17`."""
+        """By state (`dead`, `silent`, `saturated`) the neurons in it, as ``layer:3,17``."""
         return dict(self.inspected.neurons)
 
     @property
     def changes(self) -> dict[str, list[str]]:
-        """By what happened, the neurons it happened to, as `layer:3,17`; empty for one dataset."""
+        """By what happened, the neurons it happened to, as ``layer:3,17``; empty for one dataset."""
         return dict(self.changed.changes) if self.changed else {}
 
     @property

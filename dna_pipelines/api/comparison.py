@@ -174,7 +174,7 @@ class Comparison(Distances):
             test: the result of `test`; by default it is run.
             progress: True shows it; see `Project`.
         """
-        return explain(self, test or self.test(progress=progress), progress)
+        return explain(self, self.test(progress=progress) if test is None else test, progress)
 
 
 def require_permutations(n_permutations: int) -> None:

@@ -12,13 +12,14 @@ from dna_pipelines.config import DatasetConfig
 from dna_pipelines.errors import LakeError, UserError
 from dna_pipelines.maintenance.prune import PruningPlan
 from dna_pipelines.manifests.diff import in_words
-from dna_pipelines.project.problem import problem_json
+from dna_pipelines.project.problem import old_word, problem_json
 from dna_pipelines.project.progress import Progress, counted
 from dna_pipelines.project.project import ProjectFolder
 from dna_pipelines.storage import Commit
 from dna_pipelines.update.forecast import Forecast
-from dna_pipelines.update.ingest import draft, look
-from dna_pipelines.update.plan import dna_state, held_back
+from dna_pipelines.update.ingest import draft
+from dna_pipelines.update.listing import list_location
+from dna_pipelines.update.plan import blocked_problem, dna_state
 from dna_pipelines.update.report import RunReport
 
 
@@ -265,9 +266,9 @@ def scanned(folder: ProjectFolder, names: tuple[str, ...], progress: Progress) -
 
 def _scan(folder: ProjectFolder, dataset: DatasetConfig, progress: Progress) -> dict[str, Any]:
     try:
-        manifest, diff, remark = draft(folder, look(folder, dataset), progress)
+        manifest, diff, remark = draft(folder, list_location(folder, dataset), progress)
     except UserError as error:
-        return {"dataset": dataset.name, "problem": str(error), "code": error.code, "facts": error.facts}
+        return {"dataset": dataset.name, "problem": str(error), "problem_code": error.code, "facts": error.facts}
     return {
         "dataset": dataset.name,
         "added": [row.name for row in diff.added],
@@ -295,9 +296,11 @@ def _state(folder: ProjectFolder, dataset: DatasetConfig) -> dict[str, Any]:
     extractors, problem, code = folder.config().extractors, None, None
     try:
         latest = folder.lake.versions.latest(dataset.name)
-        dna: dict[str, str] = {one.name: dna_state(folder, dataset, one) for one in extractors}
+        states: dict[str, str] = {each.name: dna_state(folder, dataset, each) for each in extractors}
     except LakeError as error:
-        latest, dna, problem, code = None, {one.name: "" for one in extractors}, str(error), error.code
+        latest, states, problem, code = None, {each.name: "" for each in extractors}, str(error), error.code
+    blocked = blocked_problem(folder, dataset.name) if "blocked" in states.values() else None
+    reason = blocked.message if blocked else None
     return {
         "dataset": dataset.name,
         "n_images": latest.n_images if latest else None,
@@ -308,8 +311,11 @@ def _state(folder: ProjectFolder, dataset: DatasetConfig) -> dict[str, Any]:
         "version_id": latest.version_id if latest else None,
         "commit": latest.seq if latest else None,
         "last_change": latest.created_at if latest else None,
-        "dna": dna,
-        "held_back": held_back(folder, dataset.name) if "held back" in dna.values() else None,
+        "dna_states": states,
+        "blocked": reason,
+        # Aliases in the words of version 0.1.
+        "dna": {name: old_word(state) for name, state in states.items()},
+        "held_back": reason,
         "problem": problem,
-        "code": code,
+        "problem_code": code,
     }

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from dna_pipelines.analysis.significance.result import with_aliases
 from dna_pipelines.api.images import ImagesResult, top_images
 from dna_pipelines.api.progress import Shown
 from dna_pipelines.api.result import Result
@@ -27,7 +28,8 @@ class Explanation(Result):
 
     Attributes:
         words: sentences, where the neurons have names and the difference is significant; else empty.
-        layers: the layers that stand out most from the null: `layer`, `p` (corrected for all layers), `debiased_bins`.
+        layers: the layers that stand out most from the null: `layer`, `p` (corrected for all layers),
+            `bias_corrected_bins`.
         neurons: the neurons that changed most: `layer`, `neuron` (its index), `name`, `emd_bins`, `p` (corrected).
         images: those that contribute most; None where none can be named, and `why_no_images` says why.
         why_no_images: see `images`; empty where there are some.
@@ -56,7 +58,7 @@ class Explanation(Result):
     def _json(self) -> Any:
         return {
             "words": list(self.words),
-            "layers": list(self.layers),
+            "layers": [with_aliases(row) for row in self.layers],
             "neurons": list(self.neurons),
             "images": self.images.to_json() if self.images else None,
         }
@@ -86,10 +88,10 @@ def _layers(test: TestResult) -> Table:
     rows = sorted(test.layers, key=lambda row: (row["p"], row["null_mean_bins"] - row["emd_bins"]))
     return Table.of(
         (
-            {"layer": row["layer"], "p": row["p"], "debiased_bins": row["emd_bins"] - row["null_mean_bins"]}
+            {"layer": row["layer"], "p": row["p"], "bias_corrected_bins": row["emd_bins"] - row["null_mean_bins"]}
             for row in rows[:N_LEADING]
         ),
-        ("layer", "p", "debiased_bins"),
+        ("layer", "p", "bias_corrected_bins"),
     )
 
 

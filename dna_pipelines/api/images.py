@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import io
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
 from PIL import Image
 
 from dna_pipelines.analysis.images.attribution import IN_DETAIL, Attribution, attribute
-from dna_pipelines.analysis.images.attribution_by_group import Parts
+from dna_pipelines.analysis.images.attribution_by_group import AttributionByGroup
 from dna_pipelines.analysis.images.duplicates import Duplicates
 from dna_pipelines.analysis.images.scores import Fit
 from dna_pipelines.api.progress import Shown, watched
@@ -28,7 +28,7 @@ class ImagesResult(Result):
 
     Attributes:
         folder: the project's folder.
-        attribution: the ranking, with the sides that were compared.
+        attribution: the ranking, with the contrast that it is of.
     """
 
     folder: ProjectFolder
@@ -36,14 +36,14 @@ class ImagesResult(Result):
 
     @property
     def table(self) -> Table:
-        """An image a row: `path`, `share` of the difference, `contribution_bins`, `seldom_in_b` and more."""
-        return Table.of(self._json()["images"])
+        """An image a row: `path`, `share` of the difference, `contribution_bins`, `conformal_p_in_b`."""
+        return Table.of(self.attribution.rows())
 
     @property
     def summary(self) -> str:
         """What was compared."""
-        ranking = self.attribution
-        return f"{ranking.sides.words} against {ranking.sides.rows_b.label}: EMD {ranking.emd_bins:.4g} bins"
+        contrast = self.attribution.contrast
+        return f"{contrast.description} against {contrast.b.label}: EMD {self.attribution.emd_bins:.4g} bins"
 
     def sheet(self) -> Image.Image:
         """A contact sheet as a PIL image (RGB): these images beside typical ones of B. The images are read again."""
@@ -71,24 +71,24 @@ class GroupsResult(Result):
     """Groups of images of A (by group, shard or metadata value) and what each contributes to the distance from B.
 
     Attributes:
-        parts: the groups, the largest share first.
+        attribution: the groups, the largest share first, with the contrast that they are of.
     """
 
-    parts: Parts
+    attribution: AttributionByGroup
 
     @property
     def table(self) -> Table:
         """A group a row: `value`, `n_images`, `share_of_images`, `share` of the difference, `contribution_bins`."""
-        return Table.of(self._json()["parts"])
+        return Table.of(group.facts() for group in self.attribution.groups)
 
     @property
     def summary(self) -> str:
         """What was compared."""
-        groups = self.parts
-        return f"{groups.sides.words} by {groups.by}: EMD {groups.emd_bins:.4g} bins from {groups.sides.rows_b.label}"
+        contrast, groups = self.attribution.contrast, self.attribution
+        return f"{contrast.description} by {groups.by}: EMD {groups.emd_bins:.4g} bins from {contrast.b.label}"
 
     def _json(self) -> Any:
-        return self.parts.to_json()
+        return self.attribution.to_json()
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -106,7 +106,7 @@ class FitsResult(Result):
     @property
     def table(self) -> Table:
         """An image and dataset a row; the columns are those of `analysis.images.scores.Fit`."""
-        return Table.of((fit.to_json() for fit in self.fits), tuple(Fit.__dataclass_fields__))
+        return Table.of((fit.facts() for fit in self.fits), tuple(field.name for field in fields(Fit)))
 
     @property
     def summary(self) -> str:
@@ -127,23 +127,23 @@ class DuplicatesResult(Result):
 
     Attributes:
         folder: the project's folder.
-        found: one entry for one or two datasets; for more, one for each pair of them.
+        results: one entry for one or two datasets; for more, one for each pair of them.
         each: whether all pairs of more than two datasets were asked for.
     """
 
     folder: ProjectFolder
-    found: tuple[Duplicates, ...]
+    results: tuple[Duplicates, ...]
     each: bool = False
 
     @property
     def n_pairs(self) -> int:
         """Pairs of duplicates, over all that was compared."""
-        return sum(len(result.pairs) for result in self.found)
+        return sum(len(result.pairs) for result in self.results)
 
     @property
     def table(self) -> Table:
         """A pair of images a row: `path_a`, `path_b`, `exact`, `n_bits`, `distance`; of many datasets, two of these."""
-        return Table.of(self._json() if self.each else self._json()["pairs"])
+        return Table.of((result.facts() for result in self.results) if self.each else self._json()["pairs"])
 
     @property
     def summary(self) -> str:
@@ -171,12 +171,12 @@ class DuplicatesResult(Result):
             raise UserError("a contact sheet shows the pairs of one or two datasets; name them", code="api.too-many")
         from dna_pipelines.analysis.images.contact_sheets import duplicates_sheet
 
-        return duplicates_sheet(self.folder, self.found[0])
+        return duplicates_sheet(self.folder, self.results[0])
 
     def _json(self) -> Any:
         if not self.each:
-            return self.found[0].to_json()
-        return [{key: value for key, value in result.to_json().items() if key != "pairs"} for result in self.found]
+            return self.results[0].to_json()
+        return [{key: value for key, value in result.to_json().items() if key != "pairs"} for result in self.results]
 
 
 def top_images(

@@ -54,7 +54,7 @@ class MatrixResult(Result):
     @property
     def tests(self) -> Table:
         """A pair a row, with p-values corrected for all pairs (`p_bh`, `p_by`); empty where no test was asked for."""
-        return Table.of(pair.to_json() for pair in self.pairs or ())
+        return Table.of(pair.facts() for pair in self.pairs or ())
 
     @property
     def summary(self) -> str:

@@ -168,11 +168,11 @@ class ComparisonMethods:
         Raises:
             UnknownName: when there is no such column.
         """
-        from dna_pipelines.analysis.images.attribution_by_group import carrying_parts
+        from dna_pipelines.analysis.images.attribution_by_group import attribute_by_group
         from dna_pipelines.api.images import GroupsResult
 
         def work(steps: Progress) -> GroupsResult:
-            return GroupsResult(carrying_parts(self.folder, a, b, by, extractor=extractor, progress=steps))
+            return GroupsResult(attribute_by_group(self.folder, a, b, by, extractor=extractor, progress=steps))
 
         return watched(work, progress)
 
@@ -192,12 +192,12 @@ class ComparisonMethods:
             extractor: one of the datasets file; its first by default.
             progress: True shows it; see `Project`.
         """
-        from dna_pipelines.analysis.images.scores import fit_outside
+        from dna_pipelines.analysis.images.scores import score_images
         from dna_pipelines.api.images import FitsResult, listed
         from dna_pipelines.api.tables import Table
 
         def work(steps: Progress) -> FitsResult:
-            fits, problems = fit_outside(
+            fits, problems = score_images(
                 self.folder, listed(images), listed(against), extractor=extractor, progress=steps
             )
             return FitsResult(tuple(fits), Table(("path", "problem"), tuple(problems.items())))

@@ -79,7 +79,7 @@ class InspectionMethods:
         Raises:
             UserError: when neither or both ways are asked for, or nothing can be learned.
         """
-        from dna_pipelines.analysis.learned_weights import Asked, learn_selection
+        from dna_pipelines.analysis.learned_weights import LearningGoal, learn_selection
         from dna_pipelines.analysis.neuron_weights import save_selection
         from dna_pipelines.api.answers import SelectionsResult
 
@@ -95,13 +95,13 @@ class InspectionMethods:
                 "a selection is either chosen (neurons, weights) or learned (datasets, respond_to, ignore)",
                 code="api.selection",
             )
-        asked = Asked(
+        goal = LearningGoal(
             tuple(datasets), tuple(respond_to), tuple(ignore), tuple(against), within, tuple(layers), method,
             share,
         )  # fmt: skip
 
         def work(steps: Progress) -> SelectionsResult:
-            learned = learn_selection(self.folder, name, asked, extractor=extractor, progress=steps)
+            learned = learn_selection(self.folder, name, goal, extractor=extractor, progress=steps)
             publish(self.folder)
             return SelectionsResult((learned.record,), tuple(learned.left_out), learned.n_images_extracted)
 

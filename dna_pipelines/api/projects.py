@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from dna_pipelines.api.project_comparisons import ComparisonMethods
 from dna_pipelines.api.project_datasets import DatasetMethods
@@ -44,15 +46,26 @@ def find_project(path: str | os.PathLike[str] | None = None) -> Project:
     return Project(ProjectFolder.find(None if path is None else Path(path)))
 
 
-def create_project(path: str | os.PathLike[str]) -> Project:
+def create_project(path: str | os.PathLike[str], *, extractors: Sequence[str | Mapping[str, Any]] = ()) -> Project:
     """Make a folder a project, and open it. A folder that is a project already is opened as it is.
 
     Args:
         path: the folder, which is made if it is missing.
+        extractors: the networks that measure its fingerprints: names that `dna extractors` lists, or entries as in the
+            datasets file, such as `{"name": "clip", "network": "hf:openai/clip-vit-base-patch32"}`. By default
+            `builtin`.
 
     Raises:
-        ConfigError: when the folder cannot be made (`api.file`).
+        ConfigError: when the folder cannot be made (`api.file`), an extractor is wrong (`api.extractor`, `config.…`),
+            or the project exists with others (`api.other-extractors`).
+
+    Examples:
+        >>> import tempfile
+        >>> project = create_project(tempfile.mkdtemp(), extractors=["scattering"])
+        >>> [extractor.name for extractor in project.folder.config().extractors]
+        ['scattering']
     """
+    entries = [_entry(extractor) for extractor in extractors]
     root = Path(path).expanduser()
     try:
         root.mkdir(parents=True, exist_ok=True)
@@ -64,8 +77,30 @@ def create_project(path: str | os.PathLike[str]) -> Project:
             reason=str(error.strerror),
         ) from error
     folder = ProjectFolder(root)
-    folder.file.create()
+    if not folder.file.create(entries) and entries and not folder.file.has_extractors(entries):
+        known = [extractor.name for extractor in folder.config().extractors]
+        raise ConfigError(
+            f"{root} is a project already, with other extractors: {', '.join(known)}; edit {folder.file.path}, "
+            "or open the project without `extractors`",
+            code="api.other-extractors",
+            path=str(root),
+            extractors=known,
+        )
     return Project(folder)
+
+
+def _entry(extractor: object) -> dict[str, Any]:
+    """An extractor as the datasets file has it."""
+    if isinstance(extractor, str):
+        return {"name": extractor}
+    if isinstance(extractor, Mapping):
+        return {key: os.fspath(value) if isinstance(value, Path) else value for key, value in extractor.items()}
+    raise ConfigError(
+        f"an extractor of a project is a name or a mapping of settings, not {type(extractor).__name__}; for a network "
+        'of your own: {"name": …, "network": "MODULE:FUNCTION"}',
+        code="api.extractor",
+        type=type(extractor).__name__,
+    )
 
 
 class Project(DatasetMethods, ComparisonMethods, InspectionMethods):

@@ -86,11 +86,11 @@ def compare(
     explanation = run_with_progress(comparison.explain, tested) if explain else None
     if json:
         facts = comparison.to_json()
-        facts |= {"significance": tested.to_json()} if tested else {}
-        show_json(facts | ({"explanations": explanation.to_json()} if explanation else {}))
+        facts |= {"significance": tested.to_json()} if tested is not None else {}
+        show_json(facts | ({"explanations": explanation.to_json()} if explanation is not None else {}))
         return
-    _show(comparison, tested.result if tested else None)
-    if explanation:
+    _show(comparison, tested.result if tested is not None else None)
+    if explanation is not None:
         show_explanation(explanation)
 
 

@@ -72,10 +72,10 @@ def duplicates(
         show_json(result.to_json())
     else:
         if result.each:
-            _show_leakage(result.found)
+            _show_leakage(result.results)
         else:
-            _show_pairs(result.found[0], top)
-        _note_featureless(result.found)
+            _show_pairs(result.results[0], top)
+        _note_featureless(result.results)
     if strict and result.n_pairs:
         raise typer.Exit(FAILED)
 
@@ -97,8 +97,8 @@ def _show_pairs(search: Duplicates, top: int) -> None:
     say(answer)
     rows = [
         (
-            search.a.rows[pair.place_a].name,
-            search.b.rows[pair.place_b].name,
+            search.a.rows[pair.index_a].name,
+            search.b.rows[pair.index_b].name,
             "exact" if pair.exact else "near",
             pair.n_bits,
             pair.distance,
@@ -116,25 +116,29 @@ def _show_pairs(search: Duplicates, top: int) -> None:
 
 def _note_featureless(searches: Sequence[Duplicates]) -> None:
     """How many featureless images were compared by bytes only; of a table, within each dataset."""
-    if why := searches[0].plain_unknown:
+    if why := searches[0].featureless_unknown:
         note(
             f"featureless images cannot be recognized, so expect false near duplicates among them: {why}",
             style="yellow",
         )
-    counts = {side.label: n for one in searches for side, n in ((one.a, one.plain_a), (one.b, one.plain_b))}
-    counts |= {one.a.label: one.plain_a for one in searches if one.within}
+    counts = {
+        side.label: n
+        for search in searches
+        for side, n in ((search.a, search.featureless_a), (search.b, search.featureless_b))
+    }
+    counts |= {search.a.label: search.featureless_a for search in searches if search.within}
     n_featureless = sum(counts.values())
     if n_featureless:
         note(f"{counted(n_featureless, 'featureless image')} compared by bytes only, because their features are alike")
 
 
 def _show_leakage(searches: Sequence[Duplicates]) -> None:
-    names = list(dict.fromkeys(side.label for one in searches for side in (one.a, one.b)))
+    names = list(dict.fromkeys(side.label for search in searches for side in (search.a, search.b)))
     counts: dict[tuple[str, str], tuple[int, int]] = {}
-    for one in searches:
-        counts[one.a.label, one.b.label] = (one.exact_a, one.near_a)
-        counts[one.b.label, one.a.label] = (one.exact_b, one.near_b)
-    sizes = {one.a.label: f"{len(one.a):,}" for one in searches}
+    for search in searches:
+        counts[search.a.label, search.b.label] = (search.exact_a, search.near_a)
+        counts[search.b.label, search.a.label] = (search.exact_b, search.near_b)
+    sizes = {search.a.label: f"{len(search.a):,}" for search in searches}
     cells = [[_cell(counts[name, other]) for other in names] for name in names]
     title = "images of each dataset (row) that are also in another (column): exact + near duplicates"
     show_matrix(title, names, cells, ("images", [sizes[name] for name in names]))

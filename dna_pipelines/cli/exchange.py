@@ -47,12 +47,12 @@ def export(
     )
     done = result.exported
     if json:
-        show_json({**result.to_json(), "type": str(kind), "held_back": done.held_back})
+        show_json({**result.to_json(), "type": str(kind), "blocked": done.blocked, "held_back": done.blocked})
         return
     size = f"{counted(len(done.layers), 'layer')}, {counted(done.n_images, 'image')}"
     say(f"wrote {file} and {file.with_suffix('.npz')}: {kind}, {size}")
-    if done.held_back:
-        note(f"{reference} is blocked by a check and not in the matrix: {done.held_back}", style="yellow")
+    if done.blocked:
+        note(f"{reference} is blocked by a check and not in the matrix: {done.blocked}", style="yellow")
     if done.left_out:
         why = "no covariance is stored for them" if str(kind) == "layer-gaussian" else "their neurons are virtual"
         note(f"left out, because {why}: {', '.join(done.left_out)}")
@@ -86,7 +86,7 @@ def import_ranges(
 ) -> None:
     """Import the activation ranges from a file. Where others were in use, every DNA is recomputed."""
     from dna_pipelines.interchange import read_ranges
-    from dna_pipelines.orchestration.headless import calibrate_anew
+    from dna_pipelines.orchestration.headless import replace_ranges
 
     project = project_of(context).folder
     project.extractor_config(extractor)
@@ -97,7 +97,7 @@ def import_ranges(
         return
     if known and not yes:
         require_yes(f"All DNAs of {extractor} will have to be recomputed. Continue?")
-    run_with_progress(calibrate_anew, project, extractor, file=str(file.absolute()))
+    run_with_progress(replace_ranges, project, extractor, file=str(file.absolute()))
     _report_import(extractor, given, changed=True, json=json)
 
 

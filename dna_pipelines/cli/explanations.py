@@ -22,7 +22,7 @@ def show_explanation(explanation: Explanation) -> None:
     """Print what a difference consists of."""
     for line in explanation.words:
         say(line, indent=2)
-    layers = [(row["layer"], number(row["debiased_bins"]), number(row["p"], 3)) for row in explanation.layers]
+    layers = [(row["layer"], number(row["bias_corrected_bins"]), number(row["p"], 3)) for row in explanation.layers]
     _table("leading layers (p corrected for all layers)", ("layer", "bias-corrected EMD", "p"), layers)
     named = any(row["name"] for row in explanation.neurons)
     neurons = [

@@ -18,8 +18,8 @@ from dna_pipelines.project.progress import counted
 
 if TYPE_CHECKING:
     from dna_pipelines.analysis.images.attribution import Attribution
-    from dna_pipelines.analysis.images.attribution_by_group import Parts
-    from dna_pipelines.analysis.images.contrast import Sides
+    from dna_pipelines.analysis.images.attribution_by_group import AttributionByGroup
+    from dna_pipelines.analysis.images.contrast import Contrast
     from dna_pipelines.analysis.images.scores import Fit
     from dna_pipelines.api.projects import Project
 
@@ -97,7 +97,7 @@ def images(
         if json:
             show_json(groups.to_json())
         else:
-            _show_parts(groups.parts, top)
+            _show_groups(groups.attribution, top)
         return
     result = run_with_progress(project.images, a, b, extractor=extractor, n=top, in_detail=detail)
     if picture:
@@ -122,59 +122,59 @@ def _score(
 
 def show_attribution(attribution: Attribution) -> None:
     """Print the images that contribute most to a difference."""
-    _show_answer(attribution.sides, attribution.emd_bins, attribution.beyond_chance_bins)
-    rows = attribution.rows
-    grouped = any(rows.rows[one.place].group is not None for one in attribution.images)
+    _show_answer(attribution.contrast, attribution.emd_bins, attribution.significant_emd_bins)
+    rows = attribution.table.rows
+    grouped = any(rows[image.index].group is not None for image in attribution.images)
     table = [
         (
-            rows.rows[one.place].name,
-            f"{one.share:.1%}",
-            one.contribution_bins,
-            _share(one.seldom, 2),
-            *([rows.rows[one.place].group] if grouped else []),
-            ", ".join(f"{key}={value}" for key, value in sorted((rows.rows[one.place].metadata or {}).items())),
+            rows[image.index].name,
+            f"{image.share:.1%}",
+            image.contribution_bins,
+            _share(image.conformal_p, 2),
+            *([rows[image.index].group] if grouped else []),
+            ", ".join(f"{key}={value}" for key, value in sorted((rows[image.index].metadata or {}).items())),
         )
-        for one in attribution.images
+        for image in attribution.images
     ]
     numbers = ("share", "EMD (bins)", "as rare in B")
-    metadata = "metadata" if rows.columns else ""
+    metadata = "metadata" if attribution.table.columns else ""
     columns = ("image", *numbers, *(["group"] if grouped else []), metadata)
-    title = f"contributions to the difference, {attribution.sides.words}"
+    title = f"contributions to the difference, {attribution.contrast.description}"
     show_table(title, columns, table, numbers, words=(metadata,), optional=("group", metadata))
-    if attribution.without_bins is not None:
+    if attribution.emd_bins_without is not None:
         n = counted(attribution.n_without, "image")
-        say(f"without {n} that were extracted again, the EMD is {attribution.without_bins:.4g} bins")
-    for one in attribution.images:
-        if one.problem:
-            note(f"{rows.rows[one.place].name} is ranked by its stored features only: {one.problem}", style="yellow")
+        say(f"without {n} that were extracted again, the EMD is {attribution.emd_bins_without:.4g} bins")
+    for image in attribution.images:
+        if image.problem:
+            note(f"{rows[image.index].name} is ranked by its stored features only: {image.problem}", style="yellow")
 
 
-def _show_parts(parts: Parts, top: int) -> None:
-    _show_answer(parts.sides, parts.emd_bins, parts.beyond_chance_bins)
-    exact = ("EMD (bins)", "EMD without") if parts.exact else ()
+def _show_groups(attribution: AttributionByGroup, top: int) -> None:
+    _show_answer(attribution.contrast, attribution.emd_bins, attribution.significant_emd_bins)
+    exact = ("EMD (bins)", "EMD without") if attribution.exact else ()
     numbers = ("images", "of all", "contribution", "times", *exact)
     rows = [
         (
-            "(none)" if part.value is None else part.value,
-            part.n_images,
-            f"{part.share_of_images:.1%}",
-            f"{part.share:.1%}",
-            f"{part.times:.2g}",
-            *((part.contribution_bins, part.without_bins) if parts.exact else ()),
+            "(none)" if group.value is None else group.value,
+            group.n_images,
+            f"{group.share_of_images:.1%}",
+            f"{group.share:.1%}",
+            f"{group.lift:.2g}",
+            *((group.contribution_bins, group.emd_bins_without) if attribution.exact else ()),
         )
-        for part in parts.parts[:top]
+        for group in attribution.groups[:top]
     ]
-    show_table(None, (parts.by, *numbers), rows, numbers)
-    if not parts.exact:
+    show_table(None, (attribution.by, *numbers), rows, numbers)
+    if not attribution.exact:
         note("contributions are shares of the difference of the images' stored features, in the layers that have them")
-    if len(parts.parts) > top:
-        note(f"{len(parts.parts):,} values, {top} shown (--top)")
+    if len(attribution.groups) > top:
+        note(f"{len(attribution.groups):,} values, {top} shown (--top)")
 
 
-def _show_answer(sides: Sides, emd_bins: float, significant_bins: float) -> None:
-    alone = sides.in_one_block
+def _show_answer(contrast: Contrast, emd_bins: float, significant_bins: float) -> None:
+    alone = contrast.single_block_label
     of_them = "" if alone else f", of which {significant_bins:.4g} where the distributions differ significantly"
-    say(f"{sides.words} against {sides.rows_b.label} ({sides.extractor}): EMD {emd_bins:.4g} bins{of_them}")
+    say(f"{contrast.description} against {contrast.b.label} ({contrast.extractor}): EMD {emd_bins:.4g} bins{of_them}")
     if alone:
         reason = f"not tested, because {alone} has a single sampling unit"
     elif not significant_bins:
@@ -195,11 +195,11 @@ def _show_fits(fits: Sequence[Fit], *, several: bool, top: int) -> None:
     )
     rows: list[tuple[Any, ...]] = [
         (
-            fit.path, fit.dataset, _share(fit.seldom, 2), fit.nearest, _share(fit.rarity, 1), fit.mahalanobis,
+            fit.path, fit.dataset, _share(fit.conformal_p, 2), fit.nearest, _share(fit.rarity, 1), fit.mahalanobis,
             fit.emd_bins,
             *([fit.log_ratio] if several else []),
         )
-        for fit in sorted(fits, key=lambda fit: fit.seldom if not several else 0)[:top]
+        for fit in sorted(fits, key=lambda fit: fit.conformal_p if not several else 0)[:top]
     ]  # fmt: skip
     show_table(None, ("image", "dataset", *numbers), rows, numbers)
     if len(fits) > top:

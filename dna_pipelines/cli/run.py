@@ -78,7 +78,7 @@ def calibrate(
     json: Json = False,
 ) -> None:
     """Measure an extractor's activation ranges again. All its DNAs are then recomputed by the next run."""
-    from dna_pipelines.orchestration.headless import calibrate_anew
+    from dna_pipelines.orchestration.headless import replace_ranges
 
     project = project_of(context).folder
     config = project.extractor_config(extractor)
@@ -93,7 +93,7 @@ def calibrate(
         project.file.dataset(name)
     if not yes:
         require_yes(f"All DNAs of {extractor} will have to be recomputed. Continue?")
-    run_with_progress(calibrate_anew, project, extractor, on=on or ())
+    run_with_progress(replace_ranges, project, extractor, on=on or ())
     if json:
         show_json({"extractor": extractor, "on": on or []})
     else:

@@ -27,12 +27,12 @@ def status(context: typer.Context, json: Json = False) -> None:
 
 
 def _show_status(facts: Sequence[Mapping[str, Any]], extractors: list[str]) -> None:
-    stale = [row["dataset"] for row in facts if not set(row["dna"].values()) <= {"current", "empty"}]
+    stale = [row["dataset"] for row in facts if not set(row["dna_states"].values()) <= {"current", "empty"}]
     say(f"{len(facts) - len(stale):,} of {len(facts):,} datasets are up to date")
     sampled = any(row["n_not_sampled"] for row in facts)
     rows = [
         (
-            row["dataset"], row["n_images"], *(row["dna"][name] for name in extractors), row["n_quarantined"],
+            row["dataset"], row["n_images"], *(row["dna_states"][name] for name in extractors), row["n_quarantined"],
             *([row["n_not_sampled"]] if sampled else []),
             row["last_change"] or ("damaged" if row["problem"] else "never scanned"),
             row["n_shards"],
@@ -44,9 +44,9 @@ def _show_status(facts: Sequence[Mapping[str, Any]], extractors: list[str]) -> N
     numbers = ("images", "quarantined", "not sampled", "shards", "size")
     show_table(None, ("dataset", "images", *extractors, "quarantined", *extra), rows, numbers, optional=extra)
     for row in facts:
-        if row["held_back"]:
-            note(f"{row['dataset']} is blocked by a check: {row['held_back']}", style="yellow")
+        if row["blocked"]:
+            note(f"{row['dataset']} is blocked by a check: {row['blocked']}", style="yellow")
         if row["problem"]:
             note(f"{row['dataset']}: {row['problem']}", style="red")
-    if any(state not in ("current", "held back", "") for row in facts for state in row["dna"].values()):
+    if any(state not in ("current", "blocked", "") for row in facts for state in row["dna_states"].values()):
         note("`dna run` updates what is not current")

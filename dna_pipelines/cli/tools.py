@@ -30,9 +30,9 @@ def doctor(
     for finding in examine(project_of(context).folder, pages=pages):
         findings.append(finding)
         if not json:
-            say(("ok ", "green") if finding.ok else ("BAD", "red"), f" {finding.what}: {finding.said}")
+            say(("ok ", "green") if finding.ok else ("BAD", "red"), f" {finding.what}: {finding.message}")
     if json:
-        show_json([{"ok": finding.ok, "what": finding.what, "message": finding.said} for finding in findings])
+        show_json([{"ok": finding.ok, "what": finding.what, "message": finding.message} for finding in findings])
     if not all(finding.ok for finding in findings):
         raise typer.Exit(FAILED)
 

@@ -1,4 +1,4 @@
-"""Which images carry an EMD: its exact decomposition over the images of one side.
+"""Which images contribute to an EMD: its exact decomposition over the images of one side.
 
 With s(k) = sign(CDF_a(k) - CDF_b(k)), the EMD of a neuron is Σₖ s(k)·(CDF_a(k) - CDF_b(k)). CDF_a is the mean
 of the CDFs of a's images, so the EMD is the mean over them of
@@ -8,8 +8,8 @@ of the CDFs of a's images, so the EMD is the mean over them of
 the *contribution* of image i. To first order (while no sign changes), leaving i out of n images lowers the EMD by
 (cᵢ - EMD) / (n - 1), its *influence*: the image with the largest contribution is the one to leave out.
 
-Most of a small EMD is chance, and chance has its signs too: they favour images that are odd in any way. So images are
-ranked by contributions in which s(k) is 0 wherever the CDFs differ by less than a few standard errors; what is left
+Most of a small EMD is sampling error, which has signs too: they favour images that are odd in any way. So images are
+ranked by contributions in which s(k) is 0 wherever the CDFs differ by less than a few standard errors; what remains
 is the part of the EMD that exceeds sampling error.
 
 A value in bin b adds to CDFᵢ(k) for every k from b on, so a contribution is the mean of one number per bin over the
@@ -31,15 +31,15 @@ ERRORS = 3.0
 """Standard errors beyond which a difference of CDFs counts (measured: benchmarks/attribution.py)."""
 
 _PART = 256
-"""Images or neurons that are worked on at a time, so that memory stays small."""
+"""The number of images or neurons that are processed at a time, to limit memory."""
 
 
-def potential(counts_a: U64, counts_b: U64, counted: NDArray[np.bool_] | None = None) -> F64:
+def potential(counts_a: U64, counts_b: U64, significant: NDArray[np.bool_] | None = None) -> F64:
     """What a value of a's images contributes to the EMD from b, by the bin it lies in.
 
     Args:
         counts_a, counts_b: (n_neurons, n_bins) of the two sides.
-        counted: (n_neurons, n_bins) where a difference of the CDFs counts; everywhere where None.
+        significant: (n_neurons, n_bins) where a difference of the CDFs counts; None: everywhere.
 
     Returns:
         (n_neurons, n_bins) in bins; NaN for a neuron that has no values on a side. Its mean over b's values is 0,
@@ -47,23 +47,23 @@ def potential(counts_a: U64, counts_b: U64, counted: NDArray[np.bool_] | None = 
     """
     left, right = cumulative(counts_a), cumulative(counts_b)
     sign = np.sign(left - right)
-    if counted is not None:
-        sign = np.where(counted | np.isnan(sign), sign, 0.0)
+    if significant is not None:
+        sign = np.where(significant | np.isnan(sign), sign, 0.0)
     from_here_on = np.cumsum(sign[:, ::-1], axis=1)[:, ::-1]
     return np.asarray(from_here_on - (sign * right).sum(axis=1, keepdims=True))
 
 
-def more_than_chance(blocks_a: U64, blocks_b: U64, n_bins: int, errors: float = ERRORS) -> NDArray[np.bool_]:
-    """Where two CDFs differ by more than so many standard errors.
+def significant_bins(blocks_a: U64, blocks_b: U64, n_bins: int, errors: float = ERRORS) -> NDArray[np.bool_]:
+    """The bins in which two CDFs differ by more than a number of standard errors.
 
     Args:
         blocks_a, blocks_b: (n_neurons, n_blocks, n_coarse_bins): blocks are samples that are independent of each
-            other, of which values of one image are not. The standard error is that of a ratio of sums over blocks.
-        n_bins: of the result, a multiple of the coarse ones; each bin takes what holds at the coarse edge above it.
-        errors: how many.
+            other, which the values of one image are not. The standard error is that of a ratio of sums over blocks.
+        n_bins: of the result, a multiple of the coarse bins; each bin has the result of the coarse edge above it.
+        errors: the number of standard errors.
 
     Returns:
-        (n_neurons, n_bins); nothing where a side has fewer than two blocks.
+        (n_neurons, n_bins); all False where a side has fewer than two blocks.
     """
     differs = np.zeros((len(blocks_a), blocks_a.shape[2]), np.bool_)
     for start in range(0, len(differs), _PART):
@@ -113,13 +113,13 @@ def unit_bins(pooled: NDArray[np.floating], n_bins: int) -> NDArray[np.int32]:
 
 
 def unit_counts(pooled: NDArray[np.floating], n_bins: int, blocks: NDArray[np.integer], n_blocks: int) -> U64:
-    """Histograms over images by block, of values in units of the activation range; NaN is left out.
+    """Histograms over images by block, of values in units of the activation range; NaN is not counted.
 
     Args:
         pooled: (n_images, n_neurons).
         n_bins: over the range.
         blocks: (n_images,) the block of each image.
-        n_blocks: how many blocks there are.
+        n_blocks: the number of blocks.
 
     Returns:
         (n_neurons, n_blocks, n_bins).
@@ -131,7 +131,7 @@ def unit_counts(pooled: NDArray[np.floating], n_bins: int, blocks: NDArray[np.in
         bins = unit_bins(pooled[start : start + _PART], n_bins)
         known = bins >= 0
         where = np.broadcast_arrays(neurons, np.asarray(blocks[start : start + _PART])[:, None], bins)
-        np.add.at(counts, tuple(places[known] for places in where), np.uint64(1))
+        np.add.at(counts, tuple(indices[known] for indices in where), np.uint64(1))
     return counts
 
 

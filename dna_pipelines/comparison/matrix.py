@@ -1,4 +1,4 @@
-"""The comparison matrix of one extractor, as people read it."""
+"""The comparison matrix of one extractor."""
 
 from __future__ import annotations
 
@@ -27,11 +27,12 @@ class Matrix:
 
     @property
     def title(self) -> str:
-        """What the numbers are."""
+        """What the numbers are: the extractor, the metric with its unit, and what they are means over."""
         over = f", weighted by {self.selection}" if self.selection else ""
         shown = metric(self.metric)
         mean = "layers with a covariance" if shown.takes == "covariance" else "neurons"
-        return f"{self.extractor}: {shown.title} ({shown.unit}), mean over {mean}{over}"
+        unit = "" if shown.unit == "none" or shown.unit in shown.title else f" ({shown.unit})"
+        return f"{self.extractor}: {shown.title}{unit}, mean over {mean}{over}"
 
     @staticmethod
     def from_rows(
@@ -48,14 +49,14 @@ class Matrix:
         """
         values_of = {(row["dataset_a"], row["dataset_b"]): row[metric] for row in rows if row["extractor"] == extractor}
         known = {name for pair in values_of for name in pair}
-        kept = tuple(name for name in names if name in known)
-        index_of = {name: index for index, name in enumerate(kept)}
-        values = np.full((len(kept), len(kept)), np.nan)
+        shown = tuple(name for name in names if name in known)
+        index_of = {name: index for index, name in enumerate(shown)}
+        values = np.full((len(shown), len(shown)), np.nan)
         np.fill_diagonal(values, 0.0)
         for (a, b), value in values_of.items():
             if a in index_of and b in index_of and value is not None:
                 values[index_of[a], index_of[b]] = value
-        return Matrix(extractor, metric, kept, values, selection)
+        return Matrix(extractor, metric, shown, values, selection)
 
     def to_json(self) -> dict[str, Any]:
         """The matrix as a JSON value; a pair that is not compared yet is null."""

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dna_pipelines.comparison.caveats import NotTested
-from dna_pipelines.comparison.chances import chances, family_wise, weighted_mean
+from dna_pipelines.comparison.p_values import family_wise, p_values, weighted_mean
 from dna_pipelines.comparison.permutation import permute, permuted_distances, resample, resampled_distances, units_of
 from dna_pipelines.comparison.selection import Selection
 from dna_pipelines.distributions import COARSE_BINS
@@ -66,7 +66,7 @@ class Significance:
         bias_corrected_bins: the distance less the null mean; below 0, the sides are closer than two samples of one
             dataset usually are.
         ci_low_bins, ci_high_bins: a 95 % confidence interval of the bias-corrected distance.
-        p, p_tail, tail_estimated, p_mean, p_strongest: see `Chances`.
+        p, p_tail, tail_estimated, p_mean, p_strongest: see `PValues`.
         n_units_a, n_units_b: blocks that were permuted, of each side.
         layers: each layer of the selection.
         neuron_p: (n_neurons,) corrected for all neurons of the selection; NaN: not tested (not selected,
@@ -219,26 +219,26 @@ def significance(
         below += weights[parts[name]][known].sum()
         if on_neurons:
             on_neurons(len(neurons))
-    found = chances(permuted, weights, permutations.smallest_p)
+    values = p_values(permuted, weights, permutations.smallest_p)
     layer_means = np.stack([weighted_mean(permuted[:, part], weights[part]) for part in parts.values()], axis=1)
     layer_p = family_wise(layer_means)[0]
     everywhere = np.full(selection.layers.n_neurons, np.nan)
     for name, part in parts.items():
-        everywhere[selection.layers.slice_of(name).start + chosen[name]] = found.neuron_p[part]
-    distance, null_mean = float(found.means[0]), float(found.means[1:].mean())
+        everywhere[selection.layers.slice_of(name).start + chosen[name]] = values.neuron_p[part]
+    distance, null_mean = float(values.means[0]), float(values.means[1:].mean())
     low, high = _interval(distance - null_mean, above / below if below else np.full(N_DRAWN, np.nan))
     return Significance(
         emd_bins=distance,
         null_mean_bins=null_mean,
-        null_sd_bins=float(found.means[1:].std(ddof=1)),
+        null_sd_bins=float(values.means[1:].std(ddof=1)),
         bias_corrected_bins=distance - null_mean,
         ci_low_bins=low,
         ci_high_bins=high,
-        p=found.p,
-        p_tail=found.p_tail,
-        tail_estimated=found.tail_estimated,
-        p_mean=found.p_mean,
-        p_strongest=found.p_strongest,
+        p=values.p,
+        p_tail=values.p_tail,
+        tail_estimated=values.tail_estimated,
+        p_mean=values.p_mean,
+        p_strongest=values.p_strongest,
         n_permutations=n_permutations,
         n_units_a=units.n_a,
         n_units_b=len(units.n_images) - units.n_a,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from importlib.resources import files
 from pathlib import Path
@@ -68,15 +68,31 @@ class DatasetsFile:
             suggestion=close[0] if close else None,
         )
 
-    def create(self) -> bool:
-        """Write a commented file without datasets, unless the file exists; returns whether it was written."""
+    def create(self, extractors: Sequence[Mapping[str, Any]] = ()) -> bool:
+        """Write a commented file without datasets, unless the file exists; returns whether it was written.
+
+        Args:
+            extractors: its entries; by default the file names none.
+
+        Raises:
+            ConfigError: when an entry is wrong, or the file cannot be written.
+        """
         if self.path.exists():
             return False
-        template = files("dna_pipelines.config").joinpath("template.yaml")
+        text = self._template(extractors)
+        self._parse(text)
         with self._writing():
             self.path.parent.mkdir(parents=True, exist_ok=True)
-            self.path.write_text(template.read_text(encoding="utf-8"), encoding="utf-8")
+            self.path.write_text(text, encoding="utf-8")
         return True
+
+    def has_extractors(self, extractors: Sequence[Mapping[str, Any]]) -> bool:
+        """Whether the file has these extractors, in this order and with these settings.
+
+        Raises:
+            ConfigError: when an entry is wrong, or the file is.
+        """
+        return self._parse(self._template(extractors)).extractors == self.load().extractors
 
     def checked(self, entry: dict[str, Any]) -> DatasetConfig:
         """Validate a new dataset without adding it.
@@ -118,6 +134,15 @@ class DatasetsFile:
             document["datasets"] = CommentedSeq(kept)
             text = dump_document(document)
         self._replace(text)
+
+    def _template(self, extractors: Sequence[Mapping[str, Any]]) -> str:
+        """The text of a new file."""
+        text = files("dna_pipelines.config").joinpath("template.yaml").read_text(encoding="utf-8")
+        if not extractors:
+            return text
+        document = parse_document(text, self.path)
+        document["extractors"] = CommentedSeq(map(CommentedMap, extractors))
+        return dump_document(document)
 
     def _without_entry(self, entries: CommentedSeq, name: str, kept: list[Any]) -> str | None:
         """The text without the lines of an entry; None when the other entries would not be the same."""

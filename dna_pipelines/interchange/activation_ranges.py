@@ -6,8 +6,8 @@ The reference bins from m - h to m + h, where m and h are the middle and half th
 [1.2 minimum, 1.2 maximum], and h has 1e-8 added. It scales the signed bounds, which raises a positive
 minimum and lowers a negative maximum; ranges that come from such a file keep that rule.
 
-What we write has one more entry, `dna_pipelines`, with the exact edges and what else calibration saw.
-The reference does not look at it.
+dna_pipelines adds one entry, `dna_pipelines`, with the exact edges and the other results of the calibration.
+The reference ignores it.
 """
 
 from __future__ import annotations
@@ -32,26 +32,29 @@ from dna_pipelines.interchange.files import read_json, read_npz, write_json
 F64 = NDArray[np.float64]
 
 SCALE = 1.2
-"""What the reference multiplies both bounds by."""
+"""The factor that the reference applies to both bounds."""
 
 HIST_RANGE = [-1.0, 1.0]
-"""What the reference bins over, where -1 and 1 are the scaled bounds."""
+"""The range that the reference bins, where -1 and 1 are the scaled bounds."""
 
 _MARGIN = 1e-8
-"""What the reference adds to half the width, so that it never divides by zero."""
+"""The reference adds this to half the width, so that it never divides by zero."""
 
 _OWN = "dna_pipelines"
+
+_MOST_NAMED = 5
+"""Neurons that an error names; it has the number of all."""
 
 
 @dataclass(frozen=True, eq=False)
 class RangesFile:
-    """What a file says.
+    """The content of a file of activation ranges.
 
     Attributes:
         name: of the file, with the beginning of its digest.
         layers: in the order of the file.
         minimum, maximum: (n_neurons,) float64, finite, minimum <= maximum.
-        own: the ranges, with their exact edges, where dna_pipelines wrote the file.
+        own: the ranges with their exact edges; None unless dna_pipelines wrote the file.
     """
 
     name: str
@@ -61,20 +64,26 @@ class RangesFile:
     own: ActivationRanges | None
 
     def ranges(self, layers: Layers, wanted_by: str, n_bins: int = N_BINS, scale: float = SCALE) -> ActivationRanges:
-        """The activation ranges for some layers, which have to be those of the file.
+        """The activation ranges for an extractor or DNA that has the layers of the file.
 
         Args:
-            layers: what the ranges are for.
-            wanted_by: whose layers they are, for messages.
-            n_bins: of the histograms.
-            scale: what the bounds are multiplied by.
+            layers: of the extractor or DNA.
+            wanted_by: its name, for messages.
+            n_bins: number of bins of the histograms.
+            scale: factor of the bounds.
 
         Raises:
-            Incomparable: listing every difference of the layers.
+            Incomparable: when its layers are not those of the file; `differences` lists all differences.
         """
         differences = layer_differences(self.layers, layers, "the file", wanted_by)
         if differences:
-            raise Incomparable(f"{self.name} is not for {wanted_by}:\n  " + "\n  ".join(differences))
+            raise Incomparable(
+                f"the ranges of {self.name} do not fit {wanted_by}:\n  " + "\n  ".join(differences),
+                code="compare.other-ranges",
+                file=self.name,
+                wanted_by=wanted_by,
+                differences=differences,
+            )
         if self.own and (n_bins, scale) == (self.own.binning.n_bins, SCALE):
             return self.own
         binning = reference_binning(self.minimum, self.maximum, n_bins, scale)
@@ -83,7 +92,7 @@ class RangesFile:
 
 
 def reference_binning(minimum: F64, maximum: F64, n_bins: int = N_BINS, scale: float = SCALE) -> Binning:
-    """The edges that the reference makes of observed extremes.
+    """The edges that the reference derives from observed extremes.
 
     A neuron whose extremes are equal gets a range 2e-8 wide, in which all but one value is clipped.
     """
@@ -96,7 +105,7 @@ def read_ranges(path: Path) -> RangesFile:
     """The ranges in a file: an `activation_ranges.json`, or a VDNA of the type `activation-ranges`.
 
     Raises:
-        InterchangeError: when there is no such file, or it is not what it should be.
+        InterchangeError: when the file is missing, or is not a file of activation ranges.
     """
     facts, data = read_json(path)
     name = f"{path.name} (sha256 {hashlib.sha256(data).hexdigest()[:12]})"
@@ -105,13 +114,22 @@ def read_ranges(path: Path) -> RangesFile:
     elif "mins_per_neuron" in facts and "maxs_per_neuron" in facts:
         low, high = (_bounds_of_json(path, facts, key) for key in ("mins_per_neuron", "maxs_per_neuron"))
     else:
-        raise InterchangeError(f"{path} holds no activation ranges: it has no mins_per_neuron and maxs_per_neuron")
+        raise InterchangeError(
+            f"{path} has no activation ranges: its entries mins_per_neuron and maxs_per_neuron are missing",
+            code="file.no-ranges",
+            path=str(path),
+        )
     layers = Layers(tuple(Layer(layer, len(values)) for layer, values in low.items()))
     others = Layers(tuple(Layer(layer, len(values)) for layer, values in high.items()))
     if differences := layer_differences(layers, others, "the minima", "the maxima"):
-        raise InterchangeError(f"{path} is not consistent:\n  " + "\n  ".join(differences))
+        raise InterchangeError(
+            f"{path} contradicts itself:\n  " + "\n  ".join(differences),
+            code="file.inconsistent",
+            path=str(path),
+            differences=differences,
+        )
     if not layers.n_neurons:
-        raise InterchangeError(f"{path} holds no neurons")
+        raise InterchangeError(f"{path} has no neurons", code="file.no-neurons", path=str(path))
     minimum, maximum = (np.concatenate(list(found.values())) for found in (low, high))
     _require_bounds(path, layers, minimum, maximum)
     own = _own_ranges(path, name, facts[_OWN], layers, minimum, maximum) if _OWN in facts else None
@@ -119,28 +137,31 @@ def read_ranges(path: Path) -> RangesFile:
 
 
 def with_ranges(dna: ImportedDna, file: RangesFile) -> ImportedDna:
-    """A DNA with the activation ranges that somebody says its histograms were binned with.
+    """A DNA with the activation ranges that its histograms were binned with, as the user states.
 
-    Nothing changes for a DNA that has no histograms, or says itself what they were binned with.
+    A DNA without histograms, or one whose file names its ranges, is returned unchanged.
 
     Raises:
-        Incomparable: when the ranges are not for its layers.
+        Incomparable: when the ranges do not have its layers.
     """
     if dna.counts is None or "ranges" in dna.key.parts:
         return dna
     if dna.key.parts["hist_range"] != HIST_RANGE:
         raise Incomparable(
-            f"{dna.label} was binned over {dna.key.parts['hist_range']} of its activation ranges, not over [-1, 1]"
+            f"{dna.label} was binned over {dna.key.parts['hist_range']} of its activation ranges, not over [-1, 1]",
+            code="compare.binning",
+            file=dna.label,
+            hist_range=dna.key.parts["hist_range"],
         )
     ranges = file.ranges(dna.layers, dna.label, dna.counts.shape[1], dna.key.parts["range_scale"])
     return replace(dna, key=Key({**dna.key.parts, "ranges": ranges.id}))
 
 
 def write_ranges(path: Path, ranges: ActivationRanges, extractor: str) -> None:
-    """Write ranges so that the reference makes our edges of them, up to the rounding of float64."""
+    """Write ranges so that the reference derives the same edges, up to the rounding of float64."""
     binning = ranges.binning
     middle = (binning.lo + binning.hi) / 2
-    # Less the margin that the reference adds; a range narrower than that has no counterpart there.
+    # The reference adds the margin again; it has no counterpart of a range that is narrower than that.
     half = np.maximum((binning.hi - binning.lo) / 2 - _MARGIN, 0.0)
     bounds = {"mins_per_neuron": (middle - half) / SCALE, "maxs_per_neuron": (middle + half) / SCALE}
     own = {
@@ -169,26 +190,51 @@ def _by_layer(layers: Layers, values: F64) -> dict[str, dict[str, float]]:
 
 
 def _bounds_of_json(path: Path, facts: Mapping[str, Any], key: str) -> dict[str, F64]:
-    """Bounds by layer. The reference takes neurons by their place in the file, so that must be their number."""
+    """Bounds by layer. The reference takes neurons by their position in the file, which must be their number."""
     found = {}
     if not isinstance(facts[key], dict):
-        raise InterchangeError(f"{path}: {key} is no object with layers")
+        raise InterchangeError(
+            f"{path}: {key} is not an object of layers", code="file.no-layers", path=str(path), entry=key
+        )
     for layer, neurons in facts[key].items():
         if not isinstance(neurons, dict) or list(neurons) != [str(number) for number in range(len(neurons))]:
-            raise InterchangeError(f"{path}: {key}, layer {layer}: expected the neurons 0, 1, 2, … in order")
+            raise InterchangeError(
+                f"{path}: {key}, layer {layer}: expected the neurons 0, 1, 2, … in order",
+                code="file.neuron-order",
+                path=str(path),
+                entry=key,
+                layer=layer,
+            )
         if not all(isinstance(value, int | float) and not isinstance(value, bool) for value in neurons.values()):
-            raise InterchangeError(f"{path}: {key}, layer {layer}: expected a number for every neuron")
+            raise InterchangeError(
+                f"{path}: {key}, layer {layer}: expected a number for every neuron",
+                code="file.not-a-number",
+                path=str(path),
+                entry=key,
+                layer=layer,
+            )
         try:
             found[layer] = np.array(list(neurons.values()), np.float64)
         except OverflowError as error:
-            raise InterchangeError(f"{path}: {key}, layer {layer}: a number is too large ({error})") from error
+            raise InterchangeError(
+                f"{path}: {key}, layer {layer}: a number is too large ({error})",
+                code="file.not-a-number",
+                path=str(path),
+                entry=key,
+                layer=layer,
+            ) from error
     return found
 
 
 def _bounds_of_vdna(path: Path, facts: Mapping[str, Any]) -> tuple[dict[str, F64], dict[str, F64]]:
     layers = facts.get("neurons_list")
     if not isinstance(layers, dict):
-        raise InterchangeError(f"{path}: neurons_list names no layers")
+        raise InterchangeError(
+            f"{path}: neurons_list is not an object of layers",
+            code="file.no-layers",
+            path=str(path),
+            entry="neurons_list",
+        )
     wanted = [f"{what}-{layer}" for layer in layers for what in ("min", "max")]
     arrays = read_npz(path.with_suffix(".npz"), wanted, unread=list(layers))
     found: tuple[dict[str, F64], dict[str, F64]] = ({}, {})
@@ -196,7 +242,15 @@ def _bounds_of_vdna(path: Path, facts: Mapping[str, Any]) -> tuple[dict[str, F64
         for bounds, what in zip(found, ("min", "max"), strict=True):
             values = arrays[f"{what}-{layer}"]
             if values.shape != (n_neurons,) or values.dtype.kind != "f":
-                raise InterchangeError(f"{path.with_suffix('.npz')}: expected {n_neurons} numbers in {what}-{layer}")
+                raise InterchangeError(
+                    f"{path.with_suffix('.npz')}: {what}-{layer} must be {n_neurons} floating-point numbers",
+                    code="file.array",
+                    path=str(path.with_suffix(".npz")),
+                    array=f"{what}-{layer}",
+                    shape=list(values.shape),
+                    dtype=str(values.dtype),
+                    expected_shape=[n_neurons],
+                )
             bounds[layer] = values.astype(np.float64)
     return found
 
@@ -206,51 +260,68 @@ def _require_bounds(path: Path, layers: Layers, minimum: F64, maximum: F64) -> N
     with np.errstate(over="ignore"):
         infinite = ~(np.isfinite(minimum.astype(np.float32)) & np.isfinite(maximum.astype(np.float32)))
     reversed_ = minimum > maximum
-    # Beyond 1e8 the margin is lost in rounding.
+    # Beyond 1e8 rounding removes the margin.
     empty = (minimum == maximum) & (np.abs(minimum) * SCALE + _MARGIN == np.abs(minimum) * SCALE)
-    for wrong, what in (
-        (infinite, "a bound that is not finite"),
-        (reversed_, "a minimum above the maximum"),
-        (empty, "equal bounds so large that no range is left"),
+    for wrong, problem, message in (
+        (infinite, "not-finite", "a bound is not finite"),
+        (reversed_, "reversed", "the minimum is above the maximum"),
+        (empty, "no-width", "the bounds are equal and too large for a range of any width"),
     ):
         if wrong.any():
-            raise InterchangeError(f"{path}: {what}: {_named(layers, np.flatnonzero(wrong))}")
+            n_wrong, named = int(np.count_nonzero(wrong)), _named(layers, np.flatnonzero(wrong)[:_MOST_NAMED])
+            more = f" and {n_wrong - len(named):,} more" if n_wrong > len(named) else ""
+            raise InterchangeError(
+                f"{path}: {message}, of the neurons {', '.join(named)}{more}",
+                code="file.bounds",
+                path=str(path),
+                problem=problem,
+                neurons=named,
+                n_neurons=n_wrong,
+            )
 
 
-def _named(layers: Layers, neurons: Iterable[Any]) -> str:
+def _named(layers: Layers, neurons: Iterable[Any]) -> list[str]:
+    """Neurons as LAYER:NUMBER."""
     names, starts = layers.labels(), {name: part.start for name, part in layers.slices.items()}
-    found = [f"{names[neuron]}:{neuron - starts[names[neuron]]}" for neuron in neurons]
-    return ", ".join(found[:5]) + (f" and {len(found) - 5:,} more" if len(found) > 5 else "")
+    return [f"{names[neuron]}:{neuron - starts[names[neuron]]}" for neuron in neurons]
 
 
 def _own_ranges(path: Path, name: str, own: Any, layers: Layers, minimum: F64, maximum: F64) -> ActivationRanges:
-    """What we wrote besides; it must agree with what the reference makes of the file."""
+    """The entry of dna_pipelines; it must agree with the edges that the reference derives from the file."""
     try:
         binning = Binning(np.array(own["lo"], np.float64), np.array(own["hi"], np.float64), int(own["n_bins"]))
-        kept = Layers.from_key(own["layers"])
+        own_layers = Layers.from_key(own["layers"])
         observed = [_or_infinite(own["minimum"], np.inf), _or_infinite(own["maximum"], -np.inf)]
         centre = np.array(own["centre"], np.float64)
         lengths = {len(binning.lo), len(minimum), len(centre), *map(len, observed)}
-        if len(lengths) > 1 or layer_differences(layers, kept, "", ""):
+        if len(lengths) > 1 or layer_differences(layers, own_layers, "", ""):
             raise ValueError("its entries are of different lengths")
         origin = str(own["origin"]) or name
         ranges = ActivationRanges(
-            kept, binning, observed[0], observed[1], centre, int(own["n_images"]), tuple(own["datasets"]), origin
+            own_layers, binning, observed[0], observed[1], centre, int(own["n_images"]), tuple(own["datasets"]), origin
         )
     except (KeyError, TypeError, ValueError, OverflowError) as error:
-        raise InterchangeError(f"{path}: the entry {_OWN} is damaged ({error}); remove it to use the rest") from error
+        raise InterchangeError(
+            f"{path}: the entry {_OWN} is damaged ({error}); remove it to use the rest",
+            code="file.own-entry",
+            path=str(path),
+            entry=_OWN,
+        ) from error
     theirs = reference_binning(minimum, maximum, binning.n_bins)
     for ours, reference in ((binning.lo, theirs.lo), (binning.hi, theirs.hi)):
         if not np.allclose(ours, reference, rtol=1e-9, atol=2 * _MARGIN):
             raise InterchangeError(
-                f"{path}: mins_per_neuron and maxs_per_neuron were changed and no longer give the edges in the entry "
-                f"{_OWN}; remove that entry to use them"
+                f"{path}: mins_per_neuron and maxs_per_neuron do not give the edges in the entry {_OWN}, because the "
+                "file was edited; remove that entry to use the edited bounds",
+                code="file.edges-differ",
+                path=str(path),
+                entry=_OWN,
             )
     return ranges
 
 
 def _or_null(values: NDArray[np.float32]) -> list[float | None]:
-    """JSON has no infinities: a neuron that was never finite has none."""
+    """JSON has no infinities: a neuron without finite values has null."""
     return [value if np.isfinite(value) else None for value in values.tolist()]
 
 

@@ -8,12 +8,12 @@ NAME.json says what it is; NAME.npz holds, for each layer of n neurons:
     layer-gaussian   mu-LAYER      (n,) float64
                      sigma-LAYER   (n, n) float64: unbiased covariances
 
-In the files of the last two types the reference leaves a pickled empty dictionary for each layer, by its
-mistake, under the name of the layer; it is never looked into, and we write none.
+In files of the last two types the reference also has, by mistake, a pickled empty dictionary for each layer, under
+the name of the layer. dna_pipelines never reads it and writes none.
 
-Files of the reference do not say which activation ranges they were binned with. What we write has one
-more entry, `dna_pipelines`, with the whole comparability key; the reference does not look at it. Counts
-of 2^31 and more are written as int64, which the reference reads as well (and could not have written).
+Files of the reference do not state the activation ranges of their histograms. dna_pipelines adds one entry,
+`dna_pipelines`, with the whole comparability key; the reference ignores it. Counts of 2^31 and more are written as
+int64, which the reference reads (and cannot write).
 """
 
 from __future__ import annotations
@@ -48,14 +48,14 @@ _SETTINGS: dict[Type, dict[str, Any]] = {
     "gaussian": {"average_feats_spatially": True},
     "layer-gaussian": {"average_feats_spatially": True},
 }
-"""What the reference notes of how such a distribution was made."""
+"""The extraction settings that the reference writes for each type."""
 
 _GAUSSIAN: dict[Type, tuple[str, str]] = {"gaussian": ("mu", "var"), "layer-gaussian": ("mu", "sigma")}
-"""What the names of the arrays begin with."""
+"""The first part of the names of the arrays."""
 
 
 class _Own(BaseModel):
-    """What we write besides."""
+    """The entry of dna_pipelines."""
 
     comparability_key: dict[str, Any]
 
@@ -70,7 +70,7 @@ class _Extraction(BaseModel):
 
 
 class _Facts(BaseModel):
-    """The JSON file, as far as it matters here."""
+    """The entries of the JSON file that are used."""
 
     model_config = ConfigDict(extra="ignore")
 
@@ -87,7 +87,7 @@ class _Facts(BaseModel):
         return Layers(tuple(Layer(name, n_neurons) for name, n_neurons in self.neurons_list.items()))
 
     def key(self) -> Key:
-        """What the file tells of how it was measured."""
+        """How the DNA was measured, as far as the file states it."""
         if self.dna_pipelines:
             return Key(self.dna_pipelines.comparability_key)
         parts: dict[str, Any] = {"extractor": self.feature_extractor_name, "layers": self.layers().key()}
@@ -107,18 +107,32 @@ def read_vdna(path: Path) -> ImportedDna:
     """The DNA in a pair of files.
 
     Raises:
-        InterchangeError: when there are no such files, or they are not what they should be.
+        InterchangeError: when a file is missing, damaged or not one of a DNA.
     """
     found, _ = read_json(path)
     if found.get("type") == "activation-ranges":
-        raise InterchangeError(f"{path} holds activation ranges, not a DNA; `dna ranges import` takes them")
+        raise InterchangeError(
+            f"{path} has activation ranges, not a DNA; import it with `dna ranges import`",
+            code="file.ranges-not-dna",
+            path=str(path),
+        )
     try:
         facts = _Facts.model_validate(found)
         if facts.type == "histogram" and facts.distribution.hist_nb_bins < 1:
-            raise InterchangeError(f"{path} is no VDNA file: distribution.hist_nb_bins: expected at least one bin")
+            raise InterchangeError(
+                f"{path} is not a VDNA file: distribution.hist_nb_bins must be at least 1",
+                code="file.no-vdna",
+                path=str(path),
+                keys=["distribution.hist_nb_bins"],
+            )
     except ValidationError as error:
-        problems = [f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in error.errors()]
-        raise InterchangeError(f"{path} is no VDNA file:\n  " + "\n  ".join(problems)) from error
+        problems = [(".".join(map(str, problem["loc"])), problem["msg"]) for problem in error.errors()]
+        raise InterchangeError(
+            f"{path} is not a VDNA file:\n  " + "\n  ".join(f"{key}: {message}" for key, message in problems),
+            code="file.no-vdna",
+            path=str(path),
+            keys=[key for key, _ in problems],
+        ) from error
     key = facts.key()
     layers = _layers_of(path, key, facts)
     arrays = _Arrays(path.with_suffix(".npz"), facts)
@@ -135,20 +149,28 @@ def write_vdna(path: Path, dna: Dna, kind: Type, n_images: int, *, force: bool =
         dna: what to write.
         kind: one of `TYPES`. A layer-gaussian has the layers that keep a covariance.
         n_images: images of the DNA.
-        force: write over files that are there.
+        force: overwrite existing files.
 
     Returns:
         The layers that were written.
 
     Raises:
-        InterchangeError: when files are there already, the name is not one of a VDNA file, or a count is too large.
-        NothingToCompare: when there are too few images for a variance, or virtual neurons alone.
+        InterchangeError: when a file exists, the name does not end in .json, or a count is too large.
+        NothingToCompare: when there are too few images for a variance, or only virtual neurons.
     """
     if path.suffix != ".json":
-        raise InterchangeError(f"{path}: name a file that ends in .json; the arrays go beside it, into an .npz")
+        raise InterchangeError(
+            f"{path} does not end in .json; name a .json file, and the arrays are written to an .npz file beside it",
+            code="file.suffix",
+            path=str(path),
+        )
     require_room(path, path.with_suffix(".npz"), force=force)
     if kind != "histogram" and n_images < 2:
-        raise NothingToCompare(f"{dna.label} has one image, and a variance takes two; --type histogram can be written")
+        raise NothingToCompare(
+            f"{dna.label} has one image, and a variance needs two; export --type histogram",
+            code="compare.one-image",
+            dna=dna.label,
+        )
     layers, arrays = _arrays_of(dna, kind)
     n_bins = dna.counts.shape[1]
     distribution = {"hist_nb_bins": n_bins} if kind == "histogram" else {}
@@ -168,22 +190,31 @@ def write_vdna(path: Path, dna: Dna, kind: Type, n_images: int, *, force: bool =
             "comparability_key": dict(dna.key.parts),
         },
     }
-    # The arrays first: a .json without them would look like a whole file.
+    # The arrays first: a .json file without them would look complete.
     write_npz(path.with_suffix(".npz"), arrays)
     write_json(path, facts)
     return [layer.name for layer in layers]
 
 
 def _arrays_of(dna: Dna, kind: Type) -> tuple[list[Layer], dict[str, NDArray[Any]]]:
-    """What goes into the NPZ file; virtual neurons do not, because the reference has none."""
+    """The arrays of the NPZ file; without those of virtual neurons, which the reference does not have."""
     layers = [layer for layer in dna.layers if layer.kind == "neuron"]
     if not layers:
-        raise NothingToCompare(f"{dna.label} only has virtual neurons (it is of a view), and the reference has none")
+        raise NothingToCompare(
+            f"{dna.label} is of a view: it has only virtual neurons, which the reference does not have; export the "
+            "DNA of the network itself",
+            code="compare.virtual-neurons",
+            dna=dna.label,
+        )
     parts, moments = dna.layers.slices, dna.moments
     if kind == "histogram":
         highest = max((int(dna.counts[parts[layer.name]].max(initial=0)) for layer in layers), default=0)
         if highest >= 2**63:
-            raise InterchangeError(f"{dna.label} has counts of more than 63 bits, which the reference cannot read")
+            raise InterchangeError(
+                f"{dna.label} has counts of more than 63 bits, which the reference cannot read",
+                code="file.too-large-counts",
+                dna=dna.label,
+            )
         width = np.int32 if highest < 2**31 else np.int64
         return layers, {layer.name: dna.counts[parts[layer.name]].astype(width) for layer in layers}
     arrays: dict[str, NDArray[Any]] = {}
@@ -195,7 +226,11 @@ def _arrays_of(dna: Dna, kind: Type) -> tuple[list[Layer], dict[str, NDArray[Any
         return layers, arrays
     layers = [layer for layer in layers if layer.name in moments.covariances]
     if not layers:
-        raise NothingToCompare(f"{dna.label} keeps no covariance; --type gaussian or histogram can be written")
+        raise NothingToCompare(
+            f"no layer of {dna.label} has a covariance; export --type gaussian or histogram",
+            code="compare.no-covariance",
+            dna=dna.label,
+        )
     for layer in layers:
         arrays[f"mu-{layer.name}"] = moments.covariances[layer.name].mean
         arrays[f"sigma-{layer.name}"] = moments.covariances[layer.name].covariance
@@ -203,12 +238,17 @@ def _arrays_of(dna: Dna, kind: Type) -> tuple[list[Layer], dict[str, NDArray[Any
 
 
 def _layers_of(path: Path, key: Key, facts: _Facts) -> Layers:
-    """All layers of the extractor: of those we wrote the file may hold some only."""
+    """All layers of the extractor; a file that dna_pipelines wrote may have only some of them."""
     try:
         layers, extractor = Layers.from_key(key.parts["layers"]), key.parts["extractor"]
         n_bins = key.parts["n_bins"] if facts.type == "histogram" else 0
     except (KeyError, TypeError, ValueError) as error:
-        raise InterchangeError(f"{path}: the entry dna_pipelines is damaged; remove it to use the rest") from error
+        raise InterchangeError(
+            f"{path}: the entry dna_pipelines is damaged; remove it to use the rest",
+            code="file.own-entry",
+            path=str(path),
+            entry="dna_pipelines",
+        ) from error
     listed = facts.layers()
     known = Layers(tuple(layer for layer in layers if layer.name in listed.slices))
     differences = layer_differences(listed, known, "neurons_list", "the entry dna_pipelines")
@@ -219,7 +259,12 @@ def _layers_of(path: Path, key: Key, facts: _Facts) -> Layers:
         if left != right:
             differences.append(f"{what}: {left!r} against {right!r} in the entry dna_pipelines")
     if differences:
-        raise InterchangeError(f"{path} is not consistent:\n  " + "\n  ".join(differences))
+        raise InterchangeError(
+            f"{path} contradicts itself:\n  " + "\n  ".join(differences),
+            code="file.inconsistent",
+            path=str(path),
+            differences=differences,
+        )
     return layers
 
 
@@ -235,18 +280,29 @@ class _Arrays:
         self._arrays = read_npz(path, wanted, unread=layers)
 
     def take(self, name: str, shape: tuple[int, ...], kinds: str) -> NDArray[Any]:
-        """An array that should have a shape, and be of one of some kinds of numbers."""
+        """An array, which must have a shape and one of some kinds of numbers (numpy's `dtype.kind`)."""
         array = self._arrays[name]
         if array.shape != shape or array.dtype.kind not in kinds:
+            expected = "integer" if "i" in kinds else "floating-point"
             raise InterchangeError(
-                f"{self._path}: {name} is {array.dtype} of shape {array.shape}, but should be "
-                f"{'whole' if 'i' in kinds else 'floating-point'} numbers of shape {shape}"
+                f"{self._path}: {name} is {array.dtype} of shape {array.shape}, and must be {expected} numbers of "
+                f"shape {shape}; export the file again",
+                code="file.array",
+                path=str(self._path),
+                array=name,
+                problem="type",
+                dtype=str(array.dtype),
+                expected=expected,
+                shape=list(array.shape),
+                expected_shape=list(shape),
             )
         return array
 
-    def refusal(self, name: str, why: str) -> InterchangeError:
-        """What to raise for an array whose values cannot be."""
-        return InterchangeError(f"{self._path}: {name} {why}")
+    def refusal(self, name: str, problem: str, message: str) -> InterchangeError:
+        """The error for an array with impossible values."""
+        return InterchangeError(
+            f"{self._path}: {name} {message}", code="file.array", path=str(self._path), array=name, problem=problem
+        )
 
 
 def _counts(arrays: _Arrays, layers: Layers, facts: _Facts) -> NDArray[np.uint64]:
@@ -255,13 +311,13 @@ def _counts(arrays: _Arrays, layers: Layers, facts: _Facts) -> NDArray[np.uint64
     counts = np.zeros((layers.n_neurons, n_bins), np.uint64)
     for name, values in found.items():
         if (values < 0).any():
-            raise arrays.refusal(name, "has negative counts: more than 32 bits were needed when it was written")
+            raise arrays.refusal(name, "negative", "has negative counts: they did not fit into the 32 bits of the file")
         counts[layers.slice_of(name)] = values
     return counts
 
 
 def _moments(arrays: _Arrays, layers: Layers, facts: _Facts) -> Moments:
-    """Moments from means and variances; what was not finite in the file stays undefined."""
+    """Moments from means and variances; values that are not finite in the file are undefined."""
     n, (first, second), axes = facts.num_images, _GAUSSIAN[facts.type], 1 if facts.type == "gaussian" else 2
     found = {
         layer.name: (
@@ -275,11 +331,11 @@ def _moments(arrays: _Arrays, layers: Layers, facts: _Facts) -> Moments:
     for name, (mean, spread) in found.items():
         if spread.ndim == 2:
             if not np.allclose(spread, spread.T, rtol=1e-6, atol=1e-12, equal_nan=True):
-                raise arrays.refusal(f"{second}-{name}", "is not symmetric, so it is no covariance")
+                raise arrays.refusal(f"{second}-{name}", "asymmetric", "is not symmetric, so it is not a covariance")
             covariances[name] = _covariance(n, mean, spread)
         variance = np.diag(spread) if spread.ndim == 2 else spread
         if (variance < 0).any():
-            raise arrays.refusal(f"{second}-{name}", "has negative variances")
+            raise arrays.refusal(f"{second}-{name}", "negative", "has negative variances")
         part = layers.slice_of(name)
         moments.n_images[part], moments.mean[part], moments.m2[part] = n, mean, variance * (n - 1)
     return Moments(moments.n_images, moments.mean, moments.m2, covariances)

@@ -1,1 +1,1 @@
-"""Keeping a project sound: the doctor, pruning, profiles and exports."""
+"""Maintenance of a project: the doctor, pruning, profiles and exports."""

@@ -1,4 +1,4 @@
-"""Examining a project: what works, and what to do about what does not."""
+"""Examining a project: what works, and how to repair what does not."""
 
 from __future__ import annotations
 
@@ -24,19 +24,25 @@ _LITTLE_SPACE_GB = 2.0
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing that was examined."""
+    """The result of one examination.
+
+    Attributes:
+        what: what was examined.
+        ok: whether it works.
+        message: its state, or what is wrong and what to do.
+    """
 
     what: str
     ok: bool
-    said: str
+    message: str
 
 
 def examine(project: ProjectFolder, *, pages: bool = False) -> Iterator[Finding]:
-    """Examine everything, without changing anything but a trial file in the lake.
+    """Examine everything. Nothing is changed, but for a trial file in the lake, which is removed.
 
     Args:
         project: what to examine.
-        pages: also read every table of the lake whole, with its checksums.
+        pages: also read every table of the lake completely, with its checksums.
     """
     packages = ", ".join(f"{name} {version(name)}" for name in ("dagster", "torch", "pyarrow", "duckdb", "numpy"))
     yield Finding("installation", True, f"dna_pipelines {dna_pipelines.__version__}, {packages}")
@@ -54,7 +60,7 @@ def examine(project: ProjectFolder, *, pages: bool = False) -> Iterator[Finding]
         return
     for dataset in config.datasets:
         yield _try(f"manifest of {dataset.name}", lambda: _manifest(project, dataset.name))  # noqa: B023
-        yield _try(f"place of {dataset.name}", lambda: counted(len(project.source(dataset).list().entries), "file"))  # noqa: B023 (called at once)
+        yield _try(f"location of {dataset.name}", lambda: counted(len(project.source(dataset).list().entries), "file"))  # noqa: B023 (called at once)
     for extractor in config.extractors:
         yield _try(f"extractor {extractor.name}", lambda: _extractor(project, extractor))  # noqa: B023
         for dataset in config.datasets:
@@ -65,10 +71,10 @@ def examine(project: ProjectFolder, *, pages: bool = False) -> Iterator[Finding]
 def _try(what: str, examined: Callable[[], str]) -> Finding:
     try:
         return Finding(what, True, examined())
-    except Exception as error:  # noqa: BLE001 (whatever is wrong is what was asked for)
-        said = str(error) if isinstance(error, DnaError) else f"{type(error).__name__}: {error}"
-        # What is examined is told already.
-        return Finding(what, False, said.removeprefix(f"{what}: "))
+    except Exception as error:  # noqa: BLE001 (an examination reports every error)
+        message = str(error) if isinstance(error, DnaError) else f"{type(error).__name__}: {error}"
+        # The finding names what was examined.
+        return Finding(what, False, message.removeprefix(f"{what}: "))
 
 
 def _torch() -> str:
@@ -83,28 +89,37 @@ def _extractor(project: ProjectFolder, config: ExtractorConfig) -> str:
     project.lake.fingerprints.require_ranges(config.name)
     extractor = load(config)
     size = f"{counted(len(extractor.layers), 'layer')}, {counted(extractor.layers.n_neurons, 'neuron')}"
-    said = f"{size}, on {config.device}"
+    message = f"{size}, on {config.device}"
     if config.ranges:
         ranges = project.lake.fingerprints.ranges(config.name, extractor.fingerprint)
         ranges = ranges or imported_ranges(project, config.ranges, config.name, extractor.layers)
         require_configured(project, config, ranges)
-        said += f", ranges of {config.ranges}"
-    return said
+        message += f", ranges of {config.ranges}"
+    return message
 
 
 def _dna(project: ProjectFolder, dataset: str, extractor: str) -> str:
-    """Also looks at the partials, which a run does not miss before the dataset changes."""
+    """Examine a DNA and its partials, which a run needs only when the dataset changes."""
     lake = project.lake
     commit, keys = lake.versions.latest(dataset), lake.fingerprints.extractor(extractor)
     if keys is None and (known := lake.layout.extractor(extractor)).exists():
-        raise LakeError(f"{known}, or a key that it names, is damaged; `dna run` makes them again")
+        raise LakeError(
+            f"{known}, or a key that it names, is damaged; `dna run` writes them again",
+            code="lake.extractor-record",
+            path=str(known),
+            extractor=extractor,
+        )
     if commit is None or keys is None or commit.n_images == 0:
         return "none yet"
     identity = dna_id(keys.comparability_key, commit.version_id)
     path, record = lake.layout.dna_record(identity), lake.fingerprints.dna_record(identity)
     if record is None:
         if path.exists():
-            raise LakeError(f"{path} is damaged, or a table of that DNA is gone; `dna run` makes it again")
+            raise LakeError(
+                f"{path} is damaged, or a table of that DNA is missing; `dna run` recomputes it",
+                code="lake.damaged-dna",
+                path=str(path),
+            )
         return "none yet"
     for table in DNA_TABLES:
         require_footer(lake.layout.dna(table, identity))
@@ -113,7 +128,12 @@ def _dna(project: ProjectFolder, dataset: str, extractor: str) -> str:
             try:
                 require_footer(file)
             except LakeError as error:
-                raise LakeError(f"{file} is damaged; remove it and {path} and run `dna run`") from error
+                raise LakeError(
+                    f"{file} is damaged; remove it and {path} and run `dna run`",
+                    code="lake.damaged-partial",
+                    path=str(file),
+                    record=str(path),
+                ) from error
     return f"{counted(len(record.shards), 'shard')}, {counted(record.n_images, 'image')}"
 
 
@@ -123,10 +143,10 @@ def _sql(project: ProjectFolder) -> str:
 
 
 def _pages(project: ProjectFolder) -> Iterator[Finding]:
-    """Tables that are damaged anywhere, also those that nothing asks for at present."""
-    found = sorted(project.lake.layout.root.rglob("[!.]*.parquet"))
+    """Examine all tables of the lake, also those that nothing reads at present."""
+    paths = sorted(project.lake.layout.root.rglob("[!.]*.parquet"))
     # A manifest has a second name in `current/`, which is a link.
-    tables = {(stat.st_dev, stat.st_ino): path for path in found for stat in [path.stat()]}
+    tables = {(stat.st_dev, stat.st_ino): path for path in paths for stat in [path.stat()]}
     n_damaged = 0
     for path in tables.values():
         try:
@@ -135,7 +155,7 @@ def _pages(project: ProjectFolder) -> Iterator[Finding]:
             n_damaged += 1
             yield Finding("pages", False, str(error))
     if not n_damaged:
-        yield Finding("pages", True, f"{counted(len(tables), 'table')} read whole")
+        yield Finding("pages", True, f"{counted(len(tables), 'table')} read completely")
 
 
 def _manifest(project: ProjectFolder, dataset: str) -> str:

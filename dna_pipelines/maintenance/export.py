@@ -1,4 +1,4 @@
-"""DNAs and activation ranges as files that other programs read."""
+"""Exports of DNAs and activation ranges as files that other programs read."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ from dna_pipelines.project.image_set import resolve_image_set
 from dna_pipelines.project.progress import Progress
 from dna_pipelines.project.project import ProjectFolder
 from dna_pipelines.project.resolve import used_extractor
-from dna_pipelines.update.dnas import find_dna, why_held_back
+from dna_pipelines.update.dnas import find_dna, why_blocked
 
 
 @dataclass(frozen=True)
 class Exported:
-    """What was written of a DNA."""
+    """The layers that were written of a DNA, and those that were not."""
 
     layers: list[str]
     left_out: list[str]
-    """Layers that this type has nothing of."""
+    """Layers that this type cannot hold."""
     n_images: int
-    held_back: str | None = None
-    """Why the matrix leaves this DNA out, if it does."""
+    blocked: str | None = None
+    """Why a check blocks this DNA, so that the matrix leaves it out; None if no check does."""
 
 
 def export_dna(
@@ -41,17 +41,17 @@ def export_dna(
     """Write the DNA of a dataset, version or slice as a VDNA: NAME.json and NAME.npz.
 
     Args:
-        project: where the DNA is.
-        reference: as `find_dna` takes it.
+        project: with the DNA.
+        reference: as for `find_dna`.
         path: NAME.json.
         kind: histogram, gaussian or layer-gaussian.
-        extractor: one of the project's; the first by default.
-        force: write over files that are there.
-        progress: shows the images of a slice being extracted.
+        extractor: of the project; the first by default.
+        force: overwrite existing files.
+        progress: shows the extraction of a slice.
 
     Raises:
         InterchangeError: when the files cannot be written.
-        NothingToCompare: when there is no such DNA, or it has nothing of this type.
+        NothingToCompare: when there is no such DNA, or it has no layer that this type can hold.
     """
     name = project.extractor_name(extractor)
     images = resolve_image_set(project, reference)
@@ -60,7 +60,7 @@ def export_dna(
     n_images = record.n_images if record else 0
     written = write_vdna(path, dna, kind, n_images, force=force)
     left_out = [layer for layer in dna.layers.names if layer not in written]
-    return Exported(written, left_out, n_images, why_held_back(project, images, name))
+    return Exported(written, left_out, n_images, why_blocked(project, images, name))
 
 
 def export_ranges(project: ProjectFolder, extractor: str, path: Path, *, force: bool = False) -> ActivationRanges:
@@ -68,17 +68,22 @@ def export_ranges(project: ProjectFolder, extractor: str, path: Path, *, force: 
 
     Raises:
         InterchangeError: when the file cannot be written.
-        NothingToCompare: when it has none yet.
-        UserError: when it is a view.
+        NothingToCompare: when the extractor has no ranges yet.
+        UserError: when the extractor is a view.
     """
     if project.extractor_config(extractor).view:
         raise UserError(
-            f"{extractor} is a view: its ranges mean nothing without its maps, which this kind of file does not hold"
+            f"{extractor} is a view: its ranges mean nothing without its projections, which this format does not hold; "
+            "export those of its network",
+            code="file.view-ranges",
+            extractor=extractor,
         )
     record = used_extractor(project, extractor)
     ranges = project.lake.fingerprints.ranges(extractor, record.fingerprint)
     if ranges is None:
-        raise NothingToCompare(f"{extractor} has no activation ranges yet; run `dna run`")
+        raise NothingToCompare(
+            f"{extractor} has no activation ranges yet; run `dna run`", code="compare.no-ranges", extractor=extractor
+        )
     require_room(path, force=force)
     write_ranges(path, ranges, extractor)
     return ranges

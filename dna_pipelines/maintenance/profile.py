@@ -1,4 +1,4 @@
-"""How fast this machine extracts: every stage alone, all of them together, and what limits. Writes nothing."""
+"""The speed of extraction on this machine: each stage alone, all together, and which one limits. Writes nothing."""
 
 from __future__ import annotations
 
@@ -28,15 +28,14 @@ _CALIBRATION_IMAGES = 64
 
 @dataclass(frozen=True)
 class Profile:
-    """What was measured.
+    """The speeds that were measured.
 
     Attributes:
-        alone: every stage by itself, one thread and the first of the devices, in the order in which an image
-            goes through them.
-        together: all of them as in a run, with the workers and devices of the datasets file.
-        ideal_images_per_s: what the busiest resource allows: all cores, or the devices, without a pause.
-        width_px, height_px: of the images, on average.
-        n_unreadable: images that could not be decoded and were left out.
+        alone: each stage alone, on one thread and the first device, in the order in which an image passes them.
+        together: all stages as in a run, with the workers and devices of the datasets file.
+        ideal_images_per_s: speed of the busiest resource (all cores, or the devices) without pauses.
+        width_px, height_px: mean size of the images.
+        n_unreadable: images that cannot be decoded, which were not measured.
     """
 
     extractor: str
@@ -54,7 +53,7 @@ class Profile:
 
     @property
     def efficiency(self) -> float:
-        """What the stages reach together, as a share of the ideal."""
+        """The speed of all stages together, as a share of the ideal."""
         return self.together.images_per_s / self.ideal_images_per_s
 
     def to_json(self) -> dict[str, Any]:
@@ -79,8 +78,8 @@ def profile(
 
     Raises:
         NothingToCompare: when the dataset has no readable image.
-        SourceError: when its place cannot be reached.
-        ExtractorError: when the network cannot serve, or its device has too little memory.
+        SourceError: when its location cannot be reached.
+        ExtractorError: when the network cannot be used, or its device has too little memory.
     """
     extractors = load_all(config)
     extractor, source = extractors[0], project.source(dataset)
@@ -88,7 +87,11 @@ def profile(
         with reproducible():
             sample = take_sample(source.read, evenly(source.list().entries, n_images), extractor, advance)
         if not sample.paths:
-            raise NothingToCompare(f"{dataset.name} has no readable image to measure with; name another dataset")
+            raise NothingToCompare(
+                f"{dataset.name} has no readable image to measure with; name another dataset",
+                code="compare.no-image",
+                dataset=dataset.name,
+            )
 
         def read(digest: str) -> bytes:
             data = source.read(sample.paths[digest])
@@ -102,7 +105,7 @@ def profile(
             digests = sorted(sample.paths)[:_CALIBRATION_IMAGES]
             workers, others = project.config().workers, extractors[1:]
             ranges = calibrate(extractor, digests, (dataset.name,), read, workers=workers, others=others)
-        extractors = [one.bound(ranges) for one in extractors]
+        extractors = [loaded.bound(ranges) for loaded in extractors]
         extractor = extractors[0]
         with reproducible():
             network = network_alone(extractor, ranges, list(sample.paths), sample.rows)
@@ -140,7 +143,7 @@ def _together(
     read: ReadImage,
     advance: Advance,
 ) -> tuple[StageTimes, Partial, Shard]:
-    """All stages as in a run, but for writing; and the partial that came out."""
+    """The times of all stages as in a run, but for writing; and the partial and its shard."""
     extractor, *others = extractors
     shard = Shard(tuple(Item(digest) for digest in sorted(sample.paths)))
     workers, clock = project.config().workers, StageClock()
@@ -151,11 +154,11 @@ def _together(
 
 
 def _ideal(speeds: dict[str, StageSpeed], together: StageTimes) -> float:
-    """Images a second if the busiest resource never paused."""
+    """Images a second if the busiest resource never pauses."""
     on_cores = speeds["decode and preprocess"].ms_per_image
     on_network = speeds["forward"].ms_per_image + speeds["fold"].ms_per_image
     if not together.n_devices:
-        # So many threads decode, and as many others are lanes.
+        # As many threads decode as others run the network.
         threads, cores = together.n_workers, min(2 * together.n_workers, n_cores())
         return 1000 * min(cores / (on_cores + on_network), threads / on_cores, threads / on_network)
     return min(1000 * together.n_workers / on_cores, 1000 * together.n_devices / on_network)
@@ -164,18 +167,18 @@ def _ideal(speeds: dict[str, StageSpeed], together: StageTimes) -> float:
 def _advice(
     config: ExtractorConfig, extractor: Extractor, sample: Sample, together: StageTimes, ideal: float
 ) -> Iterable[str]:
-    """What limits, and what to change."""
+    """Which resource limits, and what to change."""
     if together.n_workers < n_cores():
-        yield f"decoding is kept to {together.n_workers} of {n_cores()} cores: set `workers: 0` in the datasets file"
+        yield f"decoding uses {together.n_workers} of {n_cores()} cores: set `workers: 0` in the datasets file"
     if together.is_conclusive:
         yield _limit(config, extractor, sample, together)
     n_lanes = together.n_devices or together.n_workers
     n_batches = -(-len(sample.paths) // extractor.batch_size)
     if n_batches < 4 * n_lanes:
         few = f"{counted(n_batches, 'batch', 'batches')} for {counted(n_lanes, 'lane')}"
-        yield f"{few}: too little, so the figure for all stages together is too low; measure with more --images"
+        yield f"{few}: too few, so the speed of all stages together is too low; measure more --images"
     elif together.images_per_s < 0.8 * ideal:
-        yield "together the stages are slower than they could be: other programs use this machine, or memory is slow"
+        yield "together the stages are slower than the busiest one: other programs use this machine, or memory is slow"
 
 
 def _limit(config: ExtractorConfig, extractor: Extractor, sample: Sample, together: StageTimes) -> str:
@@ -186,8 +189,8 @@ def _limit(config: ExtractorConfig, extractor: Extractor, sample: Sample, togeth
         if config.precision == EXACT:
             network += ", or `precision: fast` (bfloat16; comparable only with DNAs of its kind)"
     return {
-        "read": f"reading limits: {together.n_readers} threads wait for it; bring the images nearer, "
-        "or keep many in one archive",
+        "read": f"reading limits: {together.n_readers} threads wait for it; copy the images to a faster disk, "
+        "or store many in one archive",
         "decode": f"decoding limits: images have {sample.width_px:,.0f} x {sample.height_px:,.0f} px on average and "
         f"the network sees {size} x {size}; smaller copies of them, or more cores, make it faster",
         "forward": network,

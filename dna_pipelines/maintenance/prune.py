@@ -29,7 +29,7 @@ class PruningPlan:
 
     Attributes:
         keep: how many versions of each dataset are kept.
-        n_versions: by dataset, how many versions are pruned; datasets that lose none are missing.
+        n_versions: by dataset, how many versions are pruned; without datasets of which none are.
         files: in an order in which they can be removed, so that an interruption leaves a sound lake.
         n_removed: by kind, how many DNAs, partials, … (each is several files).
         n_bytes: of all files.
@@ -50,10 +50,10 @@ class PruningPlan:
 
 
 def plan_pruning(project: ProjectFolder, keep: int) -> PruningPlan:
-    """Work out what pruning removes when the last versions of every dataset are kept. Removes nothing.
+    """Plan what pruning removes when the last versions of every dataset are kept. Removes nothing.
 
-    A version that was not measured yet is never pruned, so a run at the same time keeps what it makes. A run that goes
-    back to a pruned version at that moment may fail, and succeeds when it is tried again.
+    A version that was not measured yet is never pruned, so a run at the same time keeps its results. A run that goes
+    back to a pruned version at that moment may fail; a retry succeeds.
 
     Args:
         project: whose lake.
@@ -68,7 +68,7 @@ def plan_pruning(project: ProjectFolder, keep: int) -> PruningPlan:
 
 
 def carry_out(project: ProjectFolder, plan: PruningPlan) -> PruningPlan:
-    """Remove what a plan lists; where the lake changed since it was made, it is made again first.
+    """Remove the files of a plan; if the lake changed since it was made, a new plan is made first.
 
     Returns:
         What was removed.
@@ -78,18 +78,18 @@ def carry_out(project: ProjectFolder, plan: PruningPlan) -> PruningPlan:
     """
     if plan.state != _state(project):
         plan = plan_pruning(project, plan.keep)
-    for one in plan.files:
-        remove(one.path)
+    for file in plan.files:
+        remove(file.path)
     return plan
 
 
 def prune(project: ProjectFolder, keep: int) -> PruningPlan:
-    """Keep the last versions of every dataset, and remove what the others alone needed: `plan_pruning`, carried out."""
+    """Keep the last versions of every dataset, and remove what only the others need: `plan_pruning`, carried out."""
     return carry_out(project, plan_pruning(project, keep))
 
 
 def prune_as_configured(project: ProjectFolder) -> PruningPlan | None:
-    """`prune` as `keep_versions` of the datasets file asks for it; None where it is not set, or no version is to go.
+    """`prune` with `keep_versions` of the datasets file; None where it is not set, or no version has to be pruned.
 
     Raises:
         ConfigError: when that file cannot be read.
@@ -100,7 +100,7 @@ def prune_as_configured(project: ProjectFolder) -> PruningPlan | None:
         return None
     state = _state(project)
     kept, old = _divide(project, keep)
-    # Manifests are removed last: while those of old versions are gone, so is what they needed. Runs end here mostly.
+    # Manifests are removed last: where those of old versions are missing, so is all else. Most runs end here.
     if not _pruned_versions(project, kept, old):
         return None
     return carry_out(project, _planned(project, keep, kept, old, state))
@@ -122,11 +122,11 @@ def _state(project: ProjectFolder) -> frozenset[tuple[str, int]]:
 def _divide(project: ProjectFolder, keep: int) -> tuple[Commits, Commits]:
     """The kept commits of every dataset, and the others."""
     versions = project.lake.versions
-    # A folder of commits is there before the first commit.
+    # A folder of commits exists before the first commit.
     histories = {name: commits for name in versions.datasets() if (commits := versions.history(name))}
     first = {name: _first_kept(project, name, commits, keep).seq for name, commits in histories.items()}
-    kept = {name: [one for one in commits if one.seq >= first[name]] for name, commits in histories.items()}
-    old = {name: [one for one in commits if one.seq < first[name]] for name, commits in histories.items()}
+    kept = {name: [commit for commit in commits if commit.seq >= first[name]] for name, commits in histories.items()}
+    old = {name: [commit for commit in commits if commit.seq < first[name]] for name, commits in histories.items()}
     return kept, old
 
 
@@ -134,10 +134,10 @@ def _pruned_versions(project: ProjectFolder, kept: Commits, old: Commits) -> dic
     """By dataset, how many versions have a manifest that no kept commit has."""
     manifests = _manifests(kept)
     pruned = {
-        (name, one.version_id)
+        (name, commit.version_id)
         for name, commits in old.items()
-        for one in commits
-        if one.manifest_id not in manifests and project.lake.versions.has_manifest(one)
+        for commit in commits
+        if commit.manifest_id not in manifests and project.lake.versions.has_manifest(commit)
     }
     return dict(Counter(name for name, _ in sorted(pruned)))
 
@@ -147,22 +147,22 @@ def _planned(
 ) -> PruningPlan:
     files = tuple(unneeded(project.lake.layout, *_ids(project, kept, old)))
     n_bytes = 0
-    for one in files:
+    for file in files:
         with suppress(FileNotFoundError):
-            n_bytes += one.path.stat().st_size
-    n_removed: Counter[str] = Counter(kind for kind, _ in dict.fromkeys((one.kind, one.of) for one in files))
+            n_bytes += file.path.stat().st_size
+    n_removed: Counter[str] = Counter(kind for kind, _ in dict.fromkeys((file.kind, file.of) for file in files))
     return PruningPlan(keep, _pruned_versions(project, kept, old), files, n_removed, n_bytes, state)
 
 
 def _first_kept(project: ProjectFolder, dataset: str, commits: list[Commit], keep: int) -> Commit:
-    """The first commit of the last so many versions, and not after the last one that was measured.
+    """The first commit of the last `keep` versions, and not after the last one that was measured.
 
-    So what a run is measuring stays, however many versions follow, and so does the last DNA there is while
-    a check blocks newer versions.
+    So the version that a run is measuring stays, however many versions follow, and so does the last DNA while a check
+    blocks newer versions.
     """
     distinct = distinct_versions(commits)
     before = distinct[-keep - 1].seq if len(distinct) > keep else 0
-    if any(one.name == dataset for one in project.config().datasets):
+    if any(watched.name == dataset for watched in project.config().datasets):
         for extractor in project.config().extractors:
             if record := project.lake.fingerprints.extractor(extractor.name):
                 before = min(before, _last_measured(project, record.comparability_key, commits) - 1)
@@ -172,44 +172,44 @@ def _first_kept(project: ProjectFolder, dataset: str, commits: list[Commit], kee
 def _last_measured(project: ProjectFolder, key: str, commits: list[Commit]) -> int:
     """The number of the last commit that has a DNA, or of the first one if none has."""
     store = project.lake.fingerprints
-    there = (commit.seq for commit in reversed(commits) if store.dna_record(dna_id(key, commit.version_id)))
-    return next(there, commits[0].seq)
+    measured = (commit.seq for commit in reversed(commits) if store.dna_record(dna_id(key, commit.version_id)))
+    return next(measured, commits[0].seq)
 
 
 def _ids(project: ProjectFolder, kept: Commits, old: Commits) -> tuple[Ids, Ids]:
-    """What kept versions consist of, and what the others do; much may be in both."""
+    """The ids of kept versions, and those of the others; many are in both."""
     keys, records = project.lake.fingerprints.key_ids(), project.lake.fingerprints.dna_records()
     versions, old_versions = _versions(kept), _versions(old)
     shards, old_shards = _shards(kept), _shards(old)
-    # By their ids: those whose record is damaged are made again from their tables.
-    dnas, old_dnas = ({dna_id(key, one) for key in keys for one in some} for some in (versions, old_versions))
-    of_no_version = [one for one in records if one.version_id not in versions | old_versions]
+    # By their ids, because a run repairs a damaged record from the tables.
+    dnas, old_dnas = ({dna_id(key, version) for key in keys for version in some} for some in (versions, old_versions))
+    of_no_version = [record for record in records if record.version_id not in versions | old_versions]
     removable = SliceRule(project, kept, old).removable(of_no_version)
     for record in records:
-        goes = record.version_id not in versions and (record.version_id in old_versions or record.dna_id in removable)
-        (old_dnas if goes else dnas).add(record.dna_id)
-        of = old_shards if goes else shards
+        is_kept = record.version_id in versions
+        is_old = not is_kept and (record.version_id in old_versions or record.dna_id in removable)
+        (old_dnas if is_old else dnas).add(record.dna_id)
         for shard in record.shards:
-            of.setdefault(shard, ())
+            (old_shards if is_old else shards).setdefault(shard, ())
     return Ids(frozenset(dnas), shards, _manifests(kept)), Ids(frozenset(old_dnas), old_shards, _manifests(old))
 
 
 def _all(commits: Commits) -> Iterator[Commit]:
-    return (one for some in commits.values() for one in some)
+    return (commit for of_dataset in commits.values() for commit in of_dataset)
 
 
 def _versions(commits: Commits) -> frozenset[str]:
-    return frozenset(one.version_id for one in _all(commits))
+    return frozenset(commit.version_id for commit in _all(commits))
 
 
 def _manifests(commits: Commits) -> frozenset[str]:
-    return frozenset(one.manifest_id for one in _all(commits))
+    return frozenset(commit.manifest_id for commit in _all(commits))
 
 
 def _shards(commits: Commits) -> dict[str, tuple[str, ...]]:
-    """The shards of some commits, each with those it was joined from."""
+    """The shards of some commits, each with the shards it was joined from."""
     shards: dict[str, tuple[str, ...]] = {}
     for shard in (shard for commit in _all(commits) for shard in commit.shards):
-        # One dataset may have joined what another one cut at once.
+        # A dataset may have joined shards to one that another dataset cut at once.
         shards[shard.shard_id] = tuple(dict.fromkeys([*shards.get(shard.shard_id, ()), *shard.parents]))
     return shards

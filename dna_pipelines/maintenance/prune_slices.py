@@ -1,4 +1,4 @@
-"""Which DNAs of slices and samples can be removed with the versions that are pruned."""
+"""The DNAs of slices and samples that can be removed with pruned versions."""
 
 from __future__ import annotations
 
@@ -17,15 +17,14 @@ Commits = Mapping[str, list[Commit]]
 
 
 class SliceRule:
-    """Decides about DNAs that are of no version: those of slices and samples, and of versions whose commits are lost.
+    """The rule for DNAs of no version: those of slices and samples, and of versions whose commits are missing.
 
-    A DNA belongs to the dataset that its record names. Records from before that field existed name none, and neither
-    does a dataset help of which no commit is left: then the DNA belongs to every dataset of which a manifest has all
-    of its images.
+    A DNA belongs to the dataset that its record names. Older records name none, and a dataset may have no commits any
+    more: then the DNA belongs to every dataset of which a manifest has all of its images.
 
     A DNA that belongs to a dataset is removed when it was last used before the dataset's first kept version, unless
-    a kept version has its images and they can no longer be read. A DNA that belongs to no dataset cannot be asked for
-    again; it is removed when it was last used more than a day ago. Whatever cannot be decided stays.
+    a kept version has its images and they can no longer be read. A DNA that belongs to no dataset cannot be used again;
+    it is removed when it was last used more than a day ago. A DNA that cannot be decided about is kept.
 
     Args:
         project: whose lake.
@@ -42,7 +41,8 @@ class SliceRule:
     def removable(self, records: Sequence[DnaRecord]) -> set[str]:
         """The ids of those DNAs that can be removed."""
         removable, unassigned = set[str](), dict[str, frozenset[str]]()
-        used = {one.dna_id: last_use(self._project.lake.layout.dna_record(one.dna_id)) for one in records}
+        layout = self._project.lake.layout
+        used = {record.dna_id: last_use(layout.dna_record(record.dna_id)) for record in records}
         for record in records:
             named = record.dataset in self._kept
             if named and not self._unused(used[record.dna_id], record.dataset):
@@ -56,15 +56,15 @@ class SliceRule:
         for identity, datasets in self._owners(unassigned).items():
             at, digests = used[identity], unassigned[identity]
             if not datasets:
-                fits = at is not None and at < time.time() - UNKNOWN_FILE_S
+                is_removable = at is not None and at < time.time() - UNKNOWN_FILE_S
             else:
-                fits = all(self._unused(at, name) and self._expendable(digests, name) for name in datasets)
-            if fits:
+                is_removable = all(self._unused(at, name) and self._expendable(digests, name) for name in datasets)
+            if is_removable:
                 removable.add(identity)
         return removable
 
     def _unused(self, used: float | None, dataset: str) -> bool:
-        """Whether the last use was before the first kept version of a dataset that loses versions."""
+        """Whether the last use was before the first kept version of a dataset with pruned versions."""
         if used is None or not self._pruned[dataset]:
             return False
         return used < datetime.fromisoformat(self._kept[dataset][0].created_at).timestamp()
@@ -80,7 +80,7 @@ class SliceRule:
             return False
 
     def _digests(self, record: DnaRecord) -> frozenset[str] | None:
-        """The images of a DNA; None where a partial of it is lost."""
+        """The images of a DNA; None where a partial of it is missing or damaged."""
         store, digests = self._project.lake.fingerprints, set[str]()
         try:
             for shard in record.shards:
@@ -99,23 +99,24 @@ class SliceRule:
         return frozenset(item.digest for item in items)
 
     def _owners(self, unassigned: Mapping[str, frozenset[str]]) -> dict[str, set[str]]:
-        """For each DNA the datasets of which a manifest that is still there has all of its images.
+        """For each DNA, the datasets of which an existing manifest has all of its images.
 
-        One manifest is held at a time: this reads those of all datasets.
+        This reads the manifests of all datasets, one at a time.
         """
         owners: dict[str, set[str]] = {identity: set() for identity in unassigned}
         for dataset in self._kept if unassigned else ():
-            commits = {one.manifest_id: one for one in (*self._pruned[dataset], *self._kept[dataset])}
+            every = (*self._pruned[dataset], *self._kept[dataset])
+            commits = {commit.manifest_id: commit for commit in every}
             for commit in commits.values():
-                open_ones = [identity for identity in unassigned if dataset not in owners[identity]]
-                if not open_ones or not self._project.lake.versions.has_manifest(commit):
+                undecided = [identity for identity in unassigned if dataset not in owners[identity]]
+                if not undecided or not self._project.lake.versions.has_manifest(commit):
                     continue
                 try:
-                    there = self._read_version(commit)
+                    digests = self._read_version(commit)
                 except LakeError:
-                    # What a damaged manifest has is unknown: it may be any of them.
-                    there = None
-                for identity in open_ones:
-                    if there is None or unassigned[identity] <= there:
+                    # A damaged manifest may have any of the images.
+                    digests = None
+                for identity in undecided:
+                    if digests is None or unassigned[identity] <= digests:
                         owners[identity].add(dataset)
         return owners

@@ -1,4 +1,4 @@
-"""The stages of an extraction, measured one by one: one thread, nothing beside it."""
+"""The speed of each stage of an extraction, measured alone on one thread."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from dna_pipelines.storage import Lake
 
 @dataclass(frozen=True)
 class StageSpeed:
-    """One stage alone, on one thread."""
+    """The speed of one stage alone, on one thread."""
 
     stage: str
     ms_per_image: float
@@ -34,12 +34,12 @@ class StageSpeed:
 
     @property
     def images_per_s(self) -> float:
-        """How many it could do if there was nothing else to do."""
+        """The images a second of this stage alone."""
         return 1000 / self.ms_per_image if self.ms_per_image else float("inf")
 
 
 class Sample(NamedTuple):
-    """Some images of a dataset, found by digest."""
+    """Images of a dataset by digest, and the times of their stages."""
 
     paths: dict[str, bytes]
     n_unreadable: int
@@ -52,7 +52,7 @@ class Sample(NamedTuple):
 
 
 def evenly(entries: Sequence[Entry], n_images: int) -> list[bytes]:
-    """Evenly from all over the listing, because neighbours are alike."""
+    """Paths at equal steps over the listing, because neighbours are similar."""
     paths = [entry.path for entry in entries if not entry.problem]
     n = min(n_images, len(paths))
     return [paths[index * len(paths) // n] for index in range(n)]
@@ -61,9 +61,9 @@ def evenly(entries: Sequence[Entry], n_images: int) -> list[bytes]:
 def take_sample(
     read: Callable[[bytes], bytes], paths: Iterable[bytes], extractor: Extractor, advance: Advance
 ) -> Sample:
-    """Read and decode images one after the other, each step by itself."""
+    """Read, decode and preprocess images one after the other, and measure each step."""
     prepare = extractor.network.preprocessing
-    found: dict[str, bytes] = {}
+    path_of: dict[str, bytes] = {}
     rows: list[NDArray[np.float32]] = []
     sizes: list[tuple[int, ...]] = []
     n_unreadable = 0
@@ -76,7 +76,7 @@ def take_sample(
             data = read(path)
             digest, read_in = digest_of(data), time.perf_counter() - began
             if not warm:
-                # What is loaded and prepared once would be most of the time of a few images.
+                # Otherwise loading and preparing once would be most of the time of a few images.
                 network_input(data, prepare)
                 warm = True
             started = time.thread_time()
@@ -84,24 +84,24 @@ def take_sample(
         except (OSError, Unreadable):
             n_unreadable += 1
             continue
-        if digest in found:
+        if digest in path_of:
             continue
         decoded = time.thread_time()
         row = prepare(rgb, torch_resize)
         prepared = time.thread_time()
         read_s, decode_s = read_s + read_in, decode_s + decoded - started
         preprocess_s += prepared - decoded
-        found[digest] = path
+        path_of[digest] = path
         sizes.append(rgb.shape[:2])
         if len(rows) < extractor.batch_size:
             rows.append(row)
     height_px, width_px = np.mean(sizes, axis=0) if sizes else (0.0, 0.0)
     times = (read_s, decode_s, preprocess_s)
-    return Sample(found, n_unreadable, float(width_px), float(height_px), *times, rows)
+    return Sample(path_of, n_unreadable, float(width_px), float(height_px), *times, rows)
 
 
 def write_s(shard: Shard, partial: Partial, extractor: Extractor) -> float:
-    """Seconds that writing a partial takes, in a lake that is thrown away."""
+    """Seconds that writing a partial takes, in a temporary lake."""
     with tempfile.TemporaryDirectory() as folder:
         store = Lake(Path(folder) / "lake").fingerprints
         started = time.perf_counter()

@@ -1,13 +1,12 @@
-"""Dagster: assets, partitions, the registry sensor, and the headless run. Only this room knows Dagster.
+"""Dagster: assets, partitions, the registry sensor, and the headless run. Only this package imports Dagster.
 
-Belongs here: reading what is asked for, calling the pipeline, reporting what came of it. Does not:
-deciding or computing anything.
+It reads what a run asks for, calls `update` and `analysis`, and reports the results. It decides and computes nothing.
 """
 
 import gc
 import warnings
 
-# What an import makes stays, and looking for garbage in it would be a quarter of the time that Dagster takes.
+# Objects that an import makes stay, and searching them for garbage takes a quarter of the time of importing Dagster.
 _was_enabled = gc.isenabled()
 gc.disable()
 try:
@@ -16,7 +15,7 @@ finally:
     if _was_enabled:
         gc.enable()
 
-# Checks per partition and conditions of our own are not declared stable yet. They are used knowingly (the
-# tests hold what they do), so nobody needs to be told at every start.
+# Checks per partition and custom automation conditions are not declared stable yet. The tests cover how they are used
+# here, so the warnings at every start would tell you nothing.
 warnings.filterwarnings("ignore", category=BetaWarning)
 warnings.filterwarnings("ignore", category=PreviewWarning)

@@ -1,8 +1,8 @@
 """The automation condition that keeps a project current: it asks the lake, and does not wait for events.
 
-Conditions that fire on events lose those that come between a request and its run, or during the run. This one
-compares, at every tick, what is in the lake with what should be there. What was missed, crashed or interrupted is
-still out of date at the next tick.
+Conditions that fire on events lose those that arrive between a request and its run, or during the run. This one
+compares the contents of the lake with what they should be at every tick. Whatever was missed, crashed or interrupted
+is still out of date at the next tick.
 """
 
 import platform
@@ -11,7 +11,7 @@ from collections.abc import Mapping
 import dagster as dg
 
 from dna_pipelines.errors import DnaError
-from dna_pipelines.orchestration.dagster_private import without_what_is_under_way
+from dna_pipelines.orchestration.dagster_private import without_requested_partitions
 from dna_pipelines.orchestration.keys import MANIFEST, key_of
 from dna_pipelines.orchestration.orphaned_runs import HOST
 from dna_pipelines.orchestration.partitions import DATASETS
@@ -28,7 +28,7 @@ Dagster starts and ends it within a minute, and it needs far fewer processes."""
 
 
 class Upkeep:
-    """What is out of date, asked once per tick for all assets."""
+    """Which assets are out of date, determined once per tick for all of them."""
 
     def __init__(self, project: ProjectFolder) -> None:
         self._project = project
@@ -37,14 +37,14 @@ class Upkeep:
     def due(self, key: dg.AssetKey, tick: object) -> Mapping[str, str]:
         """The partitions of an asset that are out of date and may be tried now, each with the id of its input.
 
-        The lake is asked again whenever `tick` is another object.
+        The lake is read again whenever `tick` is another object.
         """
         if self._asked is None or self._asked[0] is not tick:
             self._asked = (tick, needs(self._project))
         all_needs, retries = self._asked[1], self._project.lake.attempts
         extractor, name = ("", "manifest") if key == MANIFEST else key.path
         if name == "matrix" and extractor in all_needs.distances and not self.due(key_of(extractor, "distances"), tick):
-            # It is drawn in the run that compares the pairs, or not yet.
+            # The run that compares the pairs draws it too.
             return {}
         stale = _stale(all_needs, extractor, name)
         return {
@@ -60,7 +60,7 @@ class Upkeep:
 
 
 class OutOfDate(dg.AutomationCondition):
-    """True for what is not up to date with the lake, unless a run is making it. Dagster then requests it."""
+    """True for partitions that are out of date and that no run is making. Dagster then requests them."""
 
     def __init__(self, upkeep: Upkeep) -> None:
         self._upkeep = upkeep
@@ -86,7 +86,7 @@ class OutOfDate(dg.AutomationCondition):
         if ALL not in due:
             known = {name for name in view.instance.get_dynamic_partitions(DATASETS.name or "") if name in due}
             subset = subset.compute_intersection(view.get_subset_from_partition_keys(key, DATASETS, known))
-        subset = await without_what_is_under_way(view, key, subset)
+        subset = await without_requested_partitions(view, key, subset)
         asked = due
         if ALL not in due:
             names = sorted(subset.expensively_compute_partition_keys())
@@ -98,7 +98,7 @@ class OutOfDate(dg.AutomationCondition):
             try:
                 self._upkeep.ask(key, asked)
             except DnaError as error:
-                # A lake that cannot take this record could not take the results either.
+                # If the lake cannot store this record, it cannot store the results either.
                 context.log.warning(str(error))
                 subset = context.get_empty_subset()
         return dg.AutomationResult(context, subset)

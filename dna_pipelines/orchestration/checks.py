@@ -11,7 +11,7 @@ from dna_pipelines.project.checks import Check
 
 @dataclass(frozen=True)
 class CheckKind:
-    """What is known of a check before it is made."""
+    """The static properties of a check."""
 
     description: str
     blocking: bool
@@ -33,7 +33,7 @@ DNA_CHECKS = {
     ),
     "comparable": CheckKind("The DNA was measured in the same way as the other DNAs of the extractor.", blocking=True),
 }
-"""Likewise of a DNA."""
+"""The checks of a DNA by name."""
 
 
 def check_specs(key: dg.AssetKey, checks: Mapping[str, CheckKind]) -> list[dg.AssetCheckSpec]:
@@ -55,7 +55,7 @@ def check_evaluations(key: dg.AssetKey, partition: str, checks: Sequence[Check])
             passed=check.passed,
             metadata={name: dg.MetadataValue.float(float(value)) for name, value in check.figures.items()},
             severity=_severity(check),
-            description=check.said,
+            description=check.message,
             blocking=check.blocking,
             partition=partition,
         )
@@ -72,7 +72,7 @@ def check_results(key: dg.AssetKey, checks: Sequence[Check]) -> list[dg.AssetChe
             passed=check.passed,
             metadata=dict(check.figures),
             severity=_severity(check),
-            description=check.said,
+            description=check.message,
         )
         for check in checks
     ]

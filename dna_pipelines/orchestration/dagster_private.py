@@ -1,4 +1,4 @@
-"""Every use of what Dagster, and Alembic below it, do not declare as their public interface.
+"""Every use of private names of Dagster, and of Alembic below it.
 
 A name is looked up when it is needed, so a release of Dagster without it stops only what depends on it, with an error
 that says which release works. Nothing else in this package mentions a private module of Dagster (a test holds this).
@@ -34,7 +34,7 @@ class PrivateName:
     """With dots where it is an attribute of a class."""
 
     def resolve(self) -> Any:
-        """What it stands for.
+        """The object of this name.
 
         Raises:
             UserError: when the installed version has no such name (code `dagster.private-api`).
@@ -86,7 +86,7 @@ def _cached(read: Callable[[Any], Any]) -> Callable[[Any], Any]:
 
 @contextmanager
 def migrations_read_once() -> Iterator[None]:
-    """Let Alembic read Dagster's migrations once in this process, and not whenever a database is opened or made.
+    """Let Alembic read Dagster's migrations once in this process, instead of whenever a database is opened or created.
 
     Every run opens several databases, and reading the migrations is a third of the processor time of a small run. They
     are files of the installation, with one configuration for each of Dagster's storages.
@@ -94,7 +94,7 @@ def migrations_read_once() -> Iterator[None]:
     read = _SCRIPTS.resolve()
     owner: Any = PrivateName(_SCRIPTS.module, _SCRIPTS.name.partition(".")[0]).resolve()
     before = vars(owner)["from_config"]
-    # Where a context is already open, what is there is cached.
+    # An open context has replaced the function by a cached one already.
     owner.from_config = read if hasattr(read, "cache_info") else _cached(read)
     try:
         yield
@@ -121,10 +121,10 @@ def range_tags(first: str, last: str) -> dict[str, str]:
 
 
 def input_version_tags(instance: dg.DagsterInstance, key: dg.AssetKey, partition: str | None) -> dict[str, str]:
-    """What Dagster notes of an input that a step reads: its data version, and the event that reported it.
+    """What Dagster records of an input that a step reads: its data version, and the event that reported it.
 
     Args:
-        instance: where the event is looked up.
+        instance: holds the event.
         key: the asset that is read.
         partition: the one that is read; None for an asset without partitions.
 
@@ -135,7 +135,7 @@ def input_version_tags(instance: dg.DagsterInstance, key: dg.AssetKey, partition
     version = _DATA_VERSION_OF.resolve()(record.event_log_entry) if record else None
     if not version:
         return {}
-    # Of partitions Dagster notes the hash of all versions that were read: here, of one.
+    # For partitions Dagster records the hash of all versions that were read: here, of one.
     value = hashlib.sha256(version.value.encode()).hexdigest() if partition else version.value
     return {_VERSION_TAG_OF.resolve()(key): value, _POINTER_TAG_OF.resolve()(key): str(record.storage_id)}
 
@@ -164,8 +164,8 @@ def database_of_run(instance: dg.DagsterInstance, run_id: str) -> Path | None:
     return Path(_DATABASE_OF_RUN.resolve()(storage, run_id)) if isinstance(storage, _SQLITE_EVENTS.resolve()) else None
 
 
-async def without_what_is_under_way(view: Any, key: dg.AssetKey, subset: Any) -> Any:
-    """Those partitions of an asset that neither a run nor a backfill is making.
+async def without_requested_partitions(view: Any, key: dg.AssetKey, subset: Any) -> Any:
+    """The partitions of an asset that are in no run and no backfill in progress.
 
     Args:
         view: the `asset_graph_view` of an automation context.

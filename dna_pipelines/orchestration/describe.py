@@ -1,4 +1,4 @@
-"""Results as the metadata that Dagster's page shows."""
+"""The metadata of results, which Dagster's page shows."""
 
 import base64
 from dataclasses import asdict
@@ -28,7 +28,7 @@ _SHOWN_PX = 940
 
 
 def describe_manifest(dataset: DatasetConfig, done: Ingested) -> Metadata:
-    """Counts, what changed, what was quarantined and why, and what the datasets file says of the dataset."""
+    """The metadata of a manifest: counts, changes, quarantined files with reasons, and settings of the dataset."""
     commit, changes = done.commit, done.diff.counts()
     quarantined = [(row.name, row.reason, row.detail) for row in done.manifest.quarantined]
     return {
@@ -44,17 +44,17 @@ def describe_manifest(dataset: DatasetConfig, done: Ingested) -> Metadata:
         "version_id": commit.version_id,
         "commit": commit.seq,
         "was_current": done.was_current,
-        "place": dataset.uri,
+        "location": dataset.uri,
         **({"owners": ", ".join(dataset.owners)} if dataset.owners else {}),
         **({"tags": dataset.tags} if dataset.tags else {}),
         **({"remark": commit.remark} if commit.remark else {}),
-        **{f"n_new_{what}": count for what, count in changes.items()},
+        **{f"n_new_{kind}": count for kind, count in changes.items()},
         **({"quarantine": _table(("path", "reason", "detail"), quarantined)} if quarantined else {}),
     }
 
 
 def describe_ranges(ranges: ActivationRanges, *, measured: bool) -> Metadata:
-    """What the ranges were measured on."""
+    """The metadata of activation ranges: what they were measured on."""
     return {
         "measured_now": measured,
         "ranges_id": ranges.id,
@@ -67,7 +67,7 @@ def describe_ranges(ranges: ActivationRanges, *, measured: bool) -> Metadata:
 
 
 def describe_dna(project: ProjectFolder, fitted: Any) -> Metadata:
-    """What the DNA is, and what fitting it took."""
+    """The metadata of a DNA, and of the work that it took."""
     work = fitted.work
     facts = {
         "n_images": fitted.commit.n_images,
@@ -107,7 +107,7 @@ def _describe_stages(stages: StageTimes) -> Metadata:
 
 
 def describe_pairs(updated: PairsUpdated) -> Metadata:
-    """How many pairs were computed."""
+    """The metadata of the distances: how many pairs were computed."""
     return {
         "dagster/column_schema": columns(LAYER_SCHEMA),
         **distances_lineage(updated.extractor),
@@ -119,7 +119,7 @@ def describe_pairs(updated: PairsUpdated) -> Metadata:
 
 
 def describe_matrix(project: ProjectFolder, matrix: Matrix) -> Metadata:
-    """The heat map, what changed in which layer, how the datasets grew, and the nearest and farthest pairs."""
+    """The metadata of the matrix: heat map, changes by layer, growth of the datasets, nearest and farthest pairs."""
     from dna_pipelines.reporting.pictures import matrix_picture
 
     picture = matrix_picture(matrix)
@@ -139,27 +139,27 @@ def describe_matrix(project: ProjectFolder, matrix: Matrix) -> Metadata:
 
 
 def _history(project: ProjectFolder, extractor: str) -> Metadata:
-    """Pictures of what happened lately. None where a commit is damaged, which the run reports for its dataset."""
+    """Pictures of recent changes. Empty where a commit is damaged, which the run reports for its dataset."""
     from dna_pipelines.reporting.pictures import changes_picture, growth_picture
 
     try:
-        changed, grown = last_changes(project, extractor), growth(project)
+        changed, history = last_changes(project, extractor), growth(project)
     except LakeError:
         return {}
     changes = changes_picture(extractor, *changed)
     project.put_picture(f"{extractor}-changes.png", changes)
     return {
         "last_changes": _picture("last changes, layer by layer", changes),
-        "growth": _picture("growth over time", growth_picture(grown)),
+        "growth": _picture("growth over time", growth_picture(history)),
     }
 
 
-def _picture(what: str, png: bytes) -> dg.MarkdownMetadataValue:
-    """A picture as wide as Dagster's window for it; the whole one is a file."""
+def _picture(title: str, png: bytes) -> dg.MarkdownMetadataValue:
+    """A picture, reduced to the width of Dagster's window; the full one is a file."""
     from dna_pipelines.reporting.pictures import narrowed
 
     shown = base64.b64encode(narrowed(png, _SHOWN_PX)).decode()
-    return dg.MetadataValue.md(f"![{what}](data:image/png;base64,{shown})")
+    return dg.MetadataValue.md(f"![{title}](data:image/png;base64,{shown})")
 
 
 def columns(schema: pa.Schema) -> dg.TableSchema:
@@ -168,7 +168,7 @@ def columns(schema: pa.Schema) -> dg.TableSchema:
 
 
 def _view(name: str) -> dg.TableSchema:
-    """The columns of a view as DuckDB knows them."""
+    """The columns of a view of the catalog."""
     return dg.TableSchema([dg.TableColumn(*column) for column in Catalog.columns(name)])
 
 

@@ -22,8 +22,9 @@ from dna_pipelines.project.problem import Problem
 from dna_pipelines.project.progress import Progress
 from dna_pipelines.project.project import ProjectFolder
 from dna_pipelines.storage import Commit
-from dna_pipelines.update.ingest import Look, changes_since
-from dna_pipelines.update.plan import DatasetPlan, Plan, held_back, missing_dnas
+from dna_pipelines.update.ingest import changes_since
+from dna_pipelines.update.listing import Listing
+from dna_pipelines.update.plan import DatasetPlan, Plan, blocked_problem, missing_dnas
 from dna_pipelines.update.recorder import Recorder
 from dna_pipelines.update.report import DatasetReport, FingerprintReport, RunReport
 
@@ -36,7 +37,7 @@ def bring_up_to_date(project: ProjectFolder, plan: Plan, report: RunReport, prog
     A dataset that fails does not stop the others.
 
     Raises:
-        Interrupted: when a step of `progress` said so.
+        Interrupted: when `progress` interrupts a step.
     """
     started = time.monotonic()
     project.lake.tidy()
@@ -46,10 +47,17 @@ def bring_up_to_date(project: ProjectFolder, plan: Plan, report: RunReport, prog
     report.duration_s = time.monotonic() - started
 
 
-def calibrate_anew(
+def replace_ranges(
     project: ProjectFolder, extractor: str, progress: Progress, *, on: Sequence[str] = (), file: str = ""
 ) -> None:
-    """Measure the activation ranges of an extractor again, on some datasets, or take them from a file.
+    """Replace the activation ranges of an extractor: measure them again, or read them from a file.
+
+    Args:
+        project: where the extractor is used.
+        extractor: its name in the datasets file.
+        progress: shows the images being measured.
+        on: names of datasets to measure on; by default those of the datasets file.
+        file: a file to read the ranges from.
 
     Raises:
         UserError: when that cannot be done.
@@ -72,43 +80,43 @@ class HeadlessRun:
         self._instance = instance
         self._report = report
         self._assets = build_assets(project)
-        self._recorder, self._listings = Recorder(), dict[str, Look]()
+        self._recorder, self._listings = Recorder(), dict[str, Listing]()
         resource = ProjectResource(project, progress, self._recorder, self._listings)
         self._resources = {"project_resource": resource}
         self._extractors = [extractor.name for extractor in project.config().extractors]
         self._before: dict[str, Commit | None] = {}
-        """What each dataset was when the run was planned."""
+        """The last commit of each dataset when the run was planned."""
 
     def follow(self, plan: Plan) -> None:
         """Manifests, then ranges, then DNAs, then distances: each phase sees all of the one before."""
         reap(self._instance)
         sync_partitions(self._instance, self._project)
         reports = {report.dataset: report for report in self._report.datasets}
-        self._before = {item.name: item.seen.latest for item in plan.datasets if item.seen}
+        self._before = {item.name: item.listing.latest for item in plan.datasets if item.listing}
         self._ingest([item for item in plan.datasets if item.state in ("new", "changed")], reports)
         ready = [name for name in self._extractors if self._ensure_ranges(name, plan)]
-        # A check blocks an unchanged one with a problem, for some extractors at least.
+        # An unchanged dataset with a problem is blocked by a check, which may concern some extractors only.
         self._fit([each for each in reports.values() if not each.problem or each.state == "unchanged"], ready)
         for name in ready:
             self._compare(name)
-        self._report_what_moved(reports.values(), ready)
+        self._report_changed_meanwhile(reports.values(), ready)
 
     def calibrate(self, extractor: str, *, on: Sequence[str] = (), file: str = "") -> None:
         """Replace the activation ranges of an extractor: measure them on some datasets, or read them from a file."""
-        asked = {"anew": True, "on": list(on), "file": file}
+        config = {"replace": True, "on": list(on), "file": file}
         key = key_of(extractor, "ranges")
-        self._note(self._materialize([key], {"ops": {op_name(key): {"config": asked}}}))
+        self._note(self._materialize([key], {"ops": {op_name(key): {"config": config}}}))
 
     def _ingest(self, items: Sequence[DatasetPlan], reports: Mapping[str, DatasetReport]) -> None:
         for item in items:
-            if item.seen:
-                scan = item.seen.scan
+            if item.listing:
+                scan = item.listing.scan
                 self._instance.report_runless_asset_event(raw_event(item.name, scan.raw_version, len(scan.entries)))
-                self._listings[item.name] = item.seen
+                self._listings[item.name] = item.listing
         for name, problem in self._materialize_each([MANIFEST], [item.name for item in items]).items():
             reports[name].problem = problem
-            if done := self._recorder.taken_in.pop(name, None):
-                reports[name].take_in(done, self._before.get(name))
+            if done := self._recorder.ingested.pop(name, None):
+                reports[name].add_ingest(done, self._before.get(name))
 
     def _ensure_ranges(self, extractor: str, plan: Plan) -> bool:
         if not any(item.config.name == extractor and item.to_load for item in plan.extractors):
@@ -130,7 +138,7 @@ class HeadlessRun:
         for name, report in stale.items():
             if not report.problem:
                 report.changes = changes_since(self._project, name, self._before.get(name))
-        # Also of the others, because another process may have calibrated meanwhile; otherwise this costs nothing.
+        # The other datasets are fitted too, because another process may have calibrated; otherwise this costs nothing.
         self._fit_once([report for report in reports if not report.problem], extractors)
         for report in reports:
             whole = FingerprintReport(n_images_reused=report.n_images, n_partials_reused=report.n_shards)
@@ -148,33 +156,33 @@ class HeadlessRun:
                     {"dataset": report.dataset},
                 )
                 continue
-            report.problem = held_back(self._project, report.dataset)
+            report.problem = blocked_problem(self._project, report.dataset)
             missing = [name for name in missing_dnas(self._project, report.dataset) if name in extractors]
             if missing:
                 to_fit.setdefault(tuple(missing), {})[report.dataset] = report
         for names, some in to_fit.items():
             keys = [key_of(name, "dna") for name in names]
             for dataset, problem in self._materialize_each(keys, list(some)).items():
-                some[dataset].problem = problem or held_back(self._project, dataset)
+                some[dataset].problem = problem or blocked_problem(self._project, dataset)
                 for name in names:
                     if done := self._recorder.fitted.pop((name, dataset), None):
                         some[dataset].fingerprints[name] = done
 
     def _watched(self) -> set[str]:
-        """The datasets that a run can make now: the datasets file may be edited during the run."""
+        """The datasets that this run can still update: the datasets file may be edited during the run."""
         partitions = self._instance.get_dynamic_partitions(DATASETS.name or "")
         return {dataset.name for dataset in self._project.config().datasets} & set(partitions)
 
-    def _report_what_moved(self, reports: Iterable[DatasetReport], extractors: Sequence[str]) -> None:
-        """A DNA that was made is missing if other processes changed what it has to be of, and did so again."""
+    def _report_changed_meanwhile(self, reports: Iterable[DatasetReport], extractors: Sequence[str]) -> None:
+        """A DNA is still missing if other processes changed ranges or images, and again after the retry."""
         watched = self._watched()
-        for report in (one for one in reports if not one.problem and one.dataset in watched):
+        for report in (report for report in reports if not report.problem and report.dataset in watched):
             missing = [name for name in missing_dnas(self._project, report.dataset) if name in extractors]
             if missing:
                 report.problem = Problem(
                     "dataset.changed-meanwhile",
                     f"the DNA of {', '.join(missing)} is missing, because another process measured the activation "
-                    "ranges again or took in other images during the run; run again",
+                    "ranges again or ingested other images during the run; run again",
                     {"dataset": report.dataset, "extractors": missing},
                 )
 
@@ -184,11 +192,11 @@ class HeadlessRun:
             self._report.pairs[extractor] = done
 
     def _materialize(self, keys: Sequence[dg.AssetKey], config: Mapping[str, object] | None = None) -> Problem | None:
-        """Make assets without partitions; returns what went wrong."""
+        """Materialize assets without partitions; returns the problem, if there is one."""
         return problem_of(self._run(keys, config=config), self._recorder, keys)
 
     def _materialize_each(self, keys: Sequence[dg.AssetKey], datasets: Sequence[str]) -> dict[str, Problem | None]:
-        """Make assets of every dataset; a run takes many, because it costs as much as the work of a small one."""
+        """Materialize assets of datasets, many in one run: a run costs as much as the work of a small dataset."""
         problems: dict[str, Problem | None] = {}
         for batch in contiguous(self._instance.get_dynamic_partitions(DATASETS.name or ""), datasets):
             which = {"partition_key": batch[0]} if len(batch) == 1 else {"tags": range_tags(batch[0], batch[-1])}
@@ -215,18 +223,18 @@ class HeadlessRun:
 
 
 def contiguous(partitions: Sequence[str], wanted: Sequence[str]) -> list[list[str]]:
-    """Runs of partitions that follow each other, none longer than a batch: what Dagster can ask of one run.
+    """Split partitions into batches of consecutive ones, because Dagster runs a range of partitions.
 
     Args:
-        partitions: all there are, in Dagster's order.
+        partitions: all that exist, in Dagster's order.
         wanted: some of them.
     """
     batches: list[list[str]] = []
-    place, last = {name: index for index, name in enumerate(partitions)}, -2
-    for name in sorted(wanted, key=place.__getitem__):
-        if place[name] == last + 1 and len(batches[-1]) < MOST_OF_A_RUN:
+    index_of, last = {name: index for index, name in enumerate(partitions)}, -2
+    for name in sorted(wanted, key=index_of.__getitem__):
+        if index_of[name] == last + 1 and len(batches[-1]) < MOST_OF_A_RUN:
             batches[-1].append(name)
         else:
             batches.append([name])
-        last = place[name]
+        last = index_of[name]
     return batches

@@ -20,7 +20,7 @@ from dna_pipelines.orchestration.dagster_private import instance_of_this_process
 from dna_pipelines.project.project import ProjectFolder
 
 _MOST_HELD = 8
-"""Databases that are held open: those of the instance, and of the runs under way."""
+"""Most databases that are held open: those of the instance, and of the runs in progress."""
 
 
 def prepare_home(project: ProjectFolder) -> Path:
@@ -46,7 +46,7 @@ def prepare_home(project: ProjectFolder) -> Path:
             try:
                 draft.rename(home)
             except OSError:
-                # Another process may have been faster.
+                # Another process may have created it first.
                 if not (home / "dagster.yaml").exists():
                     raise
     finally:
@@ -92,9 +92,9 @@ def _explained(home: Path) -> Iterator[None]:
 
 
 def _disk_error(error: BaseException | None, folder: Path) -> str | None:
-    """What a database, or the file system below a folder, said that is behind an error."""
+    """The message of a database, or of the file system below a folder, that caused an error."""
     seen: list[BaseException] = []
-    # Dagster raises what a step raised from its own error, whose cause is what the step raised: a circle.
+    # Dagster raises the error of a step from its own error, whose cause is the error of the step: a circle.
     while error and error not in seen:
         seen.append(error)
         if isinstance(error, OperationalError | sqlite3.OperationalError):

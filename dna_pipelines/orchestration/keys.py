@@ -15,8 +15,8 @@ def key_of(extractor: str, name: str) -> dg.AssetKey:
 
 
 def op_name(key: dg.AssetKey) -> str:
-    """What the step of an asset is called: Dagster has no `-` and no `.` in names of steps.
+    """The name of an asset's step: Dagster allows no `-` and no `.` in it.
 
-    The datasets file refuses extractors whose steps would have one name.
+    The datasets file rejects extractors whose steps would have the same name.
     """
     return key.to_python_identifier()

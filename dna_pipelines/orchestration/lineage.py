@@ -1,4 +1,4 @@
-"""Which columns come from which: shown in Dagster as column lineage."""
+"""Which columns each column is computed from: Dagster shows this as column lineage."""
 
 from collections.abc import Mapping
 
@@ -12,7 +12,7 @@ _FROM_IMAGES = ("n_images", "mean", "variance")
 
 
 def dna_lineage(extractor: str) -> dict[str, dg.TableColumnLineage]:
-    """Every number of a DNA comes from the images that the manifest names by digest."""
+    """The columns of a DNA: all are computed from the images that the manifest names by digest."""
     images = (MANIFEST, ["digest"])
     edges = {"clipped_low", "clipped_high", "counts"}
     ranges = (key_of(extractor, "ranges"), ["minimum", "maximum"])
@@ -22,7 +22,7 @@ def dna_lineage(extractor: str) -> dict[str, dg.TableColumnLineage]:
 
 
 def distances_lineage(extractor: str) -> dict[str, dg.TableColumnLineage]:
-    """EMD comes from the counts, NFD and FD from the moments."""
+    """The columns of the distances: EMD is computed from the counts, NFD and FD from the moments."""
     dna = key_of(extractor, "dna")
     return _lineage(
         {
@@ -37,7 +37,7 @@ def distances_lineage(extractor: str) -> dict[str, dg.TableColumnLineage]:
 
 
 def matrix_lineage(extractor: str) -> dict[str, dg.TableColumnLineage]:
-    """A cell is the mean over the layers, weighted by their neurons; datasets are named by the manifests."""
+    """The columns of the matrix: each cell is the mean over the layers, weighted by their numbers of neurons."""
     distances = key_of(extractor, "distances")
     cells = {name: [(distances, [name, "n_neurons"])] for name in ("emd_bins", "emd_range", "nfd")}
     names = {f"dataset_{side}": [(distances, [f"dna_{side}"]), (MANIFEST, ["dataset"])] for side in "ab"}

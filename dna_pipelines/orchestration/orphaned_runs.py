@@ -15,7 +15,7 @@ from dna_pipelines.orchestration.dagster_private import code_server_of
 STARTING, STARTED = dg.DagsterRunStatus.STARTING, dg.DagsterRunStatus.STARTED
 
 PROCESS = "dna/process"
-"""The tag that names the process of a run: host, number, and when it began, because numbers are used again."""
+"""The tag that names the process of a run: host, number, and when it began, because numbers are reused."""
 
 HOST = "dna/host"
 """The tag that names the machine whose daemon asked for a run."""
@@ -27,7 +27,7 @@ _SILENT_S = 300.0
 
 
 def name_process(instance: dg.DagsterInstance, run_id: str) -> None:
-    """Note which process a run is in."""
+    """Record which process a run is in."""
     instance.add_run_tags(run_id, {PROCESS: _name(os.getpid())})
 
 
@@ -40,19 +40,19 @@ def reap(instance: dg.DagsterInstance, now: float | None = None) -> list[str]:
     for record in instance.get_run_records(dg.RunsFilter(statuses=[STARTING, STARTED])):
         run, began = record.dagster_run, record.start_time or record.create_timestamp.timestamp()
         if named := run.tags.get(PROCESS):
-            gone = _has_ended(named)
+            has_ended = _has_ended(named)
         elif run.tags.get(HOST) == platform.node():
-            gone = _has_no_server(run, now - began)
+            has_ended = _has_no_server(run, now - began)
         else:
-            gone = run.status == STARTED and now - began > _SILENT_S
-        if gone:
+            has_ended = run.status == STARTED and now - began > _SILENT_S
+        if has_ended:
             instance.report_run_failed(run, "the process of this run has ended; what it was making is requested again")
             reaped.append(run.run_id)
     return reaped
 
 
 def _has_no_server(run: dg.DagsterRun, age_s: float) -> bool:
-    """Whether the code server that starts a run is gone. While it lives, it notices by itself when a run dies."""
+    """Whether the code server that starts a run has ended. While it runs, it notices by itself when a run ends."""
     server_of_run = code_server_of(run)
     if server_of_run is None:
         # Handing a run over to a server takes no time.
@@ -80,7 +80,7 @@ def _began(number: int) -> str:
         boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii")
     except OSError:
         return f"{psutil.Process(number).create_time():.0f}"
-    # Its 22nd field, in ticks since the system was started; the second one, a name, may hold anything.
+    # The 22nd field, in ticks since the system was started; the second field is a name, which may hold any character.
     return f"{text.rpartition(')')[2].split()[19]}-{boot[:8]}"
 
 

@@ -18,14 +18,15 @@ from dna_pipelines.project.checks import Check, blocked
 from dna_pipelines.project.problem import Problem
 
 MOST_OF_A_RUN = 20
-"""Datasets that share a run: a process of its own, which imports torch, takes seconds, and one here a third of one."""
+"""Most datasets of one run. A run costs time: seconds in a process of its own, which imports torch, and a third of a
+second in this process."""
 
 BATCH = dg.BackfillPolicy.multi_run(max_partitions_per_run=MOST_OF_A_RUN)
 
 
 @dataclass(frozen=True)
 class Made:
-    """What a step made of one dataset."""
+    """The result of a step for one dataset."""
 
     metadata: Metadata
     data_version: str
@@ -76,10 +77,10 @@ def asset_per_dataset(
 def _make_all(
     context: dg.AssetExecutionContext, project_resource: ProjectResource, make: Make, names: Sequence[str]
 ) -> None:
-    """A batch: a dataset that fails stops no other, and fails the run when all have had their turn."""
+    """Make a batch: a dataset that fails stops no other, and the run fails after the last one."""
     problems: dict[str, Problem] = {}
     for name in names:
-        # An event that comes while the dataset is made is not what it was made from.
+        # Read before: an event during the step is not an input of it.
         read = input_tags(context, name)
         done = _make_one(context, project_resource, make, name)
         if isinstance(done, Problem):
@@ -99,7 +100,7 @@ def _make_all(
 def _make_one(
     context: dg.AssetExecutionContext, project_resource: ProjectResource, make: Make, name: str
 ) -> Made | Problem:
-    """One dataset of a batch; only an interruption is raised."""
+    """Make one dataset of a batch; only an interruption is raised."""
     recorder, asset = project_resource.recorder, context.asset_key.to_user_string()
     try:
         return make(context, project_resource, name)
@@ -115,7 +116,7 @@ def _make_one(
 
 
 def _log_made(context: dg.AssetExecutionContext, name: str, done: Made, read: Mapping[str, str]) -> None:
-    """The events of one dataset of a batch: one result of Dagster's gives all datasets the same data version."""
+    """Log the events of one dataset of a batch; one result of Dagster has the same data version for all datasets."""
     key = context.asset_key
     code_version = context.assets_def.code_versions_by_key.get(key) or ""
     tags = {DATA_VERSION: done.data_version, CODE_VERSION: code_version, **read}

@@ -1,4 +1,4 @@
-"""What went wrong in a run of this process."""
+"""The problems of a run in this process."""
 
 from collections.abc import Iterator, Sequence
 
@@ -15,13 +15,13 @@ from dna_pipelines.update.recorder import Recorder
 def problem_of(
     result: dg.ExecuteInProcessResult, recorder: Recorder, keys: Sequence[dg.AssetKey], partition: str = ALL
 ) -> Problem | None:
-    """All problems of a run (of one dataset) in one.
+    """All problems of a run (of one dataset) as one problem.
 
-    None if all went well, another dataset failed, or checks alone did: what those block is asked of the lake, see
-    `plan.held_back`.
+    None if the run succeeded, if other datasets failed, or if only checks failed: `plan.blocked_problem` finds in the
+    lake what checks block.
 
     Raises:
-        Interrupted: when that is what happened.
+        Interrupted: when the run was interrupted.
     """
     if recorder.interrupted:
         raise recorder.interrupted

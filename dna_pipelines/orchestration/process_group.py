@@ -1,4 +1,4 @@
-"""A program and all that it starts, ended together."""
+"""A program and the processes that it starts, which end together."""
 
 from __future__ import annotations
 
@@ -15,42 +15,42 @@ from types import FrameType
 import psutil
 
 PATIENCE_S = 15.0
-"""How long a program has to end by itself."""
+"""Seconds that a program has to end by itself."""
 
 _POLL_S = 0.1
 
 News = SimpleQueue[int | None]
-"""Signals as they come; None when the program is over. The one queue that a signal handler may put into while the
-thread it interrupts waits for it."""
+"""Signals in the order of their arrival; None when the program has ended. `SimpleQueue` is the only queue that a signal
+handler may put into while the thread that it interrupts waits for it."""
 
 
 def run_together(
     command: Sequence[str], environment: Mapping[str, str] | None = None, patience_s: float = PATIENCE_S
 ) -> int | None:
-    """Run a program until it ends, or SIGINT, SIGTERM or SIGHUP comes. Nothing that it started is left then.
+    """Run a program until it ends or SIGINT, SIGTERM or SIGHUP arrives. Then no process that it started still runs.
 
-    All of it is interrupted as by Ctrl-C, and after `patience_s`, or at a second signal, killed. Call it from the
-    main thread.
+    All its processes are interrupted as by Ctrl-C, and after `patience_s`, or at a second signal, killed. Call this
+    from the main thread.
 
     Returns:
         The number of the signal; None if the program ended by itself.
     """
     news: News = SimpleQueue()
 
-    def hear(number: int, _frame: FrameType | None) -> None:
+    def enqueue(number: int, _frame: FrameType | None) -> None:
         news.put(number)
 
     # Shells ignore SIGINT for what they start in the background, and programs inherit that, unless it is handled here.
-    # SIGHUP is ignored for what `nohup` starts, which somebody asked for.
+    # `nohup` lets its program ignore SIGHUP on purpose, so an ignored SIGHUP stays ignored.
     numbers = [signal.SIGINT, signal.SIGTERM]
     if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
         numbers.append(signal.SIGHUP)
-    before = {number: signal.signal(number, hear) for number in numbers}
+    before = {number: signal.signal(number, enqueue) for number in numbers}
     try:
-        # A group of its own tells what belongs to it even after its parent is gone, and Ctrl-C reaches it once: from
-        # here.
+        # A group of its own identifies its processes even after their parent has ended, and Ctrl-C reaches them only
+        # from here.
         process = subprocess.Popen(command, env=environment, process_group=0)  # noqa: S603 (the caller's own command)
-        threading.Thread(target=_tell_end, args=(process, news), daemon=True).start()
+        threading.Thread(target=_enqueue_end, args=(process, news), daemon=True).start()
         asked = news.get()
         _end(process.pid, patience_s, news)
         return asked
@@ -59,7 +59,7 @@ def run_together(
             signal.signal(number, handler)
 
 
-def _tell_end(process: subprocess.Popen[bytes], news: News) -> None:
+def _enqueue_end(process: subprocess.Popen[bytes], news: News) -> None:
     process.wait()
     news.put(None)
 
@@ -74,13 +74,13 @@ def _end(group: int, patience_s: float, news: News) -> None:
 
 
 def _send(group: int, number: int) -> None:
-    # Some systems refuse a signal to a group of which all are over.
+    # Some systems refuse a signal to a group whose processes have all ended.
     with suppress(ProcessLookupError, PermissionError):
         os.killpg(group, number)
 
 
 def _is_alive(group: int) -> bool:
-    """Whether any process of a group still runs; one that is over, but that nobody has waited for, does not."""
+    """Whether any process of a group still runs; a zombie does not."""
     for pid in psutil.pids():
         with suppress(ProcessLookupError, PermissionError, psutil.Error):
             if os.getpgid(pid) == group and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE:

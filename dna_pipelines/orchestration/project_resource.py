@@ -1,4 +1,4 @@
-"""The one resource: the project that assets work on, where they show progress, and where they record results."""
+"""The project resource: the project that assets work on, where they show progress, and where they record results."""
 
 import logging
 from collections.abc import Iterator
@@ -9,12 +9,12 @@ import dagster as dg
 
 from dna_pipelines.project.progress import Advance, Progress
 from dna_pipelines.project.project import ProjectFolder
-from dna_pipelines.update.ingest import Look
+from dna_pipelines.update.listing import Listing
 from dna_pipelines.update.recorder import Recorder
 
 
 class LoggedProgress:
-    """Shows progress as a log line for every tenth done."""
+    """Shows progress as a log line for every tenth that is done."""
 
     def __init__(self, log: logging.Logger) -> None:
         self._log = log
@@ -38,19 +38,19 @@ class LoggedProgress:
 
 @dataclass(frozen=True)
 class ProjectResource:
-    """What assets are given.
+    """The resource that assets get.
 
     Attributes:
         project: the project.
         progress: shows progress; the run's log where None.
-        recorder: takes what the assets make, for the report of a run in this process.
-        listings: of locations that this run has listed already, by dataset. A step takes its own out.
+        recorder: holds the results of the assets, for the report of a run in this process.
+        listings: by dataset, the listings of locations that this run has made already. A step removes the one it uses.
     """
 
     project: ProjectFolder
     progress: Progress | None = None
     recorder: Recorder = field(default_factory=Recorder)
-    listings: dict[str, Look] = field(default_factory=dict)
+    listings: dict[str, Listing] = field(default_factory=dict)
 
     def shown(self, context: dg.AssetExecutionContext) -> Progress:
         """Where a step shows its progress."""

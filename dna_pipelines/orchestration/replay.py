@@ -1,4 +1,4 @@
-"""Reports the contents of the lake to a lost, or new, Dagster database. Nothing is computed."""
+"""Reports the contents of the lake to a new Dagster database, for example after a loss. Nothing is computed."""
 
 from collections.abc import Iterator
 

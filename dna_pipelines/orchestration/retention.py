@@ -1,4 +1,4 @@
-"""Removes what Dagster stores for ever although nothing happens, and what its own retention settings do not reach.
+"""Removes what Dagster would store for ever although nothing changes, and what its own retention settings do not cover.
 
 Every tick of `keep_current` leaves a file of 10 kB (14,000 a day), and every scan a run with its own database.
 """
@@ -66,7 +66,7 @@ def remove_scans(instance: dg.DagsterInstance, now: float | None = None) -> int:
             instance.delete_run(run.run_id)
             instance.compute_log_manager.delete_logs(prefix=[run.run_id])
             if database := database_of_run(instance, run.run_id):
-                # Of a run that was removed, Dagster keeps the empty database.
+                # Dagster keeps the empty database of a run that was removed.
                 database.unlink(missing_ok=True)
             n_removed += 1
     return n_removed

@@ -33,16 +33,16 @@ class Scanned(dg.Config):
 @dg.op(description="Lists the locations of datasets, and records every change in the lake and as an event of `raw`.")
 def scan_locations(context: dg.OpExecutionContext, config: Scanned, project_resource: InjectedProject) -> None:
     """A location that cannot be reached does not stop the others."""
-    project, problems = project_resource.project, []
+    project, problems = project_resource.project, dict[str, DnaError]()
     name_process(context.instance, context.run.run_id)
     for name in config.datasets:
         at = time.time()
         try:
             result = scan(project, project.file.dataset(name))
-            # Only now, so that what a kill prevents is done again.
+            # After the scan, so that a scan that is killed is done again.
             project.lake.versions.note_scanned(name, at)
         except DnaError as error:
-            problems.append(f"{name}: {error}")
+            problems[name] = error
             with suppress(LakeError):
                 project.lake.versions.note_scanned(name, at)
             continue
@@ -50,7 +50,12 @@ def scan_locations(context: dg.OpExecutionContext, config: Scanned, project_reso
             context.log.info("%s changed: %d files", name, result.n_files)
             context.instance.report_runless_asset_event(raw_event(name, result.raw_version, result.n_files))
     if problems:
-        raise dg.Failure("\n".join(problems), metadata={"n_unreachable": len(problems)}, allow_retries=False)
+        codes = {name: {"code": error.code, "message": str(error)} for name, error in problems.items()}
+        raise dg.Failure(
+            "\n".join(f"{name}: {error}" for name, error in problems.items()),
+            metadata={"n_unreachable": len(problems), "problems": dg.MetadataValue.json(codes)},
+            allow_retries=False,
+        )
 
 
 def raw_event(dataset: str, raw_version: str, n_files: int) -> dg.AssetMaterialization:
@@ -96,13 +101,13 @@ def scan_sensor(
 def decide(
     now: float, scanned: Mapping[str, float], asked: Mapping[str, float], intervals: Mapping[str, float]
 ) -> tuple[list[str], dict[str, float]]:
-    """Which datasets are due, and when a scan of each was asked for last if one of these is now.
+    """Which datasets are due, and when a scan of each was requested last, including the scan that you request now.
 
     Args:
         now: in seconds since 1970.
-        scanned: when each was scanned last; a dataset that does not occur never was.
-        asked: when that was asked for last; a scan that was lost is asked for again, but not at once.
-            Times in the future were noted while the clock was wrong, and count as never.
+        scanned: when each was scanned last; a dataset without an entry never was.
+        asked: when a scan of each was requested last; a lost scan is requested again, but not at once.
+            Times in the future were recorded while the clock was wrong, and count as never.
         intervals: how often each is to be scanned, in seconds; infinite for never.
     """
     never = float("-inf")

@@ -22,7 +22,7 @@ def serve(project: ProjectFolder, host: str, port: int) -> int | None:
     with open_instance(project) as instance:
         reap(instance)
         sync_partitions(instance, project)
-    # `dagster dev` is superseded by `dg dev`, which wants a project of its own kind around it.
+    # `dg dev`, which supersedes `dagster dev`, needs a project in a layout of its own.
     quiet = {"PYTHONWARNINGS": "ignore:Function `dev_command` is superseded"}
     environment = {**quiet, **os.environ, "DAGSTER_HOME": str(home), "DNA_ROOT": str(project.root)}
     command = [sys.executable, "-m", "dagster", "dev", "-m", "dna_pipelines.definitions", "-h", host, "-p", str(port)]

@@ -12,7 +12,7 @@ from dna_pipelines.project.problem import Problem
 from dna_pipelines.storage.attempts import ALL
 
 CODE = "code"
-"""The metadata entry of a failure that has the error's code."""
+"""The metadata entry of a failure that holds the error's code."""
 
 
 def unexpected(error: str, asset: str, run_id: str) -> Problem:
@@ -32,8 +32,8 @@ def step(
 
     `find_input` is called inside, because it may fail like everything else.
 
-    Errors of this package are recorded, and become Dagster failures without a stack trace that say what to do. A step
-    that is killed leaves its record in the lake behind, which limits how often it is retried.
+    Errors of this package are recorded, and become Dagster failures without a stack trace that say what to do. The
+    record of a step that is killed stays in the lake, and limits how often the step is retried.
     """
     project, recorder = project_resource.project, project_resource.recorder
     retries, asset = project.lake.attempts, context.asset_key.to_user_string()
@@ -47,7 +47,7 @@ def step(
         retries.forget(asset, partition)
     except DnaError as error:
         if isinstance(error, ConfigError | Interrupted):
-            # The work is not at fault. While the datasets file is wrong nothing is asked for, then everything at once.
+            # The input is not at fault. While the datasets file is wrong nothing is requested; then everything at once.
             retries.forget(asset, partition)
         else:
             with suppress(LakeError):

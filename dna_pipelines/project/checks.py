@@ -1,4 +1,4 @@
-"""Checks: what has to hold of a manifest or a DNA before anything is built on it."""
+"""Checks: what a manifest or a DNA must fulfil before anything is built on it."""
 
 from __future__ import annotations
 
@@ -11,20 +11,25 @@ from dna_pipelines.storage import Commit, DnaRecord
 
 @dataclass(frozen=True)
 class Check:
-    """One finding. A blocking check that fails withholds what comes after, of that dataset alone.
+    """The result of a check.
 
-    `figures` are what it looked at, for those who want to see how they move over time.
+    Attributes:
+        name: of the check.
+        passed: whether the dataset or DNA fulfils it.
+        message: what was measured, and what to do if it fails.
+        blocking: whether a failure blocks everything built on the dataset; other datasets are not affected.
+        figures: what was measured, by name. Dagster plots them over time.
     """
 
     name: str
     passed: bool
-    said: str
+    message: str
     blocking: bool
     figures: Mapping[str, float] = field(default_factory=dict)
 
 
 def check_manifest(dataset: DatasetConfig, commit: Commit) -> list[Check]:
-    """Readable share, emptiness, and enough images and groups."""
+    """Check a manifest: the readable share, whether it is empty, and whether it has enough images and groups."""
     bounds, readable = dataset.checks, check_readable(dataset, commit.n_images, commit.n_quarantined)
     not_empty = Check(
         "not_empty",
@@ -48,7 +53,7 @@ def check_manifest(dataset: DatasetConfig, commit: Commit) -> list[Check]:
 
 
 def check_readable(dataset: DatasetConfig, n_images: int, n_quarantined: int) -> Check:
-    """Readable share: the one check of a manifest that blocks."""
+    """Check the share of readable files: the only check of a manifest that blocks."""
     n_files, bound = n_images + n_quarantined, dataset.checks.max_unreadable
     share = n_quarantined / n_files if n_files else 0.0
     return Check(
@@ -62,9 +67,9 @@ def check_readable(dataset: DatasetConfig, n_images: int, n_quarantined: int) ->
 
 
 def check_dna(dataset: DatasetConfig, record: DnaRecord | None, comparability_key: str) -> list[Check]:
-    """Clipping, and that the DNA is one that the others can be compared with.
+    """Check a DNA: the clipped share, and whether it can be compared with the others.
 
-    An empty dataset has no DNA, and nothing to find fault with.
+    An empty dataset has no DNA, and passes.
     """
     if record is None:
         nothing = "the dataset is empty, so there is no DNA"
@@ -75,7 +80,7 @@ def check_dna(dataset: DatasetConfig, record: DnaRecord | None, comparability_ke
             "within_ranges",
             record.clipped_share <= bound,
             f"{record.clipped_share:.3%} of all activations are outside the calibrated ranges (bound: {bound:.1%}). "
-            "If these images are the new normal, `dna calibrate` measures the ranges anew",
+            "If these images are as they should be, run `dna calibrate` to measure the ranges again",
             blocking=True,
             figures={"clipped_share": record.clipped_share},
         ),
@@ -89,5 +94,5 @@ def check_dna(dataset: DatasetConfig, record: DnaRecord | None, comparability_ke
 
 
 def blocked(checks: list[Check]) -> str | None:
-    """Why what comes after is withheld; None if it is not."""
-    return "; ".join(check.said for check in checks if check.blocking and not check.passed) or None
+    """Why checks block what is built on a dataset; None if none does."""
+    return "; ".join(check.message for check in checks if check.blocking and not check.passed) or None

@@ -12,29 +12,29 @@ from dna_pipelines.storage import Commit
 
 
 def current_dnas(project: ProjectFolder, extractor: str) -> dict[str, str]:
-    """The id of the current DNA of each watched dataset that has one, and whose checks do not withhold it."""
+    """The id of the current DNA of each watched dataset that has one, and that no check blocks."""
     record = used_extractor(project, extractor)
-    found = {}
+    current = {}
     for dataset in project.config().datasets:
         commit = _latest(project, dataset.name)
         if commit and commit.n_images:
             identity = dna_id(record.comparability_key, commit.version_id)
             dna = project.lake.fingerprints.dna_record(identity)
-            if dna and not withheld(project, dataset, commit, extractor):
-                found[dataset.name] = identity
-    return found
+            if dna and not blocked_commit(project, dataset, commit, extractor):
+                current[dataset.name] = identity
+    return current
 
 
 def _latest(project: ProjectFolder, dataset: str) -> Commit | None:
-    """The last commit of a dataset; None also where it is damaged, which holds back no other dataset: a run says so."""
+    """The last commit of a dataset; None also where it is damaged: a run reports that, and goes on with the others."""
     try:
         return project.lake.versions.latest(dataset)
     except LakeError:
         return None
 
 
-def withheld(project: ProjectFolder, dataset: DatasetConfig, commit: Commit, extractor: str) -> str | None:
-    """Why a commit's DNA is not made, or is not used by what comes after; None if nothing withholds it."""
+def blocked_commit(project: ProjectFolder, dataset: DatasetConfig, commit: Commit, extractor: str) -> str | None:
+    """Why a check blocks the DNA of a commit, or its use; None if no check does."""
     if reason := blocked(check_manifest(dataset, commit)):
         return reason
     record = project.lake.fingerprints.extractor(extractor)
@@ -46,19 +46,21 @@ def withheld(project: ProjectFolder, dataset: DatasetConfig, commit: Commit, ext
 
 
 def publish(project: ProjectFolder) -> None:
-    """Let SQL, here and in the duckdb shell, see the datasets file and the lake as they are now."""
+    """Publish the datasets file and the lake as they are now to SQL, here and in the duckdb shell."""
     config, lake = project.config(), project.lake
     lake.prepare()
-    lake.versions.register([one.model_dump(mode="json", include={"name", "uri", "tags"}) for one in config.datasets])
+    lake.versions.register(
+        [dataset.model_dump(mode="json", include={"name", "uri", "tags"}) for dataset in config.datasets]
+    )
     for dataset in config.datasets:
-        # Whoever committed may have been killed before this, or overtaken.
+        # The process that committed may have been killed before this, or overtaken by another.
         if latest := _latest(project, dataset.name):
             lake.versions.point_at(latest)
     rows = []
     for extractor in config.extractors:
         if record := lake.fingerprints.extractor(extractor.name):
             facts = {"extractor": extractor.name, "comparability_key": record.comparability_key}
-            found = current_dnas(project, extractor.name)
-            rows += [{**facts, "dataset": dataset, "dna_id": identity} for dataset, identity in found.items()]
+            current = current_dnas(project, extractor.name)
+            rows += [{**facts, "dataset": dataset, "dna_id": identity} for dataset, identity in current.items()]
     lake.fingerprints.register(rows)
     project.catalog.export()

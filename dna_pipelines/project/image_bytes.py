@@ -1,4 +1,4 @@
-"""Reading images of a project again: what cannot be read any more is said, and is not fatal."""
+"""Reading images of a project again: images that can no longer be read are reported, and do not stop the work."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ class ImageReader:
     """Reads images of a dataset's versions by digest.
 
     Args:
-        project: where the dataset is.
+        project: with the dataset.
         dataset: its name.
-        rows: images of any of its versions; those that were renamed since are found under their new names.
+        rows: images of any of its versions; images that were renamed since are read under their new names.
     """
 
     def __init__(self, project: ProjectFolder, dataset: str, rows: Sequence[ImageRow]) -> None:
@@ -32,7 +32,7 @@ class ImageReader:
         """The bytes of an image that can be decoded.
 
         Raises:
-            Unreadable: saying why it cannot be read any more.
+            Unreadable: when it can no longer be read, with the reason.
         """
         try:
             self._read = self._read or self._reader()
@@ -55,18 +55,18 @@ class ImageReader:
 
 
 def read_all(reader: ImageReader, digests: Sequence[str]) -> tuple[dict[str, bytes], dict[str, str]]:
-    """The bytes of those images that can be read, and why the others cannot."""
-    found, problems = {}, {}
+    """The bytes of the images that can be read, and the problems of the others, by digest."""
+    data, problems = {}, {}
     for digest in digests:
         try:
-            found[digest] = reader.bytes_of(digest)
+            data[digest] = reader.bytes_of(digest)
         except DnaError as error:
             problems[digest] = str(error)
-    return found, problems
+    return data, problems
 
 
 def reader(project: ProjectFolder, dataset: DatasetConfig, *manifests: Manifest) -> ReadImage:
-    """Reads images by digest, and refuses bytes that have another; later manifests know better where they are."""
+    """A function that reads images by digest, and refuses other bytes; the paths of later manifests take precedence."""
     source = project.source(dataset)
     paths = {row.digest: row.path for manifest in manifests for row in manifest.readable}
 
@@ -76,11 +76,15 @@ def reader(project: ProjectFolder, dataset: DatasetConfig, *manifests: Manifest)
         try:
             data = source.read(path)
         except FileNotFoundError as error:
-            raise SourceChanged(f"{name} vanished since the scan; run again") from error
+            raise SourceChanged(
+                f"{name} disappeared since the scan; run again", code="source.vanished", path=name
+            ) from error
         except (OSError, Unreadable) as error:
-            raise SourceError(f"{name} cannot be read: {error}; run again") from error
+            raise SourceError(
+                f"{name} cannot be read: {error}; run again", code="source.image-unreadable", path=name
+            ) from error
         if digest_of(data) != digest:
-            raise SourceChanged(f"{name} changed since the scan; run again")
+            raise SourceChanged(f"{name} changed since the scan; run again", code="source.changed", path=name)
         return data
 
     return read

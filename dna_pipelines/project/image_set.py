@@ -19,7 +19,7 @@ from dna_pipelines.errors import NothingToCompare
 from dna_pipelines.identity import N_BLOCKS, Item, block_of, lot_of, multiset_id
 from dna_pipelines.manifests import ImageRow, Manifest
 from dna_pipelines.project.project import ProjectFolder
-from dna_pipelines.project.reference import Reference
+from dna_pipelines.project.reference import Condition, Reference
 from dna_pipelines.project.resolve import find_commit
 from dna_pipelines.project.slices import matching_rows
 from dna_pipelines.storage import Commit
@@ -43,7 +43,7 @@ class Listing(Protocol):
 
 
 class CommitListing:
-    """The readable images of a commit, read from the lake when they are needed first."""
+    """The readable images of a commit, read from the lake at first use."""
 
     def __init__(self, versions: Versions, commit: Commit) -> None:
         self._versions, self._commit = versions, commit
@@ -75,11 +75,11 @@ class ImageSet:
     """A multiset of images of one dataset.
 
     Attributes:
-        label: what people call it. Nothing depends on it.
+        label: its name for display. Nothing depends on it.
         kind: whether it is a whole version, a slice, a sample, or a remainder (what one set has and another lacks, or
             what two sets share).
-        reference: what it was resolved from; of a sample or a remainder, that of the set it was taken from.
-        commit: of the version it is, or is taken from.
+        reference: what it was resolved from; for a sample or a remainder, the reference of the set it is taken from.
+        commit: the commit of the version it is, or is taken from.
         listing: the images of that commit.
         indices: which of them are in the set; None means all.
     """
@@ -98,12 +98,12 @@ class ImageSet:
 
     @property
     def manifest(self) -> Manifest:
-        """Of the version it is, or is taken from."""
+        """The manifest of the version it is, or is taken from."""
         return self.listing.manifest
 
     @cached_property
     def id(self) -> str:
-        """The id of the multiset. Equal sets have equal ids, whatever they are called."""
+        """The id of the multiset. Equal sets have equal ids, whatever their labels."""
         return self.commit.version_id if self.indices is None else multiset_id(self.items)
 
     @property
@@ -118,7 +118,7 @@ class ImageSet:
 
     @cached_property
     def items(self) -> tuple[Item, ...]:
-        """What the images are to the dataset; copies are several."""
+        """The digest and the group of every image; every copy is an item."""
         return self._chosen(self.listing.members[0])
 
     @cached_property
@@ -138,17 +138,17 @@ class ImageSet:
 
     @cached_property
     def in_blocks(self) -> NDArray[np.uint64]:
-        """(N_BLOCKS,) images in each statistical block: the same numbers as in the blocks of their DNA."""
+        """(N_BLOCKS,) the number of images in each statistical block, equal to those of their DNA."""
         blocks = np.fromiter(map(block_of, self.items), np.int64, len(self.items))
         return np.bincount(blocks, minlength=N_BLOCKS).astype(np.uint64)
 
     @cached_property
     def lots(self) -> NDArray[np.float64]:
-        """(n_images,) see `lot_of`."""
+        """(n_images,) the lot of every image; see `lot_of`."""
         return np.fromiter(map(lot_of, self.items), np.float64, len(self.items))
 
     def holds(self, other: ImageSet) -> bool:
-        """Whether all images of another set are in this one, in the same groups."""
+        """Whether this set contains all images of another, in the same groups."""
         return Counter(other.items) <= Counter(self.items)
 
     def missing_from(self, other: ImageSet) -> list[int]:
@@ -168,13 +168,24 @@ class ImageSet:
         return ImageSet(label, kind, self.reference, self.commit, self.listing, chosen)
 
     def both(self, other: ImageSet) -> ImageSet:
-        """The images that another set has too."""
+        """The images that another set also has."""
         missing = set(self.missing_from(other))
-        return self.take((at for at in range(len(self.items)) if at not in missing), self.label, "remainder")
+        return self.take((index for index in range(len(self.items)) if index not in missing), self.label, "remainder")
 
     def without(self, other: ImageSet) -> ImageSet:
         """The images that another set does not have."""
         return self.take(self.missing_from(other), f"{self.label} without {other.label}", "remainder")
+
+    def narrowed(self, *conditions: Condition) -> ImageSet:
+        """The slice of a version, or of a slice, for whose images further conditions hold.
+
+        Raises:
+            UnknownName: when the version has no such column.
+            NothingToCompare: when no image matches.
+        """
+        reference = replace(self.reference, where=(*self.reference.where, *conditions))
+        indices = tuple(matching_rows(reference, self.manifest.readable))
+        return replace(self, label=str(reference), kind="slice", reference=reference, indices=indices)
 
     def _chosen(self, values: Sequence[T]) -> tuple[T, ...]:
         return tuple(values) if self.indices is None else tuple(values[index] for index in self.indices)
@@ -185,27 +196,27 @@ def resolve_image_set(project: ProjectFolder, reference: str | Reference | Image
 
     Args:
         project: where they are.
-        reference: a dataset, version or slice; see `project.reference`.
+        reference: of a dataset, a version or a slice; see `project.reference`.
 
     Raises:
         UnknownName: when there is no such dataset, version or column.
-        NothingToCompare: when the dataset was never scanned or is empty, or when no image matches.
+        NothingToCompare: when the dataset has not been scanned or is empty, or when no image matches.
     """
     if isinstance(reference, ImageSet):
         return reference
     named = Reference.parse(reference) if isinstance(reference, str) else reference
     commit = find_commit(project, named.whole)
-    found = version_image_set(project, commit, str(reference), named)
+    version = version_image_set(project, commit, str(reference), named)
     if named.where:
-        indices = tuple(matching_rows(named, found.rows))
-        return replace(found, kind="slice", reference=named, indices=indices)
+        indices = tuple(matching_rows(named, version.rows))
+        return replace(version, kind="slice", reference=named, indices=indices)
     if not commit.n_images:
         raise NothingToCompare(
-            f"{reference} is empty: it has no readable image; `dna status` shows what was left out",
+            f"{reference} has no readable image; `dna status` shows what was quarantined",
             code="compare.empty",
             reference=str(reference),
         )
-    return found
+    return version
 
 
 def version_image_set(
@@ -217,7 +228,7 @@ def version_image_set(
 
 
 def _matched(unmatched: Counter[T], value: T) -> bool:
-    """Whether a value is among those that are not matched yet; it is matched then."""
+    """Whether a value is among those that are not matched yet; if so, it counts as matched from then on."""
     if unmatched[value] <= 0:
         return False
     unmatched[value] -= 1

@@ -1,4 +1,4 @@
-"""Where the partials of a DNA lie."""
+"""Finding the partials of a DNA."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dna_pipelines.storage import DnaRecord
 
 
 def partial_location(project: ProjectFolder, record: DnaRecord, shard: str) -> str:
-    """The compute key under which a shard of a DNA lies.
+    """The compute key under which the partial of a shard of a DNA is stored.
 
     Raises:
         LakeError: when it is missing.
@@ -17,7 +17,7 @@ def partial_location(project: ProjectFolder, record: DnaRecord, shard: str) -> s
     if location is None:
         raise LakeError(
             f"the partial of shard {shard} is missing, so the images of {record.made_for or record.dna_id} cannot be "
-            f"told apart; restore {project.lake.layout.root / 'partials'} from a copy, or remove "
+            f"distinguished; restore {project.lake.layout.root / 'partials'} from a copy, or remove "
             f"{project.lake.layout.dna_record(record.dna_id)} and run `dna run`",
             code="lake.partial-missing",
             shard=shard,

@@ -46,7 +46,7 @@ class Problem:
 
     @staticmethod
     def blocked(message: str, **facts: Any) -> Problem:
-        """A check that blocks what comes next."""
+        """The problem of a dataset that a check blocks."""
         return Problem("check.blocked", message, facts, "blocked")
 
     @staticmethod

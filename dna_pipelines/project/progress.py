@@ -1,4 +1,4 @@
-"""How long work says how far it is."""
+"""Showing the progress of long work."""
 
 from __future__ import annotations
 
@@ -10,22 +10,22 @@ Advance = Callable[[int], None]
 
 
 class Progress(Protocol):
-    """Something that shows progress: a terminal, a log, or nothing."""
+    """A display of progress: a terminal, a log, or none."""
 
     def task(self, description: str, total: int) -> AbstractContextManager[Advance]:
-        """A bar for the time of a `with` block; call what it gives with the steps done."""
+        """Show progress during a `with` block, which gets a function to call with the number of steps done."""
         ...
 
 
 class Silent:
-    """Shows nothing."""
+    """A display that shows nothing."""
 
     @contextmanager
     def task(self, description: str, total: int) -> Iterator[Advance]:  # noqa: ARG002
-        """Nothing to see."""
+        """Show nothing."""
         yield lambda _steps: None
 
 
 def counted(n: int, what: str, several: str = "") -> str:
-    """A number of things as people say it."""
+    """A number with its noun, in the singular or the plural."""
     return f"{n:,} {what if n == 1 else several or f'{what}s'}"

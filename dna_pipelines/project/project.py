@@ -1,4 +1,4 @@
-"""A project: a folder with `data/datasets.yaml`, its lake and its Dagster home."""
+"""A project: a folder with `data/datasets.yaml`, a lake and a Dagster home."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ DATASETS_FILE = Path("data") / "datasets.yaml"
 
 
 class ProjectFolder:
-    """Where everything of one project is. One installation serves many."""
+    """The folder of a project. One installation serves many projects."""
 
     def __init__(self, root: Path) -> None:
         self.root = root.resolve()
@@ -34,7 +34,11 @@ class ProjectFolder:
         if named:
             path = Path(named).expanduser()
             if not path.is_dir():
-                raise ConfigError(f"{path} is not a folder; make it, or name another with --root or DNA_ROOT")
+                raise ConfigError(
+                    f"{path} is not a folder; create it, or name another with --root or DNA_ROOT",
+                    code="config.no-folder",
+                    path=str(path),
+                )
             return ProjectFolder(path)
         here = Path.cwd()
         for folder in (here, *here.parents):
@@ -44,7 +48,7 @@ class ProjectFolder:
 
     @cached_property
     def lake(self) -> Lake:
-        """Everything measured."""
+        """The results of the project."""
         return Lake(self.root / "data" / "lake")
 
     @property
@@ -53,14 +57,14 @@ class ProjectFolder:
         return Catalog(self.lake.layout)
 
     def put_picture(self, name: str, png: bytes) -> Path:
-        """Keep a picture where people find it, in `data/reports/`."""
+        """Store a picture in `data/reports/`."""
         path = self.root / "data" / "reports" / name
         replace(path, png)
         return path
 
     @property
     def dagster_home(self) -> Path:
-        """Where Dagster keeps its runs and events."""
+        """The folder of Dagster's runs and events."""
         return self.root / "data" / "dagster"
 
     def config(self) -> WatchConfig:
@@ -68,7 +72,7 @@ class ProjectFolder:
         return self.file.load()
 
     def source(self, dataset: DatasetConfig) -> Source:
-        """The place of a dataset; relative uris are taken from the project's root."""
+        """The location of a dataset; relative URIs are resolved from the root of the project."""
         own = [self.root / "data" / name for name in ("lake", "dagster", "reports")]
         return open_source(
             dataset.uri,
@@ -83,7 +87,7 @@ class ProjectFolder:
         )
 
     def extractor_name(self, name: str | None) -> str:
-        """The extractor that a question is asked in: the one that is named, else the first of the datasets file.
+        """The name of an extractor: the one that is given, else the first of the datasets file.
 
         Raises:
             UnknownName: when the datasets file has no extractor of that name.
@@ -102,7 +106,7 @@ class ProjectFolder:
                 return extractor
         known = ", ".join(extractor.name for extractor in extractors)
         raise UnknownName(
-            f"'{name}' is no extractor of this project; its datasets file has: {known}",
+            f"'{name}' is not an extractor of this project; its datasets file has: {known}",
             code="name.extractor",
             name=name,
             known=[extractor.name for extractor in extractors],

@@ -1,12 +1,12 @@
-"""What the command line and the library call a dataset, a version of it, or a slice of a version.
+"""References: how the command line and the library name a dataset, a version of it, or a slice of a version.
 
     NAME                         the dataset as it was last committed
     NAME@3, NAME@-1, NAME@ID     one of its versions
     NAME[column=value,…]         the images for which all conditions hold; also NAME[…]@-1
 
-A condition is COLUMN=VALUE or COLUMN!=VALUE; nothing after the sign means the images without a value,
-and "" those with an empty one. Columns and values in single or double quotes may hold anything; a doubled
-quote in them is one quote.
+A condition is COLUMN=VALUE or COLUMN!=VALUE. Nothing after the sign means the images without a value, and "" those
+with an empty value. Columns and values in single or double quotes may contain any character; a doubled quote inside
+them stands for a single quote.
 """
 
 from __future__ import annotations
@@ -21,18 +21,18 @@ _QUOTES = ("'", '"')
 
 @dataclass(frozen=True)
 class Condition:
-    """What has to hold of an image's metadata. `value` is None for images that have none in the column."""
+    """A condition on the metadata of an image. `value` is None for images without a value in the column."""
 
     column: str
     value: str | None
     equal: bool = True
 
     def holds(self, metadata: Mapping[str, str]) -> bool:
-        """Whether it holds; `!=` holds for every other value and for none."""
+        """Whether it holds; `!=` holds for every other value and for images without a value."""
         return (metadata.get(self.column) == self.value) == self.equal
 
     def __str__(self) -> str:
-        """The condition as it can be written."""
+        """The condition as `Reference.parse` reads it."""
         value = "" if self.value is None else _quoted(self.value)
         return f"{_quoted(self.column)}{'=' if self.equal else '!='}{value}"
 
@@ -47,11 +47,11 @@ class Reference:
 
     @property
     def whole(self) -> Reference:
-        """The version that a slice is cut from."""
+        """The version that a slice is taken from."""
         return Reference(self.dataset, self.version)
 
     def __str__(self) -> str:
-        """The reference as it can be written, with its conditions in order."""
+        """The reference as `Reference.parse` reads it, with its conditions sorted."""
         where = f"[{','.join(sorted(map(str, self.where)))}]" if self.where else ""
         return f"{self.dataset}{where}{f'@{self.version}' if self.version else ''}"
 
@@ -60,7 +60,13 @@ class Reference:
         """Read a reference.
 
         Raises:
-            UnknownName: when it is not written as one.
+            UnknownName: (`name.syntax`) when the text is not a reference; the facts give the `index` of the character
+                at which reading stopped, and the `reason`.
+
+        Examples:
+            >>> reference = Reference.parse("cameras[weather=rain]@-1")
+            >>> reference.dataset, reference.version, str(reference.where[0])
+            ('cameras', '-1', 'weather=rain')
         """
         bracket, at = text.find("["), text.find("@")
         if bracket < 0 or 0 <= at < bracket:
@@ -68,80 +74,86 @@ class Reference:
             return Reference(name, version)
         reader = _Reader(text, bracket + 1)
         where = reader.conditions()
-        rest = text[reader.place :]
+        rest = text[reader.index :]
         if rest and not rest.startswith("@"):
-            raise reader.refused(f"{rest!r} after the bracket")
+            raise reader.syntax_error("after-bracket", f"{rest!r} follows the bracket")
         return Reference(text[:bracket], rest[1:], where)
 
 
 def _quoted(text: str) -> str:
-    plain = text and not any(letter in "[]=!,@'\"" for letter in text) and text == text.strip()
+    plain = text and not any(character in "[]=!,@'\"" for character in text) and text == text.strip()
     return text if plain else '"' + text.replace('"', '""') + '"'
 
 
 class _Reader:
-    """Reads conditions letter by letter, because quoted ones may hold what otherwise ends them."""
+    """Reads conditions character by character, because quoted texts may contain the characters that end others."""
 
-    def __init__(self, text: str, place: int) -> None:
+    def __init__(self, text: str, index: int) -> None:
         self._text = text
-        self.place = place
+        self.index = index
 
-    def refused(self, why: str) -> UnknownName:
-        """The error for something that is not written as a reference."""
+    def syntax_error(self, reason: str, description: str) -> UnknownName:
+        """The error for a text that is not a reference."""
         return UnknownName(
-            f"{self._text!r} cannot be read ({why}); write NAME[column=value], NAME[column!=value,other='a, b'] "
-            "or NAME[column=value]@-1"
+            f"{self._text!r} is not a reference ({description}); write NAME[column=value], "
+            "NAME[column!=value,other='a, b'] or NAME[column=value]@-1",
+            code="name.syntax",
+            reference=self._text,
+            index=self.index,
+            reason=reason,
         )
 
     def conditions(self) -> tuple[Condition, ...]:
         """Everything up to the closing bracket."""
-        found = []
+        conditions = []
         while True:
-            found.append(self._condition())
-            letter = self._text[self.place : self.place + 1]
-            self.place += 1
-            if letter == "]":
-                return tuple(found)
-            if letter != ",":
-                raise self.refused("the closing ] is missing" if not letter else f"{letter!r} after a quoted text")
+            conditions.append(self._condition())
+            character = self._text[self.index : self.index + 1]
+            self.index += 1
+            if character == "]":
+                return tuple(conditions)
+            if not character:
+                raise self.syntax_error("unclosed-bracket", "the closing ] is missing")
+            if character != ",":
+                raise self.syntax_error("after-quote", f"{character!r} follows a quoted text")
 
     def _condition(self) -> Condition:
         column = self._piece("=!,]")
-        sign = "!=" if self._text.startswith("!=", self.place) else "="
-        if not column or not self._text.startswith(sign, self.place):
-            raise self.refused("a condition has a column and = or !=")
-        self.place += len(sign)
-        start = self.place
+        sign = "!=" if self._text.startswith("!=", self.index) else "="
+        if not column or not self._text.startswith(sign, self.index):
+            raise self.syntax_error("no-condition", "a condition consists of a column, = or !=, and a value")
+        self.index += len(sign)
+        start = self.index
         value = self._piece(",]")
-        # Only what is not there at all means no value: "" is one.
-        nothing = not self._text[start : self.place].strip()
-        return Condition(column, None if nothing else value, sign == "=")
+        # An empty quoted text is a value; only nothing at all means "without a value".
+        absent = not self._text[start : self.index].strip()
+        return Condition(column, None if absent else value, sign == "=")
 
     def _piece(self, ends: str) -> str:
-        """A quoted text, or a bare one up to one of some letters."""
-        while self._text[self.place : self.place + 1] == " ":
-            self.place += 1
-        quote = self._text[self.place : self.place + 1]
-        start = self.place
+        """A quoted text, or an unquoted one up to any of the characters `ends`."""
+        while self._text[self.index : self.index + 1] == " ":
+            self.index += 1
+        quote = self._text[self.index : self.index + 1]
+        start = self.index
         if quote in _QUOTES:
-            return self._inside(quote)
-        while self.place < len(self._text) and self._text[self.place] not in ends:
-            self.place += 1
-        return self._text[start : self.place].strip()
+            return self._quoted_text(quote)
+        while self.index < len(self._text) and self._text[self.index] not in ends:
+            self.index += 1
+        return self._text[start : self.index].strip()
 
-    def _inside(self, quote: str) -> str:
-        letters = []
-        self.place += 1
+    def _quoted_text(self, quote: str) -> str:
+        parts = []
+        self.index += 1
         while True:
-            end = self._text.find(quote, self.place)
+            end = self._text.find(quote, self.index)
             if end < 0:
-                raise self.refused(f"the closing {quote} is missing")
-            letters.append(self._text[self.place : end])
-            self.place = end + 1
-            if not self._text.startswith(quote, self.place):
+                raise self.syntax_error("unclosed-quote", f"the closing {quote} is missing")
+            parts.append(self._text[self.index : end])
+            self.index = end + 1
+            if not self._text.startswith(quote, self.index):
                 break
-            letters.append(quote)
-            self.place += 1
-        while self._text[self.place : self.place + 1] == " ":
-            self.place += 1
-        return "".join(letters)
+            parts.append(quote)
+            self.index += 1
+        while self._text[self.index : self.index + 1] == " ":
+            self.index += 1
+        return "".join(parts)

@@ -1,4 +1,4 @@
-"""Names of versions, and which DNAs and pairs are current. Nothing is computed here."""
+"""The commit that a reference names, and the record of an extractor that a project has used."""
 
 from __future__ import annotations
 
@@ -11,40 +11,62 @@ from dna_pipelines.storage import Commit
 from dna_pipelines.storage.records import ExtractorRecord
 
 _FEWEST_DIGITS = 4
-"""Of a version's id, for it to be named by its beginning."""
+"""The number of characters of a version's id that are enough to name it."""
 
 
 def find_commit(project: ProjectFolder, reference: str | Reference) -> Commit:
-    """The commit that a reference names (that a slice is cut from)."""
+    """The commit that a reference names; for a slice, the one it is taken from.
+
+    Raises:
+        UnknownName: when there is no such dataset or version, or when the beginning of an id is ambiguous.
+        NothingToCompare: when the dataset has not been scanned yet.
+    """
     named = Reference.parse(reference) if isinstance(reference, str) else reference
     name, version = named.dataset, named.version
     versions = project.lake.versions
     latest = versions.latest(name)
     if latest is None:
         if any(dataset.name == name for dataset in project.config().datasets):
-            raise NothingToCompare(f"{name} was never scanned; run `dna run`")
+            raise NothingToCompare(
+                f"{name} has not been scanned yet; run `dna run`", code="compare.not-scanned", dataset=name
+            )
         known = sorted({*versions.datasets(), *(dataset.name for dataset in project.config().datasets)})
-        raise UnknownName(f"there is no dataset '{name}'; there are: {', '.join(known) or 'none'}")
+        raise UnknownName(
+            f"there is no dataset '{name}'; the datasets are: {', '.join(known) or 'none'}",
+            code="name.dataset",
+            name=name,
+            known=known,
+        )
     if not version:
         return latest
     history = versions.history(name)
     distinct = distinct_versions(history)
-    found: list[Commit] = []
+    matches: list[Commit] = []
     if re.fullmatch(r"-?[0-9]{1,11}", version):
         number = int(version)
         if number < 0 and -number < len(distinct):
             return distinct[number - 1]
-        found = [commit for commit in history if commit.seq == number]
-    if not found and len(version) >= _FEWEST_DIGITS:
-        found = [commit for commit in distinct if commit.version_id.startswith(version)]
-        if len({commit.version_id for commit in found}) > 1:
-            raise UnknownName(f"'{version}' may be several versions of {name}: {_listed(found)}; give more of the id")
-    if not found:
+        matches = [commit for commit in history if commit.seq == number]
+    if not matches and len(version) >= _FEWEST_DIGITS:
+        matches = [commit for commit in distinct if commit.version_id.startswith(version)]
+        if len({commit.version_id for commit in matches}) > 1:
+            raise UnknownName(
+                f"'{version}' is the beginning of several versions of {name}: {_listed(matches)}; give more characters",
+                code="name.ambiguous-version",
+                dataset=name,
+                version=version,
+                matches=[commit.version_id for commit in matches],
+            )
+    if not matches:
         raise UnknownName(
-            f"{name} has no version '{version}'; it has: {_listed(distinct)} "
-            f"(a number, or {_FEWEST_DIGITS} or more characters of the id)"
+            f"{name} has no version '{version}'; its versions are: {_listed(distinct)} "
+            f"(give a number, or {_FEWEST_DIGITS} or more characters of the id)",
+            code="name.version",
+            dataset=name,
+            version=version,
+            known=[commit.seq for commit in distinct],
         )
-    return found[-1]
+    return matches[-1]
 
 
 def _listed(commits: list[Commit]) -> str:
@@ -54,7 +76,7 @@ def _listed(commits: list[Commit]) -> str:
 def distinct_versions(history: list[Commit]) -> list[Commit]:
     """The last commit of each version: a rename, a touched file or other metadata do not make another version.
 
-    The last one says what the images were called, and what was said of them, before the version changed.
+    The last commit has the names and the metadata that the images had before the version changed.
     """
     return [
         commit
@@ -64,13 +86,25 @@ def distinct_versions(history: list[Commit]) -> list[Commit]:
 
 
 def used_extractor(project: ProjectFolder, name: str) -> ExtractorRecord:
-    """The keys of an extractor that has been used here."""
+    """The record of an extractor that the project has used, with its keys.
+
+    Raises:
+        UnknownName: when the datasets file has no such extractor.
+        NothingToCompare: when the extractor has not been used yet.
+        LakeError: when its record is damaged.
+    """
     project.extractor_config(name)
     record = project.lake.fingerprints.extractor(name)
     if record is None:
         if project.lake.layout.extractor(name).exists():
             raise LakeError(
-                f"what is noted of {name} in {project.lake.layout.root} is damaged; `dna run` makes it again"
+                f"the record of {name} in {project.lake.layout.root} is damaged; `dna run` writes it again",
+                code="lake.extractor-record",
+                extractor=name,
             )
-        raise NothingToCompare(f"{name} was never used here; run `dna run`")
+        raise NothingToCompare(
+            f"{name} has not been used in this project yet; run `dna run`",
+            code="compare.extractor-unused",
+            extractor=name,
+        )
     return record

@@ -1,4 +1,4 @@
-"""Slices: those images of a version whose metadata match a reference's conditions."""
+"""Slices: the images of a version whose metadata match the conditions of a reference."""
 
 from __future__ import annotations
 
@@ -10,16 +10,17 @@ from dna_pipelines.manifests import ImageRow
 from dna_pipelines.project.reference import Reference
 
 GROUP = "group"
-"""What conditions call the group of an image, unless its metadata have a column of that name."""
+"""The name of an image's group in conditions, unless its metadata have a column of that name."""
 
 _SHOWN = 8
+"""The number of values that a message lists."""
 
 
 def matching_rows(reference: Reference, rows: Sequence[ImageRow]) -> list[int]:
     """The indices of those images of a version for which all conditions of a reference hold.
 
     Args:
-        reference: of a slice.
+        reference: to a slice.
         rows: the readable images of the version.
 
     Raises:
@@ -31,22 +32,23 @@ def matching_rows(reference: Reference, rows: Sequence[ImageRow]) -> list[int]:
     for condition in reference.where:
         if condition.column not in columns:
             known = sorted(columns)
-            there = ", ".join(known) or "none (add `metadata` to the dataset)"
+            columns_text = ", ".join(known) or "none (add `metadata` to the dataset)"
             raise UnknownName(
-                f"the images of {reference.whole} have no column '{condition.column}'; they have: {there}",
+                f"the images of {reference.whole} have no column '{condition.column}'; "
+                f"their columns are: {columns_text}",
                 code="name.column",
                 column=condition.column,
                 reference=str(reference.whole),
                 known=known,
             )
-    indices = [index for index, row in enumerate(values) if all(one.holds(row) for one in reference.where)]
+    indices = [index for index, row in enumerate(values) if all(condition.holds(row) for condition in reference.where)]
     if not indices:
         raise _no_match(reference, values)
     return indices
 
 
 def metadata_values(rows: Iterable[ImageRow]) -> dict[str, Counter[str]]:
-    """By column of the metadata, how many of some images have each value."""
+    """The number of images with each value, by column of the metadata."""
     counts: dict[str, Counter[str]] = defaultdict(Counter)
     for row in rows:
         for column, value in _values(row).items():
@@ -66,12 +68,12 @@ def _no_match(reference: Reference, values: list[Mapping[str, str]]) -> NothingT
     for column in dict.fromkeys(condition.column for condition in reference.where):
         counts = Counter(row[column] for row in values if column in row)
         facts[column] = dict(counts.most_common(_SHOWN))
-        shown = ", ".join(f"{value} ({count:,})" for value, count in facts[column].items())
+        listed = ", ".join(f"{value} ({count:,})" for value, count in facts[column].items())
         more = f" and {len(counts) - _SHOWN:,} more" if len(counts) > _SHOWN else ""
-        frequent.append(f"\n  {column}: {shown}{more}")
+        frequent.append(f"\n  {column}: {listed}{more}")
     conditions = " and ".join(map(str, reference.where))
     return NothingToCompare(
-        f"no image of {reference.whole} has {conditions}. The most frequent values are:{''.join(frequent)}",
+        f"no image of {reference.whole} matches {conditions}. The most frequent values are:{''.join(frequent)}",
         code="compare.no-image-matches",
         reference=str(reference),
         frequent=facts,

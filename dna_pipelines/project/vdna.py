@@ -1,4 +1,4 @@
-"""What files of other programs say: DNAs to compare with, and activation ranges."""
+"""Files of other programs in a project: DNAs to compare with, and activation ranges."""
 
 from __future__ import annotations
 
@@ -19,28 +19,34 @@ def read_files(references: Sequence[str], ranges: Path | None = None) -> dict[st
 
     Args:
         references: of datasets, or paths.
-        ranges: what files that do not say it were binned with.
+        ranges: the file of the activation ranges of DNAs whose files do not state them.
     """
-    found = {reference: read_vdna(Path(reference)) for reference in references if is_vdna_path(reference)}
-    if ranges and found:
+    dnas = {reference: read_vdna(Path(reference)) for reference in references if is_vdna_path(reference)}
+    if ranges and dnas:
         named = read_ranges(ranges)
-        found = {reference: with_ranges(dna, named) for reference, dna in found.items()}
-    return found
+        dnas = {reference: with_ranges(dna, named) for reference, dna in dnas.items()}
+    return dnas
 
 
 def extractor_of(
     project: ProjectFolder, files: Mapping[str, ImportedDna], references: Sequence[str], asked: str | None
 ) -> str:
-    """The extractor that references are compared in: the one asked for, else a file's, else the project's first.
+    """The extractor of a comparison: `asked`, else that of a file, else the first of the project.
 
     Raises:
-        UnknownName: when only files are compared, and they are of another than the one asked for.
+        UnknownName: when only files are compared, and they are of another extractor than `asked`.
     """
     of_files = [dna.extractor for dna in files.values()]
     here = _networks(project)
     if files.keys() >= set(references):
         if asked and here.get(asked, asked) not in of_files:
-            raise UnknownName(f"{references[0]} was made with {of_files[0]}, not with {asked}")
+            raise UnknownName(
+                f"{references[0]} is of the extractor {of_files[0]}, not of {asked}; leave --extractor out",
+                code="name.other-extractor",
+                file=references[0],
+                extractor=of_files[0],
+                asked=asked,
+            )
         return asked or of_files[0]
     if asked:
         return asked
@@ -48,20 +54,20 @@ def extractor_of(
 
 
 def _networks(project: ProjectFolder) -> dict[str, str]:
-    """By extractor of the datasets file, if there is one: what its network is called, which is what files say."""
-    store, found = project.lake.fingerprints, {}
+    """By extractor of the datasets file, if there is one, the name of its network, which is the name in files."""
+    store, networks = project.lake.fingerprints, {}
     for entry in project.config().extractors if project.file.path.exists() else ():
         record = store.extractor(entry.name)
-        found[entry.name] = str(store.key(record.comparability_key).parts["extractor"]) if record else entry.loads
-    return found
+        networks[entry.name] = str(store.key(record.comparability_key).parts["extractor"]) if record else entry.loads
+    return networks
 
 
 def imported_ranges(project: ProjectFolder, file: str, extractor: str, layers: Layers) -> ActivationRanges:
     """The ranges of an extractor from a file; a relative path is taken from the project's folder.
 
     Raises:
-        InterchangeError: when there is no such file, or it is not what it should be.
-        Incomparable: listing every layer on which the file and the extractor do not agree.
+        InterchangeError: when the file is missing, or is not a file of activation ranges.
+        Incomparable: when the layers of file and extractor differ; `differences` lists them.
     """
     return read_ranges(project.root / os.path.expanduser(file)).ranges(layers, extractor)
 
@@ -69,28 +75,36 @@ def imported_ranges(project: ProjectFolder, file: str, extractor: str, layers: L
 def require_configured(
     project: ProjectFolder, config: ExtractorConfig, ranges: ActivationRanges, asked: str | None = None
 ) -> None:
-    """Refuse ranges other than those of the file that the datasets file names.
+    """Refuse ranges that differ from those of the file that the datasets file names.
 
     Args:
-        project: where the extractor is used.
+        project: with the extractor.
         config: the extractor.
         ranges: its ranges.
-        asked: the file that somebody takes them from now; None where they are the extractor's already.
+        asked: the file that they are being imported from; None where the extractor has them already.
 
     Raises:
-        CheckFailed: saying how to make them agree. It is the files that disagree, so it is no ConfigError.
+        ConfigError: when ranges are being imported from another file.
+        CheckFailed: when the extractor has other ranges. Its message says how to make them agree.
     """
     if config.ranges is None:
         return
     named = imported_ranges(project, config.ranges, config.name, ranges.layers)
     if named.id != ranges.id and asked:
         raise ConfigError(
-            f"{project.file.path} takes the ranges of {config.name} from {config.ranges}, but these are others: name "
-            f"{asked} there, or remove `ranges`, and import them again"
+            f"{project.file.path} takes the ranges of {config.name} from {config.ranges}, and {asked} has others: name "
+            f"{asked} there, or remove `ranges`, and import them again",
+            code="config.other-ranges",
+            extractor=config.name,
+            configured=config.ranges,
+            asked=asked,
         )
     if named.id != ranges.id:
         raise CheckFailed(
-            f"{project.file.path} takes the ranges of {config.name} from {config.ranges}, but these are others, "
-            f"and ranges stay as they are until asked: `dna ranges import {config.name} {config.ranges}` replaces them "
-            "(all its DNAs are then computed again); removing `ranges` from the datasets file keeps them"
+            f"{project.file.path} takes the ranges of {config.name} from {config.ranges}, but the extractor has "
+            f"others, which no run replaces: run `dna ranges import {config.name} {config.ranges}` to replace them "
+            "(all its DNAs are then recomputed), or remove `ranges` from the datasets file to keep them",
+            code="check.other-ranges",
+            extractor=config.name,
+            configured=config.ranges,
         )

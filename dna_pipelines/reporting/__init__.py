@@ -1,4 +1,4 @@
-"""What people look at: the matrix, and the pictures of it and of one comparison.
+"""Results as pictures and words: the matrix, the map, comparisons, contact sheets and what changed.
 
-Belongs here: turning results into tables and pictures. Does not: computing them, terminals, Dagster.
+Belongs here: presenting results. Does not: computing them, terminals, Dagster.
 """

@@ -15,18 +15,24 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
 EDGE_PX = 148
-"""Of a thumbnail, on its longer side."""
+"""The longer side of a thumbnail."""
 
 _GAP, _MARGIN, _COLUMN_GAP = 10, 18, 34
 _LINE, _TEXT, _TITLE = 14, 11, 15
 _LETTERS = 24
-"""Of a caption's line."""
+"""The longest line of a caption."""
 _BACKGROUND, _FRAME, _INK, _FAINT = "white", (235, 235, 235), (20, 20, 20), (110, 110, 110)
 
 
 @dataclass(frozen=True, eq=False)
 class Tile:
-    """One image: its pixels (height, width, 3), or why there are none, and what is said below it."""
+    """One image with its captions.
+
+    Attributes:
+        pixels: (height, width, 3); None where the image cannot be read.
+        captions: the lines below it.
+        problem: why there are no pixels.
+    """
 
     pixels: NDArray[np.uint8] | None
     captions: tuple[str, ...]
@@ -35,7 +41,7 @@ class Tile:
 
 @dataclass(frozen=True)
 class Column:
-    """Tiles under a title, so many side by side."""
+    """Tiles under a title, `n_across` side by side."""
 
     title: str
     tiles: Sequence[Tile]
@@ -43,7 +49,7 @@ class Column:
 
 
 def contact_sheet(title: str, columns: Sequence[Column]) -> bytes:
-    """A sheet as the bytes of a PNG, in full colour: a palette would change the images it is about.
+    """A sheet as the bytes of a PNG, in full colour: a palette would change the images it shows.
 
     Args:
         title: of the whole sheet.
@@ -66,8 +72,8 @@ def contact_sheet(title: str, columns: Sequence[Column]) -> bytes:
     for column, wide, lines in zip(columns, widths, titles, strict=True):
         for number, line in enumerate(lines):
             pen.text((left, top + number * (_LINE + 2)), line, _INK, font=_font(_TEXT + 1, bold=True))
-        for place, tile in enumerate(column.tiles):
-            row, across = divmod(place, column.n_across)
+        for index, tile in enumerate(column.tiles):
+            row, across = divmod(index, column.n_across)
             _draw(sheet, pen, tile, left + across * cell[0], below + row * cell[1])
         left += wide + _COLUMN_GAP
     buffer = io.BytesIO()
@@ -101,7 +107,7 @@ def _thumbnail(pixels: NDArray[np.uint8]) -> Image.Image:
 
 
 def _short(line: str) -> str:
-    """The end of a path tells more than its beginning."""
+    """The end of a line, which for a path is more specific than its beginning."""
     return line if len(line) <= _LETTERS else f"…{line[-(_LETTERS - 1) :]}"
 
 

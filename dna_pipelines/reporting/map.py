@@ -1,4 +1,4 @@
-"""The picture of a map: datasets in a plane, and the tree of which join at what distance."""
+"""The picture of a map: datasets in a plane, and the tree of their clusters."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _MOST_NAMES = 80
 """Larger maps show points only."""
 
 _REACH_PX = (4, 14, 26, 40, 58, 80)
-"""How far from its point a name may be; the nearest place that is free is taken."""
+"""Distances at which a name may stand from its point; the nearest free position is used."""
 
 F64 = NDArray[np.float64]
 Box = tuple[float, float, float, float]
@@ -34,8 +34,8 @@ def map_picture(matrix: Matrix, plane: Plane, clusters: NDArray[np.int64], joins
 def map_figure(matrix: Matrix, plane: Plane, clusters: NDArray[np.int64], joins: Sequence[Join]) -> Picture:
     """Datasets in a plane, coloured by cluster, beside the tree of average linkage.
 
-    In the plane names are moved until they cover neither each other nor a point; one for which there is no place
-    is left out, and the picture says how many were. The tree has all of them.
+    In the plane, names are moved until they cover neither each other nor a point. A name without room is left out, and
+    the picture gives the number of those. The tree has all names.
     """
     n = len(matrix.names)
     height = max(5.5, min(0.19 * n + 1.5, 14.0))
@@ -47,57 +47,57 @@ def map_figure(matrix: Matrix, plane: Plane, clusters: NDArray[np.int64], joins:
     space.set_aspect("equal", adjustable="datalim")
     space.scatter(*plane.positions.T, c=colours, s=36, edgecolors="white", linewidths=0.6, zorder=3)
     space.margins(0.14)
-    space.set_xlabel("distances as in the matrix, as far as a plane can keep them", fontsize=9)
+    space.set_xlabel("distances of the matrix, as far as a plane can represent them", fontsize=9)
     space.tick_params(labelsize=8)
     space.grid(color="0.92", zorder=0)
     space.set_axisbelow(True)
-    # Room for the line that is written last.
+    # Reserves room for the title, which is known last.
     space.set_title(" ", fontsize=9)
     unit = "√" if matrix.metric in ("nfd", "fd") else ""
     _draw_tree(tree, joins, [shortened(name) for name in matrix.names], colours)
     tree.set_xlabel(f"mean distance at which clusters join ({unit}{matrix.metric})", fontsize=9)
-    # Constrained layout moves the axes when it is drawn, so names are placed in what it made of them.
+    # Constrained layout moves the axes when it is drawn, so names are placed after that.
     figure.canvas.draw()
     figure.set_layout_engine("none")
     n_left_out = _name_points(figure, space, plane.positions, matrix.names) if n <= _MOST_NAMES else n
-    kept = f"the plane keeps {plane.kept_share:.0%} of the spread, stress {plane.stress:.2f}"
-    hidden = f"; {n_left_out} of {n} names have no room here" if n_left_out else ""
-    space.set_title(kept + hidden, fontsize=9)
+    quality = f"{plane.kept_share:.0%} of the spread is in this plane, stress {plane.stress:.2f}"
+    hidden = f"; {n_left_out} of {n} names have no room" if n_left_out else ""
+    space.set_title(quality + hidden, fontsize=9)
     return figure
 
 
 def _name_points(figure: Figure, axes: Any, positions: F64, names: Sequence[str]) -> int:
-    """Write names where nothing else is; returns how many found no place."""
+    """Write names where there is room; returns the number of those without."""
     renderer = figure.canvas.get_renderer()  # type: ignore[attr-defined]
     points = axes.transData.transform(positions)
     frame = axes.get_window_extent(renderer)
     taken: list[Box] = [(x - 5, y - 5, x + 5, y + 5) for x, y in points]
     n_left_out = 0
-    # From the outside inwards: there is room outside, and who is in the middle gets what is left.
+    # From the outside inwards: there is more room outside.
     order = np.argsort(-np.hypot(*(points - points.mean(axis=0)).T), kind="stable")
-    for place in order:
-        text = axes.text(0, 0, shortened(names[place]), fontsize=8, transform=None, va="bottom", ha="left", zorder=4)
+    for index in order:
+        text = axes.text(0, 0, shortened(names[index]), fontsize=8, transform=None, va="bottom", ha="left", zorder=4)
         extent = text.get_window_extent(renderer)
         free = (
             (box, reach)
-            for box, reach in _places(points[place], extent.width, extent.height)
+            for box, reach in _boxes(points[index], extent.width, extent.height)
             if _inside(box, frame.extents) and not any(_overlap(box, other) for other in taken)
         )
-        found = next(free, None)
-        if found is None:
+        nearest = next(free, None)
+        if nearest is None:
             text.remove()
             n_left_out += 1
             continue
-        box, reach = found
+        box, reach = nearest
         taken.append(box)
         text.set_position((box[0], box[1]))
         if reach > _REACH_PX[1]:
-            _lead(axes, points[place], box)
+            _lead(axes, points[index], box)
     return n_left_out
 
 
-def _places(point: F64, width: float, height: float) -> Iterator[tuple[Box, int]]:
-    """Where a name may stand: right, left, above, below and in the corners, ever farther away."""
+def _boxes(point: F64, width: float, height: float) -> Iterator[tuple[Box, int]]:
+    """Positions of a name and their distances: right, left, above, below and in the corners, the nearest first."""
     x, y = point
     for reach in _REACH_PX:
         gap = reach + 3
@@ -116,14 +116,14 @@ def _overlap(a: Box, b: Box) -> bool:
 
 
 def _lead(axes: Any, point: F64, box: Box) -> None:
-    """A thin line from a point to the nearest place of its name."""
+    """A thin line from a point to the nearest point of its name."""
     nearest = np.clip(point, (box[0], box[1]), (box[2], box[3]))
     ends = axes.transData.inverted().transform([point, nearest])
     axes.plot(*ends.T, color="0.6", linewidth=0.6, zorder=2, scalex=False, scaley=False)
 
 
 def _draw_tree(axes: Any, joins: Sequence[Join], names: Sequence[str], colours: F64) -> None:
-    """Leaves on the left, one below the other in such an order that no lines cross."""
+    """Draw the leaves on the left, in an order in which no lines cross."""
     n = len(names)
     leaves = _leaves(joins, n)
     middle = {leaf: float(row) for row, leaf in enumerate(leaves)}
@@ -145,7 +145,7 @@ def _draw_tree(axes: Any, joins: Sequence[Join], names: Sequence[str], colours: 
 
 
 def _leaves(joins: Sequence[Join], n: int) -> list[int]:
-    members = {place: [place] for place in range(n)}
+    members = {leaf: [leaf] for leaf in range(n)}
     for number, join in enumerate(joins, start=n):
         members[number] = members.pop(join.first) + members.pop(join.second)
     return next(iter(members.values()), [])

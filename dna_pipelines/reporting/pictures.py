@@ -24,24 +24,24 @@ _MOST_NUMBERS = 24
 
 
 class Picture(Figure):
-    """A figure that notebooks show as it would be saved, whatever backend they chose."""
+    """A figure that notebooks show as it is saved, whatever their backend."""
 
     def _repr_png_(self) -> bytes:
         return png_of(self)
 
 
-def matrix_picture(matrix: Matrix, marks: Mapping[tuple[str, str], str] | None = None, said: str = "") -> bytes:
+def matrix_picture(matrix: Matrix, marks: Mapping[tuple[str, str], str] | None = None, legend: str = "") -> bytes:
     """`matrix_figure` as a PNG."""
-    return png_of(matrix_figure(matrix, marks, said))
+    return png_of(matrix_figure(matrix, marks, legend))
 
 
-def matrix_figure(matrix: Matrix, marks: Mapping[tuple[str, str], str] | None = None, said: str = "") -> Picture:
+def matrix_figure(matrix: Matrix, marks: Mapping[tuple[str, str], str] | None = None, legend: str = "") -> Picture:
     """The matrix as a heat map: dark is near, bright is far; unknown pairs are grey.
 
     Args:
         matrix: the distances.
-        marks: what is written before the number of a pair.
-        said: what the marks mean.
+        marks: by pair, a mark that is written before its number.
+        legend: what the marks mean.
     """
     n = len(matrix.names)
     edge = max(3.5, min(0.62 * n, 16.0))
@@ -62,10 +62,9 @@ def matrix_figure(matrix: Matrix, marks: Mapping[tuple[str, str], str] | None = 
         axes.set_xticks(range(n), labels, rotation=90, fontsize=size)
         axes.set_yticks(range(n), labels, fontsize=size)
     if n <= _MOST_NUMBERS:
-        known = marks or {}
-        before = [[known.get((a, b), "") for b in matrix.names] for a in matrix.names]
-        _write_numbers(axes, matrix.values, before)
-        axes.set_xlabel(said, fontsize=9)
+        mark_of = marks or {}
+        _write_numbers(axes, matrix.values, [[mark_of.get((a, b), "") for b in matrix.names] for a in matrix.names])
+        axes.set_xlabel(legend, fontsize=9)
     return figure
 
 
@@ -91,18 +90,18 @@ def profile_figure(a: str, b: str, layers: Sequence[Mapping[str, Any]]) -> Pictu
 
 
 def changes_picture(extractor: str, layers: Sequence[str], changes: Mapping[str, Mapping[str, float]]) -> bytes:
-    """How far datasets are from what they were before their last change, layer by layer.
+    """The distance of datasets from the versions before their last change, layer by layer.
 
     Args:
         extractor: whose layers.
         layers: in their order in the network.
         changes: by dataset and layer, the EMD in bins; the farthest `_MOST_NUMBERS` datasets are shown.
     """
-    means = {name: float(np.mean(list(found.values()))) for name, found in changes.items()}
+    means = {name: float(np.mean(list(by_layer.values()))) for name, by_layer in changes.items()}
     names = sorted(means, key=lambda name: -means[name])[:_MOST_NUMBERS]
     figure = Figure(figsize=(max(5.0, 0.5 * len(layers) + 2.5), 1.9 + 0.3 * max(len(names), 1)), layout="constrained")
     axes = figure.add_subplot()
-    axes.set_title(f"{extractor}: what the last changes moved\n(EMD in bins to the version before)", fontsize=10)
+    axes.set_title(f"{extractor}: the last change of each dataset\n(EMD to the version before, in bins)", fontsize=10)
     if not names:
         _say(axes, "no dataset has changed yet")
         return png_of(figure)
@@ -120,13 +119,13 @@ def growth_picture(sizes: Mapping[str, Sequence[tuple[datetime, int]]]) -> bytes
     """Numbers of images over time.
 
     Args:
-        sizes: by dataset, the moments (UTC) of its commits and how many images it had from then on.
+        sizes: by dataset, the time (UTC) of each commit and the number of images from then on.
     """
     figure = Figure(figsize=(8.0, 4.0), layout="constrained")
     axes = figure.add_subplot()
     axes.set_title("readable images over time, of the datasets that changed last", fontsize=10)
     if not any(sizes.values()):
-        _say(axes, "nothing was ingested yet")
+        _say(axes, "no dataset has been ingested yet")
         return png_of(figure)
     end = max(points[-1][0] for points in sizes.values() if points)
     for name, points in sizes.items():
@@ -143,7 +142,7 @@ def growth_picture(sizes: Mapping[str, Sequence[tuple[datetime, int]]]) -> bytes
 
 
 def narrowed(png: bytes, width_px: int) -> bytes:
-    """A picture no wider than that."""
+    """A picture at most `width_px` wide."""
     with Image.open(io.BytesIO(png)) as image:
         if image.width <= width_px:
             return png
@@ -152,7 +151,7 @@ def narrowed(png: bytes, width_px: int) -> bytes:
 
 
 def _say(axes: Any, text: str) -> None:
-    """Write why there is nothing to see yet."""
+    """Write why the picture is empty."""
     axes.text(0.5, 0.5, text, ha="center", va="center", transform=axes.transAxes)
     axes.set_xticks([])
     axes.set_yticks([])
@@ -163,12 +162,12 @@ def shortened(name: str) -> str:
     return name if len(name) <= 40 else f"{name[:39]}…"
 
 
-def _write_numbers(axes: Any, values: NDArray[np.float64], before: list[list[str]] | None = None) -> None:
-    """Numbers into cells, each after what stands before it."""
+def _write_numbers(axes: Any, values: NDArray[np.float64], marks: list[list[str]] | None = None) -> None:
+    """Write numbers into cells, each after its mark."""
     middle = np.nanmax(values, initial=0.0) * 0.6
     for row, numbers in enumerate(values):
         for column, value in enumerate(numbers):
-            text = "?" if np.isnan(value) else f"{before[row][column] if before else ''}{value:.3g}"
+            text = "?" if np.isnan(value) else f"{marks[row][column] if marks else ''}{value:.3g}"
             colour = "white" if value < middle else "black"
             axes.text(column, row, text, ha="center", va="center", fontsize=7, color=colour)
 
@@ -182,7 +181,7 @@ def png_of(figure: Figure) -> bytes:
 
 
 def _packed(image: Image.Image) -> bytes:
-    """With a palette, which is a quarter of the bytes, and without a date, so that equal pictures are equal bytes."""
+    """A PNG with a palette, a quarter of the size, and without a date, so that equal pictures have equal bytes."""
     buffer = io.BytesIO()
     palette = image.quantize(_COLOURS, Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE)
     palette.save(buffer, "png", optimize=True)

@@ -1,13 +1,14 @@
 """What changed between two datasets, in words: from the names of the scattering network's neurons.
 
 The rules and their limits were chosen on photographs and are measured on others (`python -m benchmarks words`,
-docs/scattering.md). Of networks whose neurons have other names, or none, nothing is said.
+docs/scattering.md). They do not apply to networks whose neurons have other names, or none.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,9 +18,11 @@ from dna_pipelines.distributions import Layers, Moments
 from dna_pipelines.extraction.files.scattering_bands import COLOURS, N_OCTAVES, ORIENTATIONS, Band
 
 Names = Mapping[str, Sequence[str]]
-"""By layer, what its neurons are called."""
+"""By layer, the names of its neurons."""
 
 F64 = NDArray[np.float64]
+
+Direction = Literal["more", "less", "spread differently"]
 
 _LIMITS = {
     "brightness": (2.8, 0.02),
@@ -36,17 +39,17 @@ cut into tiles), and so much. An error is that of single octaves or orientations
 because the octaves of an image vary together, so details and orientation need fewer."""
 
 _MANY = 3
-"""Whoever finds that many things changed looks at other content."""
+"""So many kinds of change at once mean other content."""
 
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing that changed from `a` to `b`.
+    """One change from `a` to `b`.
 
     Attributes:
-        kind: one word for it.
-        text: a sentence for people.
-        strength: how far beyond what counts as a change; at least 1.
+        kind: a stable word.
+        text: its description.
+        strength: how many times the limit above which it counts as a change; at least 1.
     """
 
     kind: str
@@ -59,9 +62,9 @@ class Leader:
     """A neuron that changed much.
 
     Attributes:
-        name: what it is called; empty where it has no name.
-        shift_bins: by how many bins its mean is higher in `b` than in `a`.
-        factor: how many times as large the answers of a wavelet are in `b` (plus one level of 8 bits); None
+        name: of the neuron; empty where it has none.
+        shift_bins: mean in `b` less mean in `a`, in bins.
+        factor: for a wavelet, its response in `b` as a multiple of that in `a` (each plus one level of 8 bits); None
             for other neurons.
     """
 
@@ -73,41 +76,44 @@ class Leader:
     factor: float | None = None
 
     @property
+    def direction(self) -> Direction:
+        """Whether its mean rose or fell; where the mean moved less than half as far as the mass, the shape changed."""
+        if abs(self.shift_bins) < self.emd_bins / 2:
+            return "spread differently"
+        return "more" if self.shift_bins > 0 else "less"
+
+    @property
     def text(self) -> str:
-        """As a line for people."""
-        # Where the mean moved less than half as far as the mass, the shape changed.
-        clear = abs(self.shift_bins) >= self.emd_bins / 2
-        direction = ("more" if self.shift_bins > 0 else "less") if clear else "spread differently"
-        times = f", ×{self.factor:.2g}" if self.factor and clear else ""
-        return f"{self.name or f'{self.layer}:{self.neuron}'}: {direction}{times} (EMD {self.emd_bins:.3g} bins)"
+        """A description in one line."""
+        times = f", ×{self.factor:.2g}" if self.factor and self.direction != "spread differently" else ""
+        name = self.name or f"{self.layer}:{self.neuron}"
+        return f"{name}: {self.direction}{times} (EMD {self.emd_bins:.3g} bins)"
 
 
 def explain(comparison: Comparison, names: Names) -> list[str]:
-    """What changed from `a` to `b`, the clearest first; empty where nothing is clear, or nothing can be said.
+    """Descriptions of what changed from `a` to `b`, the clearest first; empty where no change is clear or known.
 
     Args:
         comparison: of two DNAs of the scattering network, with all its first-order layers.
-        names: see `Fingerprints.names`.
+        names: of the neurons, see `Fingerprints.names`.
     """
     if comparison.a.moments is None or comparison.b.moments is None:
         return []
-    found = findings(comparison.a.moments, comparison.b.moments, comparison.a.layers, names)
-    if len({one.kind for one in found}) >= _MANY:
-        return ["several things changed at once, as other content does:", *(one.text for one in found)]
-    return [one.text for one in found]
+    changes = findings(comparison.a.moments, comparison.b.moments, comparison.a.layers, names)
+    texts = [change.text for change in changes]
+    if len({change.kind for change in changes}) >= _MANY:
+        return ["several things changed at once, which suggests other content:", *texts]
+    return texts
 
 
 def leaders(comparison: Comparison, names: Names, n: int = 5) -> list[Leader]:
-    """The neurons with the largest EMD, also of networks whose neurons have no names.
-
-    Without histograms on both sides there are none.
-    """
+    """The neurons with the largest EMD, of any network; none where a side has no histograms."""
     a, b, layers = comparison.a, comparison.b, comparison.a.layers
     if a.counts is None or b.counts is None:
         return []
     real = np.repeat([layer.kind == "neuron" for layer in layers], [layer.n_neurons for layer in layers])
     emd = np.where(real & np.isfinite(comparison.emd_bins), comparison.emd_bins, -1.0)
-    found = []
+    largest = []
     for index in np.argsort(-emd, kind="stable")[:n]:
         if emd[index] <= 0:
             break
@@ -118,23 +124,23 @@ def leaders(comparison: Comparison, names: Names, n: int = 5) -> list[Leader]:
         factor = None
         if (band := Band.parse(name)) and len(band.path) == 1 and a.moments and b.moments:
             factor = float(2 ** (b.moments.mean[index] - a.moments.mean[index]))
-        found.append(Leader(layer, neuron, name, float(emd[index]), shift, factor))
-    return found
+        largest.append(Leader(layer, neuron, name, float(emd[index]), shift, factor))
+    return largest
 
 
 def findings(a: Moments, b: Moments, layers: Layers, names: Names) -> list[Finding]:
     """What changed from `a` to `b`, the strongest first."""
-    places = _places(layers, names)
-    if places is None or min(a.n_images.min(), b.n_images.min()) < 2:
+    indices = _indices(layers, names)
+    if indices is None or min(a.n_images.min(), b.n_images.min()) < 2:
         return []
-    change = _Change.of(a, b, places)
-    found = [one for one in (_detail(change), _orientation(change), *_levels(change)) if one]
-    return sorted(found, key=lambda one: -one.strength)
+    change = _Change.of(a, b, indices)
+    clear = [finding for finding in (_detail(change), _orientation(change), *_levels(change)) if finding]
+    return sorted(clear, key=lambda finding: -finding.strength)
 
 
 @dataclass(frozen=True, eq=False)
-class _Places:
-    """Where in an array over all neurons the neurons with names are.
+class _Indices:
+    """Indices of the neurons with names, in an array over all neurons.
 
     Attributes:
         lowpass: (3,) by colour.
@@ -147,33 +153,34 @@ class _Places:
     wide: NDArray[np.intp]
 
 
-def _places(layers: Layers, names: Names) -> _Places | None:
-    place = {
+def _indices(layers: Layers, names: Names) -> _Indices | None:
+    """None where a neuron of the scattering network is missing."""
+    index_of = {
         name: part.start + neuron
         for layer, part in layers.slices.items()
         for neuron, name in enumerate(names.get(layer, ()))
     }
     wanted = [Band(colour) for colour in COLOURS]
     first = [Band(c, ((octave, o),)) for c in COLOURS for octave in range(N_OCTAVES) for o in ORIENTATIONS]
-    if not all(band.name in place for band in (*wanted, *first)):
+    if not all(band.name in index_of for band in (*wanted, *first)):
         return None
     wide = [
         index
-        for name, index in place.items()
+        for name, index in index_of.items()
         if (band := Band.parse(name)) and len(band.path) == 2 and band.path[1][0] - band.path[0][0] >= 2
     ]
-    grid = np.array([place[band.name] for band in first]).reshape(len(COLOURS), N_OCTAVES, len(ORIENTATIONS))
-    return _Places(np.array([place[band.name] for band in wanted]), grid, np.array(wide, np.intp))
+    grid = np.array([index_of[band.name] for band in first]).reshape(len(COLOURS), N_OCTAVES, len(ORIENTATIONS))
+    return _Indices(np.array([index_of[band.name] for band in wanted]), grid, np.array(wide, np.intp))
 
 
 @dataclass(frozen=True, eq=False)
 class _Change:
-    """Changes of means, by what they are called in `_LIMITS`, and how clear each is.
+    """Changes of means, by their name in `_LIMITS`, and how clear each is.
 
     Attributes:
         octaves: (3, 4) by colour and octave, in factors of 2, mean over orientations.
         turned: (4,) by orientation: the same of luminance, less its mean over orientations.
-        texture: of the shares of wide second-order neurons; 0 where these were not measured.
+        texture: the same of the wide second-order neurons; 0 where these were not measured.
     """
 
     values: Mapping[str, float]
@@ -183,36 +190,36 @@ class _Change:
     texture: float
 
     @staticmethod
-    def of(a: Moments, b: Moments, places: _Places) -> _Change:
+    def of(a: Moments, b: Moments, indices: _Indices) -> _Change:
         delta = b.mean - a.mean
-        n_a, n_b = (np.maximum(one.n_images.astype(np.float64), 2) for one in (a, b))
+        n_a, n_b = (np.maximum(side.n_images.astype(np.float64), 2) for side in (a, b))
         square = a.variance / n_a + b.variance / n_b
-        octaves = delta[places.first].mean(axis=2)
-        errors = np.sqrt(square[places.first].mean(axis=2))
+        octaves = delta[indices.first].mean(axis=2)
+        errors = np.sqrt(square[indices.first].mean(axis=2))
         coarse, coarse_error = octaves[:, 2:].mean(axis=1), errors[:, 2:].mean(axis=1)
         colours, colour_errors = octaves[1:].mean(axis=0), errors[1:].mean(axis=0)
-        turned = (delta[places.first[0]] - octaves[0][:, None])[:3].mean(axis=0)
-        grey = places.lowpass[0]
-        # How much the average brightness of images varies tells of contrast too; of black images it tells nothing.
+        turned = (delta[indices.first[0]] - octaves[0][:, None])[:3].mean(axis=0)
+        grey = indices.lowpass[0]
+        # The spread of the brightness of images is a measure of contrast too, but not where all images are black.
         known = a.variance[grey] > 0 and b.variance[grey] > 0
         spread = 0.5 * np.log2(b.variance[grey] / a.variance[grey]) if known else coarse[0]
         spread_error = np.sqrt(1 / (n_a[grey] - 1) + 1 / (n_b[grey] - 1))
         measured = {
             "brightness": (delta[grey], np.sqrt(square[grey])),
-            "blue": (delta[places.lowpass[1]], np.sqrt(square[places.lowpass[1]])),
-            "red": (delta[places.lowpass[2]], np.sqrt(square[places.lowpass[2]])),
+            "blue": (delta[indices.lowpass[1]], np.sqrt(square[indices.lowpass[1]])),
+            "red": (delta[indices.lowpass[2]], np.sqrt(square[indices.lowpass[2]])),
             "contrast": ((coarse[0] + spread) / 2, np.hypot(coarse_error[0], spread_error) / 2),
             "saturation": (coarse[1:].mean() - coarse[0], coarse_error[1:].mean()),
             "luminance detail": (octaves[0, 0] - coarse[0], errors[0, 0]),
             "colour detail": (colours[0] - coarse[1:].mean(), colour_errors[0]),
-            "orientation": (np.abs(turned).max(), np.sqrt(square[places.first[0, :3]].mean())),
+            "orientation": (np.abs(turned).max(), np.sqrt(square[indices.first[0, :3]].mean())),
         }
         return _Change(
             {name: float(value) for name, (value, _) in measured.items()},
             {name: _strength(name, float(value), float(error)) for name, (value, error) in measured.items()},
             octaves,
             turned,
-            float(delta[places.wide].mean()) if places.wide.size else 0.0,
+            float(delta[indices.wide].mean()) if indices.wide.size else 0.0,
         )
 
 
@@ -227,13 +234,13 @@ def _detail(change: _Change) -> Finding | None:
     strength = max(change.strengths["luminance detail"], change.strengths["colour detail"])
     finest = change.octaves[0, 0], change.octaves[1:, 0].mean()
     clearer = int(change.strengths["colour detail"] > change.strengths["luminance detail"])
-    # What is paler loses less in the finest octave, which is nearer to the floor: it must have moved that way itself.
+    # Paler images lose less in the finest octave, which is nearer to the floor: it must have moved that way itself.
     if strength < 1 or (finest[clearer] > 0) != (grey + colour > 0):
         return None
     times = f"luminance ×{2 ** finest[0]:.2g}, colours ×{2 ** finest[1]:.2g}"
     what = f"finest octave {times} against"
     if grey + colour > 0:
-        # Noise has no lines: its answers come and go at random, more evenly than those of edges.
+        # Noise has no lines: its responses vary at random, more evenly than those of edges.
         if colour > 1.2 * grey or change.texture < -0.025 * grey:
             return Finding("noise", f"{what} coarse ones, without edges: noise", strength)
         return Finding("sharper", f"{what} coarse ones, along edges: sharper", strength)
@@ -252,29 +259,29 @@ def _orientation(change: _Change) -> Finding | None:
 
 def _levels(change: _Change) -> list[Finding]:
     """Of brightness, contrast and colours."""
-    found, values, strengths = [], change.values, change.strengths
+    levels, values, strengths = [], change.values, change.strengths
     if strengths["brightness"] >= 1:
-        levels = values["brightness"] / 3**0.5 * 255
-        word = "brighter" if levels > 0 else "darker"
-        found.append(Finding("brightness", f"low-pass luminance {levels:+.0f} of 255: {word}", strengths["brightness"]))
-    # Less contrast takes luminance first, because of colours less is above the floor.
+        shift = values["brightness"] / 3**0.5 * 255
+        word = "brighter" if shift > 0 else "darker"
+        levels.append(Finding("brightness", f"low-pass luminance {shift:+.0f} of 255: {word}", strengths["brightness"]))
+    # Less contrast reduces luminance first, because less of the colours is above the floor.
     grey, colour = change.octaves[:, 2:].mean(axis=1)[0], change.octaves[1:, 2:].mean()
     paler = strengths["saturation"] >= 1 and abs(colour) > abs(grey)
     if paler:
         word = "more colourful" if colour > 0 else "paler"
         text = f"colours ×{2**colour:.2g} in all octaves, luminance ×{2**grey:.2g}: {word}"
-        found.append(Finding("saturation", text, strengths["saturation"]))
+        levels.append(Finding("saturation", text, strengths["saturation"]))
     elif strengths["contrast"] >= 1:
         word = "more" if values["contrast"] > 0 else "less"
         text = f"luminance ×{2**grey:.2g} in coarse octaves, as in the brightness of images: {word} contrast"
-        found.append(Finding("contrast", text, strengths["contrast"]))
+        levels.append(Finding("contrast", text, strengths["contrast"]))
     shifted = max(strengths["blue"], strengths["red"])
-    # What is paler or has less contrast moves towards grey, which is no change of hue.
+    # Paler images, and those with less contrast, move towards grey, which is not a change of hue.
     if shifted >= 1 and not paler and (strengths["contrast"] < 1 or shifted > strengths["contrast"]):
         blue, red = (values[name] * 255 for name in ("blue", "red"))
         text = f"low-pass colours {blue:+.0f} from yellow to blue, {red:+.0f} from green to red of 255: hue or cast"
-        found.append(Finding("colour", text, shifted))
-    return found
+        levels.append(Finding("colour", text, shifted))
+    return levels
 
 
 def _mean_bin(counts: NDArray[np.uint64]) -> float:

@@ -1,7 +1,7 @@
 """The lake: every path, the Parquet files, atomic writes, and the DuckDB catalog.
 
-Belongs here: how things are kept. Does not: what is computed. Nothing outside this room knows a
-path of the lake. A file once written is never changed; what is current is the last commit record.
+Belongs here: how results are stored. Does not: how they are computed. Only this room knows the paths of the
+lake. A file is never changed once written; the last commit record of a dataset is its current version.
 """
 
 from dna_pipelines.storage.catalog import Catalog

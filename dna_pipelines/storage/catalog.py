@@ -1,7 +1,7 @@
 """The catalog: DuckDB views over the files of the lake.
 
-The lake is the truth; a view is a glob over files that are either whole or absent. `catalog.sql` and
-`catalog.duckdb` in the lake hold the same views for the duckdb shell.
+A view is a glob over files that are either complete or absent. `catalog.sql` and `catalog.duckdb` in the lake define
+the same views for the duckdb shell.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from dna_pipelines.storage.tables import read_parquet, require_footer
 
 
 class Column(NamedTuple):
-    """A column of a view: its name, DuckDB's type, and what it means."""
+    """A column of a view: its name, its type in DuckDB, and its meaning."""
 
     name: str
     type: str
@@ -45,24 +45,24 @@ class Catalog:
         """A connection in memory with views; it holds no lock on anything.
 
         Args:
-            statement: to make only the views that it names, and those that these need: DuckDB reads the footer of every
-                file of a view when it is made. By default all.
+            statement: creates only the views that it names, and those that these need, because DuckDB reads the footer
+                of every file of a view when it creates the view. By default all views.
 
         Raises:
             LakeError: when a file of the lake is damaged.
         """
         connection = duckdb.connect()
-        with self._damage_told():
+        with self._damage_named():
             connection.execute(self.views_sql(statement))
         return connection
 
     @property
     def database(self) -> Path:
-        """A database file that holds the views and nothing else."""
+        """A database file that has only the views."""
         return self._layout.root / "catalog.duckdb"
 
     def query(self, sql: str) -> tuple[list[str], list[tuple[Any, ...]]]:
-        """The columns and rows of a statement (none of both where it returns nothing).
+        """The columns and rows of a statement; both are empty where it returns nothing.
 
         Raises:
             UserError: with DuckDB's message, when the statement is wrong.
@@ -71,7 +71,9 @@ class Catalog:
         try:
             return self._answer(sql)
         except duckdb.Error as error:
-            raise UserError(f"{error}") from error
+            raise UserError(
+                f"{error}", code="sql.statement", duckdb_error=type(error).__name__, problem=str(error)
+            ) from error
 
     def views(self) -> list[tuple[str, str, list[str]]]:
         """Name, comment and columns of each view."""
@@ -90,11 +92,16 @@ class Catalog:
             UserError: when there is no such view.
         """
         if view not in (known := _columns_of_views()):
-            raise UserError(f"there is no view '{view}'; there are: {', '.join(known)}")
+            raise UserError(
+                f"there is no view '{view}'; the views are: {', '.join(known)}",
+                code="name.view",
+                view=view,
+                known=list(known),
+            )
         return known[view]
 
     def rows(self, sql: str, parameters: list[Any] | None = None) -> list[dict[str, Any]]:
-        """The result of a statement of ours as dictionaries.
+        """The rows of a statement as dictionaries.
 
         Raises:
             LakeError: when a file of the lake is damaged.
@@ -103,7 +110,7 @@ class Catalog:
         return [dict(zip(names, row, strict=True)) for row in rows]
 
     def views_sql(self, statement: str | None = None) -> str:
-        """The statements that make the views: all, or those that a statement needs."""
+        """The statements that create all views, or those that a statement needs."""
         needed = needed_by(statement) if statement is not None else None
         raw = [
             f"CREATE OR REPLACE VIEW _{name} AS {self._scan(name)};"
@@ -114,7 +121,7 @@ class Catalog:
         return "\n".join(raw + views)
 
     def export(self) -> None:
-        """Write `catalog.sql` and `catalog.duckdb`, if they are not as they should be.
+        """Write `catalog.sql` and `catalog.duckdb`, if they are missing or out of date.
 
         Raises:
             LakeError: when they cannot be written, or a file of the lake is damaged.
@@ -127,35 +134,39 @@ class Catalog:
         text = head + _comments_sql()
         draft = draft_of(database)
         try:
-            with duckdb.connect() as connection, self._damage_told():
+            with duckdb.connect() as connection, self._damage_named():
                 # The oldest format that DuckDB writes, so that older shells open it too.
                 connection.execute(f"ATTACH '{_quoted(draft)}' AS shared (STORAGE_VERSION 'v1.0.0'); USE shared;")
                 connection.execute(text)
             draft.replace(database)
         except (duckdb.IOException, OSError) as error:
-            raise LakeError(f"{database} cannot be written: {error}; the lake itself is as it should be") from error
+            raise LakeError(
+                f"{database} cannot be written: {error}; the lake itself is sound",
+                code="lake.catalog-unwritable",
+                path=str(database),
+            ) from error
         finally:
             with suppress(OSError):
                 draft.unlink(missing_ok=True)
         replace(script, text.encode())
 
     def _answer(self, sql: str, parameters: list[Any] | None = None) -> tuple[list[str], list[tuple[Any, ...]]]:
-        with self._damage_told():
+        with self._damage_named():
             try:
                 cursor = self.connect(sql).execute(sql, parameters or [])
             except duckdb.CatalogException:
-                # What comes first of several statements must not happen twice.
+                # The first of several statements must not run twice.
                 if ";" in sql.rstrip("; \n"):
                     raise
-                # Of what there is not, DuckDB says what is called alike.
+                # With all views, DuckDB's message suggests similar names.
                 cursor = self.connect().execute(sql, parameters or [])
             if cursor is None:
-                raise UserError("there is no statement in that; `dna sql` without one lists the views")
+                raise UserError("there is no statement to run; `dna sql` without one lists the views", code="sql.empty")
             return [column[0] for column in cursor.description or []], cursor.fetchall()
 
     @contextmanager
-    def _damage_told(self) -> Iterator[None]:
-        """Where DuckDB fails, say which file of the lake is damaged, if one is."""
+    def _damage_named(self) -> Iterator[None]:
+        """Where DuckDB fails, raise an error that names the damaged file of the lake, if there is one."""
         try:
             yield
         except (duckdb.ParserException, duckdb.BinderException, duckdb.CatalogException):
@@ -166,16 +177,18 @@ class Catalog:
             except LakeError as damage:
                 raise damage from error
             if type(error) is duckdb.Error:
-                # What reads the pages says no more than that they make no sense.
-                said = f"a table that this reads is damaged ({error}); `dna doctor --pages` finds those of the lake"
-                raise LakeError(said) from error
+                # DuckDB's error on damaged pages does not name the file.
+                raise LakeError(
+                    f"a table that this reads is damaged ({error}); `dna doctor --pages` lists the damaged tables",
+                    code="lake.damaged-pages",
+                ) from error
             raise
 
     def require_sound(self, *, named_in: str = "") -> None:
-        """Look at every file that the views read, of tables at the footer alone.
+        """Check every file that the views read; only the footers of tables are read.
 
         Args:
-            named_in: a text; tables whose paths it has are read whole.
+            named_in: a text; tables whose paths are in it are read completely.
 
         Raises:
             LakeError: when one is damaged.
@@ -188,10 +201,10 @@ class Catalog:
                     (read_parquet if str(path) in named_in else require_footer)(self._source(path))
 
     def _source(self, path: Path) -> Path:
-        """The manifest that a current one is another name of; any other file is its own."""
+        """The manifest that a file in `current/` is a link to; the file itself for other files."""
         manifests = self._layout.manifest(path.stem, "*")
-        alike = manifests.parent.glob(manifests.name) if path == self._layout.current_manifest(path.stem) else ()
-        return next(filter(path.samefile, alike), path)
+        candidates = manifests.parent.glob(manifests.name) if path == self._layout.current_manifest(path.stem) else ()
+        return next(filter(path.samefile, candidates), path)
 
     def _scan(self, name: str) -> str:
         pattern, columns = TABLES[name]
@@ -199,27 +212,27 @@ class Catalog:
         empty = f"SELECT {typed} WHERE false"
         if not any(self._layout.root.glob(pattern)):
             return empty
-        place = _quoted(f"{_literal(self._layout.root)}/{pattern}")
-        # Else DuckDB takes a folder above the lake that is called `key=value` for a column.
+        glob = _quoted(f"{_literal(self._layout.root)}/{pattern}")
+        # Otherwise a folder above the lake with a name like `key=value` becomes a column.
         options = "hive_partitioning=false"
         if pattern.endswith(".json"):
             typed = ", ".join(f"{column}: '{kind}'" for column, kind in split(columns))
             options += f", maximum_object_size={_room(self._layout.root.glob(pattern))}"
-            return f"SELECT * FROM read_json('{place}', columns={{{typed}}}, {options})"  # noqa: S608 (quoted above)
+            return f"SELECT * FROM read_json('{glob}', columns={{{typed}}}, {options})"  # noqa: S608 (quoted above)
         if name == "image_rows":
-            # Every layer is a column of its own in the files, and a view has to have the same columns for ever.
-            every = f"FROM read_parquet('{place}', union_by_name=true, filename=true, {options})"
+            # Each layer is a column of the files, and the columns of a view must not depend on the layers.
+            every = f"FROM read_parquet('{glob}', union_by_name=true, filename=true, {options})"
             long = f"UNPIVOT ({every}) ON COLUMNS('pooled/.*') INTO NAME layer VALUE pooled"
             return f"SELECT digest, signs, layer[8:] AS layer, pooled, filename FROM ({long})"  # noqa: S608
         if name in ("verdicts", "layer_rows"):
-            # Older ones have fewer columns, and a view has to have the same columns for ever.
-            return f"{empty} UNION ALL BY NAME SELECT * FROM read_parquet('{place}', union_by_name=true, {options})"  # noqa: S608
-        return f"SELECT * FROM read_parquet('{place}', {options})"  # noqa: S608 (quoted above)
+            # Older files have fewer columns, and the columns of a view must not depend on that.
+            return f"{empty} UNION ALL BY NAME SELECT * FROM read_parquet('{glob}', union_by_name=true, {options})"  # noqa: S608
+        return f"SELECT * FROM read_parquet('{glob}', {options})"  # noqa: S608 (quoted above)
 
 
 @cache
 def _columns_of_views() -> dict[str, tuple[Column, ...]]:
-    """Asked once of a lake with nothing in it, which has the same views: DuckDB takes a tenth of a second."""
+    """The columns of each view, from an empty lake, which has the same views. DuckDB takes a tenth of a second."""
     rows = Catalog(Layout(Path("/nonexistent"))).rows(
         "SELECT view_name, column_name, data_type FROM duckdb_views() v "
         "JOIN duckdb_columns() c ON c.table_name = v.view_name AND c.schema_name = 'main' "
@@ -232,13 +245,13 @@ def _columns_of_views() -> dict[str, tuple[Column, ...]]:
 
 
 def meaning(column: str, view: str | None = None) -> str:
-    """What a column means, in a view or in most of them."""
+    """The meaning of a column in a view, or in most views."""
     known = _meanings()
     return known.get(f"{view}.{column}") or known[column]
 
 
 def _comments_sql() -> str:
-    """What every column means, for shells and tools that show it."""
+    """Comments with the meaning of every column, for shells and tools that show them."""
     return "\n".join(
         f"COMMENT ON COLUMN {view}.\"{column.name}\" IS '{_quoted(column.meaning)}';"
         for view, columns in _columns_of_views().items()
@@ -253,20 +266,20 @@ def _meanings() -> dict[str, str]:
 
 
 def _room(records: Iterable[Path]) -> int:
-    """Bytes that a record may have: those of the largest, in steps, so that the views seldom change.
+    """The most bytes of a record, in powers of 2, so that the views seldom change.
 
-    A commit has a line for each shard. DuckDB's own limit is 16 MiB, and it holds memory of twice the limit.
+    A commit has a line for each shard. DuckDB's default is 16 MiB, and it allocates twice the limit.
     """
     sizes = [2**24]
     for record in records:
-        # It may be pruned just now.
+        # Another process may prune it at this moment.
         with suppress(FileNotFoundError):
             sizes.append(2 ** record.stat().st_size.bit_length())
     return max(sizes)
 
 
 def _literal(path: Path) -> str:
-    """A path in which no letter means anything to a glob."""
+    """A path as a glob that matches it alone."""
     return re.sub(r"([*?\[])", r"[\1]", str(path))
 
 

@@ -1,4 +1,4 @@
-"""Which files of the lake SQL reads, and what columns they have."""
+"""The files of the lake that SQL reads, and their columns."""
 
 from __future__ import annotations
 
@@ -92,11 +92,11 @@ TABLES: dict[str, tuple[str, str]] = {
 RECORDS: dict[str, type[Record]] = {
     "commits": Commit, "extractors": ExtractorRecord, "dna_records": DnaRecord, "selection_records": SelectionRecord,
 }  # fmt: skip
-"""The kinds of those that are records."""
+"""The classes of the tables that are JSON records."""
 
 
 def split(columns: str) -> list[tuple[str, str]]:
-    """`a BIGINT, b STRUCT(x INT, y INT)[]` as pairs, minding the brackets."""
+    """`a BIGINT, b STRUCT(x INT, y INT)[]` as pairs of name and type."""
     pieces, depth, start = [], 0, 0
     for index, letter in enumerate(columns):
         depth += (letter == "(") - (letter == ")")

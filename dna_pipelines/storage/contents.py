@@ -1,4 +1,4 @@
-"""What archives and tables were found to hold, so that an unchanged one is not looked into again."""
+"""The listings of archives and tables of images, so that an unchanged one is not read again."""
 
 from __future__ import annotations
 
@@ -7,20 +7,20 @@ from dna_pipelines.storage.files import replace
 from dna_pipelines.storage.layout import Layout
 
 
-class KeptContents:
-    """One file for each place; nothing is kept before there is a lake."""
+class StoredContents:
+    """One file for each location; nothing is stored before the lake exists."""
 
     def __init__(self, layout: Layout) -> None:
         self._layout = layout
 
-    def get(self, place: str) -> bytes | None:
-        """What was kept last for a place."""
+    def get(self, location: str) -> bytes | None:
+        """The last listing of a location; None if none is stored."""
         try:
-            return self._layout.contents(stable_hash(place)).read_bytes()
+            return self._layout.contents(stable_hash(location)).read_bytes()
         except FileNotFoundError:
             return None
 
-    def put(self, place: str, data: bytes) -> None:
-        """Keep something for a place instead of what was kept before."""
+    def put(self, location: str, data: bytes) -> None:
+        """Store the listing of a location, in place of an earlier one."""
         if self._layout.marker.exists():
-            replace(self._layout.contents(stable_hash(place)), data)
+            replace(self._layout.contents(stable_hash(location)), data)

@@ -1,4 +1,4 @@
-"""Distances in the lake: per layer for all pairs, per neuron and per selection for what someone asked for."""
+"""Distances in the lake: per layer for all pairs, per neuron and per selection on request."""
 
 from __future__ import annotations
 
@@ -7,23 +7,20 @@ import os
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from dna_pipelines.comparison import Comparison, LayerDistance, SteeredDistance
 from dna_pipelines.dna import Dna
 from dna_pipelines.identity import stable_hash
 from dna_pipelines.storage.files import replace, write_new
 from dna_pipelines.storage.layout import Layout
 from dna_pipelines.storage.tables import list_column, read_parquet, to_parquet
 
-if TYPE_CHECKING:  # the kernels of comparison take half a second to import
-    from dna_pipelines.comparison import Comparison, LayerDistance, SteeredDistance
-
 Pair = tuple[str, str]
-"""Of DNA ids, the smaller first."""
+"""A pair of DNA ids, the smaller first."""
 
 LAYER_SCHEMA = pa.schema(
     [
@@ -55,27 +52,27 @@ STEERED_SCHEMA = pa.schema(
 
 
 class Distances:
-    """Pairs are kept once, with the smaller id first."""
+    """Each pair is stored once, with the smaller id first."""
 
     def __init__(self, layout: Layout) -> None:
         self._layout = layout
 
     def complete(self, comparability_key: str) -> tuple[set[str], set[Pair]]:
-        """DNAs of which every pair is there, and other pairs that are: as they were noted last."""
+        """DNAs of which all pairs are stored, and other pairs that are, by the last note."""
         note = self._layout.complete_pairs(comparability_key)
         try:
-            found = json.loads(note.read_bytes())
-            if not self._files(comparability_key).issuperset(found["files"]):
+            noted = json.loads(note.read_bytes())
+            if not self._files(comparability_key).issuperset(noted["files"]):
                 return set(), set()
-            return set(found["dnas"]), {(a, b) for a, b in found["pairs"]}
+            return set(noted["dnas"]), {(a, b) for a, b in noted["pairs"]}
         except (OSError, ValueError, KeyError, TypeError):
-            # Nothing rests on the note: without it the files are asked.
+            # The note only saves time: without it the files are read.
             return set(), set()
 
     def note_complete(self, comparability_key: str, dnas: Iterable[str], pairs: Iterable[Pair]) -> None:
-        """Note that all pairs of some DNAs are there, and some other pairs.
+        """Note that all pairs of some DNAs are stored, and some other pairs.
 
-        The note counts as long as every file with distances is there that was when it was made.
+        The note is valid as long as all files that existed when it was made still exist.
         """
         files = sorted(self._files(comparability_key))
         note = {"dnas": sorted(dnas), "pairs": sorted(pairs), "files": files}
@@ -90,7 +87,7 @@ class Distances:
         return {name for name in names if name.startswith(f"{comparability_key}-")}
 
     def drawn(self, extractor: str) -> str | None:
-        """The id of the matrix that was drawn last."""
+        """The id of the matrix that was drawn last; None before the first."""
         note = self._layout.drawn(extractor)
         return note.read_text() if note.exists() else None
 
@@ -99,16 +96,16 @@ class Distances:
         replace(self._layout.drawn(extractor), matrix_id.encode())
 
     def known_pairs(self, comparability_key: str, among: Collection[str]) -> set[Pair]:
-        """The pairs of some DNAs whose layer distances are there."""
+        """The pairs of some DNAs whose layer distances are stored."""
         return _pairs(self._layout.layer_distances("x").parent.glob(f"{comparability_key}-*.parquet"), among)
 
     def steered_pairs(self, weights_id: str, among: Collection[str]) -> set[Pair]:
-        """The pairs of some DNAs whose distances under some weights are there."""
+        """The pairs of some DNAs whose distances under some weights are stored."""
         return _pairs(self._layout.steered_distances("x").parent.glob(f"{weights_id}-*.parquet"), among)
 
     def put_steered(self, weights_id: str, distances: Iterable[SteeredDistance]) -> None:
-        """Keep distances under some weights; the file is named by its pairs."""
-        rows = [(weights_id, one.a, one.b, one.emd_bins, one.emd_range, one.nfd) for one in distances]
+        """Store distances under some weights; the name of the file is a hash of its pairs."""
+        rows = [(weights_id, pair.a, pair.b, pair.emd_bins, pair.emd_range, pair.nfd) for pair in distances]
         if not rows:
             return
         columns = dict(zip(STEERED_SCHEMA.names, map(list, zip(*rows, strict=True)), strict=True))
@@ -117,7 +114,7 @@ class Distances:
         write_new(path, to_parquet(pa.table(columns, schema=STEERED_SCHEMA), {"n_pairs": len(pairs)}))
 
     def put_layers(self, comparability_key: str, distances: Iterable[LayerDistance]) -> None:
-        """Keep layer distances; the file is named by its pairs, so writing them twice changes nothing."""
+        """Store layer distances; the name of the file is a hash of its pairs, so writing them twice changes nothing."""
         rows = [asdict(distance) for distance in distances]
         if not rows:
             return
@@ -130,7 +127,7 @@ class Distances:
         write_new(path, to_parquet(table, {"n_pairs": len(pairs)}))
 
     def put_neurons(self, comparison: Comparison) -> None:
-        """Keep the neuron distances of one pair of the lake's DNAs: one row per metric and layer."""
+        """Store the neuron distances of a pair of DNAs of the lake: one row per metric and layer."""
         a, b = comparison.a, comparison.b
         if not (isinstance(a, Dna) and isinstance(b, Dna)):
             return
@@ -154,14 +151,14 @@ class Distances:
 
 
 def _pairs(paths: Iterable[Path], among: Collection[str]) -> set[Pair]:
-    """The pairs that some files are about, as far as they are of some DNAs."""
-    found: set[Pair] = set()
+    """The pairs in some files, of those between some DNAs."""
+    pairs: set[Pair] = set()
     wanted = pa.array(among, pa.string())
     for path in paths:
         table, _ = read_parquet(path, ["dna_a", "dna_b"])
         table = table.filter(pc.and_(*(pc.is_in(table[name], wanted) for name in ("dna_a", "dna_b"))))
-        found.update(zip(table["dna_a"].to_pylist(), table["dna_b"].to_pylist(), strict=True))
-    return found
+        pairs.update(zip(table["dna_a"].to_pylist(), table["dna_b"].to_pylist(), strict=True))
+    return pairs
 
 
 def _lists(rows: Sequence[np.ndarray[tuple[int], np.dtype[np.float32]]]) -> pa.Array:

@@ -1,4 +1,4 @@
-"""Files that are either wholly there or not there at all."""
+"""Atomic writes: a file is either complete or absent."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def write_new(path: Path, data: bytes) -> bool:
     Raises:
         LakeError: when it cannot be written: the disk is full, the folder is read-only, …
     """
-    with _for_people(path, "looked for"):
+    with _system_errors(path, "accessed"):
         if path.exists():
             return False
     with _draft(path, data) as draft:
@@ -43,9 +43,10 @@ def write_new(path: Path, data: bytes) -> bool:
 
 
 def _renamed(draft: Path, path: Path) -> bool:
-    """Give a draft its name where there are no hard links; whether this call did.
+    """Rename a draft where there are no hard links; returns whether this call did.
 
-    Renaming replaces what is there, so one has to have the claim to the name before looking, and only one can.
+    Renaming replaces an existing file, so a writer must own the claim to the name before it checks for the file, and
+    only one writer can.
     """
     claim, mine = path.with_name(f".{path.name}.claim.draft"), uuid.uuid4().bytes
     theirs, since_s = b"", time.monotonic()
@@ -53,11 +54,11 @@ def _renamed(draft: Path, path: Path) -> bool:
         try:
             handle = os.open(claim, os.O_CREAT | os.O_EXCL | os.O_WRONLY)
         except FileExistsError:
-            if (found := _content(claim)) != theirs:
-                theirs, since_s = found, time.monotonic()
-            # By one clock, because that of a server may be another.
+            if (owner := _content(claim)) != theirs:
+                theirs, since_s = owner, time.monotonic()
+            # Measured by the clock of this machine, because that of a file server may differ.
             elif time.monotonic() - since_s > _CLAIM_S:
-                # Whoever had it was killed. It can be renamed once.
+                # Its owner was killed. Only one process can rename it.
                 with suppress(FileNotFoundError):
                     claim.rename(away := draft_of(claim))
                     away.unlink()
@@ -83,7 +84,7 @@ def _content(path: Path) -> bytes:
 
 
 def replace(path: Path, data: bytes) -> None:
-    """Write a file in place of the one there; readers see the old one or the new one.
+    """Write a file in place of an existing one; readers see the old content or the new one.
 
     Raises:
         LakeError: when it cannot be written: the disk is full, the folder is read-only, …
@@ -93,13 +94,13 @@ def replace(path: Path, data: bytes) -> None:
 
 
 def replace_by_link(path: Path, of: Path) -> None:
-    """Let a name stand for another file, which never changes; bytes are copied where the file system has no links.
+    """Link a name to another file, which never changes; bytes are copied where the file system has no links.
 
     Raises:
         LakeError: when it cannot be done.
     """
     draft = draft_of(path)
-    with _for_people(path, "written"):
+    with _system_errors(path, "written"):
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
             os.link(of, draft)
@@ -124,35 +125,35 @@ def remove(path: Path) -> None:
     Raises:
         LakeError: when that cannot be done.
     """
-    with _for_people(path, "removed"):
+    with _system_errors(path, "removed"):
         path.unlink(missing_ok=True)
 
 
 def remove_drafts(root: Path, older_than_s: float = _STALE_S) -> int:
-    """Remove what writers that were killed left behind; returns how many files."""
+    """Remove the drafts of killed writers; returns how many files."""
     limit, n_removed = time.time() - older_than_s, 0
-    # DuckDB puts a log beside what it writes: `….draft.wal`.
+    # DuckDB writes a log beside its file: `….draft.wal`.
     for draft in root.rglob(".*.draft*"):
         try:
             if draft.stat().st_mtime < limit:
                 draft.unlink()
                 n_removed += 1
         except OSError:
-            # Gone meanwhile, or the folder is read-only: a draft is in nobody's way.
+            # Another process removed it, or the folder is read-only: a draft does no harm.
             continue
     return n_removed
 
 
 def draft_of(path: Path) -> Path:
-    """A name beside a file for its next content: no reader looks at it, and no other writer has it."""
+    """A name for the next content of a file, beside it: readers ignore it, and no other writer uses it."""
     return path.with_name(f".{path.name}.{uuid.uuid4().hex[:12]}.draft")
 
 
 @contextmanager
 def _draft(path: Path, data: bytes) -> Iterator[Path]:
-    """The bytes under another name, for the time of a `with` block in which they get their own."""
+    """Write bytes under another name, for a `with` block that gives them their own."""
     draft = draft_of(path)
-    with _for_people(path, "written"):
+    with _system_errors(path, "written"):
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
             with draft.open("wb") as file:
@@ -161,21 +162,27 @@ def _draft(path: Path, data: bytes) -> Iterator[Path]:
                 os.fsync(file.fileno())
             yield draft
         finally:
-            # Also after a failure: half a file would keep a full disk full.
+            # Also after a failure: half a file takes space on a full disk.
             draft.unlink(missing_ok=True)
     _sync_folder(path.parent)
 
 
 @contextmanager
-def _for_people(path: Path, what: str) -> Iterator[None]:
+def _system_errors(path: Path, action: str) -> Iterator[None]:
+    """Raise errors of the system as a LakeError that says what could not be done."""
     try:
         yield
     except OSError as error:
-        raise LakeError(f"{path} cannot be {what}: {error.strerror}; nothing was changed") from error
+        raise LakeError(
+            f"{path} cannot be {action}: {error.strerror}; nothing was changed",
+            code="lake.io",
+            path=str(path),
+            problem=error.strerror,
+        ) from error
 
 
 def _sync_folder(folder: Path) -> None:
-    """Have a name on disk. Not every file system can promise that, nor every folder be opened."""
+    """Write the names in a folder to disk. Some file systems cannot, and some folders cannot be opened."""
     try:
         handle = os.open(folder, os.O_RDONLY)
         try:
@@ -185,5 +192,8 @@ def _sync_folder(folder: Path) -> None:
     except OSError as error:
         if error.errno not in _NO_SYNC:
             raise LakeError(
-                f"{folder}: what was written is there, but may not be on disk yet: {error.strerror}; run again"
+                f"{folder}: the file was written, but may not be on disk yet: {error.strerror}; run again",
+                code="lake.not-synced",
+                path=str(folder),
+                problem=error.strerror,
             ) from error

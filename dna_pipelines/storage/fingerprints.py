@@ -8,13 +8,10 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
-
-from dna_pipelines.distributions import Binning, Blocks, Histogram, ImageFeatures, Layers, Moments
+from dna_pipelines.distributions import Blocks, Histogram, ImageFeatures, Layers, Moments
 from dna_pipelines.dna import ActivationRanges, Dna, Partial
 from dna_pipelines.errors import LakeError
 from dna_pipelines.identity import Key
-from dna_pipelines.storage.bases import basis_columns, read_basis
 from dna_pipelines.storage.files import replace, write_new
 from dna_pipelines.storage.layout import Layout
 from dna_pipelines.storage.measure_tables import (
@@ -29,16 +26,17 @@ from dna_pipelines.storage.measure_tables import (
     read_partial,
 )
 from dna_pipelines.storage.names import names_file, read_names
+from dna_pipelines.storage.range_table import ranges_file, read_ranges
 from dna_pipelines.storage.record_cache import RecordCache
 from dna_pipelines.storage.records import DnaRecord, ExtractorRecord, KeyRecord
-from dna_pipelines.storage.tables import read_parquet, require_footer, to_parquet, vector
+from dna_pipelines.storage.tables import read_parquet, require_footer
 
 Sums = tuple[Histogram, Moments, Blocks]
 """The measures that add up to a DNA."""
 
 
 class Fingerprints:
-    """Write-once measurements, and the records that name them."""
+    """Keys and activation ranges of extractors, partials and DNAs. Measurements are written once."""
 
     def __init__(self, layout: Layout) -> None:
         self._layout = layout
@@ -47,23 +45,26 @@ class Fingerprints:
     # Keys and extractors
 
     def put_key(self, key: Key) -> None:
-        """Keep what a key is made of."""
+        """Store the parts of a key."""
         path, data = self._layout.key(key.id), json.dumps(dict(key.parts), indent=1).encode()
         if not write_new(path, data) and self._key(key.id) is None:
-            # It is damaged.
+            # The file is damaged.
             replace(path, data)
 
     def key(self, key_id: str) -> Key:
-        """What a key is made of.
+        """A key with its parts.
 
         Raises:
-            LakeError: when its file is gone or damaged. Those of extractors in use are made again by a run.
+            LakeError: when its file is missing or damaged. A run writes those of extractors in use again.
         """
         if key := self._key(key_id):
             return key
         raise LakeError(
-            f"{self._layout.key(key_id)} is gone or damaged; `dna run` makes it again where an extractor of the "
-            "datasets file has this key, otherwise restore it from a copy"
+            f"{self._layout.key(key_id)} is missing or damaged; `dna run` writes it again if an extractor of the "
+            "datasets file has this key, otherwise restore it from a copy",
+            code="lake.key",
+            path=str(self._layout.key(key_id)),
+            key=key_id,
         )
 
     def _key(self, key_id: str) -> Key | None:
@@ -75,41 +76,36 @@ class Fingerprints:
         return [path.stem for path in self._layout.key("x").parent.glob("[!.]*.json")]
 
     def extractor(self, name: str) -> ExtractorRecord | None:
-        """The keys an extractor had when it was last used; None before that, and where what it says of them is lost."""
+        """The keys of an extractor when it was last used; None before that, and where their files are damaged."""
         record = self._records.read(ExtractorRecord, self._layout.extractor(name))
         return record if record and self._key(record.comparability_key) and self._key(record.compute_key) else None
 
     def put_extractor(self, record: ExtractorRecord) -> None:
-        """Note the keys of an extractor."""
+        """Store the keys of an extractor."""
         replace(self._layout.extractor(record.name), record.to_bytes())
 
     def put_names(self, comparability_key: str, names: Mapping[str, Sequence[str]]) -> None:
-        """Note what the neurons of DNAs of a key are called, by layer; where none has a name, nothing is written."""
+        """Store the names of the neurons of a key's DNAs, by layer; without any name, nothing is written."""
         data, path = names_file(comparability_key, names), self._layout.names(comparability_key)
         if names and not (path.exists() and path.read_bytes() == data):
             replace(path, data)
 
     def names(self, comparability_key: str) -> dict[str, tuple[str, ...]]:
-        """What the neurons of DNAs of a key are called, by layer; layers without names are missing."""
+        """The names of the neurons of a key's DNAs, by layer; layers without names are missing."""
         path = self._layout.names(comparability_key)
         return read_names(path) if path.exists() else {}
 
     # Activation ranges
 
     def ranges(self, extractor: str, fingerprint: str) -> ActivationRanges | None:
-        """The latest ranges of an extractor as it is now; None before its calibration."""
+        """The latest ranges of an extractor with this fingerprint; None before its calibration."""
         for path in sorted(self._layout.ranges(extractor).glob("*.parquet"), reverse=True):
-            table, facts = read_parquet(path)
-            if facts["fingerprint"] == fingerprint:
-                binning = Binning(vector(table, "lo"), vector(table, "hi"), facts["n_bins"])
-                observed = (vector(table, "minimum"), vector(table, "maximum"), vector(table, "centre"))
-                layers = Layers.from_key(facts["layers"])
-                found = (facts["n_images"], tuple(facts["datasets"]), facts.get("origin", ""))
-                return ActivationRanges(layers, binning, *observed, *found, read_basis(table, layers))
+            if ranges := read_ranges(path, fingerprint):
+                return ranges
         return None
 
     def require_ranges(self, extractor: str) -> None:
-        """Look at the footers of all ranges of an extractor.
+        """Check the footers of all ranges of an extractor.
 
         Raises:
             LakeError: when one is damaged.
@@ -118,44 +114,25 @@ class Fingerprints:
             require_footer(path)
 
     def calibrated(self) -> list[str]:
-        """The names under which ranges are kept, the one that was used last first."""
+        """The names of the extractors with ranges, the one that was used last first."""
         folders = self._layout.ranges("x").parent.glob("[!.]*")
         used = {folder.name: record.recorded_at for folder in folders if (record := self.extractor(folder.name))}
         return sorted(used, key=used.__getitem__, reverse=True)
 
-    def put_ranges(self, extractor: str, fingerprint: str, ranges: ActivationRanges, *, anew: bool) -> ActivationRanges:
+    def put_ranges(
+        self, extractor: str, fingerprint: str, ranges: ActivationRanges, *, replace: bool
+    ) -> ActivationRanges:
         """Freeze ranges; of two writers the first wins, and its ranges are returned.
 
         Args:
             extractor: its name.
             fingerprint: of the extractor.
             ranges: what was measured.
-            anew: replace ranges that exist (asked for by the user).
+            replace: whether they replace ranges that exist (the user asked for it).
         """
-        table = pa.table(
-            {
-                "extractor": [extractor] * ranges.layers.n_neurons,
-                "layer": ranges.layers.labels(),
-                "lo": ranges.binning.lo,
-                "hi": ranges.binning.hi,
-                "minimum": ranges.minimum,
-                "maximum": ranges.maximum,
-                "centre": ranges.centre,
-                **basis_columns(ranges.basis),
-            }
-        )
-        facts = {
-            "fingerprint": fingerprint,
-            "n_bins": ranges.binning.n_bins,
-            "layers": ranges.layers.key(),
-            "n_images": ranges.n_images,
-            "datasets": list(ranges.datasets),
-            "origin": ranges.origin,
-        }
-        weights = ["weights.list.element"] if ranges.basis else []
-        data = to_parquet(table, facts, split=["lo", "hi", "centre", *weights])
+        data = ranges_file(extractor, fingerprint, ranges)
         while True:
-            existing = None if anew else self.ranges(extractor, fingerprint)
+            existing = None if replace else self.ranges(extractor, fingerprint)
             if existing is not None:
                 return existing
             folder = self._layout.ranges(extractor)
@@ -166,12 +143,12 @@ class Fingerprints:
     # Partials
 
     def find_partial(self, comparability_key: str, compute_key: str, shard_id: str) -> str | None:
-        """The compute key under which a complete partial of the shard is; the given one is preferred."""
+        """The compute key of a complete partial of the shard, preferably the given one; None if there is none."""
 
         def complete(key: str) -> bool:
             return all(path.exists() for path in self.partial_files(key, shard_id))
 
-        # The others take a look at every folder, and are seldom needed.
+        # The others, which are seldom needed, take a search of all folders.
         if complete(compute_key):
             return compute_key
         return next(filter(complete, self._compute_keys(comparability_key)), None)
@@ -202,7 +179,7 @@ class Fingerprints:
         return set(table["digest"].to_pylist())
 
     def put_partial(self, compute_key: str, shard_id: str, measured: Partial, layers: Layers) -> None:
-        """Keep a partial; tables that exist are left as they are."""
+        """Store a partial; existing tables are not changed."""
         facts = {"shard_id": shard_id, "compute_key": compute_key, "n_images": len(measured.images.digests)}
         for table, data in measure_files(measured, layers, facts).items():
             write_new(self._layout.partial(compute_key, table, shard_id), data)
@@ -210,16 +187,16 @@ class Fingerprints:
     # DNAs
 
     def dna_record(self, dna_id: str) -> DnaRecord | None:
-        """The record of a DNA; None while it is not complete, or once a part of it is gone."""
+        """The record of a DNA; None while it is not complete, or where a table of it is missing."""
         if not all(self._layout.dna(table, dna_id).exists() for table in DNA_TABLES):
             return None
         return self._records.read(DnaRecord, self._layout.dna_record(dna_id))
 
     def dna_records(self) -> list[DnaRecord]:
-        """The records of all DNAs; damaged ones are left out, because theirs are made again."""
+        """The records of all DNAs, without damaged ones, which a run writes again."""
         folder = self._layout.dna_record("x").parent
-        found = (self._records.read(DnaRecord, path) for path in sorted(folder.glob("[!.]*.json")))
-        return [record for record in found if record]
+        records = (self._records.read(DnaRecord, path) for path in sorted(folder.glob("[!.]*.json")))
+        return [record for record in records if record]
 
     def register(self, current: list[dict[str, str]]) -> None:
         """Record the current DNAs by extractor and dataset, for SQL; unchanged records are not written."""
@@ -228,9 +205,9 @@ class Fingerprints:
             replace(path, data)
 
     def put_dna(self, record: DnaRecord, histogram: Histogram, moments: Moments, blocks: Blocks) -> None:
-        """Keep a DNA, unless it is there; its record is written last.
+        """Store a DNA, unless it is stored already; its record is written last.
 
-        Tables without a record are of a writer that was killed, maybe on another machine: none of them is taken over.
+        Tables without a record are of a killed writer, maybe on another machine: all of them are written again.
         """
         if self.dna_record(record.dna_id):
             return
@@ -248,7 +225,7 @@ class Fingerprints:
         """
         record = self.dna_record(dna_id)
         if record is None:
-            raise LakeError(f"there is no DNA {dna_id} in {self._layout.root}")
+            raise LakeError(f"there is no DNA {dna_id} in {self._layout.root}", code="lake.no-dna", dna_id=dna_id)
         key, layers = self.key(record.comparability_key), Layers.from_key(record.layers)
         path = partial(self._layout.dna, dna_id=dna_id)
         moments = read_moments(path("moments"), path("covariance"))
@@ -280,7 +257,7 @@ class Fingerprints:
         return self._layout.dna("histogram", dna_id)
 
     def dna_bytes(self, dna_id: str) -> int:
-        """What a DNA takes on disk."""
+        """The size of a DNA on disk."""
         return sum(self._layout.dna(table, dna_id).stat().st_size for table in DNA_TABLES)
 
     def _partial_path(self, compute_key: str, shard_id: str, table: str) -> Any:
@@ -294,10 +271,10 @@ class Fingerprints:
     def _compute_keys(self, comparability_key: str) -> list[str]:
         """The compute keys under which there are partials that may be added to this key's DNAs."""
         folder = self._layout.root / "partials"
-        found = []
+        compute_keys = []
         for path in sorted(folder.glob("[!.]*")):
-            # What a file manager or a backup leaves is nobody's.
+            # Other files may lie there, such as backups.
             key = self._key(path.name)
             if key and key.parts.get("comparability") == comparability_key:
-                found.append(path.name)
-        return found
+                compute_keys.append(path.name)
+        return compute_keys

@@ -1,4 +1,4 @@
-"""The lake: one folder with everything that was ever measured."""
+"""The lake: one folder with all results of a project."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 import dna_pipelines
 from dna_pipelines.errors import LakeError
 from dna_pipelines.storage.attempts import Attempts
-from dna_pipelines.storage.contents import KeptContents
+from dna_pipelines.storage.contents import StoredContents
 from dna_pipelines.storage.distances import Distances
 from dna_pipelines.storage.files import remove, remove_drafts, replace, write_new
 from dna_pipelines.storage.fingerprints import Fingerprints
@@ -22,15 +22,15 @@ _TRIAL_BYTES = 2**16
 
 
 class Lake:
-    """Opens a lake, making an empty one where there is none.
+    """A lake. One that does not exist yet is empty, and is created by the first write.
 
     Attributes:
         versions: commit records and manifests.
         fingerprints: ranges, partials and DNAs.
         distances: of layers and of neurons.
         significance: results of significance tests.
-        attempts: what was tried and did not succeed yet.
-        contents: what archives and tables of images hold.
+        attempts: updates that have not succeeded yet.
+        contents: listings of archives and tables of images.
         selections: of neurons, by name and version.
     """
 
@@ -41,12 +41,12 @@ class Lake:
         self.distances = Distances(self.layout)
         self.significance = SignificanceStore(self.layout)
         self.attempts = Attempts(self.layout)
-        self.contents = KeptContents(self.layout)
+        self.contents = StoredContents(self.layout)
         self.selections = Selections(self.layout)
         self._require_format()
 
     def tidy(self) -> int:
-        """Remove drafts that killed writers left behind; returns how many."""
+        """Remove the drafts of killed writers; returns how many."""
         return remove_drafts(self.layout.root)
 
     def try_writing(self) -> None:
@@ -71,6 +71,16 @@ class Lake:
         try:
             found = dict(json.loads(marker.read_bytes())).get("format")
         except ValueError as error:
-            raise LakeError(f'{marker} is damaged; write {{"format": {FORMAT}}} into it') from error
+            raise LakeError(
+                f'{marker} is damaged; replace its content by {{"format": {FORMAT}}}',
+                code="lake.damaged",
+                path=str(marker),
+            ) from error
         if found != FORMAT:
-            raise LakeError(f"{self.layout.root} is a lake of format {found}; this version reads format {FORMAT}")
+            raise LakeError(
+                f"{self.layout.root} is a lake of format {found}; this version reads format {FORMAT}",
+                code="lake.format",
+                path=str(self.layout.root),
+                format=found,
+                supported=FORMAT,
+            )

@@ -1,30 +1,30 @@
-"""Every path of the lake, in one place.
+"""Every path of the lake.
 
 lake.json                                     the format
 registry.json                                 the watched datasets, as last synced
-keys/<id>.json                                what a comparability or compute key is made of
+keys/<id>.json                                the parts of a comparability or compute key
 extractors/<name>.json                        the current keys of an extractor
-names/<comparability key>.parquet             what the neurons are called, where they have names
-datasets/<name>/commits/<seq>.json            commit records: what is current is the last
+names/<comparability key>.parquet             the names of neurons, where they have names
+datasets/<name>/commits/<seq>.json            commit records: the last one is current
 datasets/<name>/manifests/<id>.parquet        one row per image
-datasets/<name>/seen.json                     what the last scan of its place saw, if that was news
-datasets/<name>/looked.json                   when the last refresh began to look
+datasets/<name>/seen.json                     the last scan result that showed a change of its location
+datasets/<name>/looked.json                   when the last refresh began to list the location
 attempts/<asset>/<partition>.json             the last attempt to bring something up to date, if it failed
 current/<name>.parquet                        the current manifest, for SQL
-ranges/<extractor>/<seq>.parquet              activation ranges, as often as they were asked for
+ranges/<extractor>/<seq>.parquet              activation ranges, one file for each calibration
 partials/<compute key>/<table>/<shard>.parquet
 dna/<table>/<dna id>.parquet
-dna/records/<dna id>.json                     written last: a DNA is there when its record is
+dna/records/<dna id>.json                     written last: a DNA exists when its record does
 dna/current.json                              the current DNA of each watched dataset and extractor, as last synced
-contents/<id>.arrow                           what an archive or a table of images holds (found again if lost)
+contents/<id>.arrow                           the listing of an archive or a table of images (read again if missing)
 distances/layers/<id>.parquet                 layer distances of a set of pairs
 distances/neurons/<dna a>-<dna b>.parquet     neuron distances of a pair
-distances/complete/<comparability key>        the last set of pairs that was found complete, and the files it lies in
+distances/complete/<comparability key>        the last set of pairs that was complete, and its files
 distances/steered/<id>.parquet                distances of a set of pairs under a selection
-selections/records/<name>/<seq>.json          versions of a selection: what is current is the last
-selections/weights/<id>.parquet               weights of neurons; a selection's record names its own
-verdicts/<dna a>-<dna b>-<id>.parquet          the verdict on a pair, for a selection and a number of re-deals
-scanned.json                                    when each dataset's place was looked at last
+selections/records/<name>/<seq>.json          versions of a selection: the last one is current
+selections/weights/<id>.parquet               weights of neurons; the record of a selection names them
+verdicts/<dna a>-<dna b>-<id>.parquet         significance test of a pair, for a selection and a number of permutations
+scanned.json                                  when each dataset's location was scanned last
 distances/drawn/<extractor>                   the id of the matrix that was drawn last
 """
 
@@ -45,7 +45,7 @@ class Layout:
 
     @property
     def marker(self) -> Path:
-        """The file that says what format the lake has."""
+        """The file with the format of the lake."""
         return self.root / "lake.json"
 
     @property
@@ -54,7 +54,7 @@ class Layout:
         return self.root / "registry.json"
 
     def key(self, key_id: str) -> Path:
-        """What a key is made of."""
+        """The parts of a key."""
         return self.root / "keys" / f"{key_id}.json"
 
     def extractor(self, name: str) -> Path:
@@ -62,7 +62,7 @@ class Layout:
         return self.root / "extractors" / f"{name}.json"
 
     def names(self, comparability_key: str) -> Path:
-        """What the neurons of DNAs of a key are called."""
+        """The names of the neurons of a key's DNAs."""
         return self.root / "names" / f"{comparability_key}.parquet"
 
     def commits(self, dataset: str) -> Path:
@@ -77,17 +77,17 @@ class Layout:
         """One manifest."""
         return self.root / "datasets" / dataset / "manifests" / f"{manifest_id}.parquet"
 
-    def seen(self, dataset: str) -> Path:
-        """What the last scan saw."""
+    def scan_result(self, dataset: str) -> Path:
+        """The last scan result that showed a change of the location."""
         return self.root / "datasets" / dataset / "seen.json"
 
     @property
     def scanned(self) -> Path:
-        """When each dataset's place was looked at last."""
+        """When each dataset's location was scanned last."""
         return self.root / "scanned.json"
 
-    def looked(self, dataset: str) -> Path:
-        """When the last refresh began to look."""
+    def refreshed(self, dataset: str) -> Path:
+        """When the last refresh began to list the location."""
         return self.root / "datasets" / dataset / "looked.json"
 
     def attempt(self, asset: str, partition: str) -> Path:
@@ -95,7 +95,7 @@ class Layout:
         return self.root / "attempts" / asset / f"{partition}.json"
 
     def current_manifest(self, dataset: str) -> Path:
-        """The current manifest under a steady name."""
+        """The current manifest, under a name that does not change."""
         return self.root / "current" / f"{dataset}.parquet"
 
     def ranges(self, extractor: str) -> Path:
@@ -119,20 +119,20 @@ class Layout:
         """The current DNAs by extractor and dataset, for SQL."""
         return self.root / "dna" / "current.json"
 
-    def contents(self, place_id: str) -> Path:
-        """What an archive or a table holds."""
-        return self.root / "contents" / f"{place_id}.arrow"
+    def contents(self, location_id: str) -> Path:
+        """The listing of an archive or a table."""
+        return self.root / "contents" / f"{location_id}.arrow"
 
     def layer_distances(self, batch_id: str) -> Path:
         """Layer distances of a set of pairs."""
         return self.root / "distances" / "layers" / f"{batch_id}.parquet"
 
-    def verdict(self, a: str, b: str, question_id: str) -> Path:
-        """The verdict on a pair."""
-        return self.root / "verdicts" / f"{a}-{b}-{question_id}.parquet"
+    def significance(self, a: str, b: str, key_id: str) -> Path:
+        """The result of a significance test of a pair."""
+        return self.root / "verdicts" / f"{a}-{b}-{key_id}.parquet"
 
     def complete_pairs(self, comparability_key: str) -> Path:
-        """A note of the last set of pairs that was found complete."""
+        """A note of the last set of pairs that was complete."""
         return self.root / "distances" / "complete" / comparability_key
 
     def drawn(self, extractor: str) -> Path:

@@ -36,7 +36,7 @@ SCHEMA = pa.schema(
         ("metadata", pa.map_(pa.string(), pa.string())),
     ]
 )
-"""The columns of a manifest; `path` is for people, `path_bytes` is the name."""
+"""The columns of a manifest; `path` is for display, `path_bytes` is the name."""
 
 _SAME = (
     "digest", "group", "size_bytes", "width_px", "height_px", "format", "shard_id", "block", "status",
@@ -62,7 +62,7 @@ def manifest_to_parquet(dataset: str, manifest: Manifest) -> bytes:
 
 
 def read_manifest(path: Path, shards: tuple[ShardRecord, ...]) -> Manifest:
-    """A manifest, its shards in the order of the commit record."""
+    """A manifest, with its shards in the order of the commit record."""
     table, metadata = read_parquet(path)
     columns = {name: table[name].to_pylist() for name in SCHEMA.names if name not in ("dataset", "path")}
     rows: list[ImageRow] = []
@@ -77,7 +77,7 @@ def read_manifest(path: Path, shards: tuple[ShardRecord, ...]) -> Manifest:
             unsettled.add(name)
         if row.shard_id is not None:
             items.setdefault(row.shard_id, []).append(row.item)
-    # Copies of the same images can fill several shards of one id; each of them has every n-th copy.
+    # Copies of the same images can fill several shards of the same id; each of those has every n-th copy.
     n_alike = Counter(record.shard_id for record in shards)
     cut = [Shard(_every(n_alike[record.shard_id], items[record.shard_id]), record.parents) for record in shards]
     counts = (metadata["n_ignored"], metadata.get("n_not_sampled", 0))
@@ -85,7 +85,7 @@ def read_manifest(path: Path, shards: tuple[ShardRecord, ...]) -> Manifest:
 
 
 def read_members(path: Path) -> tuple[list[Item], list[str]]:
-    """The readable images of a manifest, and what they are called for people."""
+    """The readable images of a manifest, and their paths for display."""
     table, _ = read_parquet(path, ["digest", "group", "path", "status"])
     table = table.filter(pc.equal(table["status"], OK))
     digests, groups, paths = (table[name].to_pylist() for name in ("digest", "group", "path"))
@@ -97,11 +97,11 @@ def _every(n: int, items: list[Item]) -> tuple[Item, ...]:
 
 
 def _text(value: Any) -> Any:
-    """Text that a database can hold: stray bytes are shown escaped."""
+    """Text that a database can store: bytes that are not UTF-8 are escaped."""
     if isinstance(value, str):
         try:
             return value.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
         except UnicodeEncodeError:
-            # Half a character, as JSON can spell it.
+            # Half a surrogate pair, which JSON can have.
             return value.encode("utf-8", "backslashreplace").decode()
     return value

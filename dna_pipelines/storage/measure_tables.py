@@ -20,7 +20,7 @@ _TALLIES = ("n_values", "clipped_low", "clipped_high", "n_zero", "n_nan", "minim
 _COUNTS = "counts.list.element"
 
 TABLES = ("histogram", "moments", "covariance", "blocks", "images")
-"""The tables of a partial; `moments` is two of them, because covariances are rows per layer."""
+"""The tables of a partial; moments are two of them, because covariances have one row per layer."""
 
 DNA_TABLES = ("histogram", "moments", "covariance", "blocks")
 """The tables of a DNA."""
@@ -60,21 +60,21 @@ def read_moments(path: Path, covariance_path: Path, layer: int | None = None) ->
 
 
 def read_covariances(path: Path, layer: str | None = None) -> dict[str, Covariance]:
-    """The covariances by layer, from their upper triangles; of all layers or of one (if it has one)."""
+    """The covariances by layer, from their upper triangles; of all layers or of one, which may have none."""
     if layer is not None and layer not in read_parquet(path, ["layer"])[0]["layer"].to_pylist():
         return {}
     table, _ = read_parquet(path)
     if layer is not None:
         table = table.filter(pc.equal(table["layer"], layer))
-    found = {}
+    covariances = {}
     for row in range(table.num_rows):
         mean = table["mean"][row].values.to_numpy()
         full = np.zeros((len(mean), len(mean)))
         upper = np.triu_indices(len(mean))
         full[upper] = table["comoment_upper"][row].values.to_numpy()
         full.T[upper] = full[upper]
-        found[table["layer"][row].as_py()] = Covariance(table["n_images"][row].as_py(), mean, full)
-    return found
+        covariances[table["layer"][row].as_py()] = Covariance(table["n_images"][row].as_py(), mean, full)
+    return covariances
 
 
 def read_blocks(path: Path, layer: int | None = None) -> Blocks:
@@ -93,14 +93,14 @@ def read_images(path: Path) -> ImageFeatures:
 
 
 def read_partial(path_of: Callable[[str], Path]) -> Partial:
-    """A whole partial; `path_of` says where each table is."""
+    """A whole partial; `path_of` gives the path of each table."""
     moments = read_moments(path_of("moments"), path_of("covariance"))
     histogram, blocks = read_histogram(path_of("histogram")), read_blocks(path_of("blocks"))
     return Partial(histogram, moments, blocks, read_images(path_of("images")))
 
 
 def _rows(layers: Layers, extra: Extra) -> dict[str, Any]:
-    """The columns that say which neuron a row is about, and whose."""
+    """The columns that identify the neuron of each row, and its DNA or shard."""
     n_neurons = layers.n_neurons
     names = [layer.name for layer in layers]
     widths = [layer.n_neurons for layer in layers]

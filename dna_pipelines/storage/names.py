@@ -1,4 +1,4 @@
-"""What neurons are called, as a table: one row per neuron that has a name."""
+"""The names of neurons as a table, with one row per neuron that has a name."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def read_names(path: Path) -> dict[str, tuple[str, ...]]:
         LakeError: when the file is damaged.
     """
     table, _ = read_parquet(path, ["layer", "name"])
-    found: dict[str, tuple[str, ...]] = {}
+    names: dict[str, tuple[str, ...]] = {}
     for layer, name in zip(table["layer"].to_pylist(), table["name"].to_pylist(), strict=True):
-        found[layer] = (*found.get(layer, ()), name)
-    return found
+        names[layer] = (*names.get(layer, ()), name)
+    return names

@@ -1,4 +1,4 @@
-"""Records are read again only when their file changed: a daemon asks for thousands of them at every tick."""
+"""A cache of records: a daemon reads thousands of them at every tick, and few of their files change."""
 
 from __future__ import annotations
 
@@ -12,32 +12,32 @@ R = TypeVar("R", bound=Record)
 
 
 class RecordCache:
-    """Keeps what was read, by path and state of the file (records are replaced as whole files)."""
+    """Records by path, with the state of their file. Records are only replaced as whole files."""
 
     def __init__(self) -> None:
-        self._kept: dict[Path, tuple[tuple[int, int, int], Any]] = {}
+        self._cached: dict[Path, tuple[tuple[int, int, int], Any]] = {}
 
     def read(self, kind: type[R], path: Path) -> R | None:
-        """The record in a file; None if there is no file, or a damaged one of a kind that can be made again.
+        """The record in a file; None if the file is missing, or is damaged and a run can write it again.
 
         Raises:
-            LakeError: when it is damaged, and something is lost with it.
+            LakeError: when it is damaged and a run cannot write it again.
         """
         try:
             status = path.stat()
         except FileNotFoundError:
-            self._kept.pop(path, None)
+            self._cached.pop(path, None)
             return None
         state = (status.st_mtime_ns, status.st_ino, status.st_size)
-        kept = self._kept.get(path)
-        if kept is None or kept[0] != state:
+        cached = self._cached.get(path)
+        if cached is None or cached[0] != state:
             try:
-                kept = self._kept[path] = (state, kind.read(path))
+                cached = self._cached[path] = (state, kind.read(path))
             except FileNotFoundError:
                 return None
             except LakeError:
-                if kind.lost:
+                if kind.repair:
                     raise
                 return None
-        record: R = kept[1]
+        record: R = cached[1]
         return record

@@ -11,7 +11,7 @@ from dna_pipelines.errors import LakeError
 from dna_pipelines.identity import Key
 
 DnaKind = Literal["version", "slice", "sample", "remainder"]
-"""What a DNA is of: a version of a dataset, a slice, a uniform sample, or what one set has and another lacks."""
+"""The images of a DNA: a version of a dataset, a slice, a uniform sample, or what remains of a set without another."""
 
 
 class Record(BaseModel):
@@ -19,8 +19,8 @@ class Record(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
-    lost: ClassVar[str] = ""
-    """What to do about a damaged one, and what is lost with it. Empty: it can be made again, and counts as absent."""
+    repair: ClassVar[str] = ""
+    """How to repair a damaged file. Empty where a run writes it again; a damaged one then counts as missing."""
 
     @classmethod
     def read(cls, path: Path) -> Self:
@@ -32,8 +32,12 @@ class Record(BaseModel):
         try:
             return cls.model_validate_json(path.read_bytes())
         except ValidationError as error:
-            advice = cls.lost or "remove it and run `dna run`: it is made again"
-            raise LakeError(f"{path} is damaged, or another version wrote it; {advice}") from error
+            advice = cls.repair or "remove it and run `dna run`, which writes it again"
+            raise LakeError(
+                f"{path} is damaged, or another version of dna_pipelines wrote it; {advice}",
+                code="lake.damaged",
+                path=str(path),
+            ) from error
 
     def to_bytes(self) -> bytes:
         """The record as a JSON file."""
@@ -41,53 +45,53 @@ class Record(BaseModel):
 
 
 class ShardRecord(Record):
-    """A shard as a version names it."""
+    """A shard of a version."""
 
     shard_id: str
     n_images: int
     parents: tuple[str, ...] = ()
     smallest: str = ""
-    """Of its digests: images without it do not fill the shard."""
+    """The smallest of its digests: images without it do not contain the shard."""
 
 
 class Commit(Record):
-    """One commit of a dataset: what it was at a moment. The last one is what it is."""
+    """One commit of a dataset. The last one is its current version."""
 
-    lost: ClassVar[str] = (
-        "restore it from a copy, or remove the dataset's folder (that above `commits`) and run `dna run`: "
-        "its earlier versions are lost then, and what was measured is kept"
+    repair: ClassVar[str] = (
+        "restore it from a copy, or remove the dataset's folder (that above `commits`) and run `dna run`, which "
+        "removes its earlier versions and keeps all measurements"
     )
 
     dataset: str
     uri: str
     place: str = ""
-    """Hash of what decides which bytes a name stands for: the uri, and how it is read."""
+    """Hash of everything that decides which bytes belong to a path: the URI, and how it is read."""
     rules: int = 0
-    """Of decoding, by which files were found readable or not."""
+    """Version of the rules of decoding, which decide which files are readable."""
     seq: int
     version_id: str
     manifest_id: str
     raw_version: str
     settings: str
-    """Hash of what decides the manifest, besides the files."""
+    """Hash of everything else that decides the manifest, besides the files."""
     n_images: int
     n_quarantined: int
     n_ignored: int
     n_not_sampled: int = 0
     n_unsettled: int
     n_to_retry: int = 0
-    """Files that could not be read for a reason that need not last."""
+    """Files that could not be read for a reason that may be temporary."""
     n_groups: int
     n_bytes: int
     shards: tuple[ShardRecord, ...]
     changes: dict[str, int] = Field(default_factory=dict)
     remark: str = ""
-    """What is odd, and no error: rows of the metadata table that name no image, globs that match nothing."""
+    """A warning: rows of the metadata table that name no image, globs that match nothing."""
     created_at: str
 
 
-class Sighting(Record):
-    """What a scan of a dataset's place saw, before anything was read."""
+class ScanResult(Record):
+    """What a scan of a dataset's location listed; no file is read for it."""
 
     raw_version: str
     settings: str
@@ -96,48 +100,48 @@ class Sighting(Record):
     """When the scan began."""
 
 
-class Looked(Record):
-    """When the last refresh that succeeded began to look: what was seen before is taken in."""
+class Refreshed(Record):
+    """When the last refresh that succeeded began to list the location: earlier scan results are ingested."""
 
     at_ns: int
 
 
 class Attempt(Record):
-    """Attempts to bring something up to date that did not succeed (or did not end) yet."""
+    """Attempts to update an asset that have not succeeded (or not ended) yet."""
 
     input_id: str
-    """What it was to be brought up to date with."""
+    """The input to update it with."""
     n_tries: int
     at: float
     """When the last one began, in seconds since 1970."""
     begun: bool
-    """Whether the last one was more than asked for."""
+    """Whether the last one began, after it was requested."""
     problem: str | None = None
-    """What the last one said; None if it ended without a word, as killed ones do."""
+    """The error of the last one; None if it ended without one, because it was killed."""
 
 
 class DnaRecord(Record):
-    """A DNA that is complete."""
+    """The record of a complete DNA."""
 
     dna_id: str
     extractor: str
     comparability_key: str
     version_id: str
     made_for: str = ""
-    """What people call the images that it was first made for. A label, from which nothing is decided."""
+    """The name of the images that it was first made for: a label for display, on which nothing depends."""
     dataset: str = ""
-    """The dataset that those images belong to. Empty in records that were written before the field existed."""
+    """The dataset of those images. Empty in records that were written before the field existed."""
     kind: DnaKind | Literal[""] = ""
-    """Empty likewise."""
+    """Empty in the same records."""
     n_images: int
     n_neurons: int
     shards: tuple[str, ...]
     compute_keys: tuple[str, ...]
-    """More than one: partials of several machines or library versions were added, whose activations
-    may differ in their last bits."""
+    """More than one where partials of several machines or library versions were added, whose activations may differ in
+    their last bits."""
     layers: list[list[Any]]
     n_dead: int
-    """Neurons that gave one and the same value everywhere."""
+    """Neurons with the same value everywhere."""
     clipped_share: float
     """Share of all values that lay outside the activation ranges."""
     n_images_extracted: int
@@ -146,7 +150,7 @@ class DnaRecord(Record):
 
 
 class ExtractorRecord(Record):
-    """The keys an extractor had when it was last loaded, and the stamp of what it was loaded from."""
+    """The keys of an extractor when it was last loaded, and the change token of its files (`stamp`)."""
 
     name: str
     stamp: str
@@ -158,46 +162,50 @@ class ExtractorRecord(Record):
 
 
 class KeyRecord(Record):
-    """What a comparability or compute key is made of."""
+    """The parts of a comparability or compute key."""
 
     model_config = ConfigDict(frozen=True, extra="allow")
 
     @property
     def key(self) -> Key:
-        """The key, of which the file is the parts."""
+        """The key of these parts."""
         return Key(self.model_extra or {})
 
     @classmethod
     def read(cls, path: Path) -> Self:
-        """The record in a file, which is called after the key.
+        """The record in a file, whose name is the id of the key.
 
         Raises:
             LakeError: when it is damaged.
         """
         record = super().read(path)
         if record.key.id != path.stem:
-            raise LakeError(f"{path} is damaged: what is in it is another key")
+            raise LakeError(
+                f"{path} is damaged: its content has the id {record.key.id}; remove it and run `dna run`",
+                code="lake.damaged",
+                path=str(path),
+            )
         return record
 
 
 class SelectionRecord(Record):
     """One version of a selection of neurons."""
 
-    lost: ClassVar[str] = "restore it from a copy, or remove it: this version of the selection is lost then"
+    repair: ClassVar[str] = "restore it from a copy, or remove it, which removes this version of the selection"
 
     name: str
     seq: int
     removed: bool = False
-    """Says that the selection is removed; such a version has no weights."""
+    """Whether this version removes the selection; such a version has no weights."""
     extractor: str = ""
-    """What the datasets file called it when the selection was made."""
+    """Its name in the datasets file when the selection was made."""
     comparability_key: str | None = None
-    """Of the DNAs that the weights were learned from: they count for no others. None where somebody chose
-    neurons by their places, which is good for whatever has these layers."""
+    """That of the DNAs that the weights were learned from, to which alone they apply. None where the user chose
+    neurons by layer and index, which applies to any DNA with these layers."""
     layers: list[list[Any]] = Field(default_factory=list)
     weights_id: str = ""
     n_chosen: int = 0
-    """Neurons with any weight."""
+    """Neurons with a weight above 0."""
     how: dict[str, Any] = Field(default_factory=dict)
-    """What it was made from, as a JSON value."""
+    """How it was made, as a JSON value."""
     created_at: str

@@ -1,4 +1,4 @@
-"""Which files of the lake are no longer needed once versions are pruned."""
+"""The files of the lake that are no longer needed once versions are pruned."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ from dna_pipelines.storage.measure_tables import DNA_TABLES, TABLES
 Kind = Literal["DNA", "neuron table", "partial", "manifest"]
 
 UNKNOWN_FILE_S = 24 * 3600.0
-"""What belongs to no version and no DNA is removed when it is older: younger, a run may be writing it."""
+"""Files of no version and no DNA are removed when they are older; a run may be writing younger ones."""
 
 
 @dataclass(frozen=True)
 class Ids:
-    """What a set of versions is made of."""
+    """The DNAs, shards and manifests of a set of versions."""
 
     dnas: frozenset[str]
     shards: Mapping[str, tuple[str, ...]]
-    """Each with those it was joined from, which stand in for it until it has a partial of its own."""
+    """Each with the shards it was joined from, whose partials are used until it has its own."""
     manifests: frozenset[str]
 
 
@@ -35,7 +35,7 @@ class Unneeded:
     """A file that is no longer needed.
 
     Attributes:
-        of: what it is a part of: the id of a DNA, a shard or a manifest, or the name of the file.
+        of: the id of its DNA, shard or manifest, or the name of the file.
     """
 
     kind: Kind
@@ -44,35 +44,36 @@ class Unneeded:
 
 
 def unneeded(layout: Layout, kept: Ids, pruned: Ids) -> Iterator[Unneeded]:
-    """Files of pruned versions that no kept one needs, and old ones that belong to neither.
+    """Files of pruned versions that no kept version needs, and old files that belong to neither.
 
-    In the order in which they can be removed: what is known by a record alone before it, and a DNA's tables after it.
+    They come in an order in which they can be removed: the record of a DNA before its tables, and after the files that
+    only the record leads to.
     """
     removed = pruned.dnas - kept.dnas
     for path in _beside(layout.neuron_distances("a", "b")):
         if not removed.isdisjoint(path.stem.split("-")):
             yield Unneeded("neuron table", path.stem, path)
     dnas = [layout.dna_record("x"), *(layout.dna(table, "x") for table in DNA_TABLES)]
-    for place in dnas:
-        for path in _beside(place):
-            if _goes(path, kept.dnas, pruned.dnas):
+    for table in dnas:
+        for path in _beside(table):
+            if _is_unneeded(path, kept.dnas, pruned.dnas):
                 yield Unneeded("DNA", path.stem, path)
     for folder in sorted((layout.root / "partials").glob("[!.]*")):
         yield from _partials(layout, folder.name, kept, pruned)
     for folder in sorted((layout.root / "datasets").glob("[!.]*")):
         for path in _beside(layout.manifest(folder.name, "x")):
-            if _goes(path, kept.manifests, pruned.manifests):
+            if _is_unneeded(path, kept.manifests, pruned.manifests):
                 yield Unneeded("manifest", path.stem, path)
 
 
 def note_use(record: Path) -> None:
-    """Note that a DNA was asked for, on its record's time; a lake that cannot be written stays as it is."""
+    """Set the time of a DNA's record to now; a lake that is read-only stays as it is."""
     with suppress(OSError):
         os.utime(record)
 
 
 def last_use(record: Path) -> float | None:
-    """When a DNA was made or asked for last, in seconds since 1970; None where it is missing."""
+    """When a DNA was made or used last, in seconds since 1970; None where it is missing."""
     try:
         return record.stat().st_mtime
     except FileNotFoundError:
@@ -87,11 +88,11 @@ def _partials(layout: Layout, compute_key: str, kept: Ids, pruned: Ids) -> Itera
     }
     for some in files:
         for path in some:
-            if _goes(path, needed, pruned.shards.keys()):
+            if _is_unneeded(path, needed, pruned.shards.keys()):
                 yield Unneeded("partial", path.stem, path)
 
 
-def _goes(path: Path, kept: AbstractSet[str], pruned: AbstractSet[str]) -> bool:
+def _is_unneeded(path: Path, kept: AbstractSet[str], pruned: AbstractSet[str]) -> bool:
     if path.stem in kept:
         return False
     try:
@@ -101,6 +102,6 @@ def _goes(path: Path, kept: AbstractSet[str], pruned: AbstractSet[str]) -> bool:
         return False
 
 
-def _beside(place: Path) -> list[Path]:
-    """The files in the folder of a file, drafts aside."""
-    return sorted(place.parent.glob(f"[!.]*{place.suffix}"))
+def _beside(file: Path) -> list[Path]:
+    """The files in the folder of a file, without drafts."""
+    return sorted(file.parent.glob(f"[!.]*{file.suffix}"))

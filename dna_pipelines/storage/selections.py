@@ -24,23 +24,23 @@ from dna_pipelines.storage.versions import now
 
 
 class Selections:
-    """Versions are numbered; the next number is taken by whoever writes it first. None is ever changed."""
+    """Versions are numbered; the first writer of a number gets it. A version is never changed."""
 
     def __init__(self, layout: Layout) -> None:
         self._layout = layout
         self._records = RecordCache()
 
     def names(self) -> list[str]:
-        """Every selection that was ever made, in alphabetical order."""
+        """Every selection with any version, also removed ones, in alphabetical order."""
         return sorted(path.name for path in self._layout.selections.glob("[!.]*") if path.is_dir())
 
     def history(self, name: str) -> list[SelectionRecord]:
-        """All versions of a selection, oldest first; none if there is no such selection."""
+        """All versions of a selection, oldest first; empty if there is no such selection."""
         try:
             files = os.listdir(self._layout.selections / name)
         except (FileNotFoundError, NotADirectoryError):
             return []
-        numbers = sorted(int(found[1]) for file in files if (found := re.fullmatch(r"([0-9]{8,})\.json", file)))
+        numbers = sorted(int(match[1]) for file in files if (match := re.fullmatch(r"([0-9]{8,})\.json", file)))
         records = (self._records.read(SelectionRecord, self._layout.selection(name, seq)) for seq in numbers)
         return [record for record in records if record]
 
@@ -54,7 +54,7 @@ class Selections:
         comparability_key: str | None,
         how: Mapping[str, Any],
     ) -> SelectionRecord:
-        """Keep weights as the next version of a selection; the record is written last.
+        """Store weights as the next version of a selection; the record is written last.
 
         Args:
             name: of the selection.
@@ -75,24 +75,34 @@ class Selections:
         )
 
     def put_removed(self, name: str) -> SelectionRecord:
-        """Say that a selection is removed. Its versions stay, for what was measured with them."""
+        """Remove a selection. Its versions stay, because distances were computed with them."""
         return self._commit(name, removed=True)
 
     def weights(self, record: SelectionRecord) -> NDArray[np.float64]:
         """The weights of a version, (n_neurons,).
 
         Raises:
-            LakeError: when the file is gone, damaged or not the one the record names.
+            LakeError: when the file is missing, damaged or not the one that the record names.
         """
         path, layers = self._layout.selection_weights(record.weights_id), Layers.from_key(record.layers)
         try:
             table, _ = read_parquet(path)
         except LakeError as error:
-            raise LakeError(f"{error}. Weights are not made again by runs: make the selection anew") from error
+            raise LakeError(
+                f"{error}. A run does not recompute weights: define the selection {record.name} again",
+                code="lake.weights",
+                path=str(path),
+                selection=record.name,
+            ) from error
         lists = dict(zip(table["layer"].to_pylist(), table["weights"].to_pylist(), strict=True))
         weights = np.asarray([weight for name in layers.names for weight in lists.get(name, [])], np.float64)
         if weights_id(layers, weights) != record.weights_id:
-            raise LakeError(f"{path} does not hold what its name says; make the selection {record.name} anew")
+            raise LakeError(
+                f"{path} is damaged: its content has another id; define the selection {record.name} again",
+                code="lake.weights",
+                path=str(path),
+                selection=record.name,
+            )
         return weights
 
     def _commit(self, name: str, **facts: Any) -> SelectionRecord:
@@ -104,14 +114,14 @@ class Selections:
 
 
 def weights_id(layers: Layers, weights: NDArray[np.float64]) -> str:
-    """What names weights over the neurons of layers, wherever something was measured under them."""
+    """The id of weights over the neurons of layers."""
     hasher = hashlib.sha256(repr(layers.key()).encode())
     hasher.update(np.ascontiguousarray(weights, "<f8").tobytes())
     return hasher.hexdigest()[:ID_LENGTH]
 
 
 def _table(identity: str, layers: Layers, weights: NDArray[np.float64]) -> bytes:
-    """One row per layer, as neuron distances are kept, so that SQL multiplies list by list."""
+    """One row per layer, as for neuron distances, so that SQL multiplies list by list."""
     table = pa.table(
         {
             "weights_id": [identity] * len(layers),

@@ -5,19 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
 
+from dna_pipelines.comparison import LayerSignificance, Significance
 from dna_pipelines.distributions import Layers
 from dna_pipelines.identity import stable_hash
 from dna_pipelines.storage.files import write_new
 from dna_pipelines.storage.layout import Layout
 from dna_pipelines.storage.tables import read_parquet, to_parquet
-
-if TYPE_CHECKING:  # comparison imports numpy code that storage alone does not need
-    from dna_pipelines.comparison import Significance
 
 _LAYER = pa.struct([
     ("layer", pa.string()), ("n_neurons", pa.int64()), ("emd_bins", pa.float64()),
@@ -37,22 +34,23 @@ COLUMNS: Mapping[str, str] = {
     "caveats": "doubts",
     "significant": "more_than_chance",
 }
-"""What the files call those values that have another name in the code. The format of files does not change."""
+"""By name in the code, the column in the files where that differs. The format of the files does not change."""
 
 
 @dataclass(frozen=True)
 class SignificanceKey:
-    """What a stored result depends on, and what describes it.
+    """The inputs that a stored result depends on, and its description.
 
     Attributes:
         dna_a, dna_b: ids, the smaller first. One may be of images that have no DNA of their own, such as those
             that were added to a version.
-        label_a, label_b: what people call them.
+        label_a, label_b: their names, for display.
         selection_id: of the neurons and their weights, see `weights_id`.
         method: see `comparison.significance.METHOD`.
-        sampling_unit: what is taken for independent.
+        sampling_unit: image or group.
         caveats: assumptions that may be violated, in words.
-        n_tests: tests that its p-values are corrected for: two where both sides have images that the other lacks.
+        n_tests: number of tests that the p-values are corrected for: two where each side has images that are not in
+            the other.
     """
 
     dna_a: str
@@ -70,7 +68,7 @@ class SignificanceKey:
 
     @property
     def id(self) -> str:
-        """Of everything that decides the result."""
+        """A hash of everything that decides the result."""
         decisive = [self.dna_a, self.dna_b, self.selection_id, self.method, self.n_permutations, self.n_tests]
         return stable_hash(decisive)
 
@@ -88,8 +86,6 @@ class SignificanceStore:
             key: of the test.
             layers: of its DNAs.
         """
-        from dna_pipelines.comparison import LayerSignificance, Significance
-
         path = self._path(key)
         if not path.exists():
             return None
@@ -135,4 +131,4 @@ class SignificanceStore:
         write_new(self._path(key), to_parquet(table, {}))
 
     def _path(self, key: SignificanceKey) -> Path:
-        return self._layout.verdict(key.dna_a, key.dna_b, key.id)
+        return self._layout.significance(key.dna_a, key.dna_b, key.id)

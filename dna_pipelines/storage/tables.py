@@ -1,7 +1,7 @@
 """Arrays to Parquet and back: one row per neuron, and the options that keep counts small.
 
-Counts are written with BYTE_STREAM_SPLIT and zstd, which makes their leading zero bytes all but
-free; pages carry checksums, and a damaged file is an error rather than a wrong number.
+Counts are written with BYTE_STREAM_SPLIT and zstd, which compresses their leading zero bytes to almost nothing.
+Pages have checksums, so that a damaged file is an error rather than a wrong number.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ import dna_pipelines
 from dna_pipelines.errors import LakeError
 
 FORMAT = 1
-"""The format of the tables; it is written into each file."""
+"""The format of the tables, which is written into each file."""
 
 
 def to_parquet(
@@ -59,7 +59,7 @@ def read_parquet(
     """A table and its metadata.
 
     Raises:
-        LakeError: when the file is gone, damaged or of a newer format.
+        LakeError: when the file is missing, damaged or of a newer format.
     """
     with _opened(path) as file:
         metadata = {
@@ -70,12 +70,17 @@ def read_parquet(
         groups = range(file.num_row_groups) if row_groups is None else row_groups
         table = file.read_row_groups(list(groups), columns=list(columns) if columns else None)
     if metadata.get("dna_format", 0) > FORMAT:
-        raise LakeError(f"{path} was written by dna_pipelines {metadata.get('dna_writer')}, which is newer; update")
+        raise LakeError(
+            f"{path} was written by dna_pipelines {metadata.get('dna_writer')}, which is newer; update dna_pipelines",
+            code="lake.newer",
+            path=str(path),
+            writer=metadata.get("dna_writer"),
+        )
     return table, metadata
 
 
 def require_footer(path: Path) -> None:
-    """Find a file that is cut off or overwritten without reading what it holds.
+    """Check that a file is not cut off or overwritten, without reading its columns.
 
     Raises:
         LakeError: as `read_parquet`.
@@ -90,10 +95,19 @@ def _opened(path: Path) -> Iterator[pq.ParquetFile]:
         with pq.ParquetFile(path, page_checksum_verification=True) as file:
             yield file
     except FileNotFoundError as error:
-        raise LakeError(f"{path} is gone; `dna run` makes again what can be made again") from error
+        raise LakeError(
+            f"{path} is missing; `dna run` recomputes it if the images are available",
+            code="lake.missing",
+            path=str(path),
+        ) from error
     except (OSError, pa.ArrowException, ValueError) as error:
-        why = " ".join(str(error).split())
-        raise LakeError(f"{path} is damaged ({why}); remove it and run `dna run` to have it made again") from error
+        problem = " ".join(str(error).split())
+        raise LakeError(
+            f"{path} is damaged ({problem}); remove it and run `dna run` to recompute it",
+            code="lake.damaged",
+            path=str(path),
+            problem=problem,
+        ) from error
 
 
 def list_column(values: NDArray[Any]) -> pa.ListArray:

@@ -18,24 +18,24 @@ from dna_pipelines.storage.files import replace, replace_by_link, write_new
 from dna_pipelines.storage.layout import Layout
 from dna_pipelines.storage.manifest_table import manifest_to_parquet, read_manifest, read_members
 from dna_pipelines.storage.record_cache import RecordCache
-from dna_pipelines.storage.records import Commit, Looked, ShardRecord, Sighting
+from dna_pipelines.storage.records import Commit, Refreshed, ScanResult, ShardRecord
 from dna_pipelines.storage.tables import read_parquet
 
 
 class Versions:
-    """Commits are numbered; the next number is taken by whoever writes it first."""
+    """Commits are numbered; the first writer of a number gets it."""
 
     def __init__(self, layout: Layout) -> None:
         self._layout = layout
         self._records = RecordCache()
 
     def datasets(self) -> list[str]:
-        """Every dataset that was ever committed."""
+        """Every dataset with a commit, also those that are no longer watched."""
         folder = self._layout.root / "datasets"
         return sorted(path.parent.name for path in folder.glob("*/commits"))
 
     def latest(self, dataset: str) -> Commit | None:
-        """What the dataset is now; nothing before its first commit."""
+        """The last commit of a dataset; None before the first."""
         numbers = self._numbers(dataset)
         return self.commit(dataset, numbers[-1]) if numbers else None
 
@@ -48,7 +48,7 @@ class Versions:
         path = self._layout.commit(dataset, seq)
         commit = self._records.read(Commit, path)
         if commit is None:
-            raise LakeError(f"{path} is gone; {Commit.lost}")
+            raise LakeError(f"{path} is missing; {Commit.repair}", code="lake.missing", path=str(path))
         return commit
 
     def history(self, dataset: str, last: int | None = None) -> list[Commit]:
@@ -60,66 +60,74 @@ class Versions:
         """The manifest of a commit.
 
         Raises:
-            LakeError: when it is gone or damaged. Only that of the last commit can be made again.
+            LakeError: when it is missing or damaged. A run writes only that of the last commit again.
         """
-        self._require_kept(commit)
+        self._require_manifest(commit)
         path = self._layout.manifest(commit.dataset, commit.manifest_id)
-        # What is ignored may change while the rows, which name the file, do not.
+        # The ignored files may change while the rows, which give the file its name, do not.
         try:
-            kept = read_manifest(path, commit.shards)
-            return dataclasses.replace(kept, n_ignored=commit.n_ignored, n_not_sampled=commit.n_not_sampled)
+            manifest = read_manifest(path, commit.shards)
+            return dataclasses.replace(manifest, n_ignored=commit.n_ignored, n_not_sampled=commit.n_not_sampled)
         except LakeError as error:
             if commit == self.latest(commit.dataset):
                 raise
             raise LakeError(
-                f"{path} is damaged, and a version that is past is not made again: restore the file from a copy"
+                f"{path} is damaged, and a run does not write manifests of past versions: restore the file from a copy",
+                code="lake.past-manifest",
+                path=str(path),
+                dataset=commit.dataset,
+                seq=commit.seq,
             ) from error
 
     def shards_among(self, commits: Iterable[Commit], digests: Collection[str]) -> Iterator[Shard]:
         """The shards of some commits that may lie wholly among some images, each once.
 
-        Manifests are read where that may be so, and passed over where they are gone: whoever needs one says so.
+        Only the manifests of commits that may have such shards are read; missing ones are skipped.
         """
         seen = set[str]()
         for commit in commits:
-            # Records of before do not say which digest is the smallest.
-            hit = {one.shard_id for one in commit.shards if not one.smallest or one.smallest in digests} - seen
-            if not hit:
+            # Older records do not have the smallest digest.
+            hits = {shard.shard_id for shard in commit.shards if not shard.smallest or shard.smallest in digests} - seen
+            if not hits:
                 continue
             try:
                 shards = self.manifest(commit).shards
             except LakeError:
                 continue
-            seen |= hit
-            yield from (shard for one, shard in zip(commit.shards, shards, strict=True) if one.shard_id in hit)
+            seen |= hits
+            yield from (shard for record, shard in zip(commit.shards, shards, strict=True) if record.shard_id in hits)
 
     def members(self, commit: Commit) -> tuple[list[Item], list[str]]:
-        """The readable images of a commit and their paths for people, without the rest of the manifest.
+        """The readable images of a commit and their paths for display, without the rest of the manifest.
 
         Raises:
             LakeError: as `manifest`.
         """
-        self._require_kept(commit)
+        self._require_manifest(commit)
         return read_members(self._layout.manifest(commit.dataset, commit.manifest_id))
 
     def has_manifest(self, commit: Commit) -> bool:
-        """Whether the manifest of a commit is there (it may be damaged)."""
+        """Whether the manifest of a commit exists (it may be damaged)."""
         return self._layout.manifest(commit.dataset, commit.manifest_id).exists()
 
-    def is_given_up(self, commit: Commit) -> bool:
-        """Whether it is past and its manifest is no longer there."""
+    def is_pruned(self, commit: Commit) -> bool:
+        """Whether it is a past version whose manifest is missing."""
         return not self.has_manifest(commit) and commit != self.latest(commit.dataset)
 
-    def _require_kept(self, commit: Commit) -> None:
-        if self.is_given_up(commit):
+    def _require_manifest(self, commit: Commit) -> None:
+        if self.is_pruned(commit):
             path = self._layout.manifest(commit.dataset, commit.manifest_id)
             raise LakeError(
-                f"version {commit.seq} of {commit.dataset} was given up (`dna prune`), or {path} was lost: "
-                "only its commit is left"
+                f"version {commit.seq} of {commit.dataset} was pruned (`dna prune`), or {path} was removed: "
+                "only its commit remains; choose a later version, or restore the file from a copy",
+                code="lake.version-pruned",
+                dataset=commit.dataset,
+                seq=commit.seq,
+                path=str(path),
             )
 
     def put_manifest(self, dataset: str, manifest: Manifest) -> None:
-        """Keep a manifest; one that is there stays, unless it is damaged."""
+        """Store a manifest; an existing file stays, unless it is damaged."""
         path, data = self._layout.manifest(dataset, manifest.id), manifest_to_parquet(dataset, manifest)
         if write_new(path, data):
             return
@@ -146,8 +154,8 @@ class Versions:
 
         Args:
             dataset: its name.
-            manifest: what it is now.
-            uri: the place it was read from.
+            manifest: of the new version.
+            uri: the location it was read from.
             place, rules: see `Commit`.
             after: the number of the commit that the manifest was made from; 0 for none.
             raw_version: of the listing it was made from.
@@ -192,38 +200,41 @@ class Versions:
         self.point_at(commit)
         return commit
 
-    def sighting(self, dataset: str) -> Sighting | None:
-        """The last news of the dataset's place."""
-        return self._records.read(Sighting, self._layout.seen(dataset))
+    def scan_result(self, dataset: str) -> ScanResult | None:
+        """The last scan that showed a change of the dataset's location; None before the first."""
+        return self._records.read(ScanResult, self._layout.scan_result(dataset))
 
-    def put_sighting(self, dataset: str, sighting: Sighting) -> None:
-        """Note news of a dataset's place."""
-        replace(self._layout.seen(dataset), sighting.to_bytes())
+    def put_scan_result(self, dataset: str, scan_result: ScanResult) -> None:
+        """Record a scan that showed a change of a dataset's location."""
+        replace(self._layout.scan_result(dataset), scan_result.to_bytes())
 
     def scanned(self) -> dict[str, float]:
-        """When each dataset's place was looked at last, in seconds since 1970."""
+        """When each dataset's location was scanned last, in seconds since 1970."""
         try:
             found = json.loads(self._layout.scanned.read_bytes())
             return {str(name): float(at) for name, at in found.items()}
         except (OSError, ValueError, TypeError, AttributeError):
-            # Nothing rests on it: places are looked at once more.
+            # Nothing depends on it: the locations are scanned once more.
             return {}
 
     def note_scanned(self, dataset: str, at: float) -> None:
-        """Note that a dataset's place was looked at, whatever came of it."""
+        """Record that a dataset's location was scanned, whether or not that succeeded."""
         replace(self._layout.scanned, json.dumps({**self.scanned(), dataset: at}).encode())
 
-    def looked_at_ns(self, dataset: str) -> int:
-        """When the last refresh that succeeded began to look; 0 before the first, or if the clock was wrong."""
-        looked = self._records.read(Looked, self._layout.looked(dataset))
-        return looked.at_ns if looked and looked.at_ns <= time.time_ns() else 0
+    def refreshed_at_ns(self, dataset: str) -> int:
+        """When the last refresh that succeeded began to list the location, in nanoseconds since 1970.
 
-    def put_looked(self, dataset: str, at_ns: int) -> None:
-        """Note that a refresh took in everything there was at a moment."""
-        replace(self._layout.looked(dataset), Looked(at_ns=at_ns).to_bytes())
+        0 before the first, or if the clock was wrong.
+        """
+        record = self._records.read(Refreshed, self._layout.refreshed(dataset))
+        return record.at_ns if record and record.at_ns <= time.time_ns() else 0
+
+    def put_refreshed(self, dataset: str, at_ns: int) -> None:
+        """Record that a refresh ingested everything that the location held at a moment."""
+        replace(self._layout.refreshed(dataset), Refreshed(at_ns=at_ns).to_bytes())
 
     def point_at(self, commit: Commit) -> None:
-        """Let SQL see the manifest as the current one, unless it does; one that is lost is left to whoever mends it."""
+        """Link the manifest of a commit as the current one for SQL; where it is missing, nothing changes."""
         source = self._layout.manifest(commit.dataset, commit.manifest_id)
         target = self._layout.current_manifest(commit.dataset)
         if not source.exists() or (target.exists() and target.samefile(source)):
@@ -231,7 +242,7 @@ class Versions:
         try:
             replace_by_link(target, source)
         except LakeError:
-            # A copy of a lake, which nobody may write to, has its content twice.
+            # In a read-only copy of a lake the link is a file with the same content.
             if not target.exists() or target.read_bytes() != source.read_bytes():
                 raise
 
@@ -247,8 +258,8 @@ class Versions:
             names = os.listdir(self._layout.commits(dataset))
         except FileNotFoundError:
             return []
-        # Whatever else lies there (a backup, what a file manager leaves) is no commit.
-        return sorted(int(found[1]) for name in names if (found := re.fullmatch(r"([0-9]{8,})\.json", name)))
+        # The folder may have other files, such as backups.
+        return sorted(int(match[1]) for name in names if (match := re.fullmatch(r"([0-9]{8,})\.json", name)))
 
 
 def now() -> str:

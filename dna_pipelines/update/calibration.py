@@ -1,4 +1,4 @@
-"""Activation ranges: found, imported from a file, or calibrated on images."""
+"""Activation ranges: those that exist, imported from a file, or calibrated on images."""
 
 from __future__ import annotations
 
@@ -7,12 +7,7 @@ from dataclasses import dataclass
 
 from dna_pipelines.config import ExtractorConfig
 from dna_pipelines.dna import ActivationRanges, calibration_sample
-from dna_pipelines.errors import (
-    Incomparable,
-    NothingToCompare,
-    UnknownName,
-    UserError,
-)
+from dna_pipelines.errors import Incomparable, NothingToCompare, UnknownName, UserError
 from dna_pipelines.extraction.calibration import calibrate
 from dna_pipelines.extraction.extractor import Extractor
 from dna_pipelines.extraction.files.change_token import extractor_change_token
@@ -32,28 +27,28 @@ def ensure_ranges(
     config: ExtractorConfig,
     progress: Progress | None = None,
     *,
-    anew: bool = False,
+    replace: bool = False,
     on: Sequence[str] = (),
     file: str | None = None,
 ) -> tuple[ActivationRanges, bool]:
-    """The activation ranges of an extractor, made if it has none (or if asked to).
+    """The activation ranges of an extractor; made if it has none, or if they are to be replaced.
 
     Args:
         project: where the extractor is used.
         config: the extractor.
         progress: shows the calibration.
-        anew: replace ranges that exist.
+        replace: whether to replace ranges that exist.
         on: datasets to measure them on, instead of those of the datasets file.
-        file: a file to take them from, instead of measuring.
+        file: a file to read them from, instead of measuring.
 
     Returns:
         The ranges, and whether they were made now.
 
     Raises:
-        UserError: when both `file` and `on` are given.
-        UnknownName: when it is to be calibrated on what is no dataset.
+        UserError: when both `file` and `on` are given, or a file for a view.
+        UnknownName: when a name in `on` or `calibrate_on` is not a dataset.
         NothingToCompare: when there is no image to calibrate on.
-        CheckFailed: when they are not those of the file that the datasets file names.
+        CheckFailed: when the ranges are not those of the file that the datasets file names.
     """
     if file and on:
         raise UserError(
@@ -73,36 +68,36 @@ def ensure_ranges(
             file=file,
         )
     # Before the network is loaded: what changes meanwhile is not in it.
-    stamp = extractor_change_token(config)
+    token = extractor_change_token(config)
     (extractor, *others), fingerprints = load_all(config), project.lake.fingerprints
-    ranges = None if anew else _kept_ranges(project, config, extractor.fingerprint)
+    ranges = None if replace else _kept_ranges(project, config, extractor.fingerprint)
     made = ranges is None
     if ranges is None and not on:
-        ranges = _given_ranges(project, config, extractor, file, anew=anew)
+        ranges = _given_ranges(project, config, extractor, file, replace=replace)
     if ranges is None:
         ranges = _calibrated(project, config, [extractor, *others], tuple(on), progress)
-    # Before they are kept: what is refused must not replace what there is.
+    # Before they are stored: rejected ranges must not replace the existing ones.
     require_configured(project, config, ranges, file if made else None)
-    ranges = fingerprints.put_ranges(config.name, extractor.fingerprint, ranges, anew=anew)
-    _note_keys(project, config, stamp, extractor, ranges)
+    ranges = fingerprints.put_ranges(config.name, extractor.fingerprint, ranges, replace=replace)
+    _store_keys(project, config, token, extractor, ranges)
     return ranges, made
 
 
 def _kept_ranges(project: ProjectFolder, config: ExtractorConfig, fingerprint: str) -> ActivationRanges | None:
-    """The frozen ranges of an extractor, also where it had another name when they were measured.
+    """The frozen ranges of an extractor, also if it had another name when they were measured.
 
-    Those of a name that the datasets file still has are its own, unless the same was asked for there.
+    Ranges of a name that the datasets file still has belong to that name, unless both configure the same calibration.
     """
     store = project.lake.fingerprints
     if (own := store.ranges(config.name, fingerprint)) or config.ranges:
         return own
-    others = {other.name: _asked_of_calibration(other) for other in project.config().extractors}
+    others = {other.name: _calibration_settings(other) for other in project.config().extractors}
     for name in store.calibrated():
-        if others.get(name, _asked_of_calibration(config)) != _asked_of_calibration(config):
+        if others.get(name, _calibration_settings(config)) != _calibration_settings(config):
             continue
-        found = store.ranges(name, fingerprint)
-        if found and (not config.calibrate_on or set(found.datasets) <= set(config.calibrate_on)):
-            return found
+        ranges = store.ranges(name, fingerprint)
+        if ranges and (not config.calibrate_on or set(ranges.datasets) <= set(config.calibrate_on)):
+            return ranges
     return None
 
 
@@ -112,18 +107,18 @@ def _given_ranges(
     extractor: Extractor,
     file: str | None = None,
     *,
-    anew: bool = False,
+    replace: bool = False,
 ) -> ActivationRanges | None:
-    """Ranges that need no measuring: those of a file, else those that came with the network.
+    """Ranges that need no measuring: those of a file, else those that come with the network.
 
-    The latter are not what somebody wants who names datasets to calibrate on, or asks for ranges anew.
+    The latter are not used where datasets to calibrate on are named, or ranges are to be replaced.
     """
     if source := file or config.ranges:
         return imported_ranges(project, source, config.name, extractor.layers)
-    return None if anew or config.calibrate_on else extractor.own_ranges
+    return None if replace or config.calibrate_on else extractor.own_ranges
 
 
-def _asked_of_calibration(config: ExtractorConfig) -> tuple[object, ...]:
+def _calibration_settings(config: ExtractorConfig) -> tuple[object, ...]:
     return config.ranges, set(config.calibrate_on), config.calibration_images
 
 
@@ -176,7 +171,7 @@ def _calibrated(
     items = (row.item for manifest in manifests.values() for row in manifest.readable)
     digests = calibration_sample(items, config.calibration_images)
     chosen = set(digests)
-    names = tuple(name for name, one in manifests.items() if any(row.digest in chosen for row in one.readable))
+    names = tuple(name for name, each in manifests.items() if any(row.digest in chosen for row in each.readable))
     n_steps = extractor.n_calibration_passes * len(digests)
     with (progress or Silent()).task(f"calibrating {config.name}", n_steps) as advance:
         workers = project.config().workers
@@ -201,7 +196,10 @@ def calibrated(project: ProjectFolder, config: ExtractorConfig) -> Calibrated:
 
 
 def calibrated_or_made(project: ProjectFolder, config: ExtractorConfig, progress: Progress | None) -> Calibrated:
-    """The same; a network may be another one although its files looked the same when the run was planned."""
+    """An extractor with its activation ranges, which are made if it has none.
+
+    A network may have changed although its files looked the same when the run was planned.
+    """
     try:
         return calibrated(project, config)
     except NothingToCompare:
@@ -222,8 +220,8 @@ def _calibration_images(project: ProjectFolder, names: tuple[str, ...]) -> tuple
     return manifests, lambda digest: readers[digest](digest)
 
 
-def _note_keys(
-    project: ProjectFolder, config: ExtractorConfig, stamp: str, extractor: Extractor, ranges: ActivationRanges
+def _store_keys(
+    project: ProjectFolder, config: ExtractorConfig, token: str, extractor: Extractor, ranges: ActivationRanges
 ) -> None:
     key, compute = extractor.comparability_key(ranges), extractor.compute_key(ranges)
     project.lake.fingerprints.put_key(key)
@@ -232,7 +230,7 @@ def _note_keys(
     project.lake.fingerprints.put_extractor(
         ExtractorRecord(
             name=config.name,
-            stamp=stamp,
+            stamp=token,
             fingerprint=extractor.fingerprint,
             ranges_id=ranges.id,
             comparability_key=key.id,
@@ -244,11 +242,11 @@ def _note_keys(
 
 @dataclass(frozen=True)
 class Calibrated:
-    """An extractor that is ready to measure.
+    """An extractor with its activation ranges, ready to measure.
 
     Attributes:
         name: what the datasets file calls it.
-        extractors: the same one, once for every device it is on.
+        extractors: the same extractor, once for each of its devices.
         ranges: its activation ranges.
     """
 
@@ -258,10 +256,10 @@ class Calibrated:
 
 
 def ready_as(project: ProjectFolder, extractor: str, comparability_key: str) -> Calibrated:
-    """An extractor that measures as some DNA was measured.
+    """An extractor that measures as an existing DNA was measured.
 
     Raises:
-        Incomparable: when it no longer does.
+        Incomparable: when the extractor changed since.
     """
     ready = calibrated(project, project.extractor_config(extractor))
     if ready.extractors[0].comparability_key(ready.ranges).id != comparability_key:

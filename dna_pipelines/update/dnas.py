@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dna_pipelines.dna import Dna, dna_id
 from dna_pipelines.errors import NothingToCompare
-from dna_pipelines.project.current import withheld
+from dna_pipelines.project.current import blocked_commit
 from dna_pipelines.project.image_set import ImageSet, resolve_image_set
 from dna_pipelines.project.progress import Progress
 from dna_pipelines.project.project import ProjectFolder
@@ -20,21 +20,21 @@ def find_dna(project: ProjectFolder, images: str | ImageSet, extractor: str, pro
         UnknownName: when there is no such dataset, version or column.
         NothingToCompare: when it has no DNA.
     """
-    found = resolve_image_set(project, images)
-    record, _ = find_record(project, found, extractor, progress)
-    return project.lake.fingerprints.dna(record.dna_id, found.label)
+    resolved = resolve_image_set(project, images)
+    record, _ = find_record(project, resolved, extractor, progress)
+    return project.lake.fingerprints.dna(record.dna_id, resolved.label)
 
 
-def why_held_back(project: ProjectFolder, images: ImageSet, extractor: str) -> str | None:
-    """Why the matrix would not use the DNA of a dataset or version, or what a slice is cut from; None if it would."""
-    dataset = next((one for one in project.config().datasets if one.name == images.dataset), None)
-    return withheld(project, dataset, images.commit, extractor) if dataset else None
+def why_blocked(project: ProjectFolder, images: ImageSet, extractor: str) -> str | None:
+    """Why a check blocks the images, or the version that a slice is cut from, in the matrix; None if no check does."""
+    dataset = next((dataset for dataset in project.config().datasets if dataset.name == images.dataset), None)
+    return blocked_commit(project, dataset, images.commit, extractor) if dataset else None
 
 
 def find_record(
     project: ProjectFolder, images: ImageSet, extractor: str, progress: Progress | None = None
 ) -> tuple[DnaRecord, int | None]:
-    """The record of a DNA, and how many images were extracted for it; None if it was there.
+    """The record of a DNA, and how many images were extracted for it; None if the DNA existed.
 
     Raises:
         NothingToCompare: when it has no DNA.
@@ -49,14 +49,14 @@ def find_record(
 
 def _no_dna(project: ProjectFolder, images: ImageSet, extractor: str) -> NothingToCompare:
     facts = {"reference": images.label, "extractor": extractor}
-    if reason := why_held_back(project, images, extractor):
+    if reason := why_blocked(project, images, extractor):
         return NothingToCompare(
             f"{images.label} has no DNA of {extractor}: a check blocks it: {reason}",
             code="compare.blocked",
             reason=reason,
             **facts,
         )
-    if project.lake.versions.is_given_up(images.commit):
+    if project.lake.versions.is_pruned(images.commit):
         return NothingToCompare(
             f"{images.label} was pruned (`dna prune`), so it has no DNA any more", code="compare.pruned", **facts
         )

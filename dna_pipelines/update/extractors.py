@@ -1,4 +1,4 @@
-"""Extractors as the datasets file asks for them."""
+"""Extractors as the datasets file configures them."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from dna_pipelines.extraction.views.view_extractor import view_of
 
 
 def load(config: ExtractorConfig) -> Extractor:
-    """The extractor of a line of the datasets file, on the first of its devices."""
+    """The extractor of an entry in the datasets file, on the first of its devices."""
     return load_all(config)[0]
 
 
 def load_all(config: ExtractorConfig) -> list[Extractor]:
-    """The extractor of a line of the datasets file, once for each of its devices.
+    """The extractor of an entry in the datasets file, once for each of its devices.
 
     Raises:
         UnknownName: when there is no such network.
-        ExtractorError: when it cannot serve, with the extractor's name.
+        ExtractorError: when the network cannot be used; the message and the facts name the extractor.
     """
     settings: dict[str, Any] = {
         "batch_size": config.batch_size,
@@ -42,6 +42,6 @@ def load_all(config: ExtractorConfig) -> list[Extractor]:
         view = config.view
         return [view_of(extractor, view) for extractor in extractors] if view else extractors
     except ExtractorError as error:
-        # What was loaded may serve several extractors, with other layers or tokens.
+        # A network may serve several extractors, so its own error does not name one of them.
         facts = {**error.facts, "extractor": config.name}
         raise ExtractorError(f"extractor {config.name}: {error}", code=error.code, **facts) from error

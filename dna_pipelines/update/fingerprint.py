@@ -1,4 +1,4 @@
-"""Fingerprints: activation ranges, partials and DNAs, computing only what is missing."""
+"""The DNA of a dataset's last commit, computing only what is missing."""
 
 from __future__ import annotations
 
@@ -7,10 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from dna_pipelines.config import DatasetConfig, ExtractorConfig
-from dna_pipelines.errors import (
-    CheckFailed,
-    NothingToCompare,
-)
+from dna_pipelines.errors import CheckFailed, NothingToCompare
 from dna_pipelines.manifests import ReadImage, Shard
 from dna_pipelines.project.checks import blocked, check_manifest
 from dna_pipelines.project.image_bytes import reader
@@ -22,12 +19,12 @@ from dna_pipelines.update.calibration import calibrated_or_made
 from dna_pipelines.update.measure import Work, measure
 
 _LOOK_BACK = 8
-"""How many commits back an earlier DNA is looked for to add to."""
+"""How many commits back an earlier DNA is searched for as a base."""
 
 
 @dataclass(frozen=True)
 class Fitted:
-    """What fitting one DNA came to. `record` is None for an empty dataset."""
+    """The result of fitting a DNA. `record` is None for an empty dataset."""
 
     dataset: str
     extractor: str
@@ -46,6 +43,7 @@ def fit(
     Raises:
         NothingToCompare: when the dataset was never ingested, or there is no image to calibrate on.
         SourceChanged: when images changed since they were ingested.
+        CheckFailed: when a check blocks the dataset.
     """
     versions, started = project.lake.versions, time.monotonic()
     commit = versions.latest(dataset.name)

@@ -12,8 +12,9 @@ from dna_pipelines.project.checks import blocked, check_readable
 from dna_pipelines.project.problem import Problem
 from dna_pipelines.project.progress import Progress
 from dna_pipelines.project.project import ProjectFolder
-from dna_pipelines.update.ingest import Draft, Look, draft
-from dna_pipelines.update.networks import look_at_network
+from dna_pipelines.update.ingest import Draft, draft
+from dna_pipelines.update.listing import Listing
+from dna_pipelines.update.networks import describe_extractor
 from dna_pipelines.update.plan import ExtractorPlan, Plan, State
 
 
@@ -33,7 +34,7 @@ class Estimate:
     remark: str = ""
     """See `Commit`."""
     occasion: str = ""
-    """See `Look`."""
+    """See `Listing.occasion`."""
 
 
 @dataclass(frozen=True)
@@ -55,11 +56,11 @@ def forecast(project: ProjectFolder, plan: Plan, progress: Progress | None = Non
     for extractor in plan.extractors:
         name = extractor.config.name
         keys[name] = None
-        # The files of a known one are not searched, because that would hash its weights.
-        seen = look_at_network(extractor.config) if extractor.to_load else None
-        if seen and seen.state == "missing":
-            missing[name] = f"weights {seen.weights}"
-        elif seen and seen.state == "to fetch":
+        # The files of an unchanged extractor are not examined, because that would hash its weights.
+        network = describe_extractor(extractor.config) if extractor.to_load else None
+        if network and network.state == "missing":
+            missing[name] = f"weights {network.weights}"
+        elif network and network.state == "to fetch":
             to_fetch.append(name)
         else:
             try:
@@ -74,11 +75,11 @@ def _estimates(
 ) -> Iterator[Estimate]:
     speeds = _speeds(project, keys)
     for item in plan.datasets:
-        if item.state == "failed" or item.seen is None:
+        if item.state == "failed" or item.listing is None:
             yield Estimate(item.name, item.state, problem=item.problem)
             continue
         try:
-            drafted = _draft(project, item.seen, progress)
+            drafted = _draft(project, item.listing, progress)
         except UserError as error:
             yield Estimate(item.name, "failed", problem=Problem.of(error))
             continue
@@ -89,21 +90,21 @@ def _estimates(
         yield Estimate(
             item.name,
             item.state,
-            {} if item.seen.is_current else drafted.diff.counts(),
+            {} if item.listing.is_current else drafted.diff.counts(),
             n_images,
             n_to_extract=to_extract,
             extraction_s=_extraction_s(to_extract, speeds),
             problem=Problem.blocked(reason, dataset=item.name) if reason else item.problem,
             remark=drafted.remark,
-            occasion=item.seen.occasion,
+            occasion=item.listing.occasion,
         )
 
 
-def _draft(project: ProjectFolder, seen: Look, progress: Progress | None) -> Draft:
+def _draft(project: ProjectFolder, listing: Listing, progress: Progress | None) -> Draft:
     """What a run would commit; the last commit where that is up to date."""
-    if seen.latest is None or not seen.is_current:
-        return draft(project, seen, progress)
-    return Draft(project.lake.versions.manifest(seen.latest), ManifestDiff(), seen.latest.remark)
+    if listing.latest is None or not listing.is_current:
+        return draft(project, listing, progress)
+    return Draft(project.lake.versions.manifest(listing.latest), ManifestDiff(), listing.latest.remark)
 
 
 def _speeds(project: ProjectFolder, keys: dict[str, tuple[str, str] | None]) -> dict[str, float]:
@@ -112,7 +113,7 @@ def _speeds(project: ProjectFolder, keys: dict[str, tuple[str, str] | None]) -> 
     speeds = {}
     for name, key in keys.items():
         measured = [record for record in records if key and record.comparability_key == key[0]]
-        # After a calibration, for example, the speed from before still holds.
+        # After a calibration, for example, the earlier speed still holds.
         measured = measured or [record for record in records if record.extractor == name]
         if measured:
             n_images = sum(record.n_images_extracted for record in measured)
@@ -129,7 +130,7 @@ def _extraction_s(to_extract: dict[str, int], speeds: dict[str, float]) -> float
 
 
 def _keys(project: ProjectFolder, extractor: ExtractorPlan) -> tuple[str, str] | None:
-    """The ids of the comparability and compute key that the run would work with; None if only that would tell."""
+    """The ids of the comparability and compute key of the run; None if only loading the network would show them."""
     if extractor.to_load:
         # Only what may have changed needs torch.
         from dna_pipelines.update.calibration import known_keys
@@ -146,11 +147,11 @@ def _n_to_extract(project: ProjectFolder, keys: tuple[str, str] | None, manifest
     if store.dna_record(dna_id(keys[0], manifest.version_id)):
         return 0
 
-    def is_there(shard_id: str) -> bool:
+    def is_stored(shard_id: str) -> bool:
         return store.find_partial(*keys, shard_id) is not None
 
     return sum(
         len(shard)
         for shard in manifest.shards
-        if not is_there(shard.id) and not (shard.parents and all(map(is_there, shard.parents)))
+        if not is_stored(shard.id) and not (shard.parents and all(map(is_stored, shard.parents)))
     )

@@ -23,7 +23,7 @@ from dna_pipelines.storage.versions import now
 from dna_pipelines.update.calibration import Calibrated
 
 _MOST_READERS = 4
-"""Each holds the sums of a shard, which are up to half a GB for large networks."""
+"""Each of these threads holds the sums of a shard: up to half a GB for large networks."""
 
 
 Cut = Callable[[], tuple[tuple[Shard, ...], ReadImage]]
@@ -32,14 +32,14 @@ Cut = Callable[[], tuple[tuple[Shard, ...], ReadImage]]
 
 @dataclass(frozen=True)
 class Work:
-    """What a DNA took."""
+    """The work that a DNA took."""
 
     n_computed: int = 0
     """Partials extracted from images."""
     n_merged: int = 0
     """Partials added up from smaller ones."""
     n_reused: int = 0
-    """Partials that were there."""
+    """Partials that existed."""
     n_images_extracted: int = 0
     was_current: bool = False
     stages: StageTimes | None = None
@@ -77,7 +77,7 @@ def measure(
     if record := store.dna_record(identity):
         return record, Work(n_reused=len(record.shards), was_current=True)
     shards, read = cut()
-    places, missing, n_merged = _find_partials(project, shards, key.id, compute.id, extractor)
+    computed_by, missing, n_merged = _find_partials(project, shards, key.id, compute.id, extractor)
     n_images, clock = sum(map(len, missing)), StageClock()
     if missing:
         with (progress or Silent()).task(f"{ready.name}: {images.label}", n_images) as advance:
@@ -93,11 +93,13 @@ def measure(
                 keep=lambda shard, measured: store.put_partial(compute.id, shard.id, measured, extractor.layers),
             )
             with closing(partials):
-                places |= {shard.id: compute.id for shard, _ in partials}
+                computed_by |= {shard.id: compute.id for shard, _ in partials}
     stages = clock.times() if missing else None
     extraction_s = time.monotonic() - started
     ids = [shard.id for shard in shards]
-    histogram, moments, blocks = _sum(project, ids, _base(project, earlier, ids, key.id, places), places, ranges)
+    histogram, moments, blocks = _sum(
+        project, ids, _base(project, earlier, ids, key.id, computed_by), computed_by, ranges
+    )
     record = DnaRecord(
         dna_id=identity,
         extractor=ready.name,
@@ -109,7 +111,7 @@ def measure(
         n_images=images.n_images,
         n_neurons=extractor.layers.n_neurons,
         shards=tuple(ids),
-        compute_keys=tuple(sorted(set(places.values()))),
+        compute_keys=tuple(sorted(set(computed_by.values()))),
         layers=extractor.layers.key(),
         n_dead=histogram.n_dead,
         clipped_share=histogram.clipped_share,
@@ -125,32 +127,36 @@ def measure(
 def _find_partials(
     project: ProjectFolder, shards: tuple[Shard, ...], key: str, compute: str, extractor: Extractor
 ) -> tuple[dict[str, str], list[Shard], int]:
-    """Where each shard's partial is, adding up parents where that is enough; and those to extract."""
+    """The compute key of each shard's partial, the shards to extract, and how many were added up from parents."""
     store = project.lake.fingerprints
-    places: dict[str, str] = {}
+    computed_by: dict[str, str] = {}
     missing: list[Shard] = []
     n_merged = 0
     for shard in shards:
-        if place := store.find_partial(key, compute, shard.id):
-            places[shard.id] = place
+        if found_key := store.find_partial(key, compute, shard.id):
+            computed_by[shard.id] = found_key
             continue
         parents = [(parent, store.find_partial(key, compute, parent)) for parent in shard.parents]
-        keys = {place for _, place in parents}
-        # Parents of several compute keys would hide under one; such a shard is extracted.
-        if len(keys) == 1 and (place := keys.pop()):
-            merged = store.partial(place, parents[0][0])
+        keys = {parent_key for _, parent_key in parents}
+        # A sum of partials of several compute keys would be recorded under one of them, so such a shard is extracted.
+        if len(keys) == 1 and (shared_key := keys.pop()):
+            merged = store.partial(shared_key, parents[0][0])
             for parent, _ in parents[1:]:
-                merged = merged.merge(store.partial(place, parent))
-            store.put_partial(place, shard.id, merged, extractor.layers)
-            places[shard.id] = place
+                merged = merged.merge(store.partial(shared_key, parent))
+            store.put_partial(shared_key, shard.id, merged, extractor.layers)
+            computed_by[shard.id] = shared_key
             n_merged += 1
         elif shard.id not in {other.id for other in missing}:
             missing.append(shard)
-    return places, missing, n_merged
+    return computed_by, missing, n_merged
 
 
 def _sum(
-    project: ProjectFolder, shards: list[str], base: DnaRecord | None, places: dict[str, str], ranges: ActivationRanges
+    project: ProjectFolder,
+    shards: list[str],
+    base: DnaRecord | None,
+    computed_by: dict[str, str],
+    ranges: ActivationRanges,
 ) -> Sums:
     """Add up shards, beginning with an earlier DNA of some of them if there is one."""
     store = project.lake.fingerprints
@@ -161,7 +167,7 @@ def _sum(
             yield partial(store.dna_sums, base.dna_id)
         for shard in shards:
             if shard not in done:
-                yield partial(store.partial_sums, places[shard], shard)
+                yield partial(store.partial_sums, computed_by[shard], shard)
 
     # Reading takes several times as long as adding.
     n_threads = max(1, min(_MOST_READERS, (project.config().workers or n_cores()) // 2))
@@ -174,10 +180,10 @@ def _base(
     earlier: Callable[[], Iterable[str]],
     shards: list[str],
     key: str,
-    places: dict[str, str],
+    computed_by: dict[str, str],
 ) -> DnaRecord | None:
     """A recent DNA whose shards are all among these, and of the same compute keys."""
-    wanted, compute_keys = set(shards), tuple(sorted(set(places.values())))
+    wanted, compute_keys = set(shards), tuple(sorted(set(computed_by.values())))
     if len(wanted) < len(shards):
         return None
     for version_id in earlier():

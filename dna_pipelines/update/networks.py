@@ -1,6 +1,6 @@
-"""What there is to fingerprint with: the networks known by name, those of the project, and one in detail.
+"""The networks to fingerprint with: those of the project, those known by name, and one of them in detail.
 
-The list is made without loading a network, and without torch.
+Listing them loads no network and does not import torch.
 """
 
 from __future__ import annotations
@@ -29,10 +29,10 @@ from dna_pipelines.project.project import ProjectFolder
 PROJECT, PACKAGE, THE_REFERENCE, OTHERS = "this project", "built in", "the reference's", "of other packages"
 
 NO_WEIGHTS = "none"
-"""What is said of the weights of a network that is computed from formulas."""
+"""Shown for the weights of a network that is computed from formulas."""
 
 _PROBED_AT_ONCE = 8
-"""Images of a batch at most when a network is only shown: enough to see what depends on a batch, and soon done."""
+"""Most images per batch when a network is only shown: enough to detect dependence on the batch, and fast."""
 
 KINDS = {
     "hf:ORG/REPO[@REVISION]": "a vision network of the hub, its images prepared in one of the known ways (extra `hf`)",
@@ -40,22 +40,22 @@ KINDS = {
     "local:FOLDER": "config.json, preprocessor_config.json and model.safetensors in a folder (extra `hf`)",
     "MODULE:FUNCTION": "your own function that returns a Network; the module may lie in the project's folder",
 }
-"""Places that `network:` can name, besides names."""
+"""Locations that `network:` accepts, besides names."""
 
 
 State = Literal["here", "to fetch", "missing"]
-"""Of what a network is loaded from, as far as its files tell; `to fetch`: a run asks the hub for it."""
+"""The state of the files of a network; `to fetch`: a run downloads them from the hub."""
 
 
 @dataclass(frozen=True)
 class Listed:
-    """One line of the list; None where only loading the network would tell.
+    """A row of the list; values are None where only loading the network would show them.
 
     Attributes:
-        extractor: the name in the datasets file, or that of a network.
-        state: of what it is loaded from.
-        weights: where the weights are, or what to do about those that are missing.
-        view: what is counted instead of the layers' own neurons.
+        extractor: the name in the datasets file, or of a network.
+        state: of its files.
+        weights: where the weights are, or what to do if they are missing.
+        view: the name of the view that replaces the layers' own neurons.
     """
 
     extractor: str
@@ -79,13 +79,13 @@ class Listed:
 
 @dataclass(frozen=True)
 class Detail:
-    """A network that was loaded: everything known of it."""
+    """A loaded network in detail."""
 
     listed: Listed
     each_layer: dict[str, int] = field(default_factory=dict)
     """Names and widths."""
     left_out: tuple[str, ...] = ()
-    """Layers of the network that a view has nothing of."""
+    """Layers of the network that a view leaves out."""
     tokens: str = "all"
     architecture: str = ""
     preprocessing: dict[str, Any] = field(default_factory=dict)
@@ -95,14 +95,14 @@ class Detail:
     def to_json(self) -> dict[str, Any]:
         """As a JSON value."""
         more = {"tokens": self.tokens, "architecture": self.architecture, "preprocessing": self.preprocessing}
-        own = {"left_out": list(self.left_out), "neuron_names": self.neuron_names}
-        return {**self.listed.to_json(), **more, "each_layer": self.each_layer, **own}
+        last = {"left_out": list(self.left_out), "neuron_names": self.neuron_names}
+        return {**self.listed.to_json(), **more, "each_layer": self.each_layer, **last}
 
 
 def list_networks(project: ProjectFolder) -> list[Listed]:
     """The project's extractors, then every other network with a name."""
     entries = _entries(project)
-    mine = [look_at_network(entry) for entry in entries]
+    own = [describe_extractor(entry) for entry in entries]
     taken = {entry.loads for entry in entries if entry.name == entry.loads}
     named = [
         _of_known(known, group, project.root)
@@ -115,24 +115,24 @@ def list_networks(project: ProjectFolder) -> list[Listed]:
         for name, point in sorted(entry_point_extractors().items())
         if name not in taken
     ]
-    return [*mine, *named, *others]
+    return [*own, *named, *others]
 
 
 def describe_network(project: ProjectFolder, name: str) -> Detail:
-    """One network, loaded and probed on the CPU: an extractor of the datasets file, or any network.
+    """Load a network and probe it on the CPU: an extractor of the datasets file, or any network.
 
     Raises:
-        UnknownName: when it is neither.
-        ExtractorError: when it cannot serve.
+        UnknownName: when there is no such extractor or network.
+        ExtractorError: when the network cannot be used.
     """
     from dna_pipelines.extraction.loading.registry import find_network, with_layers
     from dna_pipelines.extraction.probing.probe import probe
     from dna_pipelines.extraction.views.view_layers import layers_of_view
 
     entry = next((entry for entry in _entries(project) if entry.name == name), None)
-    asked, layers, tokens = (entry.loads, entry.layers, entry.tokens) if entry else (name, (), "all")
+    location, layers, tokens = (entry.loads, entry.layers, entry.tokens) if entry else (name, (), "all")
     batch_size = min(entry.batch_size if entry else _PROBED_AT_ONCE, _PROBED_AT_ONCE)
-    network = with_layers(find_network(asked, project.root), layers)
+    network = with_layers(find_network(location, project.root), layers)
     probed = probe(network, batch_size=batch_size, tokens=tokens)
     shown, summary = probed.layers, network.summary
     left_out: tuple[str, ...] = ()
@@ -143,7 +143,7 @@ def describe_network(project: ProjectFolder, name: str) -> Detail:
     listed = Listed(
         extractor=name,
         group=PROJECT if entry else "",
-        network=network.origin or asked,
+        network=network.origin or location,
         used_here=entry is not None,
         layers=len(shown),
         neurons=shown.n_neurons,
@@ -159,8 +159,8 @@ def describe_network(project: ProjectFolder, name: str) -> Detail:
     return Detail(listed, widths, left_out, tokens, network.architecture, network.preprocessing.key(), names)
 
 
-def look_at_network(entry: ExtractorConfig) -> Listed:
-    """What is known of an extractor of the datasets file without loading its network."""
+def describe_extractor(entry: ExtractorConfig) -> Listed:
+    """Describe an extractor of the datasets file without loading its network."""
     known = {known.name: known for known in (*BUILT_IN, *REFERENCE)}.get(entry.loads)
     facts: dict[str, Any] = {"extractor": entry.name, "group": PROJECT, "network": entry.loads, "used_here": True}
     if entry.view:
@@ -169,7 +169,7 @@ def look_at_network(entry: ExtractorConfig) -> Listed:
         chosen = {"layers": None, "neurons": None} if entry.layers or entry.view else {}
         return Listed(**{**_of_known(known, PROJECT, entry.root).to_json(), **facts, **chosen})
     try:
-        return Listed(**facts, **_at_place(entry.loads, entry.root))
+        return Listed(**facts, **_of_location(entry.loads, entry.root))
     except DnaError as error:
         return Listed(**facts, state="missing", weights=f"not here: {error}")
 
@@ -186,42 +186,49 @@ def _of_known(known: Known, group: str, root: Path) -> Listed:
     if not known.has_weights:
         return Listed(known.name, group, known.name, used_here=False, **facts, weights=NO_WEIGHTS)
     path = present(known.published, root) if known.published else built_in_weights(known.name)
-    found = _weights([path] if path else [], known.published, root)
-    return Listed(known.name, group, known.name, used_here=False, **facts, **found)
+    weights = _weights(known.name, [path] if path else [], known.published, root)
+    return Listed(known.name, group, known.name, used_here=False, **facts, **weights)
 
 
-def _at_place(network: str, root: Path) -> dict[str, Any]:
-    """What is known of a network at a place, without loading it."""
+def _of_location(network: str, root: Path) -> dict[str, Any]:
+    """Describe the network at a location without loading it."""
     require_library(network)
-    kind, _, place = network.partition(":")
+    kind, _, rest = network.partition(":")
     if kind == "hf":
-        repository = Repository.parse(place)
+        repository = Repository.parse(rest)
         folder = repository.cached()
         if folder is None:
             return {"state": "to fetch", "weights": f"not here: {repository.missing()}"}
-        return {**_weights(folder.weight_files()), "licence": folder.licence() or f"unknown: see {repository.card}"}
+        return {
+            **_weights(network, folder.weight_files()),
+            "licence": folder.licence() or f"unknown: see {repository.card}",
+        }
     if kind == "local":
-        local = ModelFolder(root / os.path.expanduser(place))
-        return {**_weights(local.weight_files()), "licence": local.licence()}
+        local = ModelFolder(root / os.path.expanduser(rest))
+        return {**_weights(network, local.weight_files()), "licence": local.licence()}
     if kind == "timm":
-        published = timm_weights(place)
+        published = timm_weights(rest)
         path = present(published, root)
-        return _weights([path] if path else [], published, root)
+        return _weights(network, [path] if path else [], published, root)
     if point := entry_point_extractors().get(network):
         return {"weights": f"in {point.value}"}
-    # A name without a place may be that of a network which this process alone knows.
+    # A name without a location may be that of a network that only this process knows.
     if ":" in network:
         require_module(network, root)
     return {"weights": f"in {network}"}
 
 
-def _weights(files: list[Path], published: Published | None = None, root: Path | None = None) -> dict[str, Any]:
+def _weights(
+    network: str, files: list[Path], published: Published | None = None, root: Path | None = None
+) -> dict[str, Any]:
+    """Where the weights of a network are, and their digest; or what to do if they are missing."""
     if files:
         return {"weights": str(files[0]), "weights_sha256": digest_of_files(files)}
     if published is None or root is None:
         raise ExtractorError(
             "the weights are missing from this installation; install dna_pipelines again",
             code="network.weights-missing",
+            network=network,
         )
     state: State = "to fetch" if published.hub_repo else "missing"
     return {"state": state, "weights": f"not here: {where_to_put(published, root)}"}

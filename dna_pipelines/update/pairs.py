@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from dna_pipelines.comparison import LayerMeasures, layer_distances, portions
 from dna_pipelines.distributions import Layers
 from dna_pipelines.dna import dna_id
 from dna_pipelines.errors import LakeError
@@ -22,14 +23,14 @@ class WantedPairs(NamedTuple):
     current: dict[str, str]
     """By dataset, see `current_dnas`."""
     changes: list[Pair]
-    """Each dataset's DNA with that of what it was before its last change."""
+    """Each dataset's DNA with its DNA before its last change."""
     missing: list[Pair]
-    """Those that are not compared yet."""
+    """Pairs that are not compared yet."""
     n_known: int
 
 
 def wanted_pairs(project: ProjectFolder, extractor: str) -> WantedPairs:
-    """All pairs of current DNAs, and of each with what it was before; and which of them are not compared yet."""
+    """All pairs of current DNAs, each current DNA with its previous one, and the pairs that are not compared yet."""
     key, distances = used_extractor(project, extractor).comparability_key, project.lake.distances
     current = current_dnas(project, extractor)
     changes = set()
@@ -37,7 +38,7 @@ def wanted_pairs(project: ProjectFolder, extractor: str) -> WantedPairs:
         if (before := _previous_dna(project, name, key)) and before != identity:
             changes.add((min(before, identity), max(before, identity)))
     ids, (complete, compared) = set(current.values()), distances.complete(key)
-    # Only what is new is asked for: among 1,000 datasets there are half a million pairs, and a tick has no time.
+    # Only new DNAs are looked up: 1,000 datasets have half a million pairs, too many for every tick.
     fresh = ids - complete
     asked = {(min(a, b), max(a, b)) for a in fresh for b in ids if a != b} | (changes - compared)
     missing = asked - distances.known_pairs(key, {identity for pair in asked for identity in pair}) if asked else set()
@@ -68,7 +69,7 @@ def _previous_dna(project: ProjectFolder, dataset: str, key: str) -> str | None:
 
 @dataclass(frozen=True)
 class PairsUpdated:
-    """What updating the pairs of an extractor took."""
+    """The result of updating the pairs of an extractor."""
 
     extractor: str
     dnas: dict[str, str]
@@ -81,21 +82,18 @@ class PairsUpdated:
 
 def update_pairs(project: ProjectFolder, extractor: str, progress: Progress | None = None) -> PairsUpdated:
     """Compute the layer distances of every pair of current DNAs that has none."""
-    # Compiling takes longer than finding out that there is nothing to compare.
-    from dna_pipelines.comparison import LayerMeasures, layer_distances, portions
-
     store, key = project.lake.fingerprints, used_extractor(project, extractor).comparability_key
     current, changes, pairs, n_known = wanted_pairs(project, extractor)
     if pairs:
         record = store.dna_record(pairs[0][0])
         layers = Layers.from_key(record.layers if record else [])
-        places = {name: place for place, name in enumerate(layers.names)}
+        indices = {name: index for index, name in enumerate(layers.names)}
 
         def measures(identity: str, layer: str) -> LayerMeasures:
-            return LayerMeasures(*store.dna_layer(identity, places[layer]))
+            return LayerMeasures(*store.dna_layer(identity, indices[layer]))
 
         with (progress or Silent()).task(f"comparing {extractor}", len(pairs) * len(layers)) as advance:
-            # What is done is kept, whatever happens to the rest.
+            # Each portion is stored at once, so an interruption loses only the one being computed.
             for some in portions(pairs):
                 project.lake.distances.put_layers(key, layer_distances(some, layers, measures, advance))
     project.lake.distances.note_complete(key, set(current.values()), changes)

@@ -1,4 +1,4 @@
-"""What has to be done to bring everything up to date, found without computing anything."""
+"""What a run has to do to bring everything up to date; planning computes nothing."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ from dna_pipelines.dna import dna_id
 from dna_pipelines.errors import LakeError, UserError
 from dna_pipelines.extraction.files.change_token import extractor_change_token
 from dna_pipelines.project.checks import blocked, check_manifest
-from dna_pipelines.project.current import withheld
+from dna_pipelines.project.current import blocked_commit
 from dna_pipelines.project.problem import Problem
 from dna_pipelines.project.progress import Progress, Silent
 from dna_pipelines.project.project import ProjectFolder
 from dna_pipelines.storage import Commit
-from dna_pipelines.update.ingest import Look, look
+from dna_pipelines.update.listing import Listing, list_location
 from dna_pipelines.update.pairs import matrix_id, wanted_pairs
 
 State = Literal["new", "changed", "unchanged", "failed"]
 
-DnaState = Literal["current", "missing", "empty", "changed", "held back"]
-"""Of a DNA; `changed`: the extractor may have."""
+DnaState = Literal["current", "missing", "empty", "changed", "blocked"]
+"""Of a DNA; `changed`: the extractor may have changed; `blocked`: a check blocks it."""
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,7 @@ class DatasetPlan:
 
     dataset: DatasetConfig
     state: State
-    seen: Look | None = None
+    listing: Listing | None = None
     problem: Problem | None = None
     extractors: tuple[str, ...] = ()
     """Extractors whose DNA of the committed version is missing."""
@@ -47,18 +47,18 @@ class ExtractorPlan:
 
     config: ExtractorConfig
     to_load: bool
-    """It was never used here, or may have changed since: its ranges are looked up or calibrated."""
+    """It was never used here, or may have changed since, so a run loads it and makes sure that it has ranges."""
     n_pairs: int = 0
     """Pairs to compare, as far as they are known before anything is fitted."""
     n_pairs_known: int = 0
     """Pairs that are compared already."""
     to_draw: bool = False
-    """The picture of the matrix is not of these DNAs and pairs."""
+    """Whether the picture of the matrix shows other DNAs and pairs."""
 
 
 @dataclass(frozen=True)
 class Plan:
-    """What there is to do."""
+    """What a run has to do."""
 
     datasets: tuple[DatasetPlan, ...]
     extractors: tuple[ExtractorPlan, ...]
@@ -67,13 +67,13 @@ class Plan:
 
     @property
     def nothing_to_do(self) -> bool:
-        """Whether everything is up to date (failed places aside)."""
+        """Whether everything is up to date (datasets that failed aside)."""
         idle = all(plan.state in ("unchanged", "failed") and not plan.extractors for plan in self.datasets)
         return idle and not any(plan.to_load or plan.n_pairs or plan.to_draw for plan in self.extractors)
 
 
 def make_plan(project: ProjectFolder, only: tuple[str, ...] = (), progress: Progress | None = None) -> Plan:
-    """Look at every watched dataset and at what the lake has.
+    """Compare the location of every watched dataset with the lake.
 
     Args:
         project: what to bring up to date.
@@ -90,7 +90,7 @@ def make_plan(project: ProjectFolder, only: tuple[str, ...] = (), progress: Prog
     }
     keys = {name: record.comparability_key for name, record in records.items() if record}
     plans: list[DatasetPlan] = []
-    with (progress or Silent()).task("looking", len(chosen)) as advance:
+    with (progress or Silent()).task("listing", len(chosen)) as advance:
         for dataset in chosen:
             plans.append(_plan_dataset(project, dataset, keys))
             advance(1)
@@ -115,43 +115,43 @@ def missing_dnas(project: ProjectFolder, dataset: str) -> tuple[str, ...]:
     return _missing_dnas(project, project.file.dataset(dataset), project.lake.versions.latest(dataset), keys)
 
 
-def held_back(project: ProjectFolder, dataset: str) -> Problem | None:
-    """Why the last commit of a dataset gets no DNA, or one that nothing uses; None if nothing withholds it."""
+def blocked_problem(project: ProjectFolder, dataset: str) -> Problem | None:
+    """Why a check blocks the DNA of a dataset's last commit, or its use; None if no check does."""
     commit, config = project.lake.versions.latest(dataset), project.file.dataset(dataset)
     if commit is None:
         return None
     names = [extractor.name for extractor in project.config().extractors]
-    # What withholds a manifest is the same for all.
-    reasons = dict.fromkeys(withheld(project, config, commit, name) for name in names)
-    said = "; ".join(reason for reason in reasons if reason)
-    return Problem.blocked(said, dataset=dataset) if said else None
+    # Extractors share the reasons of the manifest.
+    reasons = dict.fromkeys(blocked_commit(project, config, commit, name) for name in names)
+    message = "; ".join(reason for reason in reasons if reason)
+    return Problem.blocked(message, dataset=dataset) if message else None
 
 
 def dna_state(project: ProjectFolder, dataset: DatasetConfig, extractor: ExtractorConfig) -> DnaState:
-    """What is known of a dataset's DNA without looking at its place."""
+    """The state of a dataset's DNA in the lake; the location is not listed."""
     commit, record = project.lake.versions.latest(dataset.name), project.lake.fingerprints.extractor(extractor.name)
     if commit is None:
         return "missing"
     if blocked(check_manifest(dataset, commit)):
-        return "held back"
+        return "blocked"
     if commit.n_images == 0:
         return "empty"
     if record and record.stamp != extractor_change_token(extractor):
         return "changed"
-    if withheld(project, dataset, commit, extractor.name):
-        return "held back"
+    if blocked_commit(project, dataset, commit, extractor.name):
+        return "blocked"
     identity = dna_id(record.comparability_key, commit.version_id) if record else None
     return "current" if identity and project.lake.fingerprints.dna_record(identity) else "missing"
 
 
 def _plan_dataset(project: ProjectFolder, dataset: DatasetConfig, keys: dict[str, str]) -> DatasetPlan:
     try:
-        seen = look(project, dataset)
+        listing = list_location(project, dataset)
     except (UserError, LakeError) as error:
         return DatasetPlan(dataset, "failed", problem=Problem.of(error))
-    state: State = "unchanged" if seen.is_current else "new" if seen.latest is None else "changed"
-    problem = held_back(project, dataset.name) if seen.is_current else None
-    return DatasetPlan(dataset, state, seen, problem, _missing_dnas(project, dataset, seen.latest, keys))
+    state: State = "unchanged" if listing.is_current else "new" if listing.latest is None else "changed"
+    problem = blocked_problem(project, dataset.name) if listing.is_current else None
+    return DatasetPlan(dataset, state, listing, problem, _missing_dnas(project, dataset, listing.latest, keys))
 
 
 def _missing_dnas(

@@ -1,4 +1,4 @@
-"""What the steps of a run in this process came to, as typed values: the report of the run is made from them."""
+"""The results of the steps of a run in this process, as typed values: the report of the run is made from them."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from dataclasses import dataclass, field
 
 from dna_pipelines.errors import Interrupted
 from dna_pipelines.project.problem import Problem
-from dna_pipelines.update.report import FingerprintReport, PairsReport, TakenIn
+from dna_pipelines.update.report import FingerprintReport, IngestReport, PairsReport
 
 
 @dataclass
 class Recorder:
     """Where steps put what they made, and what went wrong. The last result of the same step replaces earlier ones."""
 
-    taken_in: dict[str, TakenIn] = field(default_factory=dict)
+    ingested: dict[str, IngestReport] = field(default_factory=dict)
     """By dataset."""
     measured_ranges: dict[str, bool] = field(default_factory=dict)
     """By extractor that has activation ranges: whether they were measured (or read from a file) in this run."""
@@ -27,7 +27,7 @@ class Recorder:
     interrupted: Interrupted | None = None
 
     def begin(self, asset: str, partition: str) -> None:
-        """A step begins, so what went wrong with it before no longer counts."""
+        """A step begins, so its earlier problem no longer counts."""
         self.problems.pop((asset, partition), None)
 
     def fail(self, asset: str, partition: str, problem: Problem) -> None:
@@ -35,5 +35,5 @@ class Recorder:
         self.problems[asset, partition] = problem
 
     def take_problems(self, assets: Iterable[str], partition: str) -> list[Problem]:
-        """What went wrong in a run with some assets of a partition; the recorder forgets it."""
+        """The problems of some assets of a partition; they are removed from the recorder."""
         return [problem for asset in assets if (problem := self.problems.pop((asset, partition), None))]

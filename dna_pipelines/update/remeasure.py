@@ -1,4 +1,4 @@
-"""Measuring single images in full detail, in memory: nothing of it is kept."""
+"""Measuring single images in full detail, in memory: nothing is stored."""
 
 from __future__ import annotations
 

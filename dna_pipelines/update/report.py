@@ -1,4 +1,4 @@
-"""What a run did, for people and for programs."""
+"""The report of a run, for its user and for programs."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ _OF_A_VERSION = {
     "described": "metadata are not part of a version",
     "regrouped": "groups are part of a version",
 }
-"""Said of changes that are all of one kind."""
+"""Explains changes that are all of one kind."""
 
 
 @dataclass(frozen=True)
-class TakenIn:
+class IngestReport:
     """What a refresh of a dataset did, without the manifest, which may be large."""
 
     commit: Commit
@@ -35,9 +35,9 @@ class TakenIn:
     was_current: bool
 
     @staticmethod
-    def of(done: Ingested) -> TakenIn:
-        """The same of an ingestion."""
-        return TakenIn(done.commit, done.diff.counts(), done.was_current)
+    def of(done: Ingested) -> IngestReport:
+        """The report of a refresh."""
+        return IngestReport(done.commit, done.diff.counts(), done.was_current)
 
 
 @dataclass
@@ -85,13 +85,13 @@ class DatasetReport:
     occasion: str = ""
     """What there was to be taken in, if no image changed."""
 
-    def take_in(self, done: TakenIn, before: Commit | None) -> None:
+    def add_ingest(self, done: IngestReport, before: Commit | None) -> None:
         """Report what a refresh did, since the commit that was the last one when the run was planned."""
         commit = done.commit
         self.n_images, self.n_quarantined, self.n_shards = commit.n_images, commit.n_quarantined, len(commit.shards)
         self.changes, self.remark = done.changes, commit.remark
         if done.was_current and commit.seq != (before.seq if before else 0):
-            self.occasion = "another run took it in meanwhile"
+            self.occasion = "another run ingested it meanwhile"
 
     @property
     def is_blocked(self) -> bool:
@@ -152,12 +152,12 @@ class RunReport:
     @property
     def extractions(self) -> dict[str, StageTimes]:
         """Where the time of each extractor that extracted anything went, over all datasets."""
-        found: dict[str, StageTimes] = {}
+        times: dict[str, StageTimes] = {}
         for dataset in self.datasets:
             for name, done in dataset.fingerprints.items():
                 if done.stages:
-                    found[name] = found.get(name, StageTimes()).merge(done.stages)
-        return found
+                    times[name] = times.get(name, StageTimes()).merge(done.stages)
+        return times
 
     def to_json(self) -> dict[str, Any]:
         """The report as a JSON value."""
@@ -171,11 +171,11 @@ class RunReport:
 
 
 def begin_report(plan: Plan) -> RunReport:
-    """The report of a plan of which nothing is done yet: what is there counts as reused."""
+    """The report of a plan before anything is done: what exists counts as reused."""
     datasets = []
     for item in plan.datasets:
-        latest = item.seen.latest if item.seen else None
-        occasion = item.seen.occasion if item.seen else ""
+        latest = item.listing.latest if item.listing else None
+        occasion = item.listing.occasion if item.listing else ""
         report = DatasetReport(item.name, item.state, problem=item.problem, occasion=occasion)
         if latest:
             report.n_images, report.n_quarantined = latest.n_images, latest.n_quarantined
@@ -185,7 +185,7 @@ def begin_report(plan: Plan) -> RunReport:
 
 
 def nothing_done(plan: Plan) -> RunReport:
-    """The report of a plan that asks for nothing: everything is reused."""
+    """The report of a plan with nothing to do: everything is reused."""
     report = begin_report(plan)
     names = [extractor.config.name for extractor in plan.extractors]
     for dataset in report.datasets:

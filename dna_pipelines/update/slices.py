@@ -1,4 +1,4 @@
-"""Slices: those images of a version whose metadata match, with a DNA of their own.
+"""Slices: the images of a version whose metadata match, with a DNA of their own.
 
 A slice is a multiset of images like a version, so that equal slices share one DNA. It is the sum of the
 version's shards that lie wholly in it, and of new shards for the rest, which are extracted once.
@@ -28,21 +28,22 @@ def fit_slice(
     *,
     shard_size: int | None = None,
 ) -> tuple[DnaRecord, int | None]:
-    """The DNA of a slice, extracting what is missing. If it is there, no image is touched.
+    """The DNA of a slice, extracting what is missing. If the DNA exists, no image is read.
 
     Args:
-        project: where it is.
+        project: where the images are.
         images: a slice or a sample.
-        extractor: one of the project's that was used.
+        extractor: the name of one of the project's extractors that was used.
         progress: shows the images being extracted.
         shard_size: most images in a new shard; by default that of the dataset.
 
     Returns:
-        The DNA's record, and how many images were extracted for it; None if it was there.
+        The DNA's record, and how many images were extracted for it; None if the DNA existed.
 
     Raises:
-        NothingToCompare: when images have to be extracted and are no longer there.
-        Incomparable: when they have to be, and the extractor is no longer what it was when it was used last.
+        NothingToCompare: when images must be extracted and changed or vanished.
+        Incomparable: when images must be extracted and the extractor changed since it was used last.
+        CheckFailed: when a check blocks the dataset.
     """
     key = used_extractor(project, extractor).comparability_key
     if record := project.lake.fingerprints.dna_record(dna_id(key, images.id)):
@@ -53,8 +54,10 @@ def fit_slice(
     from dna_pipelines.update.measure import measure
 
     dataset = _dataset(project, images)
-    if withheld := blocked(check_manifest(dataset, images.commit)):
-        raise CheckFailed(f"{dataset.name} is held back: {withheld}")
+    if reason := blocked(check_manifest(dataset, images.commit)):
+        raise CheckFailed(
+            f"a check blocks {dataset.name}: {reason}", code="check.blocked", dataset=dataset.name, reason=reason
+        )
     latest = project.lake.versions.latest(dataset.name)
     manifests = [images.manifest]
     if latest and latest.seq != images.commit.seq:
@@ -69,7 +72,11 @@ def fit_slice(
         record, work = measure(project, ready_as(project, extractor, key), images, cut, progress=progress)
     except SourceChanged as error:
         raise NothingToCompare(
-            f"{images.label} has images that lie in no shard of their own yet, and cannot be read any more: {error}"
+            f"{images.label} has images that must be extracted and can no longer be read: {error}",
+            code="compare.images-changed",
+            reference=images.label,
+            path=error.facts.get("path"),
+            cause=error.code,
         ) from error
     return record, work.n_images_extracted
 
@@ -79,5 +86,8 @@ def _dataset(project: ProjectFolder, images: ImageSet) -> DatasetConfig:
     if any(dataset.name == name for dataset in project.config().datasets):
         return project.file.dataset(name)
     raise NothingToCompare(
-        f"{images.label} has no DNA yet, and {name} is no longer in the datasets file, which says how it is read"
+        f"{images.label} has no DNA yet, and {name} is no longer in the datasets file, which says how to read it",
+        code="compare.not-in-datasets-file",
+        reference=images.label,
+        dataset=name,
     )

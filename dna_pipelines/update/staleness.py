@@ -1,6 +1,6 @@
-"""Staleness: has a location changed, and what in the lake is not up to date with the last scan result?
+"""Staleness: whether a location changed, and what in the lake is not up to date with the last scan result.
 
-Every answer comes from the lake, so a lost event loses nothing: a later question gets the same answer.
+Every answer comes from the lake, so a lost event loses nothing: asking later gives the same answer.
 """
 
 from __future__ import annotations
@@ -16,38 +16,38 @@ from dna_pipelines.identity import stable_hash
 from dna_pipelines.project.checks import blocked, check_manifest
 from dna_pipelines.project.project import ProjectFolder
 from dna_pipelines.storage import Commit
-from dna_pipelines.storage.records import Sighting
-from dna_pipelines.update.ingest import look
+from dna_pipelines.storage.records import ScanResult
+from dna_pipelines.update.listing import list_location
 from dna_pipelines.update.pairs import matrix_id, wanted_pairs
 
 Stale = dict[str, str]
 """By partition: the id of the input that it is not up to date with."""
 
 
-def scan(project: ProjectFolder, dataset: DatasetConfig) -> Sighting | None:
-    """List a dataset's location and record the result, if it is news.
+def scan(project: ProjectFolder, dataset: DatasetConfig) -> ScanResult | None:
+    """List a dataset's location and record the result, if it shows a change.
 
     Raises:
         SourceError: when the location cannot be reached.
     """
     at_ns = time.time_ns()
-    seen = look(project, dataset)
-    if seen.is_current:
+    listing = list_location(project, dataset)
+    if listing.is_current:
         return None
-    n_files = len(seen.scan.entries)
-    sighting = Sighting(raw_version=seen.scan.raw_version, settings=seen.settings, n_files=n_files, at_ns=at_ns)
+    raw_version, n_files = listing.scan.raw_version, len(listing.scan.entries)
+    result = ScanResult(raw_version=raw_version, settings=listing.settings, n_files=n_files, at_ns=at_ns)
     versions = project.lake.versions
-    before = versions.sighting(dataset.name)
-    if before and before.at_ns > versions.looked_at_ns(dataset.name) and _same(before, sighting):
+    before = versions.scan_result(dataset.name)
+    if before and before.at_ns > versions.refreshed_at_ns(dataset.name) and _same(before, result):
         # This result is recorded already, and no refresh has listed the location since.
         return None
     project.lake.prepare()
-    versions.put_sighting(dataset.name, sighting)
-    return sighting
+    versions.put_scan_result(dataset.name, result)
+    return result
 
 
-def _same(one: Sighting, other: Sighting) -> bool:
-    return (one.raw_version, one.settings) == (other.raw_version, other.settings)
+def _same(result: ScanResult, other: ScanResult) -> bool:
+    return (result.raw_version, result.settings) == (other.raw_version, other.settings)
 
 
 @dataclass(frozen=True)
@@ -67,33 +67,33 @@ class Needs:
 
 
 def needs(project: ProjectFolder) -> Needs:
-    """Ask the lake what is not up to date; reads no image and no location."""
+    """What in the lake is not up to date; reads no image and no location."""
     config, store = project.config(), project.lake.fingerprints
     commits = {entry.name: project.lake.versions.latest(entry.name) for entry in config.datasets}
     manifests = _stale_manifests(project, commits)
     any_image = any(commit and commit.n_images for commit in commits.values())
-    found = Needs(manifests, {}, {}, {}, {})
+    stale = Needs(manifests, {}, {}, {}, {})
     for extractor in config.extractors:
-        name, record, stamp = extractor.name, store.extractor(extractor.name), extractor_change_token(extractor)
-        if record is None or record.stamp != stamp:
+        name, record, token = extractor.name, store.extractor(extractor.name), extractor_change_token(extractor)
+        if record is None or record.stamp != token:
             if any_image:
-                found.ranges[name] = stamp
+                stale.ranges[name] = token
             continue
         ready = {dataset.name: dataset for dataset in config.datasets if dataset.name not in manifests}
-        found.dnas[name] = _missing_dnas(project, ready, commits, record.comparability_key)
+        stale.dnas[name] = _missing_dnas(project, ready, commits, record.comparability_key)
         pairs = wanted_pairs(project, name)
         if pairs.missing:
-            found.distances[name] = stable_hash(pairs.missing)
-        if not (_coming(project, "manifest", manifests) or _coming(project, f"{name}/dna", found.dnas[name])):
+            stale.distances[name] = stable_hash(pairs.missing)
+        if not (_coming(project, "manifest", manifests) or _coming(project, f"{name}/dna", stale.dnas[name])):
             wanted = matrix_id(pairs)
             if pairs.missing or wanted != project.lake.distances.drawn(name):
-                found.matrix[name] = wanted
-    return found
+                stale.matrix[name] = wanted
+    return stale
 
 
-def manifest_input(sighting: Sighting | None) -> str:
+def manifest_input(result: ScanResult | None) -> str:
     """The id of what a manifest is to be brought up to date with."""
-    return stable_hash([sighting.raw_version, sighting.settings]) if sighting else ""
+    return stable_hash([result.raw_version, result.settings]) if result else ""
 
 
 def dna_input(project: ProjectFolder, extractor: str, dataset: str) -> str:
@@ -103,19 +103,19 @@ def dna_input(project: ProjectFolder, extractor: str, dataset: str) -> str:
 
 
 def _stale_manifests(project: ProjectFolder, commits: Mapping[str, Commit | None]) -> Stale:
-    versions, found = project.lake.versions, {}
+    versions, stale = project.lake.versions, {}
     for name, latest in commits.items():
-        sighting = versions.sighting(name)
-        if sighting is None or sighting.at_ns <= versions.looked_at_ns(name):
+        result = versions.scan_result(name)
+        if result is None or result.at_ns <= versions.refreshed_at_ns(name):
             continue
-        taken_in = (latest.raw_version, latest.settings) if latest else None
-        if taken_in != (sighting.raw_version, sighting.settings) or (latest and latest.n_to_retry):
-            found[name] = manifest_input(sighting)
-    return found
+        committed = (latest.raw_version, latest.settings) if latest else None
+        if committed != (result.raw_version, result.settings) or (latest and latest.n_to_retry):
+            stale[name] = manifest_input(result)
+    return stale
 
 
 def _coming(project: ProjectFolder, asset: str, stale: Stale) -> bool:
-    """Whether something will soon be there: the matrix is drawn after it, but does not wait for what fails."""
+    """Whether a run will soon make something. The matrix is drawn after it, but does not wait for what fails."""
     last = (project.lake.attempts.last(asset, dataset) for dataset in stale)
     return any(attempt is None or attempt.problem is None for attempt in last)
 
@@ -123,12 +123,12 @@ def _coming(project: ProjectFolder, asset: str, stale: Stale) -> bool:
 def _missing_dnas(
     project: ProjectFolder, ready: Mapping[str, DatasetConfig], commits: Mapping[str, Commit | None], key: str
 ) -> Stale:
-    found = {}
+    missing = {}
     for name, dataset in ready.items():
         commit = commits[name]
         if commit is None or commit.n_images == 0:
             continue
         identity = dna_id(key, commit.version_id)
         if not project.lake.fingerprints.dna_record(identity) and not blocked(check_manifest(dataset, commit)):
-            found[name] = identity
-    return found
+            missing[name] = identity
+    return missing

@@ -8,6 +8,7 @@ from typer.testing import CliRunner
 
 import dna_pipelines as dna
 import dna_pipelines.cli.main
+from dna_pipelines.analysis.significance.result import ALIASES
 from dna_pipelines.cli.app import app
 from dna_pipelines_tests.api.conftest import pixels, write_folder
 from dna_pipelines_tests.raising import raises
@@ -19,6 +20,49 @@ def printed(project, *arguments):
     if result.exception and not isinstance(result.exception, SystemExit):
         raise result.exception
     return json.loads(result.stdout)
+
+
+def test_a_project_is_created_with_extractors(tmp_path):
+    chosen = ["scattering", {"name": "own", "network": "local:weights", "layers": ("a", "b")}]
+    made = dna.create_project(tmp_path / "made", extractors=chosen)
+    assert [(one.name, one.loads, one.layers) for one in made.folder.config().extractors] == [
+        ("scattering", "scattering", ()),
+        ("own", "local:weights", ("a", "b")),
+    ]
+    text = made.folder.file.path.read_text()
+    assert dna.create_project(made.root, extractors=chosen).folder.file.path.read_text() == text
+    assert dna.create_project(made.root).folder.file.path.read_text() == text
+    with raises(dna.ConfigError, "api.other-extractors", extractors=["scattering", "own"]):
+        dna.create_project(made.root, extractors=["builtin"])
+
+
+def test_wrong_extractors_make_no_project(tmp_path):
+    with raises(dna.ConfigError, "api.extractor", type="int"):
+        dna.create_project(tmp_path / "made", extractors=[3])
+    with pytest.raises(dna.ConfigError) as caught:
+        dna.create_project(tmp_path / "made", extractors=[{"name": "a", "layer": "b"}])
+    assert caught.value.code.startswith("config.")
+    assert not (tmp_path / "made" / "data").exists()
+
+
+def test_old_keys_are_in_json_and_not_in_tables(project):
+    result = project.matrix(test=True)
+    pairs = result.to_json()["pairs"]
+    assert all(pair["differs"] == pair["significant"] for pair in pairs)
+    assert all(pair["doubts"] == [caveat["message"] for caveat in pair["caveats"]] for pair in pairs)
+    assert {"differs", "doubts", "why_not"}.isdisjoint(result.tests.columns)
+    explanation, new = project.compare("d0", "d1").explain(), "bias_corrected_bins"
+    (old,) = [old for old, name in ALIASES.items() if name == new]
+    assert all(layer[old] == layer[new] for layer in explanation.to_json()["layers"])
+    assert old not in explanation.layers.columns
+
+
+def test_status_names_the_error_of_a_dataset_as_a_run_does(project):
+    for path in project.folder.lake.layout.commits("d0").iterdir():
+        path.write_bytes(b"no commit")
+    (row,) = [row for row in dna.open_project(project.root).status().to_json() if row["dataset"] == "d0"]
+    assert row["problem_code"].startswith("lake.")
+    assert "code" not in row
 
 
 @pytest.mark.parametrize(

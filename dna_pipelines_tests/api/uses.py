@@ -24,6 +24,7 @@ assert_type(result.ci, tuple[float, float] | None)
 assert_type(result.caveats, tuple[str, ...])
 
 project = dna.open_project()
+assert_type(dna.create_project("own", extractors=["builtin", {"name": "clip", "layers": ["a"]}]), dna.Project)
 assert_type(project, dna.Project)
 assert_type(dna.create_project("here").add("a", "images", tags={"team": "x"}), dna.AddResult)
 assert_type(project.update("a", progress=True), dna.UpdateReport)

@@ -8,10 +8,10 @@ from scipy.stats import ks_2samp, spearmanr, wasserstein_distance
 from benchmarks.protocols.corruptions import growing, mean_emd, spearman
 from benchmarks.protocols.detectors import ks_statistics
 from benchmarks.protocols.two_samples import (
-    deals,
     fd,
     median_width,
     mmd,
+    permuted_weights,
     rejects,
     sliced,
     standardised,
@@ -25,12 +25,12 @@ def sides():
     rng = np.random.default_rng(4)
     features = rng.normal(size=(25, 6)) @ rng.normal(size=(6, 6))
     features[10:] += 0.5
-    weights = deals(10, 15, 2, rng)
+    weights = permuted_weights(10, 15, 2, rng)
     return features, weights, [(features[row > 0], features[row < 0]) for row in weights]
 
 
-def test_a_deal_keeps_the_sizes_and_the_first_row_has_the_true_sides():
-    weights = deals(3, 5, 40, np.random.default_rng(0))
+def test_a_permutation_keeps_the_sizes_and_the_first_row_has_the_true_sides():
+    weights = permuted_weights(3, 5, 40, np.random.default_rng(0))
     assert weights.shape == (41, 8)
     assert (weights[0] > 0).tolist() == [True] * 3 + [False] * 5
     np.testing.assert_allclose(np.where(weights > 0, weights, 0).sum(axis=1), 1)
@@ -78,7 +78,7 @@ def test_a_feature_that_was_drawn_twice_counts_twice(sides):
     features, _, _ = sides
     times = np.random.default_rng(2).multinomial(30, np.full(25, 1 / 25), 2)
     a, b = (np.repeat(features, one, axis=0) for one in times)
-    both, weights = np.concatenate([a, b]), deals(len(a), len(b), 0, np.random.default_rng(0))
+    both, weights = np.concatenate([a, b]), permuted_weights(len(a), len(b), 0, np.random.default_rng(0))
     twice, shares = np.concatenate([features, features]), np.concatenate([times[0], -times[1]])[None] / 30
     directions = unit_directions(3, 6, np.random.default_rng(1))
     assert fd(twice, shares) == pytest.approx(fd(both, weights), rel=1e-6)
@@ -86,11 +86,11 @@ def test_a_feature_that_was_drawn_twice_counts_twice(sides):
     assert sliced(twice, shares, directions) == pytest.approx(sliced(both, weights, directions))
 
 
-def test_tests_by_dealing_keep_their_level_and_see_a_shift():
+def test_permutation_tests_keep_their_level_and_detect_a_shift():
     rng, false, true = np.random.default_rng(3), 0, 0
     for _ in range(200):
         features = standardised(rng.normal(size=(20, 3)))
-        weights = deals(10, 10, 39, rng)
+        weights = permuted_weights(10, 10, 39, rng)
         false += rejects(mmd(features, weights))
         features[:10] += 1.5
         true += rejects(mmd(features, weights))

@@ -232,7 +232,7 @@ def test_the_status_shows_what_is_sound_beside_a_damaged_commit(project, lake, d
     commit.write_text("{")
     said = dna("status", "--json")
     assert said.code == 1
-    assert [(row["n_images"], row["dna"]["builtin"]) for row in said.json] == [
+    assert [(row["n_images"], row["dna_states"]["builtin"]) for row in said.json] == [
         (None, ""),
         (10, "current"),
         (10, "current"),

@@ -204,7 +204,7 @@ def test_a_scan_reports_a_missing_location_and_shows_the_others(project, dna):
     said = dna("scan", "--json")
     assert said.code == 3
     assert [row["dataset"] for row in said.json] == ["d0", "d1", "d2"]
-    assert said.json[1]["code"].startswith("source")
+    assert said.json[1]["problem_code"].startswith("source")
     assert dna("scan").names("d1: ", said.json[1]["problem"])
 
 

@@ -10,7 +10,7 @@ from dna_pipelines_tests.golden.make_vdna_files import FILES
 
 
 def states(dna):
-    return {row["dataset"]: row["dna"]["builtin"] for row in dna("status", "--json").json}
+    return {row["dataset"]: row["dna_states"]["builtin"] for row in dna("status", "--json").json}
 
 
 def ranges_id(project):
@@ -94,7 +94,7 @@ def test_two_files_need_no_project(tmp_path, dna):
 def test_what_cannot_be_compared_lists_why(project, dna):
     said = dna("compare", "d0", FILES / "a-histogram.json")
     assert said.code == 1
-    assert said.error == "compare.incomparable"
+    assert said.error == "compare.different-keys"
     assert said.names("builtin", "golden", "stage1.between")
     assert said.out == ""
 
@@ -112,7 +112,7 @@ def test_a_file_of_the_reference_is_compared_once_its_ranges_are_named(project, 
     assert missing.names("nowhere.json")
     as_the_reference_writes(project / "ranges.json")
     # Without our exact edges it is the same up to rounding, which is not the same.
-    assert dna("compare", "d0", "d0.json", "--ranges", "ranges.json").error == "compare.incomparable"
+    assert dna("compare", "d0", "d0.json", "--ranges", "ranges.json").error == "compare.different-keys"
 
 
 @pytest.mark.parametrize(

@@ -28,23 +28,32 @@ def test_a_dna_that_a_check_blocks_is_reported_everywhere(clipped, dna):
     assert dna("run").names(problem)
     assert dna("run", "d0").code == 3
     rows = {row["dataset"]: row for row in dna("status", "--json").json}
-    states = {name: row["dna"]["builtin"] for name, row in rows.items()}
-    assert states == {"d0": "held back", "d1": "current", "d2": "current"}
-    reason = rows["d0"]["held_back"]
+    states = {name: row["dna_states"]["builtin"] for name, row in rows.items()}
+    assert states == {"d0": "blocked", "d1": "current", "d2": "current"}
+    reason = rows["d0"]["blocked"]
     assert reason
+    # The keys and the word of version 0.1.
+    assert {name: row["dna"]["builtin"] for name, row in rows.items()} == states | {"d0": "held back"}
+    assert rows["d0"]["held_back"] == reason
     assert reason in problem
     assert dna("status").names("d0", reason)
-    assert dna("export", "d0", "d0.json", "--json").json["held_back"] == reason
-    assert dna("compare", "d0", "d1").names("d0", reason)
-    assert dna("compare", "d0", "d1", "--json").json["held_back"] == {"d0": reason}
-    assert dna("compare", "d1", "d2", "--json").json["held_back"] == {}
+    exported = dna("export", "d0", "d0.json", "--json").json
+    bare = exported["blocked"]
+    assert bare
+    assert exported["held_back"] == bare
+    assert bare in reason
+    assert dna("compare", "d0", "d1").names("d0", bare)
+    compared = dna("compare", "d0", "d1", "--json").json
+    assert bare in compared["blocked"]["d0"]
+    assert compared["held_back"] == compared["blocked"]
+    assert dna("compare", "d1", "d2", "--json").json["blocked"] == {}
     shown = dna("matrix", "--json").json
     in_sql = dna("sql", "SELECT DISTINCT dataset_a FROM matrix ORDER BY ALL", "--json").json
     assert [row["dataset_a"] for row in in_sql] == ["d1", "d2"]
     assert "d0" not in str(shown)
 
 
-def test_a_dataset_without_a_dna_that_is_held_back_is_not_current(project, settings, dna):
+def test_a_blocked_dataset_without_a_dna_is_not_current(project, settings, dna):
     (project / "d3").mkdir()
     for number in range(3):
         (project / "d3" / f"{number}.png").write_bytes(b"no image")
@@ -59,8 +68,8 @@ def test_a_dataset_without_a_dna_that_is_held_back_is_not_current(project, setti
     said = dna("run")
     assert said.code == 3
     assert said.names("d3", found["problem"])
-    states = {row["dataset"]: row["dna"]["builtin"] for row in dna("status", "--json").json}
-    assert states["d3"] == "held back"
+    states = {row["dataset"]: row["dna_states"]["builtin"] for row in dna("status", "--json").json}
+    assert states["d3"] == "blocked"
     refused = dna("compare", "d0", "d3")
     assert refused.code == 1
     assert refused.error.startswith("compare")
@@ -76,7 +85,7 @@ def test_a_dry_run_estimates_the_duration_where_that_is_known(project, settings,
 
 def test_settings_that_may_have_changed_an_extractor_show_in_the_status(project, settings, dna):
     settings("datasets:\n", "extractors: [{name: builtin, precision: fast}]\ndatasets:\n")
-    states = {row["dna"]["builtin"] for row in dna("status", "--json").json}
+    states = {row["dna_states"]["builtin"] for row in dna("status", "--json").json}
     assert states == {"changed"}
 
 

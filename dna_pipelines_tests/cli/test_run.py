@@ -299,5 +299,5 @@ def test_calibrating_again_makes_every_dna_missing_where_the_ranges_moved(change
     assert dna("calibrate", "builtin", "--yes").code == 1
     (changed / "elsewhere").rename(changed / "d2")
     assert dna("calibrate", "builtin", "--yes", "--json").json == {"extractor": "builtin", "on": []}
-    states = {row["dataset"]: row["dna"]["builtin"] for row in dna("status", "--json").json}
+    states = {row["dataset"]: row["dna_states"]["builtin"] for row in dna("status", "--json").json}
     assert states == {"d0": "missing", "d1": "missing", "d2": "missing", "d3": "empty"}

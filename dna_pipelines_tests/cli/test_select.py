@@ -1,33 +1,39 @@
-"""Selections, inspect and map: the commands that steer, look at one dataset, and at all."""
+"""The commands select, inspect and map."""
 
 import json
 import os
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
 from dna_pipelines.analysis.compare import compare_pair
+from dna_pipelines.analysis.learned_weights import LearningGoal, learn_selection
+from dna_pipelines.analysis.neuron_weights import save_selection
+from dna_pipelines.errors import NothingToCompare, UserError
 from dna_pipelines.extraction.networks.builtin import TAPS
+from dna_pipelines.project.image_set import resolve_image_set
 from dna_pipelines.project.project import ProjectFolder
 from dna_pipelines_tests.cli.conftest import LONG_AGO, invoke, made_once, snapshot
+from dna_pipelines_tests.raising import raises
 from dna_pipelines_tests.toy import toy_project
 
 N_LABELLED = 80
 
 
 def save(dna, *options, name="mine"):
-    said = dna("select", "save", name, *options)
-    assert said.code == 0, said.err
-    return said
+    saved = dna("select", "save", name, *options)
+    assert saved.code == 0, saved.err
+    return saved
 
 
 def emds(dna, *options):
     return dna("matrix", *options, "--json").json["values"]
 
 
-def test_a_selection_by_hand_is_what_the_options_of_compare_are(project, dna):
+def test_a_selection_by_hand_has_the_effect_of_the_options_of_compare(project, dna):
     save(dna, "--layer", "stage2.between", "--neuron", "stage1.between:0,3")
     assert [(row["version"], row["n_chosen"]) for row in dna("select", "list", "--json").json] == [(1, 34)]
     steered = emds(dna, "--selection", "mine")
@@ -35,8 +41,8 @@ def test_a_selection_by_hand_is_what_the_options_of_compare_are(project, dna):
     assert steered[0][1] == pytest.approx(chosen["emd_bins"], rel=1e-9)
     for metric in ("nfd", "emd_range", "js", "ks", "psi"):
         if metric not in chosen:
-            asked = ("--layer", "stage2.between", "--neuron", "stage1.between:0,3", "--metric", metric, "--json")
-            chosen[metric] = dna("compare", "d0", "d1", *asked).json["metric"]["value"]
+            options = ("--layer", "stage2.between", "--neuron", "stage1.between:0,3", "--metric", metric, "--json")
+            chosen[metric] = dna("compare", "d0", "d1", *options).json["metric"]["value"]
         assert emds(dna, "--selection", "mine", "--metric", metric)[0][1] == pytest.approx(chosen[metric], rel=1e-9)
 
 
@@ -55,7 +61,7 @@ def test_weights_come_from_a_table(project, dna):
         "sql",
         "COPY (SELECT 'stage1.between' AS layer, unnest([0, 3]) AS neuron, unnest([1.0, 3.0]) AS weight) TO 'w.parquet'",
     )
-    # As spreadsheets write it.
+    # Spreadsheets write a byte order mark.
     (project / "w.csv").write_bytes(b"\xef\xbb\xbf" + (project / "w.csv").read_bytes())
     save(dna, "--weights", "w.csv", name="spreadsheet")
     assert dna("select", "show", "spreadsheet", "--json").json["weights"] == shown["weights"]
@@ -64,46 +70,57 @@ def test_weights_come_from_a_table(project, dna):
 
 
 @pytest.mark.parametrize(
-    ("table", "names"),
+    ("table", "code", "facts"),
     [
-        ("layer,neuron\nstage1.between,0\n", ["weight"]),
-        ("layer,neuron,weight\nstage9,0,1\n", ["stage9"]),
-        ("layer,neuron,weight\nstage1.between,24,1\n", ["row 1", "stage1.between", "23", "24"]),
-        ("layer,neuron,weight\nstage1.between,0,-1\n", ["row 1", "-1", "1e+100"]),
-        ("layer,neuron,weight\nstage1.between,0,nan\n", ["row 1", "1e+100"]),
-        ("layer,neuron,weight\nstage1.between,0,1\nstage1.between,x,1\n", ["row 2"]),
-        ("layer,neuron,weight\nstage1.between,0,1\nstage1.between,0,2\n", ["stage1.between:0"]),
-        ("layer,neuron,weight\nstage1.between,0,0\n", []),
-        (None, []),
+        ("layer,neuron\nstage1.between,0\n", "selection.missing-columns", {"columns": ["weight"]}),
+        ("layer,neuron,weight\nstage1.between,24,1\n", "name.neuron", {"row": 1, "neuron": 24, "n_neurons": 24}),
+        ("layer,neuron,weight\nstage1.between,0,-1\n", "selection.weight-range", {"row": 1, "weight": -1}),
+        ("layer,neuron,weight\nstage1.between,0,inf\n", "selection.weight-range", {"row": 1, "weight": np.inf}),
+        ("layer,neuron,weight\nstage1.between,0,1\nstage1.between,x,1\n", "selection.weight-row", {"row": 2}),
+        (
+            "layer,neuron,weight\nstage1.between,0,1\nstage1.between,0,2\n",
+            "selection.duplicate-neuron",
+            {"row": 2, "layer": "stage1.between", "neuron": 0},
+        ),
+        ("layer,neuron,weight\nstage1.between,0,0\n", "selection.no-weight", {}),
+        (None, "selection.unreadable-file", {}),
     ],
 )
-def test_a_wrong_table_is_an_error_that_names_the_row(project, dna, table, names):
+def test_a_wrong_table_is_an_error_that_names_the_row(project, dna, table, code, facts):
     if table is not None:
         (project / "w.csv").write_text(table)
-    refused = dna("select", "save", "mine", "--weights", "w.csv")
-    assert refused.code == 1
-    assert refused.names("w.csv", *names)
+    with raises(UserError, code, path="w.csv", **facts):
+        save_selection(ProjectFolder(project), "mine", weights=Path("w.csv"))
+    failed = dna("select", "save", "mine", "--weights", "w.csv")
+    assert (failed.code, failed.error) == (1, code)
+    assert failed.names("w.csv")
     assert dna("select", "list", "--json").json == []
 
 
+def test_a_weight_that_is_not_a_number_or_a_layer_that_does_not_exist_is_an_error(project, dna):
+    for row, code in (("stage1.between,0,nan", "selection.weight-range"), ("stage9,0,1", "name.layer")):
+        (project / "w.csv").write_text(f"layer,neuron,weight\n{row}\n")
+        assert dna("select", "save", "mine", "--weights", "w.csv").error == code
+
+
 @pytest.mark.parametrize(
-    ("arguments", "names"),
+    ("arguments", "code", "names"),
     [
-        (["save", "mine"], []),
-        (["save", "a b", "--layer", "stage1.between"], ["a b"]),
-        (["save", "../x", "--layer", "stage1.between"], ["../x"]),
-        (["show", "nope"], ["'nope'"]),
-        (["remove", "nope"], ["'nope'"]),
-        (["learn", "x", "--datasets", "d0"], []),
-        (["learn", "x", "--datasets", "d0", "--ignore", "weather"], ["'weather'"]),
-        (["learn", "x", "--datasets", "d0", "--respond-to", "weather"], ["weather"]),
+        (["save", "mine"], "selection.no-neurons", []),
+        (["save", "a b", "--layer", "stage1.between"], "selection.bad-name", ["a b"]),
+        (["save", "../x", "--layer", "stage1.between"], "selection.bad-name", ["../x"]),
+        (["show", "nope"], "name.selection", ["'nope'"]),
+        (["remove", "nope"], "name.selection", ["'nope'"]),
+        (["learn", "x", "--datasets", "d0"], "selection.goal", []),
+        (["learn", "x", "--datasets", "d0", "--ignore", "weather"], "name.column", ["'weather'"]),
+        (["learn", "x", "--datasets", "d0", "--respond-to", "weather!=sun"], "selection.attribute-syntax", ["weather"]),
+        (["learn", "x", "--datasets", "d0", "--respond-to", "weather=sun"], "name.column", ["'weather'"]),
     ],
 )
-def test_a_wrong_selection_is_an_error_that_names_it(project, dna, arguments, names):
-    refused = dna("select", *arguments)
-    assert refused.code == 1
-    assert refused.error is not None
-    assert refused.names(*names)
+def test_a_wrong_selection_is_an_error_that_names_it(project, dna, arguments, code, names):
+    failed = dna("select", *arguments)
+    assert (failed.code, failed.error) == (1, code)
+    assert failed.names(*names)
 
 
 def test_versions_are_never_changed_and_outlive_the_removal(project, dna):
@@ -115,11 +132,13 @@ def test_versions_are_never_changed_and_outlive_the_removal(project, dna):
     dna("select", "remove", "mine")
     assert dna("select", "list", "--json").json == []
     assert emds(dna, "--selection", "mine@1") == first
-    removed = dna("matrix", "--selection", "mine")
-    assert removed.code == 1
-    assert removed.names("mine@1", "mine@2")
+    removed = dna("matrix", "--selection", "mine", "--json")
+    assert (removed.code, removed.error) == (1, "name.selection-removed")
+    assert removed.facts == {"name": "mine", "known": [1, 2]}
     assert "mine@4" in save(dna, "--layer", "stage2.between").out
-    assert dna("matrix", "--selection", "mine@3").names("'3'")
+    missing = dna("matrix", "--selection", "mine@3", "--json")
+    assert missing.error == "name.selection-version"
+    assert missing.facts == {"name": "mine", "version": "3", "known": [1, 2, 4]}
 
 
 def test_distances_under_a_selection_are_computed_once(project, dna):
@@ -133,58 +152,59 @@ def test_distances_under_a_selection_are_computed_once(project, dna):
 
 def test_there_is_no_fd_of_a_selection(project, dna):
     save(dna, "--layer", "stage1.between")
-    refused = dna("matrix", "--selection", "mine", "--metric", "fd")
-    assert (refused.code, refused.out) == (1, "")
+    failed = dna("matrix", "--selection", "mine", "--metric", "fd")
+    assert (failed.code, failed.out, failed.error) == (1, "", "selection.fd")
 
 
 def test_sql_weighs_neurons_as_the_command_does(project, dna):
     save(dna, "--layer", "stage2.between", "--neuron", "stage1.between:0,3")
     dna("compare", "d0", "d1")
     rows = dna("sql", "SELECT distance FROM steered('mine') WHERE metric = 'emd_bins'", "--json").json
-    # Neuron distances are kept in single precision.
+    # Distances of neurons are stored in single precision.
     assert rows == [{"distance": pytest.approx(emds(dna, "--selection", "mine")[0][1], rel=1e-6)}]
-    kept = dna("sql", "SELECT DISTINCT selection, version FROM steered_matrix", "--json").json
-    assert kept == [{"selection": "mine", "version": 1}]
+    stored = dna("sql", "SELECT DISTINCT selection, version FROM steered_matrix", "--json").json
+    assert stored == [{"selection": "mine", "version": 1}]
     assert dna("sql", "SELECT n_chosen FROM selections WHERE is_current", "--json").json == [{"n_chosen": 34}]
     assert dna("sql", "FROM steered('nope')", "--json").json == []
 
 
 def test_inspect_shows_every_layer_and_agrees_with_sql(project, dna):
-    found = dna("inspect", "d0", "--json").json
-    assert [layer["layer"] for layer in found["layers"]] == list(TAPS)
-    assert (found["n_images"], found["reference"]) == (10, "d0")
-    last = found["layers"][-1]
+    inspected = dna("inspect", "d0", "--json").json
+    assert [layer["layer"] for layer in inspected["layers"]] == list(TAPS)
+    assert (inspected["n_images"], inspected["reference"]) == (10, "d0")
+    last = inspected["layers"][-1]
     assert 1 <= last["participation_ratio"] <= last["effective_rank"] <= 9
     query = (
         "SELECT layer, t.n_dead, n_silent, zero_share, t.clipped_share FROM layer_traits t JOIN dnas d USING (dna_id) "
         "WHERE d.dataset = 'd0' ORDER BY layer"
     )
-    by_name = sorted(found["layers"], key=lambda layer: layer["layer"])
+    by_name = sorted(inspected["layers"], key=lambda layer: layer["layer"])
     for row, layer in zip(dna("sql", query, "--json").json, by_name, strict=True):
         assert row == {name: pytest.approx(layer[name]) if name != "layer" else layer[name] for name in row}
-    said = dna("inspect", "d0")
-    assert "stage4.between" in said.out
-    assert said.names("stage4.between", "10 images", "96 neurons")
+    shown = dna("inspect", "d0")
+    assert "stage4.between" in shown.out
+    assert shown.names("stage4.between", 10, 96)
 
 
-def test_inspect_of_two_lists_the_neurons_that_changed(changed, dna):
-    found = dna("inspect", "d0@-1", "d0", "--json").json
-    assert (found["before"]["n_images"], found["after"]["n_images"]) == (10, 11)
-    assert set(found["changes"]) == {"newly dead", "newly alive", "newly saturated", "no longer saturated"}
+@pytest.mark.usefixtures("changed")
+def test_inspect_of_two_lists_the_neurons_that_changed(dna):
+    changed = dna("inspect", "d0@-1", "d0", "--json").json
+    assert (changed["before"]["n_images"], changed["after"]["n_images"]) == (10, 11)
+    assert set(changed["changes"]) == {"newly dead", "newly alive", "newly saturated", "no longer saturated"}
     alike = dna("inspect", "d0", "d0", "--json").json["changes"]
     assert not any(alike.values())
     assert "newly alive" in dna("inspect", "d0@-1", "d0").out
 
 
 def test_the_map_is_of_the_matrix(project, dna):
-    found = dna("map", "--from-mean", "--json").json
+    value = dna("map", "--from-mean", "--json").json
     matrix = np.array(emds(dna))
-    place = np.array([[one["x"], one["y"]] for one in found["datasets"]])
-    # Three points always fit a plane, if they keep the triangle's inequality, as EMD does.
-    np.testing.assert_allclose(np.sqrt(((place[:, None] - place) ** 2).sum(axis=2)), matrix, rtol=1e-6)
-    assert found["stress"] == pytest.approx(0, abs=1e-6)
-    assert found["joins"][0]["height"] == pytest.approx(matrix[matrix > 0].min())
-    means = {one["dataset"]: one["from_mean_bins"] for one in found["datasets"]}
+    positions = np.array([[dataset["x"], dataset["y"]] for dataset in value["datasets"]])
+    # Three points always fit a plane if their distances satisfy the triangle inequality, as EMD does.
+    np.testing.assert_allclose(np.sqrt(((positions[:, None] - positions) ** 2).sum(axis=2)), matrix, rtol=1e-6)
+    assert value["stress"] == pytest.approx(0, abs=1e-6)
+    assert value["joins"][0]["height"] == pytest.approx(matrix[matrix > 0].min())
+    means = {dataset["dataset"]: dataset["from_mean_bins"] for dataset in value["datasets"]}
     assert all(0 < distance < matrix.max() for distance in means.values())
     assert "100%" in dna("map").out
 
@@ -195,14 +215,15 @@ def test_a_matrix_without_current_datasets_is_an_error_whatever_the_metric(proje
     file.write_text(file.read_text().replace("d0", "e0").replace("d1", "e1").replace("d2", "e2"))
     for command in ("matrix", "map"):
         for metric in ("ks", "nfd"):
-            said = dna(command, "--selection", "mine", "--metric", metric)
-            assert (said.code, "Traceback" in said.err) == (1, False)
+            failed = dna(command, "--selection", "mine", "--metric", metric)
+            assert failed.code == 1
+            assert failed.error in ("cli.no-pairs", "compare.too-few-datasets")
 
 
 def test_how_far_datasets_are_from_their_mean_is_over_the_neurons_that_count(project, dna):
     def means(*options):
-        found = dna("map", "--from-mean", *options, "--json").json["datasets"]
-        return {one["dataset"]: one["from_mean_bins"] for one in found}
+        datasets = dna("map", "--from-mean", *options, "--json").json["datasets"]
+        return {dataset["dataset"]: dataset["from_mean_bins"] for dataset in datasets}
 
     whole, (first, n) = means(), (f"{TAPS[0]}", 24)
     save(dna, "--layer", first)
@@ -221,30 +242,32 @@ def test_a_dataset_without_any_such_distance_is_left_out_of_the_map_and_named(pr
     dna("add", "single", "single")
     dna("add", "more", "more")
     assert dna("run").code == 0
-    said = dna("map", "--metric", "fd")
-    assert said.code == 0
-    assert said.names("fd", "single")
-    found = dna("map", "--metric", "fd", "--json").json
-    assert found["left_out"] == ["single"]
-    assert [one["dataset"] for one in found["datasets"]] == ["d0", "d1", "d2", "more"]
+    shown = dna("map", "--metric", "fd")
+    assert shown.code == 0
+    assert shown.names("fd", "single")
+    value = dna("map", "--metric", "fd", "--json").json
+    assert value["left_out"] == ["single"]
+    assert [dataset["dataset"] for dataset in value["datasets"]] == ["d0", "d1", "d2", "more"]
 
 
-def test_the_map_has_a_picture_options_and_refusals(project, dna):
+def test_the_map_has_a_picture_options_and_errors(project, dna):
     save(dna, "--layer", "stage1.between")
-    said = dna("map", "--selection", "mine", "--clusters", "2", "--picture", "map.png", "--json")
-    assert {one["cluster"] for one in said.json["datasets"]} == {0, 1}
-    assert said.json["selection"] == "mine@1"
+    value = dna("map", "--selection", "mine", "--clusters", "2", "--picture", "map.png", "--json").json
+    assert {dataset["cluster"] for dataset in value["datasets"]} == {0, 1}
+    assert value["selection"] == "mine@1"
     with Image.open(project / "map.png") as picture:
         assert picture.width > 1000
-    refused = dna("map", "--clusters", "9")
-    assert (refused.code, refused.names(3, 9)) == (1, True)
+    failed = dna("map", "--clusters", "9", "--json")
+    assert (failed.code, failed.error) == (1, "compare.n-clusters")
+    assert failed.facts == {"n_datasets": 3, "n_clusters": 9}
 
 
-def test_a_map_takes_three_datasets(tmp_path, dna):
+def test_a_map_needs_three_datasets(tmp_path, dna):
     toy_project(tmp_path, {"a": {"0.png": 0, "1.png": 1}, "b": {"2.png": 2, "3.png": 3}})
     assert dna("run").code == 0
-    refused = dna("map")
-    assert (refused.code, refused.names(3, "emd_bins", "toy", 2)) == (1, True)
+    failed = dna("map", "--json")
+    assert (failed.code, failed.error) == (1, "compare.too-few-datasets")
+    assert failed.facts == {"metric": "emd_bins", "extractor": "toy", "n_datasets": 2, "at_least": 3}
 
 
 @pytest.fixture(scope="module")
@@ -276,10 +299,10 @@ def test_learning_responds_to_one_attribute_and_ignores_another(labelled, tmp_pa
     monkeypatch.chdir(root)
     learned = dna("select", "learn", "colour", "--respond-to", "colour=red", "--datasets", "a", "--json")
     assert learned.code == 0, learned.err
-    # Every image is extracted once for each column, and the column of numbers is no attribute.
+    # Every image is extracted once for each column, and the column of numbers is not an attribute.
     assert learned.names(160, "'number'")
     how = learned.json["how"]
-    roles = {one["role"]: one for one in how["contrasts"]}
+    roles = {contrast["role"]: contrast for contrast in how["contrasts"]}
     assert roles.keys() == {"target", "other", "noise"}
     again = dna("select", "learn", "dark", "--ignore", "light", "--datasets", "a", "--json")
     assert "160" not in again.err
@@ -311,20 +334,41 @@ def test_learning_responds_to_one_attribute_and_ignores_another(labelled, tmp_pa
     assert shown["n_chosen"] == pytest.approx(0.05 * 240, abs=2)
     assert {weight for weights in shown["weights"].values() for weight in weights} == {0, 1}
     assert "light=dark" in dna("select", "list").out
-    refused = dna("select", "learn", "x", "--ignore", "light", "--datasets", "a", "--against", "number")
-    assert (refused.code, refused.names("'number'")) == (1, True)
-    within = dna("select", "learn", "x", "--ignore", "light", "--datasets", "a", "--within", "colour")
-    assert (within.code, within.names("light")) == (1, True)
+    unusable = dna("select", "learn", "x", "--ignore", "light", "--datasets", "a", "--against", "number", "--json")
+    assert (unusable.code, unusable.error) == (1, "selection.unusable-column")
+    assert unusable.facts == {"reference": "a", "column": "number", "n_values": 0, "at_least": 2, "at_most": 12}
+    within = dna("select", "learn", "x", "--ignore", "light", "--datasets", "a", "--within", "colour", "--json")
+    assert (within.code, within.error, within.facts) == (1, "selection.nothing-to-keep", {"ignored": ["light"]})
+    with raises(UserError, "selection.no-datasets"):
+        learn_selection(project, "x", LearningGoal((), ignore=("light",)))
+    few = LearningGoal(("a[number=1]",), respond_to=("colour=red",))
+    with raises(NothingToCompare, "compare.no-image-matches", reference="a[colour=red,number=1]"):
+        learn_selection(project, "x", few)
+    few = LearningGoal(("a",), respond_to=("number=1",))
+    sizes = {"n_with": 1, "n_without": N_LABELLED - 1, "at_least": 16}
+    with raises(NothingToCompare, "selection.too-few-images", reference="a", condition="number=1", **sizes):
+        learn_selection(project, "x", few)
 
 
-def test_what_was_learned_is_for_dnas_measured_likewise_alone(labelled, tmp_path, monkeypatch, dna):
+def test_learning_within_a_column_measures_every_stratum(labelled, tmp_path):
+    project = ProjectFolder(shutil.copytree(labelled, tmp_path / "copy"))
+    goal = LearningGoal(("a",), respond_to=("colour=red",), within="light")
+    learned = learn_selection(project, "x", goal)
+    contrasts = learned.record.how["contrasts"]
+    targets = {contrast["what"] for contrast in contrasts if contrast["role"] == "target"}
+    assert targets == {f"a[light={value}]: colour=red" for value in ("bright", "dark")}
+    assert learned.record.how["versions"] == {"a": resolve_image_set(project, "a").id}
+    assert learned.n_images_extracted == N_LABELLED
+
+
+def test_a_learned_selection_fits_only_dnas_that_were_measured_the_same_way(labelled, tmp_path, monkeypatch, dna):
     root = shutil.copytree(labelled, tmp_path / "copy")
     monkeypatch.chdir(root)
     dna("select", "learn", "mine", "--respond-to", "colour=red", "--datasets", "a")
-    kept = root / "data" / "lake" / "selections"
-    (path,) = (kept / "records" / "mine").glob("*.json")
+    selections = root / "data" / "lake" / "selections"
+    (path,) = (selections / "records" / "mine").glob("*.json")
     record = json.loads(path.read_text())
     path.write_text(json.dumps({**record, "comparability_key": "another"}))
-    assert dna("matrix", "--selection", "mine").code == 1
-    (kept / "weights" / f"{record['weights_id']}.parquet").unlink()
-    assert dna("select", "show", "mine").error.startswith("lake")
+    assert dna("matrix", "--selection", "mine").error == "selection.other-key"
+    (selections / "weights" / f"{record['weights_id']}.parquet").unlink()
+    assert dna("select", "show", "mine").error == "lake.weights"

@@ -180,7 +180,7 @@ def test_calibrating_a_view_anew_leaves_the_network_alone(first, tmp_path):
     shutil.copytree(first, root)
     project = ProjectFolder(root)
     keys = {name: project.lake.fingerprints.extractor(name).comparability_key for name in NAMES}
-    ensure_ranges(project, project.extractor_config("toy.whitened"), anew=True, on=["b"])
+    ensure_ranges(project, project.extractor_config("toy.whitened"), replace=True, on=["b"])
     after = {name: project.lake.fingerprints.extractor(name).comparability_key for name in NAMES}
     assert [name for name in NAMES if keys[name] != after[name]] == ["toy.whitened"]
 

@@ -1,4 +1,4 @@
-"""Influence: an exact decomposition, checked by leaving images out; closed forms; and what is more than chance."""
+"""Influence: an exact decomposition, checked by leaving images out; closed forms; and which bins differ significantly."""
 
 import numpy as np
 import pytest
@@ -7,10 +7,10 @@ from hypothesis import strategies as st
 
 from dna_pipelines.comparison import emd_bins
 from dna_pipelines.comparison.influence import (
-    more_than_chance,
     of_histogram,
     of_pooled,
     potential,
+    significant_bins,
     unit_bins,
     unit_counts,
 )
@@ -18,14 +18,14 @@ from dna_pipelines.comparison.influence import (
 N_NEURONS, N_BINS, N_POSITIONS = 2, 12, 9
 
 # Bins of the positions of some images of one neuron each.
-PLACES = st.tuples(st.integers(2, 6), st.integers(0, 2**32 - 1)).map(
+BINS = st.tuples(st.integers(2, 6), st.integers(0, 2**32 - 1)).map(
     lambda drawn: np.random.default_rng(drawn[1]).integers(0, N_BINS, (drawn[0], N_NEURONS, N_POSITIONS))
 )
 
 
-def histograms(places):
+def histograms(bins):
     """(n_images, n_neurons, n_bins), as many values in each image."""
-    return (places[..., None] == np.arange(N_BINS)).sum(axis=2).astype(np.uint64)
+    return (bins[..., None] == np.arange(N_BINS)).sum(axis=2).astype(np.uint64)
 
 
 def slow_cdf(counts):
@@ -33,7 +33,7 @@ def slow_cdf(counts):
 
 
 @settings(max_examples=30)
-@given(a=PLACES, b=PLACES)
+@given(a=BINS, b=BINS)
 def test_contributions_add_up_to_the_distance_and_those_of_b_to_nothing(a, b):
     a, b = histograms(a), histograms(b)
     found = potential(a.sum(axis=0), b.sum(axis=0))
@@ -44,7 +44,7 @@ def test_contributions_add_up_to_the_distance_and_those_of_b_to_nothing(a, b):
 
 
 @settings(max_examples=30)
-@given(a=PLACES, b=PLACES)
+@given(a=BINS, b=BINS)
 def test_a_contribution_is_its_definition(a, b):
     a, b = histograms(a), histograms(b)
     found = potential(a.sum(axis=0), b.sum(axis=0))
@@ -59,7 +59,7 @@ def test_a_contribution_is_its_definition(a, b):
 
 
 def test_leaving_an_image_out_changes_the_distance_as_its_influence_says():
-    """The slow reference: the distance is computed anew without each image. No sign changes here."""
+    """The slow reference: the distance is recomputed without each image. No sign changes here."""
     rng = np.random.default_rng(0)
     a = histograms(np.clip(rng.normal(8, 1.5, (60, N_NEURONS, N_POSITIONS)), 0, N_BINS - 1).astype(int))
     b = histograms(np.clip(rng.normal(4, 1.5, (50, N_NEURONS, N_POSITIONS)), 0, N_BINS - 1).astype(int))
@@ -96,7 +96,7 @@ def test_without_values_on_a_side_a_contribution_is_unknown():
     assert np.isnan(of_histogram(nothing, potential(something, something))).all()
 
 
-def test_averages_contribute_like_histograms_of_one_value():
+def test_features_contribute_like_histograms_of_one_value():
     rng = np.random.default_rng(2)
     a, b = rng.normal(0.2, 0.3, (300, 3)), rng.normal(0, 0.3, (400, 3))
     one_block = (np.zeros(len(a), int), np.zeros(len(b), int))
@@ -119,7 +119,7 @@ def test_what_is_no_number_is_left_out_and_what_is_infinite_lies_at_the_edge():
 
 
 def test_the_error_of_a_cdf_is_that_of_independent_blocks():
-    """Blocks of images that are all alike: the values of a block are no independent witnesses."""
+    """Blocks of images that are all alike: the values of a block are not independent."""
     rng = np.random.default_rng(3)
     n_blocks, repeats = 64, 400
     kept = []
@@ -131,7 +131,7 @@ def test_the_error_of_a_cdf_is_that_of_independent_blocks():
             blocks = np.zeros((1, n_blocks, 5), np.uint64)
             blocks[0, np.arange(n_blocks), bins] = 100
             sides.append(blocks)
-        kept.append(more_than_chance(*sides, n_bins=5, errors=1.96)[0, 2])
+        kept.append(significant_bins(*sides, n_bins=5, errors=1.96)[0, 2])
     # 5 % of the differences of equal distributions lie beyond 1.96 standard errors.
     assert 0.02 < np.mean(kept) < 0.09
 
@@ -140,20 +140,20 @@ def test_the_error_of_a_cdf_is_that_of_independent_blocks():
 def test_the_error_from_few_blocks_is_that_of_a_sample(away, counts):
     """Two blocks of 40 and 60 %: the standard error of their mean is 10 points, and not 7 as if they were all there is."""
     a, b = (np.array([[[low, 100 - low] for low in lows]], np.uint64) for lows in ((40, 60), (50 - away, 50 - away)))
-    assert bool(more_than_chance(a, b, 2)[0, 0]) is counts
+    assert bool(significant_bins(a, b, 2)[0, 0]) is counts
 
 
-def test_a_real_difference_is_more_than_chance_and_one_block_shows_nothing():
+def test_a_real_difference_is_significant_and_one_block_shows_nothing():
     rng = np.random.default_rng(4)
     low = rng.multinomial(50, [0.7, 0.2, 0.1], (1, 64)).astype(np.uint64)
     high = rng.multinomial(50, [0.1, 0.2, 0.7], (1, 64)).astype(np.uint64)
-    assert more_than_chance(low, high, 9)[0].tolist() == [True] * 6 + [False] * 3
-    assert not more_than_chance(low[:, :1], high, 9).any()
+    assert significant_bins(low, high, 9)[0].tolist() == [True] * 6 + [False] * 3
+    assert not significant_bins(low[:, :1], high, 9).any()
 
 
 def test_only_what_counts_contributes():
     rng = np.random.default_rng(5)
     a, b = rng.integers(1, 9, (2, N_BINS)).astype(np.uint64), rng.integers(1, 9, (2, N_BINS)).astype(np.uint64)
-    counted = np.zeros((2, N_BINS), bool)
-    assert not potential(a, b, counted).any()
-    np.testing.assert_array_equal(potential(a, b, ~counted), potential(a, b))
+    significant = np.zeros((2, N_BINS), bool)
+    assert not potential(a, b, significant).any()
+    np.testing.assert_array_equal(potential(a, b, ~significant), potential(a, b))

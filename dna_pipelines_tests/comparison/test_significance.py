@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dna_pipelines.comparison import Selection, emd_bins, significance, too_coarse, why_untestable
-from dna_pipelines.comparison.chances import chances
+from dna_pipelines.comparison.p_values import p_values
 from dna_pipelines.comparison.permutation import permute, permuted_distances, resample, resampled_distances, units_of
 from dna_pipelines.comparison.significance import _interval
 from dna_pipelines.distributions import COARSE_BINS, Layer, Layers
@@ -200,7 +200,7 @@ def false_alarms(n_trials, n_a, n_b, group_size=1, seed=0):
         a, b = sample(rng, n_a, group_size), sample(rng, n_b, group_size)
         units = units_of(a[1], b[1])
         dealt = permuted_distances(a[0], b[0], units, permute(units, 99, rng))
-        found = chances(dealt, np.ones(N_NEURONS))
+        found = p_values(dealt, np.ones(N_NEURONS))
         said.append((found.p, found.p_mean, np.nanmin(found.neuron_p)))
     return (np.array(said) <= 0.05 + 1e-9).mean(axis=0)
 
@@ -287,7 +287,7 @@ def test_the_verdict_sees_a_change_of_few_neurons_as_one_of_all(shift, n_shifted
     for _ in range(200):
         dealt = rng.normal(size=(200, 50))
         dealt[0, :n_shifted] += shift
-        found = chances(dealt, np.ones(50))
+        found = p_values(dealt, np.ones(50))
         most = min(found.p_mean / 0.2, found.p_strongest / 0.8)
         assert min(found.p_mean, found.p_strongest) <= found.p <= most + 1e-9
         said.append((found.p, found.p_mean, found.p_strongest))

@@ -1,6 +1,7 @@
 """Activation ranges in the layout that the reference publishes: there and back, its rule, and what is refused."""
 
 import json
+import re
 
 import numpy as np
 import pytest
@@ -13,8 +14,10 @@ from dna_pipelines.dna import ActivationRanges
 from dna_pipelines.errors import Incomparable, InterchangeError
 from dna_pipelines.interchange import read_ranges, write_ranges
 from dna_pipelines.interchange.activation_ranges import reference_binning
+from dna_pipelines_tests.raising import raises
 
 LAYERS = Layers((Layer("first", 2), Layer("second", 1)))
+MINIMA_OF_A = {"entry": "mins_per_neuron", "layer": "a"}
 bounds = st.floats(-1e6, 1e6, width=32)
 
 
@@ -91,64 +94,81 @@ def test_equal_bounds_give_the_references_narrow_range(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("low", "high", "said"),
+    ("low", "high", "problem", "neurons"),
     [
-        ([0.0, float("nan"), 0.0], [1.0, 1.0, 1.0], "not finite: first:1"),
-        ([0.0, 0.0, 0.0], [1.0, 1.0, float("inf")], "not finite: second:0"),
-        ([0.0, 0.0, -1e300], [1.0, 1.0, 1.0], "not finite: second:0"),
-        ([2.0, 0.0, 2.0], [1.0, 1.0, 1.0], "minimum above the maximum: first:0, second:0"),
-        ([1e9, 0.0, 0.0], [1e9, 1.0, 1.0], "equal bounds so large that no range is left: first:0"),
+        ([0.0, float("nan"), 0.0], [1.0, 1.0, 1.0], "not-finite", ["first:1"]),
+        ([0.0, 0.0, 0.0], [1.0, 1.0, float("inf")], "not-finite", ["second:0"]),
+        ([0.0, 0.0, -1e300], [1.0, 1.0, 1.0], "not-finite", ["second:0"]),
+        ([2.0, 0.0, 2.0], [1.0, 1.0, 1.0], "reversed", ["first:0", "second:0"]),
+        ([1e9, 0.0, 0.0], [1e9, 1.0, 1.0], "no-width", ["first:0"]),
     ],
 )
-def test_bounds_that_span_nothing_are_refused(tmp_path, low, high, said):
-    with pytest.raises(InterchangeError, match=said):
+def test_bounds_that_span_nothing_are_refused(tmp_path, low, high, problem, neurons):
+    with raises(InterchangeError, "file.bounds", problem=problem, neurons=neurons, n_neurons=len(neurons)):
         read(tmp_path / "r.json", published(low, high))
 
 
 def test_many_wrong_neurons_are_counted(tmp_path):
     layers = Layers((Layer("only", 9),))
-    with pytest.raises(InterchangeError, match="only:0, only:1, only:2, only:3, only:4 and 4 more"):
+    with raises(InterchangeError, "file.bounds", n_neurons=9, neurons=[f"only:{number}" for number in range(5)]):
         read(tmp_path / "r.json", published([1.0] * 9, [0.0] * 9, layers))
 
 
 def test_every_difference_of_the_layers_is_listed(tmp_path):
     file = read(tmp_path / "r.json", published([0.0] * 3, [1.0] * 3))
-    with pytest.raises(Incomparable) as raised:
+    with raises(Incomparable, "compare.other-ranges", file=file.name, wanted_by="net") as refused:
         file.ranges(Layers((Layer("first", 5), Layer("third", 1))), "net")
-    said = str(raised.value)
-    assert "layer first: 2 neurons against 5" in said
-    assert "layer second: in the file, not in net" in said
-    assert "layer third: in net, not in the file" in said
-    with pytest.raises(Incomparable, match="in the order"):
+    found = dict(line.split(": ") for line in refused.value.facts["differences"])
+    assert found.keys() == {"layer first", "layer second", "layer third"}
+    assert re.findall(r"\d+", found["layer first"]) == ["2", "5"]
+    # The side that has the layer comes first.
+    assert [re.findall(r"file|net", found[f"layer {name}"]) for name in ("second", "third")] == [
+        ["file", "net"],
+        ["net", "file"],
+    ]
+    with raises(Incomparable, "compare.other-ranges") as refused:
         file.ranges(Layers((LAYERS.layers[1], LAYERS.layers[0])), "net")
+    (order,) = refused.value.facts["differences"]
+    assert re.findall(r"first|second", order) == ["first", "second", "second", "first"]
 
 
 @pytest.mark.parametrize(
-    ("value", "said"),
+    ("value", "code", "facts"),
     [
-        ({}, "holds no activation ranges"),
-        ({"mins_per_neuron": {}, "maxs_per_neuron": {}}, "holds no neurons"),
-        ({"mins_per_neuron": [], "maxs_per_neuron": {}}, "no object with layers"),
-        ({"mins_per_neuron": {"a": [1]}, "maxs_per_neuron": {"a": [2]}}, "expected the neurons 0, 1, 2"),
-        ({"mins_per_neuron": {"a": {"1": 0}}, "maxs_per_neuron": {"a": {"1": 1}}}, "expected the neurons 0, 1, 2"),
-        ({"mins_per_neuron": {"a": {"0": "x"}}, "maxs_per_neuron": {"a": {"0": 1}}}, "expected a number"),
-        ({"mins_per_neuron": {"a": {"0": 10**400}}, "maxs_per_neuron": {"a": {"0": 1}}}, "a number is too large"),
-        ({"mins_per_neuron": {"a": {"0": True}}, "maxs_per_neuron": {"a": {"0": 1}}}, "expected a number"),
-        ({"mins_per_neuron": {"a": {"0": None}}, "maxs_per_neuron": {"a": {"0": 1}}}, "expected a number"),
-        ({"mins_per_neuron": {"a": {"0": 0}}, "maxs_per_neuron": {"b": {"0": 1}}}, "layer a: in the minima, not in"),
-        ({"type": "activation-ranges"}, "names no layers"),
-        ({"type": "activation-ranges", "neurons_list": {"a": 1}}, "is missing"),
+        ({}, "file.no-ranges", {}),
+        ({"mins_per_neuron": {}, "maxs_per_neuron": {}}, "file.no-neurons", {}),
+        ({"mins_per_neuron": [], "maxs_per_neuron": {}}, "file.no-layers", {"entry": "mins_per_neuron"}),
+        ({"mins_per_neuron": {"a": [1]}, "maxs_per_neuron": {"a": [2]}}, "file.neuron-order", MINIMA_OF_A),
+        ({"mins_per_neuron": {"a": {"1": 0}}, "maxs_per_neuron": {"a": {"1": 1}}}, "file.neuron-order", MINIMA_OF_A),
+        ({"mins_per_neuron": {"a": {"0": "x"}}, "maxs_per_neuron": {"a": {"0": 1}}}, "file.not-a-number", MINIMA_OF_A),
+        ({"mins_per_neuron": {"a": {"0": 10**400}}, "maxs_per_neuron": {}}, "file.not-a-number", MINIMA_OF_A),
+        ({"mins_per_neuron": {"a": {"0": True}}, "maxs_per_neuron": {"a": {"0": 1}}}, "file.not-a-number", MINIMA_OF_A),
+        ({"mins_per_neuron": {"a": {"0": None}}, "maxs_per_neuron": {"a": {"0": 1}}}, "file.not-a-number", MINIMA_OF_A),
+        ({"type": "activation-ranges"}, "file.no-layers", {"entry": "neurons_list"}),
+        ({"type": "activation-ranges", "neurons_list": {"a": 1}}, "file.missing", {}),
     ],
 )
-def test_a_file_of_something_else_is_refused(tmp_path, value, said):
-    with pytest.raises(InterchangeError, match=said):
-        read(tmp_path / "r.json", value)
+def test_a_file_of_something_else_is_refused(tmp_path, value, code, facts):
+    path = tmp_path / "r.json"
+    named = path.with_suffix(".npz") if code == "file.missing" else path
+    with raises(InterchangeError, code, path=str(named), **facts):
+        read(path, value)
+
+
+def test_minima_and_maxima_have_the_same_layers(tmp_path):
+    with raises(InterchangeError, "file.inconsistent") as refused:
+        read(tmp_path / "r.json", {"mins_per_neuron": {"a": {"0": 0}}, "maxs_per_neuron": {"b": {"0": 1}}})
+    differences = refused.value.facts["differences"]
+    assert [re.findall(r"layer (\w+)|(minima|maxima)", line) for line in differences] == [
+        [("a", ""), ("", "minima"), ("", "maxima")],
+        [("b", ""), ("", "maxima"), ("", "minima")],
+    ]
 
 
 def test_neurons_in_another_order_are_refused(tmp_path):
-    """The reference would take them by their place, whatever their numbers."""
+    """The reference would take them by their position, whatever their numbers."""
     wrong = {"a": {"0": 0, "1": 0, "10": 0, "2": 0}}
-    with pytest.raises(InterchangeError, match="in order"):
+    with raises(InterchangeError, "file.neuron-order", **MINIMA_OF_A):
         read(tmp_path / "r.json", {"mins_per_neuron": wrong, "maxs_per_neuron": wrong})
 
 
@@ -156,10 +176,10 @@ def test_bounds_that_were_changed_under_our_entry_are_refused(tmp_path):
     write_ranges(tmp_path / "r.json", ranges_of([0, 0, 0], [1, 2, 3]), "net")
     facts = json.loads((tmp_path / "r.json").read_text())
     facts["maxs_per_neuron"]["first"]["0"] = 9.0
-    with pytest.raises(InterchangeError, match="no longer give the edges"):
+    with raises(InterchangeError, "file.edges-differ"):
         read(tmp_path / "r.json", facts)
     facts["dna_pipelines"]["lo"] = [0]
-    with pytest.raises(InterchangeError, match="the entry dna_pipelines is damaged"):
+    with raises(InterchangeError, "file.own-entry"):
         read(tmp_path / "r.json", facts)
     facts.pop("dna_pipelines")
     assert read(tmp_path / "r.json", facts).maximum[0] == 9.0

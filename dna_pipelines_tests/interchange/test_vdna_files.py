@@ -1,6 +1,7 @@
 """Writing and reading VDNA files: round trips, what is refused, and what may be compared."""
 
 import json
+import re
 
 import numpy as np
 import pytest
@@ -22,6 +23,7 @@ from dna_pipelines_tests.interchange.vdna_files import (
     rewrite_arrays,
     written,
 )
+from dna_pipelines_tests.raising import raises
 
 layer_names = st.text(st.characters(exclude_categories=("Cs", "Cc")), min_size=1, max_size=12)
 
@@ -52,7 +54,7 @@ def test_counts_are_32_bits_wide_as_the_references_unless_they_need_more(tmp_pat
 
 
 def test_counts_beyond_63_bits_are_refused(tmp_path):
-    with pytest.raises(InterchangeError, match="63 bits"):
+    with raises(InterchangeError, "file.too-large-counts"):
         write_vdna(tmp_path / "a.json", dna_of(np.full((5, N_BINS), 2**63, np.uint64)), "histogram", 5)
     assert list(tmp_path.iterdir()) == []
 
@@ -109,11 +111,11 @@ def test_an_imported_dna_has_nothing_that_significance_would_need(tmp_path):
 
 def test_a_variance_takes_two_images(tmp_path):
     for kind in ("gaussian", "layer-gaussian"):
-        with pytest.raises(NothingToCompare, match="one image"):
+        with raises(NothingToCompare, "compare.one-image"):
             write_vdna(tmp_path / "a.json", dna_of(), kind, 1)
     dna = dna_of()
     bare = Dna(dna.id, dna.key, dna.layers, dna.histogram, Moments.empty(5), "bare")
-    with pytest.raises(NothingToCompare, match="no covariance"):
+    with raises(NothingToCompare, "compare.no-covariance"):
         write_vdna(tmp_path / "a.json", bare, "layer-gaussian", 5)
 
 
@@ -129,7 +131,7 @@ def test_virtual_neurons_are_not_written(tmp_path):
 
 def test_nothing_is_written_over_unless_forced(tmp_path):
     (tmp_path / "a.npz").write_bytes(b"something else")
-    with pytest.raises(InterchangeError, match=r"a\.npz is there already; --force"):
+    with raises(InterchangeError, "file.exists", path=str(tmp_path / "a.npz")):
         write_vdna(tmp_path / "a.json", dna_of(), "histogram", 5)
     assert (tmp_path / "a.npz").read_bytes() == b"something else"
     assert not (tmp_path / "a.json").exists()
@@ -139,7 +141,7 @@ def test_nothing_is_written_over_unless_forced(tmp_path):
 
 @pytest.mark.parametrize("name", ["a", "a.npz", "a.json.gz"])
 def test_a_file_to_write_ends_in_json(tmp_path, name):
-    with pytest.raises(InterchangeError, match=r"ends in \.json"):
+    with raises(InterchangeError, "file.suffix"):
         write_vdna(tmp_path / name, dna_of(), "histogram", 5)
     assert not is_vdna_path(name)
 
@@ -153,43 +155,58 @@ def test_a_file_of_ours_is_as_good_as_the_dna(tmp_path):
     np.testing.assert_array_equal(found.emd_bins, compare(a, b).emd_bins)
 
 
-def refusal(a, b):
-    with pytest.raises(Incomparable) as raised:
+def differences(a, b):
+    """By its subject (a part of the key, or a layer), each difference for which a comparison is refused."""
+    with raises(Incomparable, "compare.different-keys", a=a.label, b=b.label) as refused:
         compare(a, b)
-    with pytest.raises(Incomparable):
+    with raises(Incomparable, "compare.different-keys", a=b.label, b=a.label):
         compare(b, a)
-    return str(raised.value)
+    return dict(line.split(": ", 1) for line in refused.value.facts["differences"])
+
+
+def values(difference):
+    """The quoted texts and the numbers in a difference."""
+    return [text or number for text, number in re.findall(r"'([^']*)'|(\d+(?:\.\d+)?)", difference)]
 
 
 def test_every_difference_is_listed(tmp_path):
     other = Layers((Layer("first", 7), Layer("third", 1)))
     theirs = of_the_reference(tmp_path / "a.json", dna_of(layers=other, extractor="another"))
-    said = refusal(theirs, dna_of())
-    assert "extractor: 'another' against 'net'" in said
-    assert "layer first: 7 neurons against 2" in said
-    assert "layer third: in " in said
-    assert "layer block/1.0: in set-0, not in " in said
-    assert "ranges: " in said
-    assert "--ranges" in said
+    ours = dna_of()
+    found = differences(theirs, ours)
+    assert found.keys() == {"extractor", "layer first", "layer third", "layer block/1.0", "ranges"}
+    assert values(found["extractor"]) == ["another", "net"]
+    assert values(found["layer first"]) == ["7", "2"]
+    # The side that has the layer comes first.
+    assert found["layer third"].index(theirs.label) < found["layer third"].index(ours.label)
+    assert found["layer block/1.0"].index(ours.label) < found["layer block/1.0"].index(theirs.label)
+    assert theirs.label in found["ranges"]
+    assert "--ranges" in found["ranges"]
 
 
 def test_layers_in_another_order_are_a_difference(tmp_path):
     turned = Layers((LAYERS.layers[1], LAYERS.layers[0]))
     theirs = of_the_reference(tmp_path / "a.json", dna_of(layers=turned), "gaussian")
-    assert "layers: in the order block/1.0, first against first, block/1.0" in refusal(theirs, dna_of())
+    found = differences(theirs, dna_of())
+    assert found.keys() == {"layers"}
+    assert re.findall(r"first|block/1\.0", found["layers"]) == ["block/1.0", "first", "first", "block/1.0"]
 
 
 def test_histograms_need_equal_bins_and_gaussians_do_not(tmp_path):
     theirs = of_the_reference(tmp_path / "a.json", dna_of(np.ones((5, 8))))
-    assert "n_bins: 8 against 4" in refusal(theirs, dna_of())
+    found = differences(theirs, dna_of())
+    assert found.keys() == {"n_bins", "ranges"}
+    assert values(found["n_bins"]) == ["8", "4"]
     of_other_ranges = dna_of(seed=3, ranges="others")
-    assert "ranges: 'others' against 'r'" in refusal(written(tmp_path / "b.json", of_other_ranges), dna_of())
+    found = differences(written(tmp_path / "b.json", of_other_ranges), dna_of())
+    assert {subject: values(text) for subject, text in found.items()} == {"ranges": ["others", "r"]}
     assert compare(written(tmp_path / "c.json", of_other_ranges, "gaussian"), dna_of()).nfd.all()
 
 
-def test_other_weights_are_a_difference_where_a_file_tells_them(tmp_path):
+def test_other_weights_are_a_difference_where_a_file_states_them(tmp_path):
     of_other_weights = dna_of(weights="v")
-    assert "weights: 'v' against 'w'" in refusal(written(tmp_path / "a.json", of_other_weights, "gaussian"), dna_of())
+    found = differences(written(tmp_path / "a.json", of_other_weights, "gaussian"), dna_of())
+    assert {subject: values(text) for subject, text in found.items()} == {"weights": ["v", "w"]}
     assert compare(of_the_reference(tmp_path / "b.json", of_other_weights, "gaussian"), dna_of())
 
 
@@ -197,34 +214,38 @@ def test_two_files_of_the_reference_are_compared_as_it_does(tmp_path):
     a, b = (of_the_reference(tmp_path / f"{seed}.json", dna_of(seed=seed)) for seed in (1, 2))
     np.testing.assert_array_equal(compare(a, b).emd_bins, compare(dna_of(seed=1), dna_of(seed=2)).emd_bins)
     scaled = {"extraction_settings": {"range_scale_for_norm_params": 1.5}}
-    said = refusal(a, of_the_reference(tmp_path / "c.json", dna_of(), **scaled))
-    assert "range_scale: 1.2 against 1.5" in said
+    found = differences(a, of_the_reference(tmp_path / "c.json", dna_of(), **scaled))
+    assert {subject: values(text) for subject, text in found.items()} == {"range_scale": ["1.2", "1.5"]}
 
 
 def test_a_histogram_and_a_gaussian_have_nothing_in_common(tmp_path):
     a, b = written(tmp_path / "a.json", dna_of()), written(tmp_path / "b.json", dna_of(), "gaussian")
-    assert "b.json has only Gaussians and" in refusal(a, b)
+    for pair in ((a, b), (b, a)):
+        with raises(Incomparable, "compare.no-common-measure", a=b.label, b=a.label):
+            compare(*pair)
 
 
-def test_ranges_that_somebody_names_are_held_against_ours(tmp_path):
+def test_ranges_that_the_user_names_are_compared_with_ours(tmp_path):
     low, high = -np.arange(1.0, 6.0), np.arange(1.0, 6.0)
     file = RangesFile("ranges.json", LAYERS, low, high, None)
     ours = dna_of(ranges=reference_binning(low, high, N_BINS).id)
     theirs = of_the_reference(tmp_path / "a.json", dna_of(seed=1))
-    assert "--ranges" in refusal(theirs, ours)
+    assert "--ranges" in differences(theirs, ours)["ranges"]
     assert compare(with_ranges(theirs, file), ours).emd_bins.any()
-    others = RangesFile("others.json", LAYERS, low * 2, high, None)
-    assert "ranges: " in refusal(with_ranges(theirs, others), ours)
+    others = with_ranges(theirs, RangesFile("others.json", LAYERS, low * 2, high, None))
+    ids = [one.key.parts["ranges"] for one in (others, ours)]
+    assert {subject: values(text) for subject, text in differences(others, ours).items()} == {"ranges": ids}
     # A file that was scaled otherwise has other edges by the same bounds.
     scaled = {"extraction_settings": {"range_scale_for_norm_params": 1.5}}
     by_another = of_the_reference(tmp_path / "b.json", dna_of(seed=1), **scaled)
-    assert "ranges: " in refusal(with_ranges(by_another, file), ours)
+    assert "ranges" in differences(with_ranges(by_another, file), ours)
     cut = of_the_reference(tmp_path / "c.json", dna_of(seed=1), extraction_settings={"hist_range": [0.0, 1.0]})
-    with pytest.raises(Incomparable, match="not over"):
+    with raises(Incomparable, "compare.binning", file=cut.label, hist_range=[0.0, 1.0]):
         with_ranges(cut, file)
     wrong = RangesFile("few.json", Layers((Layer("first", 2),)), low[:2], high[:2], None)
-    with pytest.raises(Incomparable, match=r"layer block/1\.0: in .*a\.json, not in the file"):
+    with raises(Incomparable, "compare.other-ranges", file="few.json", wanted_by=theirs.label) as refused:
         with_ranges(theirs, wrong)
+    assert [line.split(": ")[0] for line in refused.value.facts["differences"]] == ["layer block/1.0"]
 
 
 def test_a_file_that_says_its_ranges_is_believed(tmp_path):

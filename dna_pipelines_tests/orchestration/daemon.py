@@ -1,4 +1,4 @@
-"""A daemon that ticks when it is told to: conditions, registry and runs, headless."""
+"""A daemon that ticks when a test calls it: conditions, registry and runs, headless."""
 
 import dagster as dg
 from dagster._core.storage.tags import ASSET_PARTITION_RANGE_END_TAG, ASSET_PARTITION_RANGE_START_TAG
@@ -44,8 +44,10 @@ class Daemon:
             self.scan_one(dataset)
 
     def scan_one(self, dataset):
-        if sighting := scan(self.project, dataset):
-            self.instance.report_runless_asset_event(raw_event(dataset.name, sighting.raw_version, sighting.n_files))
+        if scan_result := scan(self.project, dataset):
+            self.instance.report_runless_asset_event(
+                raw_event(dataset.name, scan_result.raw_version, scan_result.n_files)
+            )
 
     def tick(self):
         """What one tick asks for, parents first: (asset, partition or None)."""

@@ -8,7 +8,7 @@ import pytest
 from dna_pipelines.manifests import ManifestDiff
 from dna_pipelines.orchestration import headless
 from dna_pipelines.orchestration.build import build_assets, build_defs
-from dna_pipelines.orchestration.headless import bring_up_to_date, calibrate_anew
+from dna_pipelines.orchestration.headless import bring_up_to_date, replace_ranges
 from dna_pipelines.orchestration.instance import open_instance
 from dna_pipelines.orchestration.partitions import DATASETS, sync_partitions
 from dna_pipelines.orchestration.project_resource import ProjectResource
@@ -115,11 +115,11 @@ def test_renamed_files_reach_the_manifest_and_nothing_after_it(project):
     assert len(materialized(project, ["toy", "dna"], "one")) == 1
 
 
-def test_of_two_runs_that_start_together_the_second_says_that_the_other_was_faster(project):
+def test_of_two_runs_that_start_together_the_second_reports_what_the_other_ingested(project):
     plans = [make_plan(project) for _ in range(2)]
     first, second = (by_name(follow(project, plan)) for plan in plans)
     assert [one.why for one in first.values()] == ["8 added", "9 added"]
-    assert [one.why for one in second.values()] == ["another run took it in meanwhile"] * 2
+    assert [one.why for one in second.values()] == ["another run ingested it meanwhile"] * 2
 
 
 def test_data_versions_are_ids_of_content_and_raw_versions_are_events(project):
@@ -142,7 +142,7 @@ def test_people_see_counts_schema_and_the_heat_map(project):
     manifest = materialized(project, "manifest", "one")[0].asset_materialization.metadata
     assert manifest["n_images"].value == 8
     assert manifest["n_quarantined"].value == 1
-    assert manifest["place"].value == "images/one"
+    assert manifest["location"].value == "images/one"
     assert r"bad\|name.png" in manifest["quarantine"].value
     columns = {column.name: column.description for column in manifest["dagster/column_schema"].value.columns}
     assert columns.keys() >= {"digest", "shard_id", "block"}
@@ -152,7 +152,7 @@ def test_people_see_counts_schema_and_the_heat_map(project):
     assert (project.root / "data" / "reports" / "toy-matrix.png").read_bytes().startswith(b"\x89PNG")
 
 
-def test_one_dataset_that_fails_holds_back_no_other(project):
+def test_a_dataset_that_fails_stops_no_other(project):
     write_image(project.root / "images" / "two", "new.png", 77)
     run(project)
     for file in (project.root / "images" / "one").iterdir():
@@ -160,15 +160,15 @@ def test_one_dataset_that_fails_holds_back_no_other(project):
     (project.root / "images" / "one").rmdir()
     write_image(project.root / "images" / "two", "newer.png", 78)
     report = by_name(run(project))
-    assert report["one"].problem.code.partition(".")[0] == "source"
-    assert "one" in report["one"].problem.message
+    problem = report["one"].problem
+    assert (problem.code, problem.facts) == ("source.missing", {"uri": str(project.root / "images" / "one")})
     assert report["two"].fingerprints["toy"].n_images_extracted == 1
     assert report["two"].problem is None
     assert project.lake.versions.latest("one").n_images == 8
 
 
 @pytest.mark.parametrize("phase", ["_ensure_ranges", "_compare"])
-def test_a_dataset_that_is_removed_under_the_run_holds_back_no_other(project, monkeypatch, phase):
+def test_a_dataset_that_is_removed_during_the_run_stops_no_other(project, monkeypatch, phase):
     original, text = getattr(headless.HeadlessRun, phase), project.file.path.read_text()
 
     def remove_then_go_on(self, *arguments):
@@ -185,7 +185,7 @@ def test_a_dataset_that_is_removed_under_the_run_holds_back_no_other(project, mo
     assert code == ("dataset.removed-meanwhile" if removed else None)
 
 
-def test_images_that_change_under_the_run_are_looked_at_once_more(project, monkeypatch):
+def test_images_that_change_during_the_run_are_listed_once_more(project, monkeypatch):
     original, changed = headless.HeadlessRun._ensure_ranges, []
 
     def change_then_go_on(self, *arguments):
@@ -204,19 +204,19 @@ def test_images_that_change_under_the_run_are_looked_at_once_more(project, monke
     report = by_name(run(project))
     assert report["one"].problem is None
     assert project.lake.versions.latest("one").seq == 2
-    # Of what the run left, not of its way there.
+    # Of the result of the run, not of its intermediate commits.
     assert (report["one"].n_images, report["one"].n_quarantined, report["one"].why) == (11, 0, "11 added")
 
 
 @pytest.mark.parametrize("n_times", [1, 9])
-def test_ranges_measured_anew_under_the_run_are_followed_once_and_then_told(project, monkeypatch, n_times):
+def test_ranges_replaced_during_the_run_are_followed_once_and_then_reported(project, monkeypatch, n_times):
     original, calibrated = fingerprint.fit, []
 
     def fit_then_calibrate(project, dataset, extractor, progress=None):
         fitted = original(project, dataset, extractor, progress)
         if dataset.name == "two" and len(calibrated) < n_times:
             calibrated.append(True)
-            ensure_ranges(project, extractor, anew=True, on=["one", "two"][len(calibrated) % 2 :][:1])
+            ensure_ranges(project, extractor, replace=True, on=["one", "two"][len(calibrated) % 2 :][:1])
         return fitted
 
     monkeypatch.setattr(fingerprint, "fit", fit_then_calibrate)
@@ -280,12 +280,12 @@ def test_partitions_follow_the_datasets_file(project):
         assert str(project.file.path) in registry_sensor(context).skip_reason.skip_message
 
 
-def test_calibrating_anew_makes_every_dna_new(project):
+def test_replacing_the_ranges_recomputes_every_dna(project):
     run(project)
     write_image(project.root / "images" / "one", "bright.png", 12345)
     run(project)
     before = {row.dna_id for row in project.lake.fingerprints.dna_records()}
-    calibrate_anew(project, "toy", Silent())
+    replace_ranges(project, "toy", Silent())
     report = by_name(run(project))
     assert {name: one.n_images_extracted for name, one in report.items()} == {"one": 9, "two": 9}
     assert {row.dna_id for row in project.lake.fingerprints.dna_records()} > before

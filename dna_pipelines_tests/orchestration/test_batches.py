@@ -1,4 +1,4 @@
-"""Many datasets in one run of Dagster: each is told of as if it had a run of its own."""
+"""Many datasets in one run of Dagster: each is reported as if it had a run of its own."""
 
 from itertools import pairwise
 
@@ -97,7 +97,7 @@ def test_dagster_calls_nothing_of_a_batch_out_of_date_and_after_a_change_only_wh
     assert fresh() == {"one": True, "two": False, "three": True}
 
 
-def test_one_that_fails_is_told_of_alone_and_the_others_are_done(project, monkeypatch):
+def test_a_dataset_that_fails_is_reported_alone_and_the_others_are_done(project, monkeypatch):
     lost = LakeError("the disk is lost", code="lake.lost", path="disk")
     failing(monkeypatch, {"one": lost, "two": RuntimeError("a defect")})
     report = run(project)
@@ -133,7 +133,7 @@ def test_of_two_extractors_that_fail_each_is_named(tmp_path, monkeypatch, names)
             assert f"{name}/dna" in line
 
 
-def test_what_keeps_changing_is_told_as_such_and_not_as_a_failure(project, monkeypatch):
+def test_a_dataset_that_keeps_changing_is_reported_as_changed_and_not_as_a_failure(project, monkeypatch):
     error = SourceChanged("3.png changed since the scan; run again", name="3.png")
     changed = Problem("source.changed", str(error), {"name": "3.png"}, "source changed")
     failing(monkeypatch, dict.fromkeys(("one", "three"), error))

@@ -3,7 +3,7 @@
 import pytest
 
 from dna_pipelines.analysis.matrix import find_matrix
-from dna_pipelines.orchestration.headless import calibrate_anew
+from dna_pipelines.orchestration.headless import replace_ranges
 from dna_pipelines.project.progress import Silent
 from dna_pipelines.update.forecast import forecast
 from dna_pipelines.update.plan import make_plan
@@ -47,7 +47,7 @@ def test_a_name_may_have_dashes_and_dots(project):
     write_image(project.root / "images" / "one", "new.png", 99)
     run(project)
     before = project.lake.fingerprints.extractor("toy-1.0").ranges_id
-    calibrate_anew(project, "toy-1.0", Silent())
+    replace_ranges(project, "toy-1.0", Silent())
     assert project.lake.fingerprints.extractor("toy-1.0").ranges_id != before
 
 

@@ -1,4 +1,4 @@
-"""The instance of runs in this process: its databases wait for the disk little, and nobody else's do."""
+"""The instance of runs in this process: its databases wait for the disk little, and no others do."""
 
 import shutil
 import sqlite3
@@ -54,7 +54,7 @@ def test_databases_wait_less_for_the_disk_while_it_is_open_and_those_of_others_a
     assert synchronous(mine) == FULL
 
 
-def test_events_are_there_for_whoever_opens_it_next(project: ProjectFolder) -> None:
+def test_events_are_stored_for_the_next_process_that_opens_it(project: ProjectFolder) -> None:
     with open_instance(project) as instance:
         materialize(instance, 3)
     with dg.DagsterInstance.from_config(str(project.dagster_home)) as plain:
@@ -91,10 +91,12 @@ def test_migrations_are_read_once_however_many_databases_are_made(
 
 def test_what_a_step_raises_comes_out_of_it(project: ProjectFolder) -> None:
     """Dagster's own error has it as its cause, and is its context: a circle."""
+    defect = RuntimeError("a defect of the step, not of the disk")
 
     @dg.asset
     def broken() -> None:
-        raise RuntimeError("not the disk's fault")
+        raise defect
 
-    with pytest.raises(RuntimeError, match="not the disk's fault"), open_instance(project) as instance:
+    with pytest.raises(RuntimeError) as caught, open_instance(project) as instance:
         dg.materialize([broken], instance=instance)
+    assert caught.value is defect

@@ -7,7 +7,8 @@ import pytest
 
 from dna_pipelines.orchestration import headless
 from dna_pipelines.sources.folder import FolderSource
-from dna_pipelines.update.ingest import look, refresh
+from dna_pipelines.update.ingest import refresh
+from dna_pipelines.update.listing import list_location
 from dna_pipelines.update.plan import make_plan
 from dna_pipelines_tests.orchestration.test_assets import by_name, follow, run
 from dna_pipelines_tests.toy import toy_project, write_image
@@ -61,24 +62,24 @@ def test_what_another_process_listed_later_is_listed_again(project, listed):
     """Otherwise the time of the last listing goes back, and what was seen before it counts as news."""
     run(project)
     dataset = project.file.dataset("one")
-    earlier = look(project, dataset)
+    earlier = list_location(project, dataset)
     refresh(project, dataset)
-    at_ns = project.lake.versions.looked_at_ns("one")
+    at_ns = project.lake.versions.refreshed_at_ns("one")
     assert at_ns > earlier.began_ns
     listed.clear()
     refresh(project, dataset, None, earlier)
     assert listed == {"one": 1}
-    assert project.lake.versions.looked_at_ns("one") >= at_ns
+    assert project.lake.versions.refreshed_at_ns("one") >= at_ns
 
 
 def test_a_listing_counts_from_when_it_began(project):
-    earlier = look(project, project.file.dataset("one"))
+    earlier = list_location(project, project.file.dataset("one"))
     refresh(project, project.file.dataset("one"), None, earlier)
-    assert project.lake.versions.looked_at_ns("one") == earlier.began_ns
+    assert project.lake.versions.refreshed_at_ns("one") == earlier.began_ns
 
 
 def test_a_listing_under_other_settings_is_not_used(project, listed):
-    earlier = look(project, project.file.dataset("one"))
+    earlier = list_location(project, project.file.dataset("one"))
     text = project.file.path.read_text()
     project.file.path.write_text(text.replace("uri: images/one", "uri: images/one\n    exclude: ['0.png']"))
     listed.clear()

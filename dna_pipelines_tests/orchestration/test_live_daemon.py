@@ -86,9 +86,9 @@ def kill_some(process, rng):
 
 def is_current(root):
     project = ProjectFolder(root)
-    lacking = needs(project)
+    missing = needs(project)
     quiet = not (
-        lacking.manifests or lacking.ranges or lacking.distances or lacking.matrix or any(lacking.dnas.values())
+        missing.manifests or missing.ranges or missing.distances or missing.matrix or any(missing.dnas.values())
     )
     return quiet and make_plan(project).nothing_to_do and project.lake.distances.drawn("builtin") is not None
 
@@ -197,7 +197,7 @@ def test_ended_by_a_signal_it_leaves_nothing_running(root, shell):
         process.send_signal(signal.SIGTERM)
         assert process.wait(timeout=60) == 128 + signal.SIGTERM
         _, alive = psutil.wait_procs(ended, timeout=10)
-        # Where nobody waits for orphans, those that are over stay in the table.
+        # Where no process waits for orphans, zombies stay in the table.
         assert [one for one in alive if one.is_running() and one.status() != psutil.STATUS_ZOMBIE] == []
 
 

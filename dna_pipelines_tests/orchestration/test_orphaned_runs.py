@@ -1,4 +1,4 @@
-"""After a kill or with a lost database: runs left over, and the lake told again."""
+"""After a kill or with a lost database: orphaned runs, and the replay of the lake."""
 
 import json
 import os
@@ -55,7 +55,7 @@ def test_runs_whose_process_has_ended_are_reaped_and_what_they_did_is_asked_for_
 
 
 @pytest.mark.skipif(not psutil.LINUX, reason="elsewhere the clock is what there is")
-def test_a_run_that_is_under_way_stays_so_when_somebody_sets_the_clock(daemon, monkeypatch):
+def test_a_run_in_progress_stays_so_when_the_clock_is_set(daemon, monkeypatch):
     run = daemon.instance.create_run_for_job(
         scan_job, run_config={"ops": {"scan_locations": {"config": {"datasets": []}}}}
     )
@@ -77,9 +77,9 @@ def test_runs_that_no_server_will_start_any_more_are_reaped(daemon, tmp_path):
     dead.close()
 
     def starting(host, socket_name, *, started=False):
-        told = {GRPC_INFO_TAG: json.dumps({"socket": str(tmp_path / socket_name)})} if socket_name else {}
+        server_tags = {GRPC_INFO_TAG: json.dumps({"socket": str(tmp_path / socket_name)})} if socket_name else {}
         places = {"ops": {"scan_locations": {"config": {"datasets": []}}}}
-        run = instance.create_run_for_job(scan_job, run_config=places, tags={orphaned_runs.HOST: host, **told})
+        run = instance.create_run_for_job(scan_job, run_config=places, tags={orphaned_runs.HOST: host, **server_tags})
         instance.handle_new_event(_event(run, dg.DagsterEventType.PIPELINE_STARTING))
         if started:
             instance.handle_new_event(_event(run, dg.DagsterEventType.RUN_START))

@@ -58,7 +58,7 @@ def said(process):
 
 def all_gone(family):
     _, alive = psutil.wait_procs(family, timeout=10)
-    # Where nobody waits for orphans, those that are over stay in the table.
+    # Where no process waits for orphans, zombies stay in the table.
     return all(one.status() == psutil.STATUS_ZOMBIE for one in alive if one.is_running())
 
 

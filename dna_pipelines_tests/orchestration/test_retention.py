@@ -1,4 +1,4 @@
-"""What an idle project would fill a disk with is removed; what somebody may ask for stays."""
+"""What would fill the disk of an idle project is removed; what you may ask for stays."""
 
 import time
 from pathlib import Path
@@ -73,7 +73,7 @@ def test_runs_of_scan_are_kept_for_a_day_and_failed_ones_for_a_month(project, in
 
     before = files(instance)
     assert scan("one").success
-    assert not scan("nobody").success
+    assert not scan("absent").success
     assert len(files(instance) - before) > 2
     assert remove_scans(instance) == 0
     assert remove_scans(instance, time.time() + 2 * DAY_S) == 1

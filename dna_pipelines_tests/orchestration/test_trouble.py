@@ -39,11 +39,12 @@ def test_a_vanished_place_is_a_failed_scan_and_the_others_go_on(daemon):
         resources={"project_resource": ProjectResource(daemon.project)},
         raise_on_error=False,
     )
-    # A place that cannot be reached was looked at too, and is not asked for again until it is due.
+    # A location that cannot be reached counts as scanned, and is not scanned again until it is due.
     assert set(daemon.project.lake.versions.scanned()) == {"one", "two", "three"}
     [failure] = [event.step_failure_data for event in result.all_events if event.is_step_failure]
     assert failure.user_failure_data.metadata["n_unreachable"].value == 1
-    assert failure.user_failure_data.description.startswith("one: ")
+    problems = failure.user_failure_data.metadata["problems"].value
+    assert {name: problem["code"] for name, problem in problems.items()} == {"one": "source.missing"}
     assert daemon.until_idle() == [("manifest", "two"), ("toy/dna", "two"), *ALL_OF]
 
 

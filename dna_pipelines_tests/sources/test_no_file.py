@@ -10,7 +10,8 @@ import pytest
 
 from dna_pipelines.project.checks import check_manifest
 from dna_pipelines.project.project import ProjectFolder
-from dna_pipelines.update.ingest import draft, look, refresh
+from dna_pipelines.update.ingest import draft, refresh
+from dna_pipelines.update.listing import list_location
 from dna_pipelines_tests.cli.conftest import invoke
 from dna_pipelines_tests.toy import image_bytes, toy_project, write_image
 
@@ -66,7 +67,7 @@ def test_the_remark_on_a_location_without_files_names_globs_and_an_example(
     (tmp_path / name).parent.mkdir(exist_ok=True)
     (tmp_path / name).write_bytes(data)
     project, config = dataset(name.partition("/")[0], settings)
-    scan = look(project, config)
+    scan = list_location(project, config)
     remark = draft(project, scan).remark
     assert [text for text in named if text not in remark] == []
     assert ("1 " in named) == (scan.scan.n_ignored == 1)
@@ -75,7 +76,7 @@ def test_the_remark_on_a_location_without_files_names_globs_and_an_example(
 def test_a_remote_object_that_no_glob_selects_is_an_example(dataset, memory):
     memory("im/a.png", b"1")
     project, config = dataset(f"{memory.uri}/im", "globs: ['*.jpg']")
-    scan = look(project, config)
+    scan = list_location(project, config)
     assert "a.png" in draft(project, scan).remark
     assert scan.scan.n_ignored == 1
 
@@ -83,7 +84,7 @@ def test_a_remote_object_that_no_glob_selects_is_an_example(dataset, memory):
 def test_a_sample_without_files_is_remarked(dataset, tmp_path):
     write_image(tmp_path / "im", "a.png", 1)
     project, config = dataset("im", "every: 1000000")
-    scan = look(project, config)
+    scan = list_location(project, config)
     remark = draft(project, scan).remark
     assert (scan.scan.n_not_sampled, "1 " in remark, "im" in remark) == (1, True, True)
 
@@ -95,10 +96,10 @@ def test_the_remark_is_shown_by_the_commands_and_by_the_check(dataset, tmp_path)
     file = tmp_path / "data" / "datasets.yaml"
     file.write_text(file.read_text() + "    globs: ['*.jpg']\n")
     project = ProjectFolder(tmp_path)
-    remark = draft(project, look(project, project.file.dataset("d"))).remark
+    remark = draft(project, list_location(project, project.file.dataset("d"))).remark
     assert "globs: [*.jpg]" in remark
     for command in ("scan", "run", "run"):
-        assert invoke("--root", tmp_path, command).tells(remark)
+        assert invoke("--root", tmp_path, command).names(remark)
     commit = project.lake.versions.latest("d")
-    (said,) = [check.said for check in check_manifest(config, commit) if check.name == "not_empty"]
+    (said,) = [check.message for check in check_manifest(config, commit) if check.name == "not_empty"]
     assert remark in said

@@ -15,6 +15,7 @@ from dna_pipelines.errors import LakeError
 from dna_pipelines.storage import Catalog, Lake, files
 from dna_pipelines.storage.files import remove_drafts, replace, replace_by_link, write_new
 from dna_pipelines.storage.tables import read_parquet, to_parquet
+from dna_pipelines_tests.raising import raises
 
 
 def test_the_first_writer_wins_and_the_second_changes_nothing(tmp_path):
@@ -39,7 +40,7 @@ def without_links(monkeypatch):
 def test_of_many_writers_exactly_one_wins(tmp_path, monkeypatch, has_links, round_number):
     if not has_links:
         without_links(monkeypatch)
-        # Whoever looks before it has the name to itself sees nothing for long enough.
+        # A writer that checks for the file before it owns the claim sees no file for long enough.
         rename = Path.rename
         monkeypatch.setattr(Path, "rename", lambda draft, path: (time.sleep(0.005), rename(draft, path))[1])
         # The clock of a server may be behind.
@@ -62,10 +63,10 @@ def test_of_many_writers_exactly_one_wins(tmp_path, monkeypatch, has_links, roun
     assert [path.name for path in tmp_path.iterdir()] == ["file"]
 
 
-def test_a_writer_that_was_killed_between_its_claim_and_the_name_holds_nobody_up_for_long(tmp_path, monkeypatch):
+def test_a_writer_that_was_killed_between_its_claim_and_the_name_delays_no_other_writer_for_long(tmp_path, monkeypatch):
     without_links(monkeypatch)
     monkeypatch.setattr(files, "_CLAIM_S", 0.05)
-    (tmp_path / ".file.claim.draft").write_bytes(b"whoever")
+    (tmp_path / ".file.claim.draft").write_bytes(b"killed")
     assert write_new(tmp_path / "file", b"data")
     assert [path.name for path in tmp_path.iterdir()] == ["file"]
 
@@ -107,9 +108,9 @@ def test_readers_of_a_replaced_file_never_see_half_of_it(tmp_path):
     assert torn == []
 
 
-def test_a_folder_that_cannot_be_written_is_an_error_for_people(tmp_path):
+def test_a_folder_that_cannot_be_written_is_a_lake_error(tmp_path):
     (tmp_path / "file").write_text("in the way")
-    with pytest.raises(LakeError, match="cannot be written"):
+    with raises(LakeError, "lake.io"):
         write_new(tmp_path / "file" / "below", b"")
 
 
@@ -134,13 +135,13 @@ def test_a_damaged_table_is_never_a_wrong_number(tmp_path, damage):
     else:
         data = bytearray()
     (tmp_path / "t.parquet").write_bytes(data)
-    with pytest.raises(LakeError, match="damaged"):
+    with raises(LakeError, "lake.damaged"):
         read_parquet(tmp_path / "t.parquet")
 
 
 def test_tables_of_a_newer_format_are_refused(tmp_path):
     (tmp_path / "t.parquet").write_bytes(to_parquet(pa.table({"x": [1]}), {"dna_format": 99}))
-    with pytest.raises(LakeError, match="newer"):
+    with raises(LakeError, "lake.newer"):
         read_parquet(tmp_path / "t.parquet")
 
 
@@ -148,17 +149,17 @@ def test_a_lake_of_another_format_is_refused(tmp_path):
     Lake(tmp_path).prepare()
     marker = tmp_path / "lake.json"
     marker.write_text(marker.read_text().replace('"format": 1', '"format": 7'))
-    with pytest.raises(LakeError, match="format 7"):
+    with raises(LakeError, "lake.format", format=7):
         Lake(tmp_path)
 
 
 @pytest.mark.parametrize("write", [write_new, replace])
-def test_a_full_disk_is_an_error_for_people_and_leaves_nothing_behind(tmp_path, monkeypatch, write):
+def test_a_full_disk_is_a_lake_error_and_leaves_nothing_behind(tmp_path, monkeypatch, write):
     def fsync(_handle):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     monkeypatch.setattr(os, "fsync", fsync)
-    with pytest.raises(LakeError, match=r"file cannot be written: No space left on device; nothing was changed"):
+    with raises(LakeError, "lake.io", problem="No space left on device"):
         write(tmp_path / "file", b"data")
     assert list(tmp_path.iterdir()) == []
 
@@ -175,7 +176,7 @@ def test_a_folder_that_cannot_be_synced_does_not_undo_what_was_written(tmp_path,
 
     monkeypatch.setattr(os, "fsync", fsync)
     if number == errno.EIO:
-        with pytest.raises(LakeError, match="what was written is there, but may not be on disk yet"):
+        with raises(LakeError, "lake.not-synced"):
             write(tmp_path / "file", b"data")
     else:
         write(tmp_path / "file", b"data")
@@ -183,7 +184,7 @@ def test_a_folder_that_cannot_be_synced_does_not_undo_what_was_written(tmp_path,
 
 
 def test_a_name_that_is_too_long_is_a_message(tmp_path):
-    with pytest.raises(LakeError, match="File name too long"):
+    with raises(LakeError, "lake.io", problem="File name too long"):
         write_new(tmp_path / ("x" * 300), b"")
 
 
@@ -191,6 +192,6 @@ def test_a_catalog_that_cannot_be_written_is_a_message_and_leaves_no_draft(tmp_p
     lake = Lake(tmp_path)
     lake.prepare()
     (tmp_path / "catalog.duckdb").mkdir()
-    with pytest.raises(LakeError, match=r"catalog\.duckdb cannot be written"):
+    with raises(LakeError, "lake.catalog-unwritable"):
         Catalog(lake.layout).export()
     assert sorted(path.name for path in tmp_path.iterdir()) == ["catalog.duckdb", "lake.json"]

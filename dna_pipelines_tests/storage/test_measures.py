@@ -11,6 +11,7 @@ from dna_pipelines.identity import Key
 from dna_pipelines.storage import DnaRecord, Lake
 from dna_pipelines.storage.measure_tables import DNA_TABLES
 from dna_pipelines_tests.laws.merging import counts_equal
+from dna_pipelines_tests.raising import raises
 
 LAYERS = Layers((Layer("first", 3), Layer("last", 5)))
 BINNING = Binning(np.full(8, -2.0), np.full(8, 2.0))
@@ -83,34 +84,34 @@ def test_a_dna_is_there_when_its_record_is(lake):
     histogram, moments = store.dna_layer("d", 1)
     np.testing.assert_array_equal(histogram.counts, measured.histogram.counts[3:])
     np.testing.assert_array_equal(moments.mean, measured.moments.mean[3:])
-    with pytest.raises(LakeError, match="no DNA"):
+    with raises(LakeError, "lake.no-dna"):
         store.dna("missing")
 
 
 def test_of_two_that_measured_ranges_the_first_wins_and_both_go_on_with_its(lake):
     store = lake[0].fingerprints
-    mine, theirs, anew = (
+    mine, theirs, replacing = (
         ActivationRanges(
             LAYERS, Binning(np.full(8, -edge), np.full(8, edge)), *np.zeros((3, 8)), n_images=7, datasets=()
         )
         for edge in (1.0, 2.0, 3.0)
     )
-    assert store.put_ranges("toy", "f", mine, anew=False).id == mine.id
-    assert store.put_ranges("toy", "f", theirs, anew=False).id == mine.id
+    assert store.put_ranges("toy", "f", mine, replace=False).id == mine.id
+    assert store.put_ranges("toy", "f", theirs, replace=False).id == mine.id
     assert store.ranges("toy", "f").id == mine.id
-    # Of another network, or because somebody asked for it, there are others.
-    assert store.put_ranges("toy", "another", theirs, anew=False).id == theirs.id
-    assert store.put_ranges("toy", "f", anew, anew=True).id == anew.id
-    assert store.ranges("toy", "f").id == anew.id
+    # Another network has other ranges, and the user can replace them.
+    assert store.put_ranges("toy", "another", theirs, replace=False).id == theirs.id
+    assert store.put_ranges("toy", "f", replacing, replace=True).id == replacing.id
+    assert store.ranges("toy", "f").id == replacing.id
 
 
-@pytest.mark.parametrize("lost", DNA_TABLES)
-def test_a_dna_is_never_of_two_writers(lake, lost):
-    """One was killed before its record, or a table was lost; another machine, whose last bits differ, goes on."""
+@pytest.mark.parametrize("missing", DNA_TABLES)
+def test_a_dna_is_never_of_two_writers(lake, missing):
+    """One was killed before its record, or a table is missing; another machine, whose last bits differ, goes on."""
     root, store, (one, other) = lake[0].layout, lake[0].fingerprints, (partial_of(0), partial_of(1))
     store.put_key(Key({"k": 1}))
     store.put_dna(record("d"), one.histogram, one.moments, one.blocks)
-    root.dna(lost, "d").unlink()
+    root.dna(missing, "d").unlink()
     elsewhere = record("d").model_copy(update={"compute_keys": ("elsewhere",)})
     store.put_dna(elsewhere, other.histogram, other.moments, other.blocks)
     assert store.dna_record("d") == elsewhere

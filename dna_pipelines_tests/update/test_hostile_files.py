@@ -1,4 +1,4 @@
-"""A whole run over files that nobody meant to give: none ends it, and each has its line in the manifest."""
+"""A whole run over files that are no proper images: none ends it, and each has its line in the manifest."""
 
 import json
 import os

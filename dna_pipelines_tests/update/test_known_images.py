@@ -48,7 +48,7 @@ def require_counts_of(project, name, *others):
 
 def test_a_copy_with_more_images_costs_those(project):
     shutil.copytree(images(project, "a"), images(project, "copy"))
-    # In the middle, so that cutting anew would move every image behind them to another shard.
+    # In the middle, so that cutting again would move every image behind them to another shard.
     for number in range(3):
         write_image(images(project, "copy"), f"012-{number}.png", 500 + number)
     add(project, "copy")
@@ -89,7 +89,7 @@ def test_other_groups_are_other_shards(project):
     assert bring_up_to_date(project)["grouped"] == len(A)
 
 
-def test_shards_larger_than_asked_for_are_cut_anew(project):
+def test_shards_larger_than_asked_for_are_cut_again(project):
     shutil.copytree(images(project, "a"), images(project, "fine"))
     write_image(images(project, "fine"), "new.png", 800)
     add(project, "fine")

@@ -17,7 +17,7 @@ NAMES = {"0": ("red edge", "dusk", "it's", "moss")}
 
 @pytest.fixture
 def name_neurons():
-    """Calls the neurons of the toy network as it is told."""
+    """Gives the neurons of the toy network the names of its settings."""
     yield lambda names: register("toy", lambda: replace(toy_network(), neuron_names=names))
     register("toy", toy_network)
 

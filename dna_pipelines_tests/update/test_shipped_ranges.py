@@ -1,4 +1,4 @@
-"""Ranges that come with a network are used as they are, unless somebody asks for others."""
+"""Ranges that come with a network are used as they are, unless the settings ask for others."""
 
 import numpy as np
 import pytest
@@ -49,13 +49,13 @@ def test_datasets_to_calibrate_on_come_before(project):
     assert (ranges.datasets, ranges.n_images, ranges.origin) == (("few",), 3, "")
 
 
-def test_ranges_that_are_asked_for_anew_are_measured_and_stay(project):
+def test_ranges_that_are_replaced_are_measured_and_stay(project):
     config = entry(project)
     shipped, _ = ensure_ranges(project, config)
     with raises(NothingToCompare, "compare.no-images", network="builtin"):
-        ensure_ranges(project, config, anew=True)
+        ensure_ranges(project, config, replace=True)
     refresh(project, project.file.dataset("few"))
-    measured, _ = ensure_ranges(project, config, anew=True)
+    measured, _ = ensure_ranges(project, config, replace=True)
     assert measured.datasets == ("few",)
     assert measured.id != shipped.id
     assert ensure_ranges(project, config)[0].id == measured.id

@@ -1,15 +1,16 @@
-"""Which shards, groups and metadata values of A carry its distance from B."""
+"""Which groups, shards and metadata values of A contribute most to its distance from B."""
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from dna_pipelines.analysis.images.attribution import Positions, pooled_shares, positions
-from dna_pipelines.analysis.images.contrast import Sides, find_sides
+from dna_pipelines.analysis.images.aliases import with_aliases
+from dna_pipelines.analysis.images.attribution import Decomposition, decompose, feature_shares
+from dna_pipelines.analysis.images.contrast import Contrast, find_contrast
 from dna_pipelines.comparison import emd_bins
 from dna_pipelines.errors import UnknownName
 from dna_pipelines.manifests import ImageRow
@@ -19,20 +20,20 @@ from dna_pipelines.project.project import ProjectFolder
 from dna_pipelines.project.slices import GROUP
 
 SHARD = "shard"
-"""What stands for the shards, also where the metadata have a column of that name."""
+"""The name that stands for the shards, even if the metadata have a column of that name."""
 
 
 @dataclass(frozen=True)
-class Part:
-    """Images of A that have something in common.
+class GroupContribution:
+    """What the images of A with one value contribute to the difference.
 
     Attributes:
-        value: what they have in common; None for images that have no value.
-        n_images: how many.
-        share_of_images: of A's.
-        share: of the difference; all of them add up to 1. It is negative where they draw A towards B.
-        contribution_bins: to the EMD, of its images on average; None where only averages over positions are known.
-        without_bins: the EMD without them; likewise.
+        value: that the images have in common; None for images without a value.
+        n_images: the number of images.
+        share_of_images: of all images of A.
+        share: of the difference. All shares add up to 1; a negative share draws A towards B.
+        contribution_bins: the mean contribution of the images to the EMD; None where it is known by features only.
+        emd_bins_without: the EMD without the images; None where it is known by features only, or no image remains.
     """
 
     value: str | None
@@ -40,113 +41,128 @@ class Part:
     share_of_images: float
     share: float
     contribution_bins: float | None = None
-    without_bins: float | None = None
+    emd_bins_without: float | None = None
 
     @property
-    def times(self) -> float:
-        """How much more than its part of the images it carries."""
+    def lift(self) -> float:
+        """The share of the difference divided by the share of the images; 1 is average."""
         return self.share / self.share_of_images
 
-
-@dataclass(frozen=True, eq=False)
-class Parts:
-    """All parts, the one that carries most first. `exact`: by positions of all layers, not by averages over them."""
-
-    sides: Sides
-    by: str
-    emd_bins: float
-    beyond_chance_bins: float
-    exact: bool
-    parts: tuple[Part, ...]
-
-    def to_json(self) -> dict[str, Any]:
-        """As a JSON value."""
+    def facts(self) -> dict[str, Any]:
+        """The numbers of the group, by name."""
         return {
-            **self.sides.to_json(),
-            "by": self.by,
-            "emd_bins": self.emd_bins,
-            "emd_beyond_chance_bins": self.beyond_chance_bins,
-            "exact": self.exact,
-            "parts": [
-                {
-                    "value": part.value,
-                    "n_images": part.n_images,
-                    "share_of_images": part.share_of_images,
-                    "share": part.share,
-                    "contribution_bins": part.contribution_bins,
-                    "emd_bins_without": part.without_bins,
-                }
-                for part in self.parts
-            ],
+            "value": self.value,
+            "n_images": self.n_images,
+            "share_of_images": self.share_of_images,
+            "share": self.share,
+            "contribution_bins": self.contribution_bins,
+            "emd_bins_without": self.emd_bins_without,
         }
 
 
-def carrying_parts(
-    project: ProjectFolder, a: str, b: str, by: str, *, extractor: str | None = None, progress: Progress | None = None
-) -> Parts:
-    """What the images of A carry, summed over those that have something in common.
+@dataclass(frozen=True, eq=False)
+class AttributionByGroup:
+    """What groups of images of A contribute to its distance from B.
 
-    Shards are exact, from their partials, and of the whole of A; of two versions, those that both have come out at
-    about nothing. Groups and values are sums over their images' averages over positions.
+    Attributes:
+        contrast: what was compared.
+        by: `group`, `shard` or the column of the metadata.
+        emd_bins, significant_emd_bins: see `Attribution`.
+        exact: whether contributions are those of all positions in all layers, not those of features.
+        groups: the largest share first.
+    """
+
+    contrast: Contrast
+    by: str
+    emd_bins: float
+    significant_emd_bins: float
+    exact: bool
+    groups: tuple[GroupContribution, ...]
+
+    def to_json(self) -> dict[str, Any]:
+        """As a JSON value, with the former names of keys."""
+        return with_aliases(
+            {
+                **self.contrast.to_json(),
+                "by": self.by,
+                "emd_bins": self.emd_bins,
+                "significant_emd_bins": self.significant_emd_bins,
+                "exact": self.exact,
+                "groups": [group.facts() for group in self.groups],
+            }
+        )
+
+
+def attribute_by_group(
+    project: ProjectFolder, a: str, b: str, by: str, *, extractor: str | None = None, progress: Progress | None = None
+) -> AttributionByGroup:
+    """What groups of images of A contribute to its distance from B.
+
+    Contributions of shards are exact, from their partials, and include all images of A: of two versions, the shards
+    that both have contribute about nothing. Contributions of groups and values are sums over the features of images.
 
     Args:
-        project: where they are.
+        project: the project that has the images.
         a, b: as for `attribute`.
         by: a column of the metadata, `group` or `shard`.
         extractor: one of the project's; its first by default.
-        progress: shows the images of slices being extracted.
+        progress: shows the images of slices that are extracted.
 
     Raises:
-        NothingToCompare: when a side has no DNA, or A has no image that B has not.
-        UnknownName: when there is no such column.
+        NothingToCompare: when a set has no DNA, or B has every image of A (`images.none-of-its-own`).
+        UnknownName: when the images have no such column (`name.column`).
     """
     name = project.extractor_name(extractor)
-    sides = find_sides(project, a, b, name, progress, whole=by == SHARD)
-    columns = sides.rows_a.columns
-    found = positions(sides)
-    if by == SHARD:
-        parts, exact = _by_shard(project, found), True
-    elif by in columns or by == GROUP:
-        parts, exact = _by_value(sides, by), False
-    else:
-        there = ", ".join(dict.fromkeys([*columns, GROUP, SHARD]))
-        raise UnknownName(f"the images of {a} have no column '{by}'; there are: {there}")
-    ordered = tuple(sorted(parts, key=lambda part: -part.share))
-    return Parts(sides, by, found.emd_bins, found.beyond_chance_bins, exact, ordered)
-
-
-def _by_shard(project: ProjectFolder, found: Positions) -> list[Part]:
-    sides = found.sides
-    store, rows, parts = project.lake.fingerprints, sides.rows_a, []
-    n_of: dict[str, int] = defaultdict(int)
-    for shard in rows.shards:
-        n_of[shard] += 1
-    for shard, n_images in n_of.items():
-        counts = store.partial_histogram(partial_location(project, rows.record, shard), shard).counts
-        contribution = found.contribution(counts)
-        # Copies of images within a dataset may fill the same shard again.
-        times = np.uint64(rows.record.shards.count(shard))
-        left = sides.counts_a - times * counts if n_images < len(rows) else None
-        parts.append(
-            Part(
-                shard,
-                n_images,
-                n_images / len(rows),
-                found.share(contribution, n_images),
-                contribution,
-                None if left is None else found.selection.mean(emd_bins(left, sides.counts_b)),
-            )
+    contrast = find_contrast(project, a, b, name, progress, all_of_a=by == SHARD)
+    decomposition = decompose(contrast)
+    known = list(dict.fromkeys([*contrast.a.columns, GROUP, SHARD]))
+    if by not in known:
+        raise UnknownName(
+            f"the images of {a} have no column '{by}'; there are: {', '.join(known)}",
+            code="name.column",
+            reference=a,
+            column=by,
+            known=known,
         )
-    return parts
+    groups = _by_shard(project, decomposition) if by == SHARD else _by_value(contrast, by)
+    return AttributionByGroup(
+        contrast,
+        by,
+        decomposition.emd_bins,
+        decomposition.significant_emd_bins,
+        by == SHARD,
+        tuple(sorted(groups, key=lambda group: -group.share)),
+    )
 
 
-def _by_value(sides: Sides, by: str) -> list[Part]:
-    shares = np.nan_to_num(pooled_shares(sides))
-    places: dict[str | None, list[int]] = defaultdict(list)
-    for place, row in enumerate(sides.rows_a.rows):
-        places[_value(row, by)].append(place)
-    n_images = len(sides.rows_a)
-    return [Part(value, len(mine), len(mine) / n_images, float(shares[mine].sum())) for value, mine in places.items()]
+def _by_shard(project: ProjectFolder, decomposition: Decomposition) -> list[GroupContribution]:
+    contrast, store = decomposition.contrast, project.lake.fingerprints
+    record, n_images_in_all = contrast.a.record, len(contrast.a)
+    groups = []
+    for shard, n_images in Counter(contrast.a.shards).items():
+        counts = store.partial_histogram(partial_location(project, record, shard), shard).counts
+        contribution = decomposition.contribution(counts)
+        # Copies of images within a dataset can fill the same shard several times.
+        n_occurrences = np.uint64(record.shards.count(shard))
+        without = None
+        if n_images < n_images_in_all:
+            remaining = contrast.counts_a - n_occurrences * counts
+            without = decomposition.selection.mean(emd_bins(remaining, contrast.counts_b))
+        share = decomposition.share(contribution, n_images)
+        groups.append(GroupContribution(shard, n_images, n_images / n_images_in_all, share, contribution, without))
+    return groups
+
+
+def _by_value(contrast: Contrast, by: str) -> list[GroupContribution]:
+    shares = np.nan_to_num(feature_shares(contrast))
+    indices: dict[str | None, list[int]] = defaultdict(list)
+    for index, row in enumerate(contrast.a.rows):
+        indices[_value(row, by)].append(index)
+    n_images = len(contrast.a)
+    return [
+        GroupContribution(value, len(members), len(members) / n_images, float(shares[members].sum()))
+        for value, members in indices.items()
+    ]
 
 
 def _value(row: ImageRow, by: str) -> str | None:

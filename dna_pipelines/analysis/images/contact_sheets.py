@@ -1,4 +1,4 @@
-"""Contact sheets of what was found: images that carry a difference beside typical ones, and pairs of duplicates."""
+"""Contact sheets: the images that contribute to a difference beside typical ones, and pairs of duplicates."""
 
 from __future__ import annotations
 
@@ -16,66 +16,70 @@ from dna_pipelines.project.project import ProjectFolder
 from dna_pipelines.reporting.contact_sheet import Column, Tile, contact_sheet
 
 MOST_TILES = 40
-"""Of the top images or pairs; a sheet with more is no longer looked at."""
+"""The number of images or pairs on a sheet at most; larger sheets are hard to read."""
 
-_ACROSS, _PAIRS_ACROSS = 4, 3
+_IMAGES_PER_ROW, _PAIRS_PER_ROW = 4, 3
 
 
-def attribution_sheet(project: ProjectFolder, found: Attribution) -> bytes:
-    """The top images of A beside as many typical ones of B, as a PNG."""
-    rows, other = found.rows, found.sides.rows_b
-    top = found.images[:MOST_TILES]
-    notes = [(f"{one.share:.1%} of the difference", f"as odd in B: {_seldom(one.seldom)}") for one in top]
-    left = _tiles(project, rows, [one.place for one in top], notes)
-    right = _tiles(project, other, typical(other, len(top)))
+def attribution_sheet(project: ProjectFolder, attribution: Attribution) -> bytes:
+    """The images of A that contribute most, beside as many typical images of B, as a PNG."""
+    contrast, top = attribution.contrast, attribution.images[:MOST_TILES]
+    notes = [
+        (f"{image.share:.1%} of the difference", f"as rare in B: {_percentage(image.conformal_p)}") for image in top
+    ]
+    left = _tiles(project, contrast.a, [image.index for image in top], notes)
+    right = _tiles(project, contrast.b, typical(contrast.b, len(top)))
     return contact_sheet(
-        f"{rows.label} against {other.label}: {found.emd_bins:.3g} bins ({found.sides.extractor})",
+        f"{contrast.a.label} against {contrast.b.label}: {attribution.emd_bins:.3g} bins ({contrast.extractor})",
         [
-            Column(f"what carries the difference, of {found.sides.words}", left, _ACROSS),
-            Column(f"typical images of {other.label}", right, _ACROSS),
+            Column(f"contributions to the difference, {contrast.description}", left, _IMAGES_PER_ROW),
+            Column(f"typical images of {contrast.b.label}", right, _IMAGES_PER_ROW),
         ],
     )
 
 
-def duplicates_sheet(project: ProjectFolder, found: Duplicates) -> bytes:
+def duplicates_sheet(project: ProjectFolder, duplicates: Duplicates) -> bytes:
     """Pairs of duplicates side by side, as a PNG."""
-    pairs = found.pairs[:MOST_TILES]
+    a, b, pairs = duplicates.a, duplicates.b, duplicates.pairs[:MOST_TILES]
     notes = [
         ("the same bytes",) if pair.exact else (f"{pair.n_bits} bits, distance {pair.distance:.2g}",) for pair in pairs
     ]
-    left = _tiles(project, found.a, [pair.place_a for pair in pairs], notes)
-    right = _tiles(project, found.b, [pair.place_b for pair in pairs])
+    left = _tiles(project, a, [pair.index_a for pair in pairs], notes)
+    right = _tiles(project, b, [pair.index_b for pair in pairs])
     tiles = list(zip(left, right, strict=True))
-    columns = [tiles[number::_PAIRS_ACROSS] for number in range(min(_PAIRS_ACROSS, len(tiles)))]
-    title = f"duplicates within {found.a.label}" if found.within else f"in {found.a.label} and in {found.b.label}"
+    columns = [tiles[start::_PAIRS_PER_ROW] for start in range(min(_PAIRS_PER_ROW, len(tiles)))]
+    title = f"duplicates within {a.label}" if duplicates.within else f"duplicates in {a.label} and {b.label}"
     return contact_sheet(title, [Column("", [tile for pair in column for tile in pair], 2) for column in columns])
 
 
-def typical(rows: FeatureTable, n_images: int) -> list[int]:
-    """Places of images from the inner half by distance from the mean: neither the most alike nor the most unusual."""
-    pooled = np.concatenate([rows.features.pooled[name] for name in sorted(rows.features.pooled)], axis=1)
+def typical(table: FeatureTable, n_images: int) -> list[int]:
+    """Indices of images from the middle half by distance from the mean: neither the most usual nor the most unusual."""
+    pooled = np.concatenate([table.features.pooled[name] for name in sorted(table.features.pooled)], axis=1)
     values = np.nan_to_num(pooled.astype(np.float64), posinf=0.0, neginf=0.0)
     spread = values.std(axis=0)
-    far = (((values - values.mean(axis=0)) / np.where(spread > 0, spread, 1.0)) ** 2).sum(axis=1)
-    order = np.argsort(far, kind="stable")
-    inner = order[len(order) // 4 : max(len(order) // 4 + 1, 3 * len(order) // 4)]
-    chosen = np.unique(np.linspace(0, len(inner) - 1, min(n_images, len(inner))).round().astype(int))
-    return [int(inner[place]) for place in chosen]
+    distances = (((values - values.mean(axis=0)) / np.where(spread > 0, spread, 1.0)) ** 2).sum(axis=1)
+    order = np.argsort(distances, kind="stable")
+    middle = order[len(order) // 4 : max(len(order) // 4 + 1, 3 * len(order) // 4)]
+    chosen = np.unique(np.linspace(0, len(middle) - 1, min(n_images, len(middle))).round().astype(int))
+    return [int(index) for index in middle[chosen]]
 
 
 def _tiles(
-    project: ProjectFolder, rows: FeatureTable, places: Sequence[int], notes: Sequence[tuple[str, ...]] | None = None
+    project: ProjectFolder,
+    table: FeatureTable,
+    indices: Sequence[int],
+    notes: Sequence[tuple[str, ...]] | None = None,
 ) -> list[Tile]:
-    reader = ImageReader(project, rows.images.dataset, rows.rows)
+    reader = ImageReader(project, table.images.dataset, table.rows)
     tiles = []
-    for number, place in enumerate(places):
-        captions = (rows.rows[place].name, *(notes[number] if notes else ()))
+    for number, index in enumerate(indices):
+        captions = (table.rows[index].name, *(notes[number] if notes else ()))
         try:
-            tiles.append(Tile(decode(reader.bytes_of(rows.features.digests[place])), captions))
+            tiles.append(Tile(decode(reader.bytes_of(table.features.digests[index])), captions))
         except DnaError as error:
             tiles.append(Tile(None, captions, str(error)))
     return tiles
 
 
-def _seldom(share: float | None) -> str:
+def _percentage(share: float | None) -> str:
     return "unknown" if share is None else f"{share:.2%}"

@@ -1,4 +1,4 @@
-"""The two sides of an attribution: the images of A, and what they are held against."""
+"""What an attribution compares: the images of A that may contribute to a difference, and the images of B."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dna_pipelines.analysis.images.feature_table import FeatureTable, feature_table
-from dna_pipelines.analysis.significance.block_counts import counts_of, counts_of_rest
+from dna_pipelines.analysis.significance.block_counts import counts_of, counts_of_remainder
 from dna_pipelines.comparison.caveats import NotTested
 from dna_pipelines.distributions import Layers
 from dna_pipelines.errors import NothingToCompare
@@ -21,47 +21,50 @@ U64 = NDArray[np.uint64]
 
 
 @dataclass(frozen=True, eq=False)
-class Sides:
-    """What is compared.
+class Contrast:
+    """Two sets of images, with their features and their counts.
 
     Attributes:
         extractor: its name.
-        layers: the layers that the counts run over.
-        rows_a: the images that may carry the difference.
-        rows_b: those they are held against.
-        counts_a, counts_b: (n_neurons, n_bins) of both.
-        blocks_a, blocks_b: (n_neurons, n_blocks, n_coarse_bins) of both.
-        n_counted: images that A's counts are of: more than `rows_a` where shards hold both old and added ones.
-        of_versions: A and B are versions of one dataset, and `rows_a` are those that B has not.
+        layers: the layers of the neurons that the counts are of.
+        a: the images that may contribute to the difference.
+        b: the images that they are compared with.
+        counts_a, counts_b: (n_neurons, n_bins) of each set.
+        blocks_a, blocks_b: (n_neurons, n_blocks, n_coarse_bins) of each set.
+        n_images_counted: the number of images in `counts_a`. It exceeds the length of `a` where A and B are versions
+            whose shards hold images of both.
+        only_new: A and B are versions of one dataset, and `a` holds only the images that B does not have.
     """
 
     extractor: str
     layers: Layers
-    rows_a: FeatureTable
-    rows_b: FeatureTable
+    a: FeatureTable
+    b: FeatureTable
     counts_a: U64
     counts_b: U64
     blocks_a: U64
     blocks_b: U64
-    n_counted: int
-    of_versions: bool = False
+    n_images_counted: int
+    only_new: bool = False
 
     @property
-    def words(self) -> str:
-        """What is held against what, for people."""
-        n, label, other = len(self.rows_a), self.rows_a.label, self.rows_b.label
+    def description(self) -> str:
+        """The images of A as a noun phrase, for headings."""
+        n, label, other = len(self.a), self.a.label, self.b.label
         images = counted(n, "image")
-        if self.of_versions and self.n_counted > n:
-            return f"{label}, of which the {images} that {other} has not {'is' if n == 1 else 'are'} ranked,"
-        return f"the {images} that {label} has and {other} has not" if self.of_versions else f"the {images} of {label}"
+        if not self.only_new:
+            return f"the {images} of {label}"
+        if self.n_images_counted > n:
+            return f"{label}, of which the {images} not in {other} {'is' if n == 1 else 'are'} ranked,"
+        return f"the {images} of {label} not in {other}"
 
     @property
-    def in_one_block(self) -> str | None:
-        """A side whose images are all in one block, so that nothing tells how much chance moves it; None where none is.
+    def single_block_label(self) -> str | None:
+        """The label of a set whose images all lie in one block, so that nothing can be tested; None if there is none.
 
-        Images in one group are, and so are copies of one image.
+        The images of one group lie in one block, and so do copies of one image.
         """
-        for label, blocks in ((self.rows_a.label, self.blocks_a), (self.rows_b.label, self.blocks_b)):
+        for label, blocks in ((self.a.label, self.blocks_a), (self.b.label, self.blocks_b)):
             if np.count_nonzero(blocks.any(axis=(0, 2))) < 2:
                 return label
         return None
@@ -69,83 +72,83 @@ class Sides:
     def to_json(self) -> dict[str, Any]:
         """As a JSON value."""
         return {
-            "a": self.rows_a.label,
-            "b": self.rows_b.label,
+            "a": self.a.label,
+            "b": self.b.label,
             "extractor": self.extractor,
-            "n_images_a": len(self.rows_a),
-            "n_images_b": len(self.rows_b),
-            "only_what_b_has_not": self.of_versions,
+            "n_images_a": len(self.a),
+            "n_images_b": len(self.b),
+            "only_images_not_in_b": self.only_new,
         }
 
 
-def find_sides(
+def find_contrast(
     project: ProjectFolder,
     a: str | ImageSet,
     b: str | ImageSet,
     extractor: str,
     progress: Progress | None = None,
     *,
-    whole: bool = False,
-) -> Sides:
-    """Both sides, with the measures that tell their images apart.
+    all_of_a: bool = False,
+) -> Contrast:
+    """The contrast of two sets of images.
 
     Args:
-        project: where they are.
+        project: the project that has the images.
         a, b: datasets, versions or slices.
         extractor: one of the project's.
-        progress: shows the images of slices being extracted.
-        whole: take all images of A, also where B is another version of the same dataset.
+        progress: shows the images of slices that are extracted.
+        all_of_a: use all images of A, even if B is another version of the same dataset.
 
     Raises:
-        NothingToCompare: when a side has no DNA, or A has no image that B has not.
+        NothingToCompare: when a set has no DNA, or B has every image of A (`images.none-of-its-own`).
     """
-    rows_a, rows_b = (feature_table(project, name, extractor, progress) for name in (a, b))
-    counts_a, counts_b = (counts_of(project, rows.record.dna_id) for rows in (rows_a, rows_b))
-    everything = Sides(
+    table_a, table_b = (feature_table(project, reference, extractor, progress) for reference in (a, b))
+    counts_a, counts_b = (counts_of(project, table.record.dna_id) for table in (table_a, table_b))
+    contrast = Contrast(
         extractor,
-        Layers.from_key(rows_a.record.layers),
-        rows_a,
-        rows_b,
+        Layers.from_key(table_a.record.layers),
+        table_a,
+        table_b,
         counts_a.histogram(),
         counts_b.histogram(),
         counts_a.blocks().counts,
         counts_b.blocks().counts,
-        len(rows_a),
+        len(table_a),
     )
-    if whole or not _of_one_dataset(rows_a.images, rows_b.images):
-        return everything
-    places = rows_a.images.missing_from(rows_b.images)
-    if not places:
+    if all_of_a or not _of_one_dataset(table_a.images, table_b.images):
+        return contrast
+    new = table_a.images.missing_from(table_b.images)
+    if not new:
         raise NothingToCompare(
-            f"{rows_a.label} has no image that {rows_b.label} does not have, so no image of it can contribute to a "
-            f"difference; swap the two to see the images that only {rows_b.label} has",
+            f"{table_b.label} has every image of {table_a.label}, so no image can contribute to a difference; swap "
+            f"the two to see the images that only {table_b.label} has",
             code="images.none-of-its-own",
-            a=rows_a.label,
-            b=rows_b.label,
+            a=table_a.label,
+            b=table_b.label,
         )
-    return _only(project, everything, places)
+    return _restricted(project, contrast, new)
 
 
 def _of_one_dataset(a: ImageSet, b: ImageSet) -> bool:
-    """Whether they are versions of one dataset, or the same slice of such versions."""
+    """Whether the sets are versions of one dataset, or the same slice of such versions."""
     return (a.dataset, a.reference.where) == (b.dataset, b.reference.where)
 
 
-def _only(project: ProjectFolder, whole: Sides, places: list[int]) -> Sides:
-    """The same, with those images of A alone: chance among the others would hide what they carry."""
-    if len(places) == len(whole.rows_a):
-        return whole
-    rows = whole.rows_a.take(places)
-    large, small, key = whole.rows_a.images, whole.rows_b.images, whole.rows_a.record.comparability_key
-    counts = counts_of_rest(project, rows.images, large, small, key)
+def _restricted(project: ProjectFolder, contrast: Contrast, new: list[int]) -> Contrast:
+    """The contrast of the new images of A alone: sampling error of the other images would hide what they contribute."""
+    if len(new) == len(contrast.a):
+        return contrast
+    table = contrast.a.take(new)
+    key = contrast.a.record.comparability_key
+    counts = counts_of_remainder(project, table.images, contrast.a.images, contrast.b.images, key)
     if isinstance(counts, NotTested):
-        # Shards hold both: the whole of A is held against B, and its images that B has not are ranked.
-        return replace(whole, rows_a=rows, of_versions=True)
+        # Shards hold images of both versions: all of A is compared with B, and its new images are ranked.
+        return replace(contrast, a=table, only_new=True)
     return replace(
-        whole,
-        rows_a=rows,
+        contrast,
+        a=table,
         counts_a=counts.histogram(),
         blocks_a=counts.blocks().counts,
-        n_counted=len(rows),
-        of_versions=True,
+        n_images_counted=len(table),
+        only_new=True,
     )

@@ -1,8 +1,8 @@
 """Duplicates within and between datasets: the same bytes, and images that look the same to the network.
 
-Two images are near-duplicates when their sign codes differ in few bits, which finds candidates among billions of pairs,
-and their averages over positions lie close together, which sorts out those that only share the signs. Plain images are
-all alike to a network, so these are compared by their bytes only.
+Two images are near-duplicates if their sign codes differ in few bits, which finds candidates among billions of pairs,
+and their features lie close together, which excludes images that only share the signs. Featureless images are alike to
+every network, so they are compared by their bytes only.
 """
 
 from __future__ import annotations
@@ -16,8 +16,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from dna_pipelines.analysis.images.aliases import with_aliases
 from dna_pipelines.analysis.images.feature_table import FeatureTable, feature_table
-from dna_pipelines.analysis.images.featureless import NEAR, from_one_colour, one_coloured_features
+from dna_pipelines.analysis.images.featureless import NEAR, distance_from_single_colours, single_colour_features
 from dna_pipelines.comparison.codes import near_pairs
 from dna_pipelines.comparison.scores import finite
 from dna_pipelines.distributions import ImageFeatures
@@ -27,29 +28,33 @@ from dna_pipelines.project.project import ProjectFolder
 
 F64 = NDArray[np.float64]
 Mask = NDArray[np.bool_]
+Indices = dict[str, list[int]]
+"""The indices of the images with each digest."""
 
 MOST_BITS = 0.10
-"""Largest share of the bits that may differ (measured: benchmarks/duplicates.py)."""
+"""The largest share of the bits that may differ (measured: benchmarks/duplicates.py)."""
 
 MOST_DISTANCE = 0.2
-"""Largest root mean square difference over neurons, in spreads of both sides together (likewise)."""
+"""The largest root mean square difference over neurons, in units of the spread of both sets together (likewise)."""
 
 _NEURONS = 8
+_PAIRS = 4096
+"""The numbers of neurons and of pairs that are processed at a time, to limit memory."""
 
 
 @dataclass(frozen=True)
 class Pair:
-    """Two images that are the same or nearly so.
+    """Two images that are the same or nearly the same.
 
     Attributes:
-        place_a, place_b: in the rows of either side.
-        n_bits: that differ.
+        index_a, index_b: into the table of each set.
+        n_bits: the number of bits that differ.
         distance: see `MOST_DISTANCE`.
-        exact: their bytes are equal.
+        exact: whether their bytes are equal.
     """
 
-    place_a: int
-    place_b: int
+    index_a: int
+    index_b: int
     n_bits: int
     distance: float
     exact: bool
@@ -57,17 +62,17 @@ class Pair:
 
 @dataclass(frozen=True, eq=False)
 class Duplicates:
-    """All pairs of two sets of images, or of one with itself.
+    """All pairs of duplicates of two sets of images, or within one set.
 
     Attributes:
         a, b: the images; the same object within one set.
-        pairs: of different bytes each once, the nearest first; equal bytes give one pair however often they occur.
-        n_bits: of a code.
-        exact_a, near_a, exact_b, near_b: images of either side that have a copy on the other: of the same bytes, and
-            of those that have none, those that have one which is nearly the same. Within one set, of bytes that
-            occur several times one image is no copy.
-        plain_a, plain_b: images of either side that were compared by their bytes only; see `plain`.
-        plain_unknown: why plain images could not be told from others; None where they could.
+        pairs: exact ones first, then the nearest first. Equal bytes give one pair, however often they occur.
+        n_bits: the length of a code.
+        exact_a, near_a, exact_b, near_b: the number of images of each set that have an exact copy in the other, and
+            of the remaining ones those that have a near copy. Within one set, one of several images with equal bytes
+            counts as no copy.
+        featureless_a, featureless_b: the number of images of each set that were compared by their bytes only.
+        featureless_unknown: why featureless images could not be recognized; None if they could.
     """
 
     a: FeatureTable
@@ -78,17 +83,17 @@ class Duplicates:
     near_a: int
     exact_b: int
     near_b: int
-    plain_a: int
-    plain_b: int
-    plain_unknown: str | None = None
+    featureless_a: int
+    featureless_b: int
+    featureless_unknown: str | None = None
 
     @property
     def within(self) -> bool:
-        """Whether it is one set of images."""
+        """Whether these are duplicates within one set of images."""
         return self.a is self.b
 
-    def to_json(self) -> dict[str, Any]:
-        """As a JSON value."""
+    def facts(self) -> dict[str, Any]:
+        """The numbers of the result, by name."""
         return {
             "a": self.a.label,
             "b": None if self.within else self.b.label,
@@ -99,21 +104,24 @@ class Duplicates:
             "n_near_a": self.near_a,
             "n_exact_b": self.exact_b,
             "n_near_b": self.near_b,
-            "n_plain_a": self.plain_a,
-            "n_plain_b": self.plain_b,
-            "plain_unknown": self.plain_unknown,
-            "pairs": [
-                {
-                    "path_a": self.a.rows[pair.place_a].name,
-                    "path_b": self.b.rows[pair.place_b].name,
-                    "digest_a": self.a.features.digests[pair.place_a],
-                    "digest_b": self.b.features.digests[pair.place_b],
-                    "exact": pair.exact,
-                    "n_bits": pair.n_bits,
-                    "distance": pair.distance,
-                }
-                for pair in self.pairs
-            ],
+            "n_featureless_a": self.featureless_a,
+            "n_featureless_b": self.featureless_b,
+            "featureless_unknown": self.featureless_unknown,
+        }
+
+    def to_json(self) -> dict[str, Any]:
+        """As a JSON value, with the former names of keys."""
+        return {**with_aliases(self.facts()), "pairs": [self._pair_json(pair) for pair in self.pairs]}
+
+    def _pair_json(self, pair: Pair) -> dict[str, Any]:
+        return {
+            "path_a": self.a.rows[pair.index_a].name,
+            "path_b": self.b.rows[pair.index_b].name,
+            "digest_a": self.a.features.digests[pair.index_a],
+            "digest_b": self.b.features.digests[pair.index_b],
+            "exact": pair.exact,
+            "n_bits": pair.n_bits,
+            "distance": pair.distance,
         }
 
 
@@ -130,21 +138,22 @@ def find_duplicates(
     """The duplicates within A, or those that A and B share.
 
     Args:
-        project: where they are.
+        project: the project that has the images.
         a, b: datasets, versions or slices.
         extractor: one of the project's; its first by default.
-        most_bits, most_distance: how far near-duplicates may differ; see `MOST_BITS` and `MOST_DISTANCE`.
-        progress: shows the images of slices being extracted.
+        most_bits, most_distance: limits of near-duplicates; see `MOST_BITS` and `MOST_DISTANCE`.
+        progress: shows the images of slices that are extracted.
 
     Raises:
-        NothingToCompare: when a side has no DNA.
-        UserError: when far too many pairs are that near.
+        NothingToCompare: when a set has no DNA.
+        UserError: when far too many pairs are within the limits (`compare.too-many-pairs`).
     """
     name = project.extractor_name(extractor)
-    left = feature_table(project, a, name, progress)
-    right = left if b is None else feature_table(project, b, name, progress)
-    one_colour, unknown = _one_colour(project, left, name, progress)
-    return replace(duplicates_of(left, right, most_bits, most_distance, one_colour), plain_unknown=unknown)
+    table_a = feature_table(project, a, name, progress)
+    table_b = table_a if b is None else feature_table(project, b, name, progress)
+    single_colours, unknown = _single_colours(project, table_a, name, progress)
+    duplicates = duplicates_of(table_a, table_b, most_bits, most_distance, single_colours)
+    return replace(duplicates, featureless_unknown=unknown)
 
 
 def leakage(
@@ -156,126 +165,141 @@ def leakage(
     most_distance: float = MOST_DISTANCE,
     progress: Progress | None = None,
 ) -> list[Duplicates]:
-    """What every dataset shares with itself and with every other, one result for each pair."""
+    """The duplicates within every dataset and between every two, one result each."""
     name = project.extractor_name(extractor)
-    rows = [feature_table(project, reference, name, progress) for reference in references]
-    pairs = [(one, one) for one in rows] + list(combinations(rows, 2))
-    (one_colour, unknown), found = _one_colour(project, rows[0], name, progress), []
+    tables = [feature_table(project, reference, name, progress) for reference in references]
+    pairs = [(table, table) for table in tables] + list(combinations(tables, 2))
+    single_colours, unknown = _single_colours(project, tables[0], name, progress)
+    results = []
     with (progress or Silent()).task("looking for duplicates", len(pairs)) as advance:
-        for left, right in pairs:
-            found.append(duplicates_of(left, right, most_bits, most_distance, one_colour))
+        for a, b in pairs:
+            duplicates = duplicates_of(a, b, most_bits, most_distance, single_colours)
+            results.append(replace(duplicates, featureless_unknown=unknown))
             advance(1)
-    return [replace(one, plain_unknown=unknown) for one in found]
+    return results
 
 
 def duplicates_of(
-    a: FeatureTable, b: FeatureTable, most_bits: float, most_distance: float, one_colour: ImageFeatures | None
+    a: FeatureTable, b: FeatureTable, most_bits: float, most_distance: float, single_colours: ImageFeatures | None
 ) -> Duplicates:
-    """See `find_duplicates`; the same object twice asks for the duplicates within it.
+    """The duplicates of two tables, or within one if both are the same object.
 
     Args:
         a, b: the images.
         most_bits, most_distance: see `find_duplicates`.
-        one_colour: images of one colour; without them no image is plain.
+        single_colours: features of images of a single colour; without them no image is featureless.
     """
     within = a is b
-    places_a, places_b = _places(a), _places(b)
+    indices_a, indices_b = _indices(a), _indices(b)
     scales = _scales(a, b)
-    plain_a, plain_b = _plain(a, b, one_colour, scales)
-    # One image for each digest: a thousand equal ones would be half a million pairs.
-    first_a, first_b = (
-        np.array([places[0] for places in of.values() if not plain[places[0]]], np.int64)
-        for of, plain in ((places_a, plain_a), (places_b, plain_b))
-    )
+    featureless_a, featureless_b = _featureless(a, b, single_colours, scales)
+    candidates = _representatives(indices_a, featureless_a), _representatives(indices_b, featureless_b)
+    near = _near_pairs(a, b, candidates, scales, most_bits, most_distance)
+    shared = [digest for digest in indices_a if (len(indices_a[digest]) > 1 if within else digest in indices_b)]
+    exact = [Pair(indices_a[digest][0], indices_b[digest][1 if within else 0], 0, 0.0, exact=True) for digest in shared]
+    near_digests = [(a.features.digests[pair.index_a], b.features.digests[pair.index_b]) for pair in near]
+    counts = _counts(indices_a, indices_b, shared, near_digests, within)
+    ordered = sorted([*exact, *near], key=lambda pair: (not pair.exact, pair.distance, pair.index_a, pair.index_b))
     n_bits = 8 * a.features.signs.shape[1]
-    codes = a.features.signs[first_a], b.features.signs[first_b]
-    near = near_pairs(codes[0], None if within else codes[1], int(most_bits * n_bits))
-    one, other = first_a[near.first], first_b[near.second]
-    distances = _distances(a, b, one, other, scales)
+    return Duplicates(a, b, tuple(ordered), n_bits, *counts, int(featureless_a.sum()), int(featureless_b.sum()))
+
+
+def _near_pairs(
+    a: FeatureTable,
+    b: FeatureTable,
+    candidates: tuple[NDArray[np.int64], NDArray[np.int64]],
+    scales: dict[str, F64],
+    most_bits: float,
+    most_distance: float,
+) -> list[Pair]:
+    """The pairs of candidates with different bytes that are within the limits."""
+    candidates_a, candidates_b = candidates
+    codes_a, codes_b = a.features.signs[candidates_a], b.features.signs[candidates_b]
+    near = near_pairs(codes_a, None if a is b else codes_b, int(most_bits * 8 * a.features.signs.shape[1]))
+    first, second = candidates_a[near.first], candidates_b[near.second]
+    distances = _distances(a, b, first, second, scales)
     digests_a, digests_b = np.array(a.features.digests), np.array(b.features.digests)
-    kept = (distances <= most_distance) & (digests_a[one] != digests_b[other])
-    pairs = [
-        Pair(int(left), int(right), int(bits), float(distance), exact=False)
-        for left, right, bits, distance in zip(one[kept], other[kept], near.n_bits[kept], distances[kept], strict=True)
+    kept = (distances <= most_distance) & (digests_a[first] != digests_b[second])
+    columns = (first[kept], second[kept], near.n_bits[kept], distances[kept])
+    return [
+        Pair(int(index_a), int(index_b), int(n_bits), float(distance), exact=False)
+        for index_a, index_b, n_bits, distance in zip(*columns, strict=True)
     ]
-    equal = [digest for digest in places_a if (len(places_a[digest]) > 1 if within else digest in places_b)]
-    same = [Pair(places_a[digest][0], places_b[digest][1 if within else 0], 0, 0.0, exact=True) for digest in equal]
-    counts = _counts(places_a, places_b, equal, [(digests_a[p.place_a], digests_b[p.place_b]) for p in pairs], within)
-    ordered = sorted([*same, *pairs], key=lambda pair: (not pair.exact, pair.distance, pair.place_a, pair.place_b))
-    return Duplicates(a, b, tuple(ordered), n_bits, *counts, int(plain_a.sum()), int(plain_b.sum()))
 
 
-def _one_colour(
+def _single_colours(
     project: ProjectFolder, like: FeatureTable, name: str, progress: Progress | None
 ) -> tuple[ImageFeatures | None, str | None]:
-    """Images of one colour, or why they cannot be had: then near copies are looked for all the same."""
+    """Features of images of a single colour, or why there are none: near-duplicates are then found without them."""
     try:
-        return one_coloured_features(project, like, name, progress), None
+        return single_colour_features(project, like, name, progress), None
     except UserError as error:
         return None, str(error)
 
 
 def _counts(
-    places_a: dict[str, list[int]],
-    places_b: dict[str, list[int]],
-    equal: list[str],
-    near: list[tuple[str, str]],
-    within: bool,
+    indices_a: Indices, indices_b: Indices, shared: list[str], near: list[tuple[str, str]], within: bool
 ) -> tuple[int, int, int, int]:
-    known = set(equal)
-    near_a, near_b = {left for left, _ in near}, {right for _, right in near}
+    """`exact_a`, `near_a`, `exact_b` and `near_b` of `Duplicates`, of shared digests and pairs of digests."""
+    exact = set(shared)
+    near_a, near_b = {first for first, _ in near}, {second for _, second in near}
     if within:
-        exact = sum(len(places_a[digest]) - 1 for digest in equal)
-        alike = sum(len(places_a[digest]) for digest in (near_a | near_b) - known)
-        return exact, alike, exact, alike
-    exact_a, exact_b = (sum(len(places[digest]) for digest in equal) for places in (places_a, places_b))
-    alike_a = sum(len(places_a[digest]) for digest in near_a - known)
-    alike_b = sum(len(places_b[digest]) for digest in near_b - known)
-    return exact_a, alike_a, exact_b, alike_b
+        n_exact = sum(len(indices_a[digest]) - 1 for digest in shared)
+        n_near = sum(len(indices_a[digest]) for digest in (near_a | near_b) - exact)
+        return n_exact, n_near, n_exact, n_near
+    exact_a, exact_b = (sum(len(indices[digest]) for digest in shared) for indices in (indices_a, indices_b))
+    n_near_a = sum(len(indices_a[digest]) for digest in near_a - exact)
+    n_near_b = sum(len(indices_b[digest]) for digest in near_b - exact)
+    return exact_a, n_near_a, exact_b, n_near_b
 
 
-def _places(rows: FeatureTable) -> dict[str, list[int]]:
-    found: dict[str, list[int]] = defaultdict(list)
-    for place, digest in enumerate(rows.features.digests):
-        found[digest].append(place)
-    return dict(found)
+def _indices(table: FeatureTable) -> Indices:
+    indices: Indices = defaultdict(list)
+    for index, digest in enumerate(table.features.digests):
+        indices[digest].append(index)
+    return dict(indices)
+
+
+def _representatives(indices: Indices, featureless: Mask) -> NDArray[np.int64]:
+    """One image of each digest that is not featureless: a thousand equal images would give half a million pairs."""
+    return np.array([equal[0] for equal in indices.values() if not featureless[equal[0]]], np.int64)
 
 
 def _scales(a: FeatureTable, b: FeatureTable) -> dict[str, F64]:
-    """By layer, the spread of each neuron over both sides; 1 where it has none."""
-    found = {}
-    for name, left in a.features.pooled.items():
-        sides = [left] if a is b else [left, b.features.pooled[name]]
-        spread = np.ones(left.shape[1])
-        if any(map(len, sides)):
-            # Few neurons at a time: all of a million images would take gigabytes in double precision.
+    """By layer, the standard deviation of each neuron over both sets; 1 where it is 0."""
+    scales = {}
+    for name, features in a.features.pooled.items():
+        both = [features] if a is b else [features, b.features.pooled[name]]
+        spread = np.ones(features.shape[1])
+        if any(map(len, both)):
             for start in range(0, len(spread), _NEURONS):
-                part = slice(start, start + _NEURONS)
-                spread[part] = np.nanstd(np.concatenate([finite(side[:, part]) for side in sides]), axis=0)
-        found[name] = np.where(spread > 0, spread, 1.0)
-    return found
+                some = slice(start, start + _NEURONS)
+                spread[some] = np.nanstd(np.concatenate([finite(rows[:, some]) for rows in both]), axis=0)
+        scales[name] = np.where(spread > 0, spread, 1.0)
+    return scales
 
 
-def _plain(
-    a: FeatureTable, b: FeatureTable, one_colour: ImageFeatures | None, scales: dict[str, F64]
+def _featureless(
+    a: FeatureTable, b: FeatureTable, single_colours: ImageFeatures | None, scales: dict[str, F64]
 ) -> tuple[Mask, Mask]:
-    """Which images of either side are plain, by what is usual on both."""
-    if one_colour is None:
+    """Which images of each set are featureless, relative to the median of both sets."""
+    if single_colours is None:
         return np.zeros(len(a.features.digests), bool), np.zeros(len(b.features.digests), bool)
-    left = from_one_colour(a.features, one_colour, scales)
-    right = left if a is b else from_one_colour(b.features, one_colour, scales)
-    limit = NEAR * np.nanmedian(np.concatenate([left, right])) if len(left) + len(right) else 0.0
-    return left <= limit, right <= limit
+    far_a = distance_from_single_colours(a.features, single_colours, scales)
+    far_b = far_a if a is b else distance_from_single_colours(b.features, single_colours, scales)
+    limit = NEAR * np.nanmedian(np.concatenate([far_a, far_b])) if len(far_a) + len(far_b) else 0.0
+    return far_a <= limit, far_b <= limit
 
 
 def _distances(
-    a: FeatureTable, b: FeatureTable, one: NDArray[np.int64], other: NDArray[np.int64], scales: dict[str, F64]
+    a: FeatureTable, b: FeatureTable, first: NDArray[np.int64], second: NDArray[np.int64], scales: dict[str, F64]
 ) -> F64:
-    """Root mean square differences of pairs, each neuron in units of its spread over both sides; NaN with a NaN."""
-    squares = np.zeros(len(one))
+    """Root mean square differences of pairs, each neuron in units of its spread over both sets; NaN with a NaN."""
+    squares = np.zeros(len(first))
     for name, scale in scales.items():
-        left, right = a.features.pooled[name], b.features.pooled[name]
-        for start in range(0, len(one), 4096):
-            some = slice(start, start + 4096)
-            squares[some] += (((finite(left[one[some]]) - finite(right[other[some]])) / scale) ** 2).sum(axis=1)
+        rows_a, rows_b = a.features.pooled[name], b.features.pooled[name]
+        for start in range(0, len(first), _PAIRS):
+            some = slice(start, start + _PAIRS)
+            differences = (finite(rows_a[first[some]]) - finite(rows_b[second[some]])) / scale
+            squares[some] += (differences**2).sum(axis=1)
     return np.sqrt(squares / max(sum(map(len, scales.values())), 1))

@@ -108,18 +108,22 @@ def feature_table(
     return FeatureTable(ordered, record, tuple(shards), joined(parts, images.label))
 
 
-def joined(parts: Sequence[ImageFeatures], reference: str) -> ImageFeatures:
-    """The rows of all parts: at once, because merging them one by one would copy each many times.
+def joined(parts: Sequence[ImageFeatures], label: str) -> ImageFeatures:
+    """The features of all parts, joined at once: merging them one by one would copy each many times.
 
     Raises:
-        LakeError: when parts keep averages of different layers, which no key says: `image_layers` is in none.
+        LakeError: when parts have features of different layers (`images.different-layers`). No key prevents that,
+            because none contains `image_layers`.
     """
-    kept = {tuple(part.pooled) for part in parts}
-    if len(kept) > 1:
+    layers = sorted({tuple(part.pooled) for part in parts})
+    if len(layers) > 1:
         raise LakeError(
-            f"shards of {reference} keep averages of different layers ({' / '.join(sorted(map(', '.join, kept)))}), "
-            "because the image_layers of the network changed in between; give the network another `architecture`, and "
-            "`dna run` makes its DNAs anew"
+            f"the shards of {label} have features of different layers ({' / '.join(map(', '.join, layers))}), because "
+            "`image_layers` of the network changed between two runs; give the network another `architecture` and "
+            "run `dna run`, which recomputes its DNAs",
+            code="images.different-layers",
+            label=label,
+            layers=[list(names) for names in layers],
         )
     return ImageFeatures(
         tuple(digest for part in parts for digest in part.digests),

@@ -1,7 +1,7 @@
-"""Plain images: a sky, a wall, the black around a retina. To a network one is like another, so likeness means nothing.
+"""Featureless images: a sky, a wall, the black around a retina. To a network they are alike, whatever they show.
 
-An image is plain where its network can hardly tell it from an image of one colour. Such images are measured once for
-each network, as a shard that belongs to no version; the images of a dataset are not looked at again.
+An image is featureless if its network can hardly distinguish it from an image of a single colour. Images of single
+colours are measured once per network, as a shard that belongs to no version; images of a dataset are not read again.
 """
 
 from __future__ import annotations
@@ -25,72 +25,74 @@ from dna_pipelines.project.project import ProjectFolder
 F64 = NDArray[np.float64]
 
 NEAR = 0.45
-"""An image is plain if its distance from an image of one colour is at most this much of what it is in the middle of all
-images (measured: `python -m benchmarks.protocols generators --copies`)."""
+"""An image is featureless if its distance from the nearest image of a single colour is at most this share of the median
+of all images (measured: `python -m benchmarks.protocols generators --copies`)."""
 
 COLOURS = tuple(product((0, 128, 255), repeat=3))
-_PX = 64
-_ROWS = 4096
-"""That are looked at together."""
+_SIZE_PX = 64
+_BATCH = 4096
+"""The number of images that are compared at a time, to limit memory."""
 
 
-def one_coloured() -> list[bytes]:
-    """An image file of each colour."""
-    return [_file(colour) for colour in COLOURS]
+def single_colour_images() -> list[bytes]:
+    """A PNG file of each colour."""
+    return [_png(colour) for colour in COLOURS]
 
 
-def _file(colour: tuple[int, ...]) -> bytes:
+def _png(colour: tuple[int, ...]) -> bytes:
     buffer = io.BytesIO()
-    Image.new("RGB", (_PX, _PX), colour).save(buffer, "png")
+    Image.new("RGB", (_SIZE_PX, _SIZE_PX), colour).save(buffer, "png")
     return buffer.getvalue()
 
 
-def one_coloured_features(
+def single_colour_features(
     project: ProjectFolder, like: FeatureTable, extractor: str, progress: Progress | None = None
 ) -> ImageFeatures:
-    """Images of one colour as the network of some images sees them; measured if they are not there yet.
+    """The features of images of a single colour, by the network of some other images; measured if they are not stored.
 
     Raises:
-        UserError: when they have to be measured, and the network cannot be loaded or is no longer the same.
+        UserError: when they must be measured, and the network cannot be loaded or is no longer the same.
     """
     store, record = project.lake.fingerprints, like.record
-    data = {digest_of(one): one for one in one_coloured()}
+    data = {digest_of(image): image for image in single_colour_images()}
     shard = Shard(tuple(map(Item, data)))
-    place = store.find_partial(record.comparability_key, record.compute_keys[0], shard.id)
-    if place is None:
+    compute_id = store.find_partial(record.comparability_key, record.compute_keys[0], shard.id)
+    if compute_id is None:
         # Only what extracts needs torch.
         from dna_pipelines.update.calibration import ready_as
         from dna_pipelines.update.remeasure import partials_of
 
         ready = ready_as(project, extractor, record.comparability_key)
-        compute = ready.extractors[0].compute_key(ready.ranges)
-        store.put_key(compute)
-        place = compute.id
+        key = ready.extractors[0].compute_key(ready.ranges)
+        store.put_key(key)
+        compute_id = key.id
         for _, measured in partials_of(project, ready, [tuple(data)], data, progress):
-            store.put_partial(place, shard.id, measured, ready.extractors[0].layers)
-    return store.partial_images(place, shard.id)
+            store.put_partial(compute_id, shard.id, measured, ready.extractors[0].layers)
+    return store.partial_images(compute_id, shard.id)
 
 
-def from_one_colour(features: ImageFeatures, one_colour: ImageFeatures, scales: Mapping[str, F64]) -> F64:
-    """How far each image is from the nearest image of one colour: root mean square differences over neurons.
+def distance_from_single_colours(
+    features: ImageFeatures, single_colours: ImageFeatures, scales: Mapping[str, F64]
+) -> F64:
+    """The distance of each image from the nearest image of a single colour: root mean square over neurons.
 
     Args:
         features: of the images.
-        one_colour: see `one_coloured_features`.
+        single_colours: see `single_colour_features`.
         scales: the unit of every neuron, by layer.
 
     Returns:
-        (n_images,); NaN where an average is NaN.
+        (n_images,); NaN for an image with a NaN.
     """
-    colours = {name: finite(rows) / scales[name] for name, rows in one_colour.pooled.items()}
+    colours = {name: finite(rows) / scales[name] for name, rows in single_colours.pooled.items()}
     n_neurons = max(sum(map(len, scales.values())), 1)
-    found = np.empty(len(features.digests))
-    for start in range(0, len(found), _ROWS):
-        part = slice(start, start + _ROWS)
-        squares = np.zeros((len(found[part]), len(one_colour.digests)))
+    distances = np.empty(len(features.digests))
+    for start in range(0, len(distances), _BATCH):
+        batch = slice(start, start + _BATCH)
+        squares = np.zeros((len(distances[batch]), len(single_colours.digests)))
         for name, rows in features.pooled.items():
-            some = finite(rows[part]) / scales[name]
-            for place, colour in enumerate(colours[name]):
-                squares[:, place] += ((some - colour) ** 2).sum(axis=1)
-        found[part] = np.sqrt(squares.min(axis=1) / n_neurons)
-    return found
+            values = finite(rows[batch]) / scales[name]
+            for index, colour in enumerate(colours[name]):
+                squares[:, index] += ((values - colour) ** 2).sum(axis=1)
+        distances[batch] = np.sqrt(squares.min(axis=1) / n_neurons)
+    return distances

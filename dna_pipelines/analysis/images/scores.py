@@ -1,209 +1,267 @@
-"""Images from anywhere, held against datasets: read and measured in memory, and nothing is kept."""
+"""Scores of images from anywhere: how well they fit datasets. They are measured in memory, and nothing is stored."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
+from dna_pipelines.analysis.images.aliases import with_aliases
 from dna_pipelines.analysis.images.feature_table import FeatureTable, feature_table
 from dna_pipelines.comparison import Selection, emd_bins
 from dna_pipelines.comparison.scores import exceeded, log_ratio, mahalanobis, nearest, rarity
 from dna_pipelines.config.models import kind_of_suffix
-from dna_pipelines.dna import Dna
-from dna_pipelines.errors import DnaError, SourceError, Unreadable, UserError
+from dna_pipelines.dna import ActivationRanges, Dna
+from dna_pipelines.errors import DnaError, SourceError, UserError
 from dna_pipelines.identity import digest_of
 from dna_pipelines.imaging import decode
 from dna_pipelines.project.progress import Progress
 from dna_pipelines.project.project import ProjectFolder
 from dna_pipelines.sources import open_source
 
+if TYPE_CHECKING:  # it needs torch
+    from dna_pipelines.update.calibration import Calibrated
+
+F64 = NDArray[np.float64]
+
 MOST_IMAGES = 2000
-"""Their bytes are in memory together; more than that is a dataset, and `dna add` makes it one."""
+"""The number of images at most, because their bytes are in memory together. More images are a dataset for `dna add`."""
 
 _SAMPLE = 2000
-"""Images of a dataset that single images are held against."""
+"""The number of images of a dataset that images are compared with."""
 
 
 @dataclass(frozen=True)
 class Fit:
-    """How one image fits one dataset. Scores are larger the less it fits.
+    """How well an image fits a dataset. Scores are larger for images that fit worse, unless stated otherwise.
 
     Attributes:
         path: of the image.
         dataset: a dataset, version or slice.
-        seldom: the share of the dataset's images that lie at least as far from the others as this image does.
-        nearest: distance to the 5th nearest image, in spreads of the dataset (root mean square over neurons).
-        rarity: the share of neurons whose value lies where the dataset seldom goes.
-        mahalanobis: squared, for each neuron; None where the dataset has no covariance.
-        log_ratio: how much likelier it is in this dataset than in the others it is held against, in nats for each
-            neuron (so larger is better); None where there are no others.
-        emd_bins: of all its positions from the dataset's, over all layers.
+        conformal_p: the share of the dataset's images that lie at least as far from the others as this image; it is
+            smaller for images that fit worse.
+        nearest: the distance to the 5th nearest image, in spreads of the dataset (root mean square over neurons).
+        rarity: the share of neurons with a value that is rare in the dataset.
+        mahalanobis: the squared distance per neuron; None if the dataset has no covariance.
+        log_ratio: the log likelihood ratio of this dataset to the best of the others, in nats per neuron; it is
+            larger for images that fit better, and None without others.
+        emd_bins: the EMD of all positions of the image from those of the dataset, over all layers.
     """
 
     path: str
     dataset: str
-    seldom: float
+    conformal_p: float
     nearest: float
     rarity: float
     mahalanobis: float | None
     log_ratio: float | None
     emd_bins: float
 
-    def to_json(self) -> dict[str, Any]:
-        """As a JSON value."""
+    def facts(self) -> dict[str, Any]:
+        """The scores, by name."""
         return asdict(self)
 
+    def to_json(self) -> dict[str, Any]:
+        """As a JSON value, with the former names of keys."""
+        return with_aliases(self.facts())
 
-def fit_outside(
+
+@dataclass(frozen=True, eq=False)
+class _Measured:
+    """Images from anywhere, measured.
+
+    Attributes:
+        paths, digests: (n_images,) of each image.
+        layers: the names of the layers that features are of.
+        features: (n_images, n_neurons) in units of the activation ranges.
+        emd_bins: the distance of each digest from each dataset.
+    """
+
+    paths: list[str]
+    digests: list[str]
+    layers: list[str]
+    features: F64
+    emd_bins: dict[str, list[float]]
+
+
+@dataclass(frozen=True, eq=False)
+class _Reference:
+    """A dataset that images are scored against.
+
+    Attributes:
+        dna: its DNA.
+        table: its images.
+        digests: of the images in the sample.
+        sample: (n_sampled, n_neurons) features of a sample of its images.
+    """
+
+    dna: Dna
+    table: FeatureTable
+    digests: frozenset[str]
+    sample: F64
+
+    @staticmethod
+    def of(dna: Dna, table: FeatureTable, layers: Sequence[str]) -> _Reference:
+        # The smallest digests are a uniform sample, and the same one every time.
+        indices = np.argsort(np.array(table.features.digests))[:_SAMPLE]
+        sample = np.concatenate([table.features.pooled[layer][indices] for layer in layers], axis=1)
+        digests = frozenset(table.features.digests[index] for index in indices)
+        return _Reference(dna, table, digests, sample.astype(np.float64))
+
+
+def score_images(
     project: ProjectFolder,
-    places: Sequence[str],
+    locations: Sequence[str],
     against: Sequence[str],
     *,
     extractor: str | None = None,
     progress: Progress | None = None,
 ) -> tuple[list[Fit], dict[str, str]]:
-    """How images fit datasets.
+    """How well images from anywhere fit datasets.
 
     Args:
-        project: that has the datasets.
-        places: image files, or whatever a dataset could be made of; relative ones are taken from where one is.
+        project: the project that has the datasets.
+        locations: image files, or any locations that a dataset could have; relative ones are relative to the working
+            directory.
         against: datasets, versions or slices.
         extractor: one of the project's; its first by default.
         progress: shows the images.
 
     Returns:
-        A line for every image and dataset, in order; and why images could not be read, by path.
+        The fit of every image to every dataset, in order; and by path, why images cannot be read.
 
     Raises:
-        SourceError: when a place is not there.
-        UserError: when there is no image that can be read, or there are too many.
+        SourceError: when a location does not exist.
+        UserError: when no image can be read (`images.none-readable`), or there are too many (`images.too-many`).
         NothingToCompare: when a dataset has no DNA.
-        Incomparable: when the extractor is no longer what the DNAs were made with.
+        Incomparable: when the extractor is no longer the one that the DNAs were made with.
     """
     name = project.extractor_name(extractor)
-    images, problems = _read(places)
+    images, problems = _read(locations)
     if not images:
-        said = "".join(f"\n  {path}: {problem}" for path, problem in problems.items())
-        raise UserError(f"there is no image that can be read in {', '.join(places)}{said}")
-    found = [feature_table(project, reference, name, progress) for reference in against]
-    references = [(project.lake.fingerprints.dna(rows.record.dna_id), rows) for rows in found]
-    fits = _measured(project, name, images, references, progress)
-    return fits, problems
-
-
-def _measured(
-    project: ProjectFolder,
-    name: str,
-    images: dict[str, bytes],
-    references: Sequence[tuple[Dna, FeatureTable]],
-    progress: Progress | None,
-) -> list[Fit]:
+        reasons = "".join(f"\n  {path}: {problem}" for path, problem in problems.items())
+        raise UserError(
+            f"no image can be read at {', '.join(locations)}; check the locations{reasons}",
+            code="images.none-readable",
+            locations=list(locations),
+            problems=problems,
+        )
     # Only what extracts needs torch.
     from dna_pipelines.update.calibration import ready_as
+
+    tables = [feature_table(project, reference, name, progress) for reference in against]
+    layers = sorted(tables[0].features.pooled)
+    references = [_Reference.of(project.lake.fingerprints.dna(table.record.dna_id), table, layers) for table in tables]
+    ready = ready_as(project, name, tables[0].record.comparability_key)
+    measured = _measure(project, ready, images, references, layers, progress)
+    by_reference = [_fits(measured, references, index, ready.ranges) for index in range(len(references))]
+    return [fit for of_image in zip(*by_reference, strict=True) for fit in of_image], problems
+
+
+def _measure(
+    project: ProjectFolder,
+    ready: Calibrated,
+    images: dict[str, bytes],
+    references: Sequence[_Reference],
+    layers: list[str],
+    progress: Progress | None,
+) -> _Measured:
     from dna_pipelines.update.remeasure import partials_of
 
-    ready = ready_as(project, name, references[0][1].record.comparability_key)
-    digests = {path: digest_of(data) for path, data in images.items()}
-    data = {digests[path]: content for path, content in images.items()}
-    pooled, moved = {}, {}
-    selection = Selection.everything(references[0][0].layers)
-    for (digest,), measured in partials_of(project, ready, [[one] for one in data], data, progress):
-        pooled[digest] = measured.images.pooled
-        moved[digest] = [selection.mean(emd_bins(measured.histogram.counts, dna.counts)) for dna, _ in references]
-    paths = list(images)
-    kept = sorted(references[0][1].features.pooled)
-    rows = np.concatenate(
-        [np.concatenate([pooled[digests[path]][layer] for layer in kept], axis=1) for path in paths]
-    ).astype(np.float64)
-    samples = [_sample(reference, kept) for _, reference in references]
-    edges = ready.ranges.binning.lo, ready.ranges.binning.hi
-    fits = []
-    for place, (dna, reference) in enumerate(references):
-        sample = samples[place]
-        # An image that belongs to the dataset is no neighbour of itself.
-        members = {reference.features.digests[number] for number in _sampled(reference)}
-        inside = np.array([digests[path] in members for path in paths])
-        far = np.where(inside, nearest(rows, sample, own=True), nearest(rows, sample))
-        seldom = exceeded(far, nearest(sample, sample, own=True)) if len(sample) > 1 else np.full(len(rows), np.nan)
-        rare = np.where(inside, rarity(rows, sample, own=True), rarity(rows, sample))
-        others = [one for number, one in enumerate(samples) if number != place]
-        ratios = [log_ratio(rows, sample, other) for other in others]
-        against = _mahalanobis(rows, kept, dna, edges)
-        for row, path in enumerate(paths):
-            fits.append(
-                Fit(
-                    path,
-                    reference.label,
-                    float(seldom[row]),
-                    float(far[row]),
-                    float(rare[row]),
-                    None if against is None else float(against[row]),
-                    float(min(ratio[row] for ratio in ratios)) if ratios else None,
-                    moved[digests[path]][place],
-                )
-            )
-    order = {path: number for number, path in enumerate(paths)}
-    return sorted(fits, key=lambda fit: order[fit.path])
+    digests = [digest_of(data) for data in images.values()]
+    data = dict(zip(digests, images.values(), strict=True))
+    features, distances = {}, {}
+    selection = Selection.everything(references[0].dna.layers)
+    for (digest,), measured in partials_of(project, ready, [[digest] for digest in data], data, progress):
+        features[digest] = np.concatenate([measured.images.pooled[layer] for layer in layers], axis=1)
+        distances[digest] = [
+            selection.mean(emd_bins(measured.histogram.counts, reference.dna.counts)) for reference in references
+        ]
+    rows = np.concatenate([features[digest] for digest in digests]).astype(np.float64)
+    return _Measured(list(images), digests, layers, rows, distances)
 
 
-def _mahalanobis(rows: Any, kept: list[str], dna: Dna, edges: tuple[Any, Any]) -> Any:
-    """By the last layer that has both rows for each image and a covariance, in the covariance's units."""
-    both = [layer for layer in kept if layer in dna.moments.covariances]
-    if not both or dna.moments.covariances[both[-1]].n_images < 2:
+def _fits(measured: _Measured, references: Sequence[_Reference], index: int, ranges: ActivationRanges) -> list[Fit]:
+    """The fit of every image to one of the datasets."""
+    reference, rows = references[index], measured.features
+    sample = reference.sample
+    # An image that belongs to the dataset does not count as its own neighbour.
+    member = np.array([digest in reference.digests for digest in measured.digests])
+    distances = np.where(member, nearest(rows, sample, own=True), nearest(rows, sample))
+    p_values = np.full(len(rows), np.nan)
+    if len(sample) > 1:
+        p_values = exceeded(distances, nearest(sample, sample, own=True))
+    rarities = np.where(member, rarity(rows, sample, own=True), rarity(rows, sample))
+    others = [other.sample for number, other in enumerate(references) if number != index]
+    ratios = np.min([log_ratio(rows, sample, other) for other in others], axis=0) if others else None
+    mahalanobis_distances = _mahalanobis(measured, reference.dna, ranges)
+    return [
+        Fit(
+            path,
+            reference.table.label,
+            float(p_values[row]),
+            float(distances[row]),
+            float(rarities[row]),
+            None if mahalanobis_distances is None else float(mahalanobis_distances[row]),
+            None if ratios is None else float(ratios[row]),
+            measured.emd_bins[digest][index],
+        )
+        for row, (path, digest) in enumerate(zip(measured.paths, measured.digests, strict=True))
+    ]
+
+
+def _mahalanobis(measured: _Measured, dna: Dna, ranges: ActivationRanges) -> F64 | None:
+    """In the last layer with features and a covariance, in the covariance's units; None without such a layer."""
+    layers = [layer for layer in measured.layers if layer in dna.moments.covariances]
+    if not layers or dna.moments.covariances[layers[-1]].n_images < 2:
         return None
-    layer, start = both[-1], 0
-    for name in kept[: kept.index(layer)]:
+    layer, start = layers[-1], 0
+    for name in measured.layers[: measured.layers.index(layer)]:
         start += dna.layers.slice_of(name).stop - dna.layers.slice_of(name).start
-    part = dna.layers.slice_of(layer)
-    lo, hi = (edge[part] for edge in edges)
+    neurons = dna.layers.slice_of(layer)
+    lo, hi = ranges.binning.lo[neurons], ranges.binning.hi[neurons]
     covariance = dna.moments.covariances[layer]
-    mine = (rows[:, start : start + part.stop - part.start] + 1) * (hi - lo) / 2 + lo
-    rounding = np.finfo(np.float16).eps * np.abs(covariance.mean - (hi + lo) / 2)
-    return mahalanobis(mine, covariance.mean, covariance.covariance, covariance.n_images, rounding)
+    features = (measured.features[:, start : start + neurons.stop - neurons.start] + 1) * (hi - lo) / 2 + lo
+    rounding = float(np.finfo(np.float16).eps) * np.abs(covariance.mean - (hi + lo) / 2)
+    return mahalanobis(features, covariance.mean, covariance.covariance, covariance.n_images, rounding)
 
 
-def _sample(reference: FeatureTable, kept: list[str]) -> Any:
-    chosen = _sampled(reference)
-    return np.concatenate([reference.features.pooled[layer][chosen] for layer in kept], axis=1).astype(np.float64)
-
-
-def _sampled(reference: FeatureTable) -> Any:
-    """The smallest digests: a uniform sample, and the same one every time."""
-    return np.argsort(np.array(reference.features.digests))[:_SAMPLE]
-
-
-def _read(places: Sequence[str]) -> tuple[dict[str, bytes], dict[str, str]]:
-    """The bytes of all images, by path, and why others cannot be read."""
-    found: dict[str, bytes] = {}
+def _read(locations: Sequence[str]) -> tuple[dict[str, bytes], dict[str, str]]:
+    """By path, the bytes of the images that can be read, and why others cannot."""
+    images: dict[str, bytes] = {}
     problems: dict[str, str] = {}
-    for place in places:
-        path = Path(place).expanduser()
+    for location in locations:
+        path = Path(location).expanduser()
         if path.is_file() and kind_of_suffix(path.name) == "folder":
-            _add(found, problems, str(path), path.read_bytes)
+            _add(images, problems, str(path), path.read_bytes)
             continue
-        source = open_source(place, base=Path.cwd())
+        source = open_source(location, base=Path.cwd())
         for entry in source.list().entries:
-            label = f"{place}/{entry.path.decode('utf-8', 'backslashreplace')}"
+            label = f"{location}/{entry.path.decode('utf-8', 'backslashreplace')}"
             if entry.problem:
                 problems[label] = entry.problem
             else:
-                _add(found, problems, label, partial(source.read, entry.path))
-    return found, problems
+                _add(images, problems, label, partial(source.read, entry.path))
+    return images, problems
 
 
-def _add(found: dict[str, bytes], problems: dict[str, str], label: str, read: Any) -> None:
-    if len(found) >= MOST_IMAGES:
-        raise UserError(f"there are more than {MOST_IMAGES:,} images; make a dataset of them with `dna add`")
+def _add(images: dict[str, bytes], problems: dict[str, str], label: str, read: Callable[[], bytes]) -> None:
+    if len(images) >= MOST_IMAGES:
+        raise UserError(
+            f"there are more than {MOST_IMAGES:,} images; add them as a dataset with `dna add`",
+            code="images.too-many",
+            most=MOST_IMAGES,
+        )
     try:
         data = read()
         decode(data)
-        found[label] = data
+        images[label] = data
     except SourceError:
         raise
-    except (OSError, Unreadable, DnaError) as error:
+    except (OSError, DnaError) as error:
         problems[label] = str(error)

@@ -1,4 +1,4 @@
-"""Which pairs of current datasets differ significantly, with control over so many tests."""
+"""Significance tests of all pairs of current datasets, corrected for the number of tests."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dna_pipelines.analysis.neuron_weights import extractor_layers, extractor_selection
+from dna_pipelines.analysis.significance.measurements import LakeMeasurements
 from dna_pipelines.analysis.significance.pair import N_PERMUTATIONS, pair_significance
 from dna_pipelines.analysis.significance.result import SignificanceResult, remarks_json, with_aliases
 from dna_pipelines.comparison import Selection
@@ -27,13 +28,13 @@ F64 = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class MatrixPair:
-    """The result of one pair of a matrix, corrected for all of them.
+    """The result for one pair of a matrix, corrected for all pairs.
 
     Attributes:
         a, b: the datasets.
-        result: of the pair alone.
-        p_bh, p_by: corrected for all pairs, after Benjamini and Hochberg, and Benjamini and Yekutieli; NaN where the
-            pair could not be tested. A p with caveats makes no other pair significant.
+        result: the result of the pair alone.
+        p_bh, p_by: p corrected for all pairs, by Benjamini and Hochberg and by Benjamini and Yekutieli; NaN where the
+            pair could not be tested. A p with caveats does not make another pair significant.
     """
 
     a: str
@@ -46,16 +47,17 @@ class MatrixPair:
     def significant(self) -> bool | None:
         """Whether the pair differs significantly; None where it could not be tested.
 
-        Pairs that share a dataset depend on each other in unknown ways, so the correction for any dependence counts.
+        Pairs that share a dataset depend on each other in unknown ways, so the correction that holds under any
+        dependence (`p_by`) decides.
         """
         if self.result.same:
             return False
         return None if np.isnan(self.p_by) else self.p_by <= LEVEL
 
-    def to_json(self) -> dict[str, Any]:
-        """As a JSON value."""
+    def facts(self) -> dict[str, Any]:
+        """What the result says of the pair, by name."""
         statistics = self.result.statistics
-        value = {
+        return {
             "a": self.a,
             "b": self.b,
             "significant": self.significant,
@@ -65,7 +67,10 @@ class MatrixPair:
             "n_sampled_of": self.result.n_sampled_of,
             **remarks_json(self.result.not_tested, self.result.caveats),
         }
-        return with_aliases(value, of_matrix=True)
+
+    def to_json(self) -> dict[str, Any]:
+        """As a JSON value, with the old names of the keys."""
+        return with_aliases(self.facts(), of_matrix=True)
 
 
 def matrix_significance(
@@ -76,14 +81,14 @@ def matrix_significance(
     n_permutations: int = N_PERMUTATIONS,
     progress: Progress | None = None,
 ) -> list[MatrixPair]:
-    """Test every pair of current DNAs. Stored results are not computed again.
+    """Test every pair of current DNAs. Stored results are reused.
 
     Args:
-        project: where they are.
-        extractor: one of the project's.
-        selection: the name of a stored one; by default every neuron counts.
-        n_permutations: how often blocks are permuted, for each pair.
-        progress: shows the pairs that are done, and the images of samples being extracted.
+        project: the project of the datasets.
+        extractor: the name of one of its extractors.
+        selection: the name of a stored selection; by default every neuron counts.
+        n_permutations: the number of permutations for each pair.
+        progress: shows the pairs being tested, and the images of samples being extracted.
     """
     key, names = used_extractor(project, extractor).comparability_key, list(current_dnas(project, extractor))
     sets = {name: resolve_image_set(project, name) for name in names}
@@ -93,12 +98,10 @@ def matrix_significance(
         if selection
         else Selection.everything(extractor_layers(project, extractor))
     )
-    results = []
+    results, measured = [], LakeMeasurements(project, key, extractor, progress)
     with (progress or Silent()).task(f"testing pairs of {extractor}", len(pairs)) as advance:
         for a, b in pairs:
-            results.append(
-                pair_significance(project, sets[a], sets[b], key, chosen, extractor, n_permutations, progress)
-            )
+            results.append(pair_significance(measured, sets[a], sets[b], chosen, n_permutations, progress))
             advance(1)
     p = np.array([result.statistics.p_tail if result.statistics else np.nan for result in results])
     with_caveats = np.array([bool(result.caveats) for result in results], np.bool_)
@@ -110,8 +113,8 @@ def matrix_significance(
 
 
 def _corrected(correct: Callable[[F64], F64], p: F64, with_caveats: NDArray[np.bool_]) -> F64:
-    """P corrected for all tests, where those with caveats count as tests but do not help the others.
+    """(n,) p corrected for all tests. Tests with caveats count as tests, but do not help the others.
 
-    Small p-values make the correction of the others milder, which one that is too small by mistake must not do.
+    Small p-values make the correction of the others milder, which a p that may be wrongly small must not do.
     """
     return np.where(with_caveats, correct(p), correct(np.where(with_caveats & np.isfinite(p), 1.0, p)))

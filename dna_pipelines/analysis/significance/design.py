@@ -1,4 +1,4 @@
-"""What a significance test permutes: both sides without the images they share, and a sample of a far larger side."""
+"""The design of a significance test: the sides without shared images, and a sample of a far larger side."""
 
 from __future__ import annotations
 
@@ -6,38 +6,36 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
 
-from dna_pipelines.analysis.significance.block_counts import Counts, counts_of, counts_of_rest
 from dna_pipelines.analysis.significance.independence import caveats, sampling_unit
+from dna_pipelines.analysis.significance.measurements import BlockCounts, Measurements
 from dna_pipelines.analysis.significance.subsample import sample_of
 from dna_pipelines.comparison import too_coarse, why_untestable
 from dna_pipelines.comparison.caveats import Caveat, NotTested
-from dna_pipelines.dna import dna_id
 from dna_pipelines.project.image_set import ImageSet
-from dna_pipelines.project.project import ProjectFolder
 
 
 @dataclass(frozen=True)
 class Design:
-    """One test.
+    """The design of one test.
 
     Attributes:
-        a, b: what is permuted, in the order in which it was asked for; where images are shared, what the one has and
-            the other lacks, and the other.
-        counts_a, counts_b: of these images.
-        sampling_unit: what is taken for independent.
-        caveats: why it may not be.
-        remainder_of: the set that `a` is the remainder of, where images are shared; else None.
-        n_shared: images that both have.
-        not_tested: why it cannot be tested; None if it can.
-        sample: the side that is a sample, which may not be measured yet; None where both are whole.
-        n_sampled_of: the number of images the sample is of; 0 where both are whole.
-        coarse: why it takes a sample.
+        a, b: the sets whose blocks are permuted, in the order given; where the sides share images, `a` is the remainder
+            of the one without the other, and `b` is the other.
+        counts_a, counts_b: their counts, which can be read if `not_tested` is None.
+        sampling_unit: the unit that the test assumes to be independent.
+        caveats: assumptions that may be violated.
+        remainder_of: the set that `a` is the remainder of, where the sides share images; else None.
+        n_shared: the number of images that both sides have.
+        not_tested: the reason why it cannot be tested; None if it can.
+        sample: the side that is a sample, which may have no DNA yet; None where both sides are whole.
+        n_sampled_of: the number of images that the sample is taken from; 0 where both sides are whole.
+        coarse: the reason why it needs a sample.
     """
 
     a: ImageSet
     b: ImageSet
-    counts_a: Counts
-    counts_b: Counts
+    counts_a: BlockCounts
+    counts_b: BlockCounts
     sampling_unit: str
     caveats: tuple[Caveat, ...] = ()
     remainder_of: ImageSet | None = None
@@ -48,70 +46,67 @@ class Design:
     coarse: NotTested | None = None
 
 
-def designs_of(project: ProjectFolder, a: ImageSet, b: ImageSet, key: str) -> list[Design]:
-    """The tests of two different sets of images that have DNAs of a comparability key.
+def designs_of(measured: Measurements, a: ImageSet, b: ImageSet) -> list[Design]:
+    """The tests of two different sets of images.
 
-    Shared images would hide a difference, so what the one has and the other lacks is tested against the other: where
-    both have images of their own, these are two tests. Nothing is measured or read: a sample is only chosen.
+    Shared images would hide a difference, so the images that only one side has are tested against the other side. Where
+    both have images of their own, these are two tests. Nothing is measured or read here: a sample is only chosen.
     """
     n_shared = sum((a.digests & b.digests).values())
     if not n_shared:
-        counts_a, counts_b = (_counts(project, side, key) for side in (a, b))
-        return [_finished(project, Design(a, b, counts_a, counts_b, sampling_unit(a, b)), key)]
-    # The order of time, so that the order in which the sides are named makes no difference.
+        design = Design(a, b, measured.counts(a), measured.counts(b), sampling_unit(a, b))
+        return [_finished(measured, design)]
+    # Sorted by time, so that the order in which the sides are named has no effect.
     older, newer = sorted((a, b), key=lambda side: (side.dataset, side.commit.seq, str(side.reference)))
     return [
-        replace(_of_remainder(project, rest, large, small, key), remainder_of=large, n_shared=n_shared)
+        replace(_of_remainder(measured, remainder, large, small), remainder_of=large, n_shared=n_shared)
         for large, small in ((newer, older), (older, newer))
-        if (rest := large.without(small)).items
+        if (remainder := large.without(small)).items
     ]
 
 
-def _of_remainder(project: ProjectFolder, rest: ImageSet, large: ImageSet, small: ImageSet, key: str) -> Design:
-    """What one set has more, against the other. A sample is of what both have: the rest may be unreadable."""
-    counts, unit = counts_of_rest(project, rest, large, small, key), sampling_unit(rest, small)
-    counts_b = _counts(project, small, key)
+def _of_remainder(measured: Measurements, remainder: ImageSet, large: ImageSet, small: ImageSet) -> Design:
+    """The remainder of one set against the other set.
+
+    A sample is taken from the images that both have, because others may no longer be readable.
+    """
+    counts = measured.counts_of_remainder(remainder, large, small)
+    design = Design(
+        remainder, small, measured.counts(remainder), measured.counts(small), sampling_unit(remainder, small)
+    )
     if isinstance(counts, NotTested):
-        nothing = Counts(project.lake.fingerprints, ())
-        return Design(rest, small, nothing, counts_b, unit, not_tested=counts)
-    return _finished(project, Design(rest, small, counts, counts_b, unit), key, partial(small.both, large))
+        return replace(design, not_tested=counts)
+    return _finished(measured, replace(design, counts_a=counts), partial(small.both, large))
 
 
-def _counts(project: ProjectFolder, images: ImageSet, key: str) -> Counts:
-    return counts_of(project, dna_id(key, images.id))
-
-
-def _finished(
-    project: ProjectFolder, design: Design, key: str, sampled: Callable[[], ImageSet] | None = None
-) -> Design:
-    """With caveats, with the reason why it cannot be tested, or with a sample of a far larger side.
+def _finished(measured: Measurements, design: Design, sampled: Callable[[], ImageSet] | None = None) -> Design:
+    """The design with its caveats, and the reason why it cannot be tested or a sample of a far larger side.
 
     Args:
-        project: where the DNAs are.
-        design: of whole sides.
-        key: the comparability key.
-        sampled: the images of the second side that a sample is to be of; by default all.
+        measured: the counts.
+        design: a design of whole sides.
+        sampled: the images of the second side that a sample is taken from; by default all.
     """
     a, b = design.a, design.b
-    # Before sampling: a sample of frames in sequence does not look like one.
+    # Before sampling, because a sample of a sequence does not look like a sequence.
     design = replace(design, caveats=tuple(caveats(a, b)), not_tested=why_untestable(a.in_blocks, b.in_blocks))
-    return _with_sample(project, design, key, sampled) if too_coarse(a.in_blocks, b.in_blocks) else design
+    return _with_sample(measured, design, sampled) if too_coarse(a.in_blocks, b.in_blocks) else design
 
 
-def sample_untestable(coarse: NotTested, why: NotTested) -> NotTested:
-    """Why neither the whole of a larger side can be tested nor a sample of it."""
-    message = f"{coarse}; a sample of it cannot be tested either: {why}"
-    return replace(coarse, message=message, facts={**coarse.facts, "sample": why.code})
-
-
-def _with_sample(project: ProjectFolder, design: Design, key: str, sampled: Callable[[], ImageSet] | None) -> Design:
-    """The same with a sample of the larger side, whose blocks are finer."""
+def _with_sample(measured: Measurements, design: Design, sampled: Callable[[], ImageSet] | None) -> Design:
+    """The design with a sample of the larger side, whose blocks are finer."""
     coarse = design.not_tested
     small, large = sorted((design.a, design.b), key=lambda side: len(side.items))
     sample = sample_of(sampled() if sampled and large is design.b else large, len(small.items))
     if coarse and (why := why_untestable(sample.in_blocks, small.in_blocks)):
-        return replace(design, not_tested=sample_untestable(coarse, why))
-    counts = _counts(project, sample, key)
+        return replace(design, not_tested=_sample_untestable(coarse, why))
+    counts = measured.counts(sample)
     changed = {"a": sample, "counts_a": counts} if large is design.a else {"b": sample, "counts_b": counts}
     sides = replace(design, **changed)  # type: ignore[arg-type]
     return replace(sides, not_tested=None, sample=sample, n_sampled_of=len(large.items), coarse=coarse)
+
+
+def _sample_untestable(coarse: NotTested, why: NotTested) -> NotTested:
+    """The reason why neither all of a larger side nor a sample of it can be tested."""
+    message = f"{coarse}; a sample of the larger side cannot be tested either: {why}"
+    return replace(coarse, message=message, facts={**coarse.facts, "sample": why.code})

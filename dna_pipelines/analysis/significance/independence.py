@@ -1,4 +1,4 @@
-"""What of two sets of images is independent of what, and the reasons why it may not be."""
+"""The sampling unit of a test, and caveats: reasons why units may not be independent."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ _SERIES = re.compile(r"frame|clip|video|vid_|seq|scene|shot|burst|track|drive|ca
 _SHORTEST_RUN, _WIDEST_STEP = 5, 10
 
 _MOST_UNEVEN = 1.5
-"""How many times as many images a unit of one side may have: about where p begins to be wrong."""
+"""The largest ratio of images per unit of both sides for which p is about right."""
 
 
 def images_per_unit(images: ImageSet) -> float:
-    """On average; copies of an image that has no group are one unit, because they lie in one block."""
+    """The average number. Copies of an image without a group are one unit, because they lie in one block."""
     alone = {item.digest for item in images.items if item.group is None}
     return len(images.items) / max(len(images.groups) + len(alone), 1)
 
 
 def sampling_unit(*sides: ImageSet) -> str:
-    """What is taken for independent."""
+    """The unit that a test of these sides assumes to be independent."""
     units = {_unit(side) for side in sides}
     return units.pop() if len(units) == 1 else "group, or image without one"
 
@@ -36,7 +36,7 @@ def _unit(images: ImageSet) -> str:
 
 
 def caveats(a: ImageSet, b: ImageSet) -> list[Caveat]:
-    """Reasons why what is taken for independent may not be, or why the two sides are not alike."""
+    """Reasons why the sampling units may not be independent, or the two sides not exchangeable."""
     remarks = [_sequences(side) for side in (a, b) if not side.groups and looks_like_sequences(side.names)]
     if bool(a.groups) != bool(b.groups):
         with_groups, without = (a, b) if a.groups else (b, a)
@@ -44,7 +44,7 @@ def caveats(a: ImageSet, b: ImageSet) -> list[Caveat]:
             Caveat(
                 "significance.one-side-without-groups",
                 f"{with_groups.label} has groups and {without.label} has none: if images of {without.label} belong "
-                "together too, any p is too small",
+                "together too, p is too small",
                 {"with_groups": with_groups.label, "without_groups": without.label},
             )
         )
@@ -54,7 +54,7 @@ def caveats(a: ImageSet, b: ImageSet) -> list[Caveat]:
         remarks.append(
             Caveat(
                 "significance.shared-groups",
-                f"{len(shared):,} {has} images on both sides, so the sides are not independent of each other",
+                f"{len(shared):,} {has} images on both sides, so the sides are not independent",
                 {"n_groups": len(shared)},
             )
         )
@@ -64,14 +64,14 @@ def caveats(a: ImageSet, b: ImageSet) -> list[Caveat]:
 def _sequences(side: ImageSet) -> Caveat:
     return Caveat(
         "significance.sequences-without-group",
-        f"{side.label}: likely sequences without a group (numbered frames in the paths). Images of one sequence are "
-        "not independent, and any p is then far too small; `group_by` in the datasets file says what belongs together",
+        f"{side.label}: the paths look like numbered frames of sequences, but the images have no groups. Images of one "
+        "sequence are not independent, so p may be far too small; set `group_by` in the datasets file",
         {"images": side.label},
     )
 
 
 def _unequal(a: ImageSet, b: ImageSet) -> list[Caveat]:
-    """Where groups differ in size: blocks are merged until they hold as many images, not as many groups."""
+    """A caveat where groups differ in size: sides are matched by the number of images, not of groups."""
     small, large = sorted((a, b), key=images_per_unit)
     n_small, n_large = images_per_unit(small), images_per_unit(large)
     if not (a.groups or b.groups) or n_large / n_small <= _MOST_UNEVEN:
@@ -79,9 +79,9 @@ def _unequal(a: ImageSet, b: ImageSet) -> list[Caveat]:
     every = max(round(n_large / n_small), 2)
     message = (
         f"a group (or image without one) of {large.label} has {n_large:.3g} images on average, one of {small.label} "
-        f"{n_small:.3g}: images of the two carry unequal amounts of information, and any p may be far too small (too "
-        f"large, where {large.label} is the larger side), and the interval is off. `every: {every}` for its dataset in "
-        f"the datasets file takes fewer images of each group of {large.label}, which makes them more alike"
+        f"{n_small:.3g}. Their images carry unequal amounts of information, so p may be far too small (or too large, "
+        f"if {large.label} is the larger side), and the interval is wrong. Set `every: {every}` for its dataset in "
+        f"the datasets file to take fewer images of each group of {large.label}"
     )
     facts = {
         "larger": large.label,
@@ -94,23 +94,23 @@ def _unequal(a: ImageSet, b: ImageSet) -> list[Caveat]:
 
 
 def looks_like_sequences(names: Iterable[str]) -> bool:
-    """Whether most paths end in running numbers after a text that says clip, frame, … or has a number of its own.
+    """Whether most paths end in consecutive numbers after a text with a word such as clip or frame, or with a number.
 
-    Images that are merely numbered, in one folder or in one for each class, do not look so.
+    Images that are merely numbered, in one folder or in one folder for each class, are not sequences.
     """
     numbers: dict[str, list[int]] = defaultdict(list)
     n_names = 0
     for name in names:
         n_names += 1
-        # The last number, and what comes before it.
-        if found := re.fullmatch(r"(.*?)([0-9]{1,18})[^0-9]*", name.rpartition(".")[0] or name, re.DOTALL):
-            numbers[found[1]].append(int(found[2]))
-    series = (sorted(some) for text, some in numbers.items() if re.search("[0-9]", text) or _SERIES.search(text))
+        # The last number, and the text before it.
+        if match := re.fullmatch(r"(.*?)([0-9]{1,18})[^0-9]*", name.rpartition(".")[0] or name, re.DOTALL):
+            numbers[match[1]].append(int(match[2]))
+    series = (sorted(values) for text, values in numbers.items() if re.search("[0-9]", text) or _SERIES.search(text))
     return n_names > 0 and sum(map(_n_in_runs, series)) * 2 > n_names
 
 
 def _n_in_runs(numbers: list[int]) -> int:
-    """How many numbers follow each other closely, in runs that are long enough."""
+    """The number of values that lie in long enough runs of small steps."""
     total, run = 0, 1
     for before, after in pairwise([*numbers, numbers[-1] + _WIDEST_STEP + 1]):
         if after - before <= _WIDEST_STEP:

@@ -23,30 +23,31 @@ ALIASES = {
     "rest_of": "remainder_of",
     "in_words": "summary",
 }
-"""Keys of JSON values before release 0.2, which are still there beside the new ones. The next release drops them."""
+"""Keys of JSON values before release 0.2, which this release writes beside the new ones and the next one drops."""
 
 _PAIR_ALIASES = {"differs": "significant"}
-"""Likewise, of the pairs of a matrix."""
+"""The same for the pairs of a matrix."""
 
 
 @dataclass(frozen=True)
 class SignificanceResult:
-    """What a significance test of two sets of images says, or why there was none.
+    """The result of a significance test of two sets of images, or the reason why they were not tested.
 
     Attributes:
-        statistics: None where nothing was tested.
-        not_tested: why; None where it was tested, and where both sides are the same images.
-        same: both sides are the same images, so there is nothing to test.
-        a, b: labels of what was tested. This differs from what was asked for where the sides share images, or where
-            one is a sample.
-        remainder_of: label of the set that `a` is the remainder of, where the sides share images; else empty.
-        n_shared: images that both sides have.
-        n_sampled_of: images of the larger side where a sample of them was tested; 0 where all were.
-        n_images_extracted: for that sample, now; 0 where it was measured before.
-        sampling_unit: what is taken for independent.
+        statistics: the statistics of the test; None if nothing was tested.
+        not_tested: the reason why not; None if it was tested, and if both sides are the same images.
+        same: whether both sides are the same images, so that there is nothing to test.
+        a, b: labels of the tested sets, which differ from the compared ones where the sides share images, or where one
+            is a sample.
+        remainder_of: the label of the set that `a` is the remainder of, where the sides share images; else empty.
+        n_images_a, n_images_b: the number of images of the tested sets.
+        n_shared: the number of images that both sides have.
+        n_sampled_of: the number of images of the larger side if a sample of them was tested; else 0.
+        n_images_extracted: the number of images extracted for that sample; 0 if it had a DNA already.
+        sampling_unit: the unit that the test assumes to be independent.
         caveats: assumptions that may be violated.
-        also: the other test, where each side has images that the other lacks. The first is the one that is farther
-            out, and the p-values of both are corrected for two tests.
+        also: the other test, where each side has images that the other does not have. The first has the smaller p, and
+            the p-values of both are corrected for two tests.
     """
 
     statistics: Significance | None
@@ -66,20 +67,20 @@ class SignificanceResult:
 
     @property
     def significant(self) -> bool | None:
-        """Whether the sides differ significantly; False for the same images, None where it was not tested."""
+        """Whether the sides differ significantly; False for the same images, None if it was not tested."""
         if self.statistics is None:
             return False if self.same else None
         return None if np.isnan(self.statistics.p) else self.statistics.significant
 
     @property
     def summary(self) -> str:
-        """What the test says and its p-values, or why there is none."""
+        """The outcome and the p-values in words, or the reason why there are none."""
         if self.statistics is None:
             return "the same images" if self.same else f"not tested: {self.not_tested}"
         return p_in_words(self.statistics)
 
     def to_json(self) -> dict[str, Any]:
-        """As a JSON value; p-values of neurons only of those that changed."""
+        """As a JSON value, without the p-values of single neurons."""
         value: dict[str, Any] = {
             name: part
             for name, part in vars(self).items()
@@ -97,23 +98,29 @@ class SignificanceResult:
 
 
 def remarks_json(not_tested: NotTested | None, caveats: tuple[Caveat, ...]) -> dict[str, Any]:
-    """The reason and the caveats as objects; and, as before release 0.2, their messages alone."""
+    """The reason and the caveats as objects."""
     return {
         "reason_not_tested": not_tested.to_json() if not_tested else None,
         "caveats": [caveat.to_json() for caveat in caveats],
-        "why_not": str(not_tested) if not_tested else None,
-        "doubts": [str(caveat) for caveat in caveats],
     }
 
 
 def with_aliases(value: dict[str, Any], *, of_matrix: bool = False) -> dict[str, Any]:
-    """A JSON value with the old names of its keys beside the new ones."""
+    """A JSON value with the old names of its keys beside the new ones.
+
+    Under their old names, `why_not` and `doubts`, the reason and the caveats are their messages alone.
+    """
     aliases = ALIASES | _PAIR_ALIASES if of_matrix else ALIASES
-    return {**value, **{old: value[new] for old, new in aliases.items() if new in value}}
+    old_values = {old: value[new] for old, new in aliases.items() if new in value}
+    if "caveats" in value:
+        reason = value["reason_not_tested"]
+        old_values["why_not"] = reason["message"] if reason else None
+        old_values["doubts"] = [caveat["message"] for caveat in value["caveats"]]
+    return {**value, **old_values}
 
 
 def p_in_words(statistics: Significance) -> str:
-    """Whether the difference is significant, and how rare its mean and its strongest neuron are alone."""
+    """The outcome and p in words, with the p-values of the mean distance and of the strongest neuron alone."""
     if np.isnan(statistics.p):
         return "not tested: no neuron has values on both sides"
     outcome = "significant" if statistics.significant else "not significant"

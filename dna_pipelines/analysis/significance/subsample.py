@@ -1,9 +1,9 @@
 """Finer blocks for the larger side of a test: a uniform sample of its images, measured once.
 
-Of a dataset of 8,000 images a block has 125, and against a day's 40 none can take the place of another. The images
-whose units have the smallest lots are a uniform sample of it, and a stable one: it does not depend on names, order or
-what is shown, and keeps its images when others come. Groups are in it whole or not at all. It is measured like a slice,
-its DNA stays in the lake, and the next day's batch finds it there.
+A block of a dataset of 8,000 images has 125 images, which is too coarse for permutations against a day's 40 images. The
+images whose units have the smallest lots are a uniform sample of the dataset, and a stable one: it does not depend on
+names or order, and it keeps its images when others are added. A group is in it as a whole or not at all. It is measured
+like a slice, its DNA stays in the lake, and the next day's batch reuses it.
 """
 
 from __future__ import annotations
@@ -19,24 +19,24 @@ from dna_pipelines.storage.removal import note_use
 from dna_pipelines.update.slices import fit_slice
 
 SAMPLE_OF = "a uniform sample of "
-"""How the label of a sample begins."""
+"""The beginning of a sample's label."""
 
 _FINER = 4
-"""As many blocks of a sample as this are worth the smaller side, or more."""
+"""The smaller side has at least as many images as this number of the sample's blocks."""
 
 _SHARD_SIZE = 128
-"""Small, because what is added to a dataset makes the last shard of its sample anew."""
+"""Small, because images added to a dataset change the last shard of its sample, which is then measured again."""
 
 
 def sample_of(images: ImageSet, n_smaller: int) -> ImageSet:
     """A uniform sample whose blocks are fine enough for a test against a smaller side.
 
-    It takes 1/2, 1/4, 1/8, … of the units, so that small sides of about one size share a sample and that of a larger
-    one holds that of a smaller one.
+    It takes 1/2, 1/4, 1/8, … of the units, so that small sides of similar size share a sample, and the sample for a
+    larger side contains the sample for a smaller one.
 
     Args:
-        images: of the larger side.
-        n_smaller: images of the smaller side.
+        images: the images of the larger side.
+        n_smaller: the number of images of the smaller side.
 
     Returns:
         About 8 to 16 times as many images as the smaller side has.
@@ -46,13 +46,13 @@ def sample_of(images: ImageSet, n_smaller: int) -> ImageSet:
 
 
 def share_of(n_images: int, n_smaller: int) -> float:
-    """The share of units that go into a sample of so many images, for a test against so few.
+    """The share of units that go into a sample of `n_images` images, for a test against `n_smaller`.
 
     Raises:
-        ValueError: when the smaller side has no images, because no sample is fine enough for that.
+        ValueError: when the smaller side has no images, because no sample is fine enough.
     """
     if n_smaller < 1:
-        raise ValueError("a sample is for a smaller side that has images")
+        raise ValueError("a sample needs a smaller side with images")
     halvings = 0
     while n_images * _FINER > (N_BLOCKS * n_smaller) << halvings:
         halvings += 1
@@ -65,17 +65,17 @@ def fit_sample(
     """Make sure that a sample has a DNA of a comparability key.
 
     Args:
-        project: where it is.
+        project: the project of the images.
         sample: see `sample_of`.
-        key: that the extractor measures by.
-        extractor: one of the project's that was used.
+        key: the comparability key of the extractor.
+        extractor: the name of an extractor that the project has used.
         progress: shows the images being extracted.
 
     Returns:
-        How many images were extracted for it: 0 where it was there.
+        The number of images extracted for it; 0 if it had a DNA already.
 
     Raises:
-        UserError: when images have to be extracted and cannot be.
+        UserError: when images have to be extracted and cannot be read.
     """
     if record := project.lake.fingerprints.dna_record(dna_id(key, sample.id)):
         note_use(project.lake.layout.dna_record(record.dna_id))

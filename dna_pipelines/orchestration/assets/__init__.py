@@ -1,1 +1,1 @@
-"""The assets: bodies read what they need, call the pipeline, and report."""
+"""The assets: their bodies read what they need, call `update` and `analysis`, and report."""

@@ -14,7 +14,7 @@ from dna_pipelines.orchestration.per_dataset import Made, asset_per_dataset
 from dna_pipelines.orchestration.project_resource import InjectedProject, ProjectResource
 from dna_pipelines.orchestration.steps import step
 from dna_pipelines.project.checks import check_dna
-from dna_pipelines.update.pairs import matrix_id, wanted_pairs
+from dna_pipelines.update.pairs import matrix_id, update_pairs, wanted_pairs
 from dna_pipelines.update.report import FingerprintReport, PairsReport
 from dna_pipelines.update.staleness import dna_input
 
@@ -23,24 +23,26 @@ EXTRACTION = "extraction"
 
 
 class Calibration(dg.Config):
-    """How activation ranges are made."""
+    """How to measure activation ranges."""
 
-    anew: bool = False
+    replace: bool = False
     """Measure them again although they exist. Every DNA of the extractor is then computed again."""
+    anew: bool = False
+    """The name of `replace` in version 0.1."""
     on: list[str] = Field(default_factory=list)
     """Datasets to measure them on, instead of those of the datasets file."""
     file: str = ""
-    """A file to take them from, instead of measuring."""
+    """A file to read them from, instead of measuring."""
 
 
 def fingerprint_assets(extractor: ExtractorConfig, condition: dg.AutomationCondition) -> list[dg.AssetsDefinition]:
-    """One set of assets per extractor: a change of one extractor leaves those of others alone."""
+    """The assets of one extractor: a change of another extractor does not affect them."""
     ranges_key, dna_key, distances_key, matrix_key = (
         key_of(extractor.name, name) for name in ("ranges", "dna", "distances", "matrix")
     )
     group = extractor.identifier
     code = extractor_change_token(extractor)
-    # The pipeline imports torch, which takes seconds, so it is imported when a step runs.
+    # What computes imports torch, which takes seconds, so it is imported when a step runs.
 
     @dg.asset(
         key=ranges_key,
@@ -56,17 +58,24 @@ def fingerprint_assets(extractor: ExtractorConfig, condition: dg.AutomationCondi
     ) -> dg.MaterializeResult:
         """Activation ranges: the histogram edges of every neuron, measured once and then frozen.
 
-        New datasets do not move them, because DNAs can only be compared on the same edges. Launch with
-        `anew: true` to measure them again.
+        New datasets do not change them, because DNAs can only be compared on the same edges. Launch with
+        `replace: true` to measure them again.
         """
         from dna_pipelines.update.calibration import ensure_ranges
 
         with step(context, project_resource, lambda: code):
-            shown, asked = project_resource.shown(context), config.model_dump()
-            found, measured = ensure_ranges(project_resource.project, extractor, shown, **asked)
+            activation_ranges, measured = ensure_ranges(
+                project_resource.project,
+                extractor,
+                project_resource.shown(context),
+                replace=config.replace or config.anew,
+                on=config.on,
+                file=config.file,
+            )
             project_resource.recorder.measured_ranges[extractor.name] = measured
         return dg.MaterializeResult(
-            metadata=describe_ranges(found, measured=measured), data_version=dg.DataVersion(found.id)
+            metadata=describe_ranges(activation_ranges, measured=measured),
+            data_version=dg.DataVersion(activation_ranges.id),
         )
 
     def dna(context: dg.AssetExecutionContext, project_resource: ProjectResource, name: str) -> Made:
@@ -94,12 +103,10 @@ def fingerprint_assets(extractor: ExtractorConfig, condition: dg.AutomationCondi
         automation_condition=condition,
     )
     def distances(context: dg.AssetExecutionContext, project_resource: InjectedProject) -> dg.MaterializeResult:
-        """Distances per layer between all datasets, and of each dataset to what it was before.
+        """Distances per layer between all datasets, and of each dataset to its previous version.
 
         Only pairs with a new DNA are computed.
         """
-        from dna_pipelines.update.pairs import update_pairs
-
         project = project_resource.project
         with step(context, project_resource, lambda: stable_hash(wanted_pairs(project, extractor.name).missing)):
             updated = update_pairs(project, extractor.name, project_resource.shown(context))
@@ -120,10 +127,10 @@ def fingerprint_assets(extractor: ExtractorConfig, condition: dg.AutomationCondi
         """The comparison matrix, with its heat map."""
         project = project_resource.project
         with step(context, project_resource, lambda: matrix_id(wanted_pairs(project, extractor.name))) as shown:
-            found = find_matrix(project, extractor.name)
-            metadata = describe_matrix(project, found)
+            shown_matrix = find_matrix(project, extractor.name)
+            metadata = describe_matrix(project, shown_matrix)
             project.lake.distances.note_drawn(extractor.name, shown)
-        return dg.MaterializeResult(metadata=metadata, data_version=dg.DataVersion(stable_hash(found.to_json())))
+        return dg.MaterializeResult(metadata=metadata, data_version=dg.DataVersion(stable_hash(shown_matrix.to_json())))
 
     dnas = asset_per_dataset(
         dna_key,

@@ -11,7 +11,7 @@ from dna_pipelines.orchestration.project_resource import ProjectResource
 from dna_pipelines.orchestration.steps import step
 from dna_pipelines.project.checks import check_manifest
 from dna_pipelines.update.ingest import refresh
-from dna_pipelines.update.report import TakenIn
+from dna_pipelines.update.report import IngestReport
 from dna_pipelines.update.staleness import manifest_input
 
 raw = dg.AssetSpec(
@@ -34,11 +34,11 @@ def manifest_asset(condition: dg.AutomationCondition) -> dg.AssetsDefinition:
         so renaming or touching files changes nothing downstream.
         """
         project = project_resource.project
-        with step(context, project_resource, lambda: manifest_input(project.lake.versions.sighting(name)), name):
+        with step(context, project_resource, lambda: manifest_input(project.lake.versions.scan_result(name)), name):
             dataset = project.file.dataset(name)
             listed = project_resource.listings.pop(name, None)
             done = refresh(project, dataset, project_resource.shown(context), listed)
-            project_resource.recorder.taken_in[name] = TakenIn.of(done)
+            project_resource.recorder.ingested[name] = IngestReport.of(done)
         return Made(describe_manifest(dataset, done), done.commit.version_id, check_manifest(dataset, done.commit))
 
     return asset_per_dataset(

@@ -1,4 +1,4 @@
-"""Rows of images from many shards."""
+"""Features of images from many shards."""
 
 import numpy as np
 import pytest
@@ -6,6 +6,7 @@ import pytest
 from dna_pipelines.analysis.images.feature_table import joined
 from dna_pipelines.distributions import ImageFeatures
 from dna_pipelines.errors import LakeError
+from dna_pipelines_tests.raising import raises
 
 
 def features(digests, layers):
@@ -14,13 +15,13 @@ def features(digests, layers):
 
 
 def test_rows_come_in_the_order_of_the_shards():
-    found = joined([features(["a"], ["x", "y"]), features(["bb", "cc"], ["x", "y"])], "d")
-    assert found.digests == ("a", "bb", "cc")
-    assert {name: rows[:, 0].tolist() for name, rows in found.pooled.items()} == {"x": [1, 2, 2], "y": [1, 2, 2]}
-    assert found.signs.shape == (3, 1)
+    table = joined([features(["a"], ["x", "y"]), features(["bb", "cc"], ["x", "y"])], "d")
+    assert table.digests == ("a", "bb", "cc")
+    assert {name: rows[:, 0].tolist() for name, rows in table.pooled.items()} == {"x": [1, 2, 2], "y": [1, 2, 2]}
+    assert table.signs.shape == (3, 1)
 
 
 @pytest.mark.parametrize("layers", [[["x"], ["x", "y"]], [["x", "y"], ["x"]]])
-def test_shards_that_keep_different_layers_are_refused(layers):
-    with pytest.raises(LakeError, match=r"shards of d keep averages of different layers \(x / x, y\)"):
+def test_shards_with_features_of_different_layers_are_refused(layers):
+    with raises(LakeError, "images.different-layers", label="d", layers=[["x"], ["x", "y"]]):
         joined([features([str(number)], some) for number, some in enumerate(layers)], "d")

@@ -1,4 +1,4 @@
-"""What is tested against what: versions that share images, slices, groups, and what is kept."""
+"""Significance tests of pairs: versions that share images, groups, caveats, and stored results."""
 
 import shutil
 
@@ -7,11 +7,12 @@ import pyarrow.parquet as pq
 import pytest
 
 from dna_pipelines.analysis.compare import compare_pair, significance_of
-from dna_pipelines.analysis.neuron_weights import save_selection
-from dna_pipelines.analysis.significance import block_counts as counts
-from dna_pipelines.analysis.significance import design
+from dna_pipelines.analysis.neuron_weights import extractor_layers, save_selection
+from dna_pipelines.analysis.significance import block_counts, design
 from dna_pipelines.analysis.significance.all_pairs import _corrected, matrix_significance
 from dna_pipelines.analysis.significance.independence import caveats, images_per_unit, looks_like_sequences
+from dna_pipelines.analysis.significance.measurements import LakeMeasurements
+from dna_pipelines.analysis.significance.pair import pair_significance
 from dna_pipelines.comparison import Selection, significance
 from dna_pipelines.comparison.caveats import NotTested
 from dna_pipelines.comparison.multiplicity import benjamini_hochberg
@@ -25,7 +26,7 @@ N_OLD, N_ADDED = 40, 12
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory):
-    """`a` of 40 images, to which 12 unlike them are added; `twin` of other images of the first kind."""
+    """`a` of 40 images, to which 12 images of another kind are added; `twin` of other images of the first kind."""
     root = tmp_path_factory.mktemp("made")
     # Images of one number modulo 15 have one look.
     first = {f"i{number}x.png": 15 * number for number in range(N_OLD)}
@@ -48,23 +49,23 @@ def result_of(project, a, b, n_permutations=299):
 
 
 def test_two_samples_of_one_kind_do_not_differ_significantly(project):
-    found = result_of(project, "a@1", "twin")
-    assert (found.n_images_a, found.n_images_b, found.n_shared, found.sampling_unit) == (N_OLD, N_OLD, 0, "image")
-    assert found.statistics.p > 0.05
-    assert found.significant is False
+    result = result_of(project, "a@1", "twin")
+    assert (result.n_images_a, result.n_images_b, result.n_shared, result.sampling_unit) == (N_OLD, N_OLD, 0, "image")
+    assert result.statistics.p > 0.05
+    assert result.significant is False
 
 
-def test_of_a_version_that_grew_what_was_added_is_tested(project):
+def test_of_a_version_that_grew_the_added_images_are_tested(project):
     there, back = result_of(project, "a@1", "a"), result_of(project, "a", "a@1")
-    for found in (there, back):
-        assert (found.a, found.b) == ("a without a@1", "a@1")
-        assert (found.n_images_a, found.n_images_b, found.n_shared) == (N_ADDED, N_OLD, N_OLD)
-        assert found.statistics.p < 0.01
+    for result in (there, back):
+        assert (result.a, result.b) == ("a without a@1", "a@1")
+        assert (result.n_images_a, result.n_images_b, result.n_shared) == (N_ADDED, N_OLD, N_OLD)
+        assert result.statistics.p < 0.01
     assert there.statistics.p == back.statistics.p
     np.testing.assert_array_equal(there.statistics.neuron_p, back.statistics.neuron_p)
 
 
-def test_the_counts_of_what_was_added_are_those_of_the_images_alone(project):
+def test_the_counts_of_added_images_are_those_of_the_images_alone(project):
     """The difference of two DNAs against a dataset that holds the added images and nothing else."""
     root = project.root
     for number in range(N_ADDED):
@@ -77,46 +78,46 @@ def test_the_counts_of_what_was_added_are_those_of_the_images_alone(project):
     assert by_difference.statistics.p == alone.statistics.p
 
 
-def test_dnas_that_were_computed_otherwise_are_not_taken_from_each_other(project, monkeypatch):
-    """Their counts may differ in last bits, so a difference of them would be of no images at all."""
+def test_dnas_of_different_compute_keys_are_not_subtracted(project, monkeypatch):
+    """Their counts may differ in a few bins, so their difference would not be the counts of any images."""
     new, old = resolve_image_set(project, "a"), resolve_image_set(project, "a@1")
     key = project.lake.fingerprints.extractor("toy").comparability_key
-    asked = project, new.without(old), new, old, key
-    difference = counts.counts_of_rest(*asked)
-    assert [one.compute_key for one in (*difference.more, *difference.less)] == [None, None]
-    monkeypatch.setattr(counts, "_computed_by", lambda _, dna: {dna.id})
-    shards = counts.counts_of_rest(*asked)
-    assert shards.less == ()
-    assert all(one.compute_key for one in shards.more)
+    arguments = project, new.without(old), new, old, key
+    difference = block_counts.counts_of_remainder(*arguments)
+    assert [stored.compute_key for stored in (*difference.plus, *difference.minus)] == [None, None]
+    monkeypatch.setattr(block_counts, "_computed_by", lambda _, dna: {dna.id})
+    shards = block_counts.counts_of_remainder(*arguments)
+    assert shards.minus == ()
+    assert all(stored.compute_key for stored in shards.plus)
     np.testing.assert_array_equal(shards.histogram(), difference.histogram())
 
 
-def test_of_a_version_that_shrank_what_was_removed_is_tested(project):
+def test_of_a_version_that_shrank_the_removed_images_are_tested(project):
     for number in range(N_ADDED):
         (project.root / "images" / "a" / f"new{number}x.png").unlink()
     bring_up_to_date(project)
-    found = result_of(project, "a@2", "a")
-    assert found.a == "a@2 without a"
-    assert found.n_images_a == N_ADDED
-    assert found.statistics.p < 0.01
+    result = result_of(project, "a@2", "a")
+    assert result.a == "a@2 without a"
+    assert result.n_images_a == N_ADDED
+    assert result.statistics.p < 0.01
 
 
-def test_added_and_removed_at_once_takes_the_shards_of_what_was_added(project):
+def test_with_added_and_removed_images_the_shards_of_the_added_ones_are_summed(project):
     (project.root / "images" / "a" / "i0x.png").unlink()
     bring_up_to_date(project)
-    found = result_of(project, "a@1", "a")
-    assert (found.a, found.n_images_a, found.n_shared) == ("a without a@1", N_ADDED, N_OLD - 1)
-    assert found.statistics.p < 0.01
-    assert (found.also.a, found.also.n_images_a) == ("a@1 without a", 1)
-    assert found.also.statistics.p > 0.05
+    result = result_of(project, "a@1", "a")
+    assert (result.a, result.n_images_a, result.n_shared) == ("a without a@1", N_ADDED, N_OLD - 1)
+    assert result.statistics.p < 0.01
+    assert (result.also.a, result.also.n_images_a) == ("a@1 without a", 1)
+    assert result.also.statistics.p > 0.05
 
 
 @pytest.fixture
 def swapped(tmp_path):
-    """`both` of ordinary and unlike images, which then lost the latter and got more of the former; `gone` of these."""
+    """`both` of ordinary and odd images, whose odd images are then replaced by ordinary ones; `removed` of the odd ones."""
     ordinary = {f"i{number}x.png": 15 * number for number in range(N_OLD)}
-    unlike = {f"u{number}x.png": 15 * number + 14 for number in range(N_ADDED)}
-    project = toy_project(tmp_path, {"both": ordinary | unlike, "gone": unlike}, "", "calibrate_on: [both]")
+    odd = {f"u{number}x.png": 15 * number + 14 for number in range(N_ADDED)}
+    project = toy_project(tmp_path, {"both": ordinary | odd, "removed": odd}, "", "calibrate_on: [both]")
     bring_up_to_date(project)
     for number in range(N_ADDED):
         (tmp_path / "images" / "both" / f"u{number}x.png").unlink()
@@ -125,64 +126,65 @@ def swapped(tmp_path):
     return project
 
 
-def test_what_came_and_what_went_are_both_tested_and_p_is_corrected_for_it(swapped):
+def test_added_and_removed_images_are_both_tested_and_p_is_corrected_for_two_tests(swapped):
     there, back = result_of(swapped, "both@1", "both"), result_of(swapped, "both", "both@1")
     assert (there.a, there.b, there.remainder_of) == ("both@1 without both", "both", "both@1")
     assert (there.also.a, there.also.b, there.n_shared) == ("both without both@1", "both@1", N_OLD)
     assert there.statistics.p < 0.05 < there.also.statistics.p
     rows = swapped.catalog.rows("FROM significance")
-    kept = {row[label]: row for row in rows for label in ("label_a", "label_b")}
-    for found in (there, there.also):
+    stored = {row[label]: row for row in rows for label in ("label_a", "label_b")}
+    for result in (there, there.also):
         for name in ("p", "p_tail", "p_mean", "p_strongest"):
-            assert getattr(found.statistics, name) == kept[found.a][name]
-        assert found.significant == kept[found.a]["more_than_chance"]
+            assert getattr(result.statistics, name) == stored[result.a][name]
+        assert result.significant == stored[result.a]["significant"]
     assert {row["n_tests"] for row in rows} == {2}
     assert (back.a, back.statistics.p, back.also.a) == (there.a, there.statistics.p, there.also.a)
     np.testing.assert_array_equal(back.statistics.neuron_p, there.statistics.neuron_p)
     assert there.to_json()["also"]["a"] == "both without both@1"
 
 
-def test_the_counts_of_what_went_are_those_of_the_images_alone(swapped):
-    by_difference, alone = result_of(swapped, "both@1", "both"), result_of(swapped, "gone", "both")
+def test_the_counts_of_removed_images_are_those_of_the_images_alone(swapped):
+    by_difference, alone = result_of(swapped, "both@1", "both"), result_of(swapped, "removed", "both")
     assert by_difference.statistics.emd_bins == alone.statistics.emd_bins
     for name in ("p", "p_tail", "p_mean", "p_strongest"):
         assert getattr(by_difference.statistics, name) == min(1, 2 * getattr(alone.statistics, name))
     np.testing.assert_array_equal(by_difference.statistics.neuron_p, np.minimum(1, 2 * alone.statistics.neuron_p))
-    for both, one in zip(by_difference.statistics.layers, alone.statistics.layers, strict=True):
-        assert both.p == min(1, 2 * one.p)
+    for corrected, single in zip(by_difference.statistics.layers, alone.statistics.layers, strict=True):
+        assert corrected.p == min(1, 2 * single.p)
 
 
-def test_what_is_not_known_apart_is_not_tested_and_needs_no_correction(swapped, monkeypatch):
-    kept = design.counts_of_rest
+class _Mixed(LakeMeasurements):
+    """Measurements in which removed images share shards with others."""
 
-    def lost(project, rest, *others):
-        return (
-            NotTested("significance.counts-not-separable", "lost")
-            if rest.label == "both@1 without both"
-            else kept(project, rest, *others)
-        )
+    def counts_of_remainder(self, remainder, large, small):
+        if remainder.label == "both@1 without both":
+            return NotTested("significance.counts-not-separable", "mixed")
+        return super().counts_of_remainder(remainder, large, small)
 
-    monkeypatch.setattr(design, "counts_of_rest", lost)
-    found = result_of(swapped, "both@1", "both")
-    assert (found.a, found.statistics is None) == ("both without both@1", False)
-    assert (found.also.a, found.also.not_tested.code) == ("both@1 without both", "significance.counts-not-separable")
+
+def test_images_whose_counts_are_not_separable_are_not_tested_and_need_no_correction(swapped):
+    measured = _Mixed(swapped, swapped.lake.fingerprints.extractor("toy").comparability_key, "toy")
+    sides = (resolve_image_set(swapped, name) for name in ("both@1", "both"))
+    result = pair_significance(measured, *sides, Selection.everything(extractor_layers(swapped, "toy")), 299)
+    assert (result.a, result.statistics is None) == ("both without both@1", False)
+    assert (result.also.a, result.also.not_tested.code) == ("both@1 without both", "significance.counts-not-separable")
     assert [row["n_tests"] for row in swapped.catalog.rows("FROM significance")] == [1]
 
 
-def test_a_manifest_that_is_lost_hinders_only_those_who_name_its_version(swapped):
+def test_a_missing_manifest_affects_only_comparisons_of_its_version(swapped):
     for number in range(3):
         write_image(swapped.root / "images" / "both", f"again{number}x.png", 15 * (number + 900))
     bring_up_to_date(swapped)
     middle = swapped.lake.versions.commit("both", 2)
     swapped.lake.layout.manifest("both", middle.manifest_id).unlink()
-    found = result_of(swapped, "both@1", "both")
-    assert found.remainder_of == "both@1"
-    assert found.statistics.p < 0.05
+    result = result_of(swapped, "both@1", "both")
+    assert result.remainder_of == "both@1"
+    assert result.statistics.p < 0.05
 
 
 @pytest.mark.parametrize("folder", ["a-copies", "z-copies"])
 def test_copies_in_another_group_are_matched_with_their_own_group_first(tmp_path, folder):
-    """Whatever the folders are called: what is dealt lies in the blocks that are counted."""
+    """Whatever the names of the folders, the permuted images lie in the blocks that are counted."""
     clips = {f"m{number // 4}/{number}.png": 15 * number for number in range(60)}
     project = toy_project(tmp_path, {"clips": clips}, "group_by: folder", "calibrate_on: [clips]")
     bring_up_to_date(project)
@@ -190,27 +192,29 @@ def test_copies_in_another_group_are_matched_with_their_own_group_first(tmp_path
         write_image(tmp_path / "images" / "clips" / f"{folder}{number // 4}", f"{number}.png", 15 * number)
     bring_up_to_date(project)
     now, before = (resolve_image_set(project, name) for name in ("clips", "clips@1"))
-    (found,) = design.designs_of(project, now, before, project.lake.fingerprints.extractor("toy").comparability_key)
-    assert {item.group for item in found.a.items} == {f"{folder}{clip}" for clip in range(10)}
-    np.testing.assert_array_equal(found.counts_a.blocks().n_images, found.a.in_blocks)
+    key = project.lake.fingerprints.extractor("toy").comparability_key
+    measured = LakeMeasurements(project, key, "toy")
+    (result,) = design.designs_of(measured, now, before)
+    assert {item.group for item in result.a.items} == {f"{folder}{clip}" for clip in range(10)}
+    np.testing.assert_array_equal(result.counts_a.blocks().n_images, result.a.in_blocks)
 
 
-def test_shared_images_whose_counts_are_not_known_apart_are_refused(project):
+def test_shared_images_whose_counts_are_not_separable_are_not_tested(project):
     file = project.file.path
     (project.root / "images" / "mixed").mkdir()
     for number in range(30):
         write_image(project.root / "images" / "mixed", f"m{number}x.png", 15 * (number + 20))
     file.write_text(file.read_text() + "  - name: mixed\n    uri: images/mixed\n")
     bring_up_to_date(project)
-    found = result_of(project, "a", "mixed")
-    assert found.statistics is None
-    assert found.n_shared == 20
-    assert found.not_tested.code == "significance.counts-not-separable"
-    assert found.not_tested.facts["images"] == found.a
+    result = result_of(project, "a", "mixed")
+    assert result.statistics is None
+    assert result.n_shared == 20
+    assert result.not_tested.code == "significance.counts-not-separable"
+    assert result.not_tested.facts["images"] == result.a
 
 
-def test_of_few_against_very_many_the_sample_is_of_those_that_stayed(tmp_path):
-    """What went cannot be read any more."""
+def test_of_few_images_against_many_the_sample_is_of_those_that_both_versions_have(tmp_path):
+    """Removed images cannot be read any more."""
     many = {f"i{number}x.png": 15 * number for number in range(900)}
     project = toy_project(tmp_path, {"many": many}, "", "calibrate_on: [many]")
     bring_up_to_date(project)
@@ -219,12 +223,12 @@ def test_of_few_against_very_many_the_sample_is_of_those_that_stayed(tmp_path):
         (folder / f"i{number}x.png").unlink()
         write_image(folder, f"new{number}x.png", 15 * number + 14)
     bring_up_to_date(project)
-    found = result_of(project, "many@1", "many", n_permutations=99)
-    for part in (found, found.also):
+    result = result_of(project, "many@1", "many", n_permutations=99)
+    for part in (result, result.also):
         assert part.n_sampled_of > 800
         assert part.statistics is not None
-    assert (found.a, found.remainder_of) == ("many without many@1", "many")
-    assert found.n_images_extracted > 0
+    assert (result.a, result.remainder_of) == ("many without many@1", "many")
+    assert result.n_images_extracted > 0
 
 
 def test_the_same_images_are_not_tested(project):
@@ -232,22 +236,25 @@ def test_the_same_images_are_not_tested(project):
     file = project.file.path
     file.write_text(file.read_text() + "  - name: copy\n    uri: images/copy\n")
     bring_up_to_date(project)
-    found = result_of(project, "twin", "copy")
-    assert (found.same, found.statistics, found.not_tested, found.significant) == (True, None, None, False)
+    result = result_of(project, "twin", "copy")
+    assert (result.same, result.statistics, result.not_tested, result.significant) == (True, None, None, False)
 
 
 def test_a_result_is_stored_and_read_back(project, monkeypatch):
     first = result_of(project, "a@1", "twin")
-    monkeypatch.setattr("dna_pipelines.analysis.significance.pair.significance", lambda *_, **__: pytest.fail("again"))
+    monkeypatch.setattr(
+        "dna_pipelines.analysis.significance.pair.significance", lambda *_, **__: pytest.fail("tested again")
+    )
     again = result_of(ProjectFolder(project.root), "twin", "a@1")
     np.testing.assert_array_equal(first.statistics.neuron_p, again.statistics.neuron_p)
-    plain = [
-        {name: value for name, value in vars(one.statistics).items() if name != "neuron_p"} for one in (first, again)
+    values = [
+        {name: value for name, value in vars(result.statistics).items() if name != "neuron_p"}
+        for result in (first, again)
     ]
-    assert plain[0] == plain[1]
+    assert values[0] == values[1]
     rows = project.catalog.rows("FROM significance")
-    assert [(row["n_resamples"], row["unit"]) for row in rows] == [(299, "image")]
-    assert rows[0]["more_than_chance"] == first.statistics.significant
+    assert [(row["n_permutations"], row["sampling_unit"]) for row in rows] == [(299, "image")]
+    assert rows[0]["significant"] == first.statistics.significant
     for name in ("p", "p_mean", "p_strongest", "n_changed"):
         assert rows[0][name] == getattr(first.statistics, name)
     neurons = project.catalog.rows("SELECT layer, len(p) AS n FROM neuron_significance")
@@ -255,8 +262,8 @@ def test_a_result_is_stored_and_read_back(project, monkeypatch):
 
 
 def test_another_number_of_permutations_is_another_result(project):
-    one, other = result_of(project, "a@1", "twin"), result_of(project, "a@1", "twin", n_permutations=199)
-    assert (one.statistics.n_permutations, other.statistics.n_permutations) == (299, 199)
+    first, second = result_of(project, "a@1", "twin"), result_of(project, "a@1", "twin", n_permutations=199)
+    assert (first.statistics.n_permutations, second.statistics.n_permutations) == (299, 199)
     assert len(project.catalog.rows("FROM significance")) == 2
 
 
@@ -264,10 +271,10 @@ def test_a_second_matrix_reads_no_blocks(project, monkeypatch):
     first = matrix_significance(project, "toy", n_permutations=199)
     monkeypatch.setattr("dna_pipelines.storage.fingerprints.read_blocks", lambda *_: pytest.fail("read"))
     again = matrix_significance(ProjectFolder(project.root), "toy", n_permutations=199)
-    assert [one.result.statistics.p for one in again] == [one.result.statistics.p for one in first]
+    assert [pair.result.statistics.p for pair in again] == [pair.result.statistics.p for pair in first]
 
 
-def test_sql_says_which_selection_a_result_is_of(project):
+def test_sql_names_the_selection_of_a_result(project):
     save_selection(project, "mine", layers=["2"])
     for chosen in ("mine", None):
         significance_of(project, compare_pair(project, "a@1", "twin", selection=chosen), n_permutations=199)
@@ -283,15 +290,15 @@ def test_groups_are_the_sampling_unit_and_there_are_caveats(tmp_path):
     file = project.file.path
     file.write_text(file.read_text().replace("uri: images/clips", "uri: images/clips\n    group_by: folder"))
     bring_up_to_date(project)
-    found = result_of(project, "clips", "frames")
-    assert found.sampling_unit == "group, or image without one"
-    remarks = {caveat.code: caveat.facts for caveat in found.caveats}
+    result = result_of(project, "clips", "frames")
+    assert result.sampling_unit == "group, or image without one"
+    remarks = {caveat.code: caveat.facts for caveat in result.caveats}
     assert remarks["significance.sequences-without-group"] == {"images": "frames"}
     assert remarks["significance.one-side-without-groups"] == {"with_groups": "clips", "without_groups": "frames"}
 
 
 def test_groups_of_unequal_size_are_a_caveat_wherever_a_result_is_shown(tmp_path):
-    """12 clips of 5 against 30 of 2 or more: the units hold as many images, but not as many clips."""
+    """12 clips of 5 images against 30 clips of 2: sides are matched by images, not by clips."""
     datasets = {
         "long": {f"clip{number // 5}/{number}.png": 15 * number for number in range(60)},
         "short": {f"clip{number // 2}/{number}.png": 15 * (100 + number) for number in range(60)},
@@ -299,19 +306,19 @@ def test_groups_of_unequal_size_are_a_caveat_wherever_a_result_is_shown(tmp_path
     }
     project = toy_project(tmp_path, datasets, "group_by: folder", "calibrate_on: [long]")
     bring_up_to_date(project)
-    found, fine = result_of(project, "long", "short"), result_of(project, "alike", "short")
-    (caveat,) = found.caveats
+    unequal, similar = result_of(project, "long", "short"), result_of(project, "alike", "short")
+    (caveat,) = unequal.caveats
     assert caveat.code == "significance.unequal-groups"
     assert caveat.facts == {
         "larger": "long", "smaller": "short", "n_images_per_unit_larger": 5, "n_images_per_unit_smaller": 2, "every": 2
     }  # fmt: skip
-    assert found.to_json()["caveats"] == [caveat.to_json()]
-    assert found.to_json()["doubts"] == [str(caveat)]
-    assert fine.caveats == ()
-    kept = {tuple(sorted((row["label_a"], row["label_b"]))): row for row in project.catalog.rows("FROM significance")}
-    assert kept["long", "short"]["doubts"] == [str(caveat)]
-    assert kept["alike", "short"]["doubts"] == []
-    pairs = {(one.a, one.b): one for one in matrix_significance(project, "toy", n_permutations=99)}
+    assert unequal.to_json()["caveats"] == [caveat.to_json()]
+    assert unequal.to_json()["doubts"] == [str(caveat)]
+    assert similar.caveats == ()
+    stored = {tuple(sorted((row["label_a"], row["label_b"]))): row for row in project.catalog.rows("FROM significance")}
+    assert stored["long", "short"]["caveats"] == [str(caveat)]
+    assert stored["alike", "short"]["caveats"] == []
+    pairs = {(pair.a, pair.b): pair for pair in matrix_significance(project, "toy", n_permutations=99)}
     assert pairs["long", "short"].to_json()["caveats"] == [caveat.to_json()]
     assert pairs["short", "alike"].to_json()["caveats"] == []
 
@@ -329,17 +336,17 @@ def test_single_images_against_large_groups_are_a_caveat(tmp_path):
     assert (images_per_unit(clips), images_per_unit(single)) == (4, 1)
     facts = {caveat.code: caveat.facts for caveat in caveats(single, clips)}["significance.unequal-groups"]
     assert (facts["larger"], facts["n_images_per_unit_larger"], facts["n_images_per_unit_smaller"]) == ("clips", 4, 1)
-    # Without any group there is nothing to doubt, whatever is there twice.
+    # Without groups there is no caveat, even if images occur twice.
     twice = single.take([*range(40), *range(30)], "twice", "sample")
     assert images_per_unit(twice) == 1.75
     assert caveats(single, twice) == []
 
 
 def test_a_p_with_caveats_makes_no_other_pair_significant():
-    p, in_doubt = np.array([0.02, 1e-6, 1e-6, np.nan]), np.array([False, True, True, True])
-    found = _corrected(benjamini_hochberg, p, in_doubt)
+    p, with_caveats = np.array([0.02, 1e-6, 1e-6, np.nan]), np.array([False, True, True, True])
+    corrected = _corrected(benjamini_hochberg, p, with_caveats)
     np.testing.assert_allclose(benjamini_hochberg(p)[:3], [0.02, 1.5e-6, 1.5e-6])
-    np.testing.assert_allclose(found, [0.06, 1.5e-6, 1.5e-6, np.nan])
+    np.testing.assert_allclose(corrected, [0.06, 1.5e-6, 1.5e-6, np.nan])
 
 
 def test_results_of_before_caveats_were_stored_are_read(project):
@@ -354,7 +361,7 @@ def test_results_of_before_caveats_were_stored_are_read(project):
     project.catalog.export()
 
 
-def test_neurons_that_never_vary_leave_the_mean_alone():
+def test_with_neurons_that_never_vary_p_is_that_of_the_mean():
     statistics = significance_of_constants()
     assert (statistics.p, statistics.p_mean, statistics.significant) == (1, 1, False)
     assert np.isnan(statistics.p_strongest)
@@ -375,21 +382,21 @@ def significance_of_constants():
     )
 
 
-def test_too_few_groups_are_refused_with_what_it_would_take(tmp_path):
+def test_too_few_groups_are_not_tested_and_the_facts_count_them(tmp_path):
     datasets = {
         name: {f"clip{number % 3}/{number}.png": 15 * (number + start) for number in range(30)}
         for name, start in (("a", 0), ("b", 100))
     }
     project = toy_project(tmp_path, datasets, "group_by: folder", "calibrate_on: [a]")
     bring_up_to_date(project)
-    found = result_of(project, "a", "b")
-    assert found.statistics is None
-    assert found.not_tested.code == "significance.too-few-units"
-    assert found.not_tested.facts == {"n_blocks_a": 3, "n_blocks_b": 3}
+    result = result_of(project, "a", "b")
+    assert result.statistics is None
+    assert result.not_tested.code == "significance.too-few-units"
+    assert result.not_tested.facts == {"n_blocks_a": 3, "n_blocks_b": 3}
     assert project.catalog.rows("FROM significance") == []
 
 
-def test_members_know_what_another_lacks(project):
+def test_the_remainder_of_a_set_are_the_images_that_the_other_does_not_have(project):
     new, old = resolve_image_set(project, "a"), resolve_image_set(project, "a@1")
     added = new.without(old)
     assert len(added.items) == N_ADDED
@@ -412,5 +419,5 @@ def test_members_know_what_another_lacks(project):
         ([], False),
     ],
 )
-def test_sequences_are_known_by_their_names(names, wanted):
+def test_sequences_are_recognised_by_their_names(names, wanted):
     assert looks_like_sequences(names) == wanted

@@ -1,4 +1,4 @@
-"""A few images against many: the sample that is tested, that it is uniform, and that it is measured once."""
+"""A few images against many: the sample is uniform, and it is measured once."""
 
 import hashlib
 import shutil
@@ -20,7 +20,7 @@ N_LARGE, N_DAY = 700, 6
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory):
-    """`large`, two days like it, and `odd` of images of one look alone."""
+    """`large`, two days of the same kind, and `odd`, whose images are all of one kind."""
     root = tmp_path_factory.mktemp("made")
     datasets = {
         "large": {f"i{number}x.png": number for number in range(N_LARGE)},
@@ -41,10 +41,10 @@ def result_of(project, a, b, n_permutations=299):
     return significance_of(project, compare_pair(project, a, b), n_permutations=n_permutations)
 
 
-def members(n_units, group_size=1, seed=0):
+def image_set_of(n_units, group_size=1, seed=0):
     rng = np.random.default_rng(seed)
     digests = [rng.bytes(32).hex() for _ in range(n_units * group_size)]
-    groups = [f"g{place // group_size}" if group_size > 1 else None for place in range(len(digests))]
+    groups = [f"g{index // group_size}" if group_size > 1 else None for index in range(len(digests))]
     items = [Item(digest, group) for digest, group in zip(digests, groups, strict=True)]
     return image_set(items, digests)
 
@@ -56,11 +56,11 @@ def image_set(items, names):
 
 
 def lot(digest):
-    """The share of all lots that are smaller, the long way."""
+    """The share of all lots that are smaller, computed independently of `lot_of`."""
     return int(hashlib.sha256(f"i\t{digest}".encode()).hexdigest()[2:14], 16) / 16**12
 
 
-def test_a_day_is_tested_against_a_sample_that_is_measured_once(project):
+def test_a_small_side_is_tested_against_a_sample_that_is_measured_once(project):
     first = result_of(project, "monday", "large")
     assert (first.a, first.b) == ("monday", "a uniform sample of large")
     assert (first.n_images_a, first.n_sampled_of) == (N_DAY, N_LARGE)
@@ -68,7 +68,7 @@ def test_a_day_is_tested_against_a_sample_that_is_measured_once(project):
     smallest = [item for item in resolve_image_set(project, "large").items if lot(item.digest) < 1 / 8]
     assert first.n_images_b == first.n_images_extracted == len(smallest)
     assert first.statistics.p > 0.05
-    # Without its images: the next day finds the sample, and whoever asks again the verdict.
+    # Without the images: the next day reuses the sample, and a repeated comparison reuses the result.
     shutil.rmtree(project.root / "images" / "large")
     second, again = result_of(project, "tuesday", "large"), result_of(ProjectFolder(project.root), "large", "monday")
     assert (second.n_images_b, second.n_images_extracted, again.n_images_extracted) == (len(smallest), 0, 0)
@@ -89,31 +89,31 @@ def test_the_dna_of_a_sample_is_that_of_a_dataset_of_its_images(project):
             shutil.copy(path, folder / path.name)
     file = project.file.path
     file.write_text(file.read_text() + "  - name: alone\n    uri: images/alone\n")
-    found = result_of(project, "odd", "large")
+    result = result_of(project, "odd", "large")
     bring_up_to_date(project)
     alone = result_of(project, "odd", "alone")
-    assert found.n_images_extracted == len(smallest)
+    assert result.n_images_extracted == len(smallest)
     assert alone.n_sampled_of == 0
-    assert alone.statistics.emd_bins == found.statistics.emd_bins
-    np.testing.assert_array_equal(alone.statistics.neuron_p, found.statistics.neuron_p)
+    assert alone.statistics.emd_bins == result.statistics.emd_bins
+    np.testing.assert_array_equal(alone.statistics.neuron_p, result.statistics.neuron_p)
 
 
-def test_what_was_added_to_a_large_dataset_is_tested_against_a_sample_of_what_it_was(project):
+def test_images_added_to_a_large_dataset_are_tested_against_a_sample_of_its_earlier_version(project):
     for number in range(600, 600 + N_DAY):
         write_image(project.root / "images" / "large", f"new{number}.png", 15 * number + 14)
     bring_up_to_date(project)
-    found = result_of(project, "large", "large@1")
-    assert (found.a, found.b) == ("large without large@1", "a uniform sample of large@1")
-    assert (found.n_images_a, found.n_shared) == (N_DAY, N_LARGE)
-    assert found.statistics.p < 0.05
+    result = result_of(project, "large", "large@1")
+    assert (result.a, result.b) == ("large without large@1", "a uniform sample of large@1")
+    assert (result.n_images_a, result.n_shared) == (N_DAY, N_LARGE)
+    assert result.statistics.p < 0.05
 
 
-def test_a_sample_whose_images_are_gone_is_refused_with_what_it_would_take(project):
+def test_a_sample_whose_images_are_removed_is_not_tested_and_the_facts_name_it(project):
     shutil.rmtree(project.root / "images" / "large")
-    found = result_of(project, "monday", "large")
-    assert found.statistics is None
-    assert found.not_tested.code == "significance.sample-not-measurable"
-    facts = found.not_tested.facts
+    result = result_of(project, "monday", "large")
+    assert result.statistics is None
+    assert result.not_tested.code == "significance.sample-not-measurable"
+    facts = result.not_tested.facts
     assert (facts["sample"], facts["coarse"]) == ("a uniform sample of large", "significance.blocks-too-coarse")
 
 
@@ -126,44 +126,43 @@ def test_images_in_blocks_are_those_of_the_dna(project):
 
 @pytest.mark.parametrize(("n_units", "group_size"), [(20_000, 1), (3000, 8)])
 def test_a_sample_is_uniform_and_groups_are_in_it_whole(n_units, group_size):
-    many = members(n_units, group_size)
-    found = sample_of(many, 40)
-    share = len(found.items) / len(many.items)
+    many = image_set_of(n_units, group_size)
+    sample = sample_of(many, 40)
+    share = len(sample.items) / len(many.items)
     # 4 standard deviations of a share of 1/32 (or 1/64) of the units.
     assert abs(share - 0.5 ** round(-np.log2(share))) < 4 * (share / n_units) ** 0.5
-    assert 8 * 40 * 0.8 < len(found.items) < 16 * 40 * 1.2
-    inside, outside = found.groups, {item.group for item in many.items} - found.groups
+    assert 8 * 40 * 0.8 < len(sample.items) < 16 * 40 * 1.2
+    inside, outside = sample.groups, {item.group for item in many.items} - sample.groups
     assert group_size == 1 or len(inside) + len(outside) == n_units
-    assert sum(item.group in inside for item in many.items) == (len(found.items) if group_size > 1 else 0)
-    # Lots and blocks are independent: units of the sample are in all blocks alike (chi-square, 63 degrees of freedom).
-    n_found = len(found.items) / group_size
-    expected = n_found / N_BLOCKS
-    assert (((found.in_blocks / group_size - expected) ** 2) / expected).sum() < 63 + 4 * (2 * 63) ** 0.5
+    assert sum(item.group in inside for item in many.items) == (len(sample.items) if group_size > 1 else 0)
+    # Lots and blocks are independent: the sample is uniform over blocks (chi-square with 63 degrees of freedom).
+    expected = len(sample.items) / group_size / N_BLOCKS
+    assert (((sample.in_blocks / group_size - expected) ** 2) / expected).sum() < 63 + 4 * (2 * 63) ** 0.5
 
 
-def test_smaller_days_take_a_part_of_the_sample_and_what_is_added_leaves_it_as_it_is():
-    many = members(20_000)
-    days = [set(sample_of(many, n_images).items) for n_images in (35, 40, 45, 160)]
-    assert days[0] <= days[1] == days[2] < days[3]
-    grown = image_set([*members(200, seed=1).items, *many.items], [*many.names, *[""] * 200])
+def test_smaller_sides_take_a_part_of_the_sample_and_added_images_keep_it():
+    many = image_set_of(20_000)
+    samples = [set(sample_of(many, n_images).items) for n_images in (35, 40, 45, 160)]
+    assert samples[0] <= samples[1] == samples[2] < samples[3]
+    grown = image_set([*image_set_of(200, seed=1).items, *many.items], [*many.names, *[""] * 200])
     now = set(sample_of(grown, 40).items)
-    assert days[1] < now
-    assert len(now) - len(days[1]) < 20
+    assert samples[1] < now
+    assert len(now) - len(samples[1]) < 20
 
 
 def test_no_sample_is_fine_enough_for_a_side_without_images():
     assert share_of(1000, 1) < share_of(1000, 10) < 1
-    with pytest.raises(ValueError, match="that has images"):
+    with pytest.raises(ValueError, match="images"):
         share_of(1000, 0)
 
 
-def test_groups_too_large_for_finer_blocks_are_said(tmp_path):
+def test_groups_too_large_for_finer_blocks_are_not_tested(tmp_path):
     clips = {f"clip{number // 80}/{number}.png": number for number in range(640)}
     day = {f"day{number // 2}/{number}.png": number for number in range(5000, 5020)}
     project = toy_project(tmp_path, {"clips": clips, "day": day}, "group_by: folder", "calibrate_on: [day]")
     bring_up_to_date(project)
-    found = result_of(project, "day", "clips")
-    assert found.statistics is None
-    assert found.not_tested.code == "significance.blocks-too-coarse"
-    assert (found.not_tested.facts["n_images_in_block"], "sample" in found.not_tested.facts) == (80, True)
-    assert found.n_sampled_of == 0
+    result = result_of(project, "day", "clips")
+    assert result.statistics is None
+    assert result.not_tested.code == "significance.blocks-too-coarse"
+    assert (result.not_tested.facts["n_images_in_block"], "sample" in result.not_tested.facts) == (80, True)
+    assert result.n_sampled_of == 0

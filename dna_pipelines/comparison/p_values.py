@@ -1,7 +1,7 @@
-"""How rare an observed distance is among permuted ones: of the mean, of each neuron, and of both as one.
+"""The p-values of an observed distance among permuted ones: of the mean, of each neuron, and of both combined.
 
-A change of many neurons a little shows in the mean distance, a change of few neurons in the strongest of them. The
-same permutations give both, so one p-value of both keeps its level: that one decides.
+A small change of many neurons shows in the mean distance, a change of few neurons in the strongest of them. The same
+permutations give both, so a combined p-value keeps its level: that p-value decides.
 """
 
 from __future__ import annotations
@@ -18,23 +18,23 @@ from dna_pipelines.comparison.tails import ENOUGH, tail_p
 F64 = NDArray[np.float64]
 
 SHARES = (0.2, 0.8)
-"""Of the level, for the mean distance and for the strongest neuron, which sees most changes much sooner (measured:
+"""Shares of the level for the mean distance and for the strongest neuron, which detects most changes sooner (measured:
 `python -m benchmarks.protocols power`)."""
 
 
 @dataclass(frozen=True, eq=False)
-class Chances:
-    """How rare what was observed is among the permutations.
+class PValues:
+    """The p-values of the observed distances among those of permutations.
 
     Attributes:
-        p: of the mean distance and the strongest neuron as one, which decides; see `combined_p`.
-        p_tail: the same, estimated from the tail where few permutations reach what was observed; for corrections over
-            many comparisons.
-        tail_estimated: whether `p_tail` was.
+        p: of the mean distance and the strongest neuron combined, which decides; see `combined_p`.
+        p_tail: the same, a tail estimate where few permutations reach the observed distances; for corrections over many
+            comparisons.
+        tail_estimated: whether `p_tail` is a tail estimate.
         p_mean: of the weighted mean distance alone, (k + 1) / (n_permutations + 1).
         p_strongest: likewise of the largest standardised distance of any neuron, times its weight.
-        means: (1 + n_permutations,) the weighted mean distance of each permutation; the first one was observed.
-        neuron_p: (n_neurons,) of each, corrected for all of them; NaN where it is the same in every permutation.
+        means: (1 + n_permutations,) the weighted mean distance of each permutation; the first is the observed one.
+        neuron_p: (n_neurons,) of each neuron, corrected for all of them; NaN where all permutations give the same.
     """
 
     p: float
@@ -46,16 +46,16 @@ class Chances:
     neuron_p: F64
 
 
-def chances(permuted: NDArray[Any], weights: F64, smallest: float = 0.0) -> Chances:
-    """How rare the observed distances are among those of permutations.
+def p_values(permuted: NDArray[Any], weights: F64, smallest: float = 0.0) -> PValues:
+    """The p-values of the observed distances among those of permutations.
 
     Args:
-        permuted: (1 + n_permutations, n_neurons) distances; the first row was observed.
+        permuted: (1 + n_permutations, n_neurons) distances; the first row is the observed one.
         weights: (n_neurons,) above 0.
-        smallest: no tail estimate of one statistic is below it; see `tail_p`.
+        smallest: the lower bound of the tail estimate of each statistic; see `tail_p`.
 
     Returns:
-        see `Chances`; `p_strongest` is NaN where no neuron varies among the permutations, and the mean decides alone.
+        see `PValues`; `p_strongest` is NaN where no neuron varies among the permutations, and the mean decides alone.
     """
     means = weighted_mean(permuted, weights)
     neuron_p, standardised, varies = family_wise(permuted)
@@ -63,15 +63,15 @@ def chances(permuted: NDArray[Any], weights: F64, smallest: float = 0.0) -> Chan
     standardised *= weights[varies]
     strongest = standardised.max(axis=1) if len(varies) else np.full(len(permuted), np.nan)
     both = np.stack([means, strongest], axis=1)
-    p, tails = combined_p(both, SHARES), [tail_p(one, smallest).p for one in both.T]
+    p, tails = combined_p(both, SHARES), [tail_p(statistic, smallest).p for statistic in both.T]
     # After Bonferroni, which far out in the tail is nearly exact.
     few = p * len(permuted) - 1 < ENOUGH
     p_tail = float(np.fmin(p, np.fmin(*np.divide(tails, SHARES)))) if few else p
-    return Chances(p, p_tail, p_tail < p, exceedance_p(means), exceedance_p(strongest), means, neuron_p)
+    return PValues(p, p_tail, p_tail < p, exceedance_p(means), exceedance_p(strongest), means, neuron_p)
 
 
 def weighted_mean(permuted: NDArray[np.float32], weights: F64) -> F64:
-    """The weighted mean of each row over the neurons that have a distance in all of them; NaN where none has."""
+    """The weighted mean of each row over the neurons that have a distance in all of them; NaN if no neuron has."""
     known = np.isfinite(permuted).all(axis=0)
     if not known.any():
         return np.full(len(permuted), np.nan)
@@ -81,7 +81,7 @@ def weighted_mean(permuted: NDArray[np.float32], weights: F64) -> F64:
 def family_wise(permuted: NDArray[Any]) -> tuple[F64, F64, NDArray[np.intp]]:
     """The p-value of every column, corrected for all of them by the largest of their standardised distances.
 
-    The observed row counts among the others in mean and spread too: else it alone could be far out in both.
+    Mean and spread include the observed row: otherwise only the observed row could be far out in both.
 
     Returns:
         (n_columns,) p, NaN where a column does not vary; the standardised distances of those that do, and which.

@@ -1,0 +1,69 @@
+"""Remarks on a manifest: settings and tables that match less than you may expect, although nothing fails."""
+
+from __future__ import annotations
+
+from dna_pipelines.config import DatasetConfig
+from dna_pipelines.errors import SourceError
+from dna_pipelines.manifests import Manifest, Scan
+from dna_pipelines.manifests.scan import Metadata
+
+
+def remark_on(dataset: DatasetConfig, scan: Scan, table: Metadata, manifest: Manifest) -> str:
+    """Every remark on a manifest in one text; empty where there is none.
+
+    Args:
+        dataset: its entry in the datasets file.
+        scan: the files of its location.
+        table: the rows of its metadata table by path; empty where it has none.
+        manifest: what was made of them.
+
+    Raises:
+        SourceError: when no image has a value in the column that `group_by` names.
+    """
+    remark = _on_stray_rows(dataset, table, manifest)
+    _require_group_column(dataset, manifest, remark)
+    return "; ".join(each for each in (remark, _on_no_file(dataset, scan)) if each)
+
+
+def _on_stray_rows(dataset: DatasetConfig, table: Metadata, manifest: Manifest) -> str:
+    """Which rows of the metadata table name no image; empty where all name one."""
+    names = {row.name for row in manifest.rows}
+    stray = [path for path in table if path not in names]
+    if not stray or not dataset.metadata:
+        return ""
+    uri, column = dataset.metadata.uri, dataset.metadata.path_column
+    if len(stray) < len(table):
+        return f"{len(stray):,} of {len(table):,} rows of {uri} name no image here, such as {stray[0]}"
+    example = f", where an image is called {manifest.rows[0].name}" if manifest.rows else ""
+    return f"no row of {uri} names an image here: its column {column} has {stray[0]}{example}"
+
+
+def _on_no_file(dataset: DatasetConfig, scan: Scan) -> str:
+    """Why the dataset takes no file of its location; empty where it takes some."""
+    uri = dataset.uri
+    if scan.entries:
+        return ""
+    if scan.n_not_sampled:
+        return f"the sample takes none of the {scan.n_not_sampled:,} files at {uri}; see `every`"
+    if not scan.n_ignored:
+        return f"there is nothing at {uri}: no file, no line and no row"
+    rules = {"globs": dataset.globs, "exclude": dataset.exclude}
+    settings = " and ".join(f"`{rule}: [{', '.join(patterns)}]`" for rule, patterns in rules.items() if patterns)
+    fault = f"passes {settings}" if settings else "has the suffix of an image (`globs` can ask for others)"
+    example = f", such as {scan.ignored.decode('utf-8', 'backslashreplace')}" if scan.ignored else ""
+    return f"no file at {uri} {fault}: {scan.n_ignored:,} ignored{example}"
+
+
+def _require_group_column(dataset: DatasetConfig, manifest: Manifest, remark: str) -> None:
+    kind, _, column = (dataset.group_by or "").partition(":")
+    if kind != "column" or not manifest.readable or any(column in (row.metadata or {}) for row in manifest.readable):
+        return
+    columns = sorted({name for row in manifest.readable for name in row.metadata or {}})
+    raise SourceError(
+        f"no image of {dataset.name} has a value in the column {column}, which `group_by` names; the columns of its "
+        f"metadata are: {', '.join(columns) or remark or 'none (add `metadata: {uri: …}`)'}",
+        code="source.group-column",
+        dataset=dataset.name,
+        column=column,
+        columns=columns,
+    )
