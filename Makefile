@@ -21,7 +21,7 @@ demo: $(VENV)/.installed ## Fingerprint real images, change them, and see only t
 	@$(BIN)/python examples/demo.py
 
 test: check docs ## Lint, types, import contracts, documentation and tests (what CI runs; minutes)
-	@$(BIN)/python -m pytest -n 2 -m "not campaign"
+	@$(BIN)/python -m pytest -n 2 --dist worksteal -m "not campaign"
 
 test-full: check docs ## The same with the long campaigns (tens of minutes)
 	@$(BIN)/python -m pytest -n 2 --dist worksteal

@@ -1,4 +1,4 @@
-"""The demo: real images as datasets, their DNAs, and what a change costs. `make demo` runs it.
+"""The demo: real images as datasets, their DNAs, and what a change of the images does to them. `make demo` runs it.
 
 The images are the scanned handwritten digits that scikit-learn ships (UCI Optical Recognition of
 Handwritten Digits) and photographs that scikit-learn and scikit-image ship, cut into tiles.
@@ -32,11 +32,11 @@ PHOTOGRAPHS = (
 
 
 def main() -> None:
-    """Make the images, run, change some, run again."""
+    """Write the images, run, change some, and run again."""
     started = time.monotonic()
     if ROOT.exists():
         shutil.rmtree(ROOT)
-    say("Real images: 1,797 handwritten digits, and photographs cut into tiles")
+    say("Real images: 1,797 handwritten digits, and photographs in tiles")
     names = write_digits() + write_photographs()
     entries = [
         f"  - {{name: {name}, uri: images/{name}, tags: {{kind: {name.partition('-')[0]}}}}}\n" for name in names
@@ -45,30 +45,30 @@ def main() -> None:
     (ROOT / "data" / "datasets.yaml").write_text(DATASETS + "".join(entries), encoding="utf-8")
     print(f"  {len(names)} datasets in {ROOT.name}/data/datasets.yaml")
 
-    say("The first run: everything is new")
+    say("The first run fingerprints every image")
     dna("run")
 
-    say("How far is every dataset from every other?")
+    say("How far apart are the datasets?")
     dna("matrix", "--picture", str(ROOT / "matrix.png"))
 
-    say("Now 15 images come to one dataset, 10 leave another, 20 are renamed, 90 are blurred, and one file is broken")
+    say("Add 15 images, delete 10, rename 20, blur 90, break a file; run again")
     change_images()
     dna("run")
 
-    say("What did that do to coffee? Is the difference significant, and which images contribute to it?")
+    say("Is the change of photo-coffee significant, and which images contribute to it?")
     dna("compare", "photo-coffee", "photo-coffee@-1", "--explain", "--picture", str(ROOT / "coffee.png"))
     dna("images", "photo-coffee", "photo-coffee@-1", "--top", "5", "--picture", str(ROOT / "images.png"))
 
-    say("And what became of hubble? The second network has names for what it sees")
+    say("What changed in photo-hubble? The neurons of the second network have names")
     dna("compare", "photo-hubble@-1", "photo-hubble", "--extractor", "scattering", "--explain")
 
-    say("Everything is a table: which two datasets of different kinds are closest?")
+    say("Which two datasets of different kinds are closest? Every result is a table of SQL")
     dna("sql", " ".join(CLOSEST.split()))
 
     print(f"\nDone in {time.monotonic() - started:.0f} s. Pictures: demo/matrix.png, demo/images.png, demo/coffee.png.")
     print("To look around:")
     print("  make ui                                   Dagster's page for this project")
-    print("  .venv/bin/dna --root demo status          (and compare, matrix, sql, scan, doctor: --help says more)")
+    print("  .venv/bin/dna --root demo status          (or compare, matrix, sql, scan, doctor)")
 
 
 DATASETS = """\
@@ -89,8 +89,8 @@ WHERE a.tags['kind'] < b.tags['kind'] ORDER BY emd_bins LIMIT 3
 def write_digits() -> list[str]:
     """One dataset per digit, 8 x 8 pixels each."""
     digits = sklearn.datasets.load_digits()
-    for place, (pixels, digit) in enumerate(zip(digits.images, digits.target, strict=True)):
-        save(np.rint(pixels * (255 / 16)).astype(np.uint8), f"digit-{digit}", f"{place:04d}.png")
+    for index, (pixels, digit) in enumerate(zip(digits.images, digits.target, strict=True)):
+        save(np.rint(pixels * (255 / 16)).astype(np.uint8), f"digit-{digit}", f"{index:04d}.png")
     return [f"digit-{digit}" for digit in range(10)]
 
 
@@ -111,8 +111,8 @@ def write_photographs() -> list[str]:
 def change_images() -> None:
     """Add to one dataset, delete from another, rename in a third, blur a fourth, and leave a broken file."""
     images = ROOT / "images"
-    for place, tile in enumerate(sorted((images / "photo-china").iterdir())[:15]):
-        shutil.copy(tile, images / "photo-coffee" / f"stray-{place:02d}.png")
+    for index, tile in enumerate(sorted((images / "photo-china").iterdir())[:15]):
+        shutil.copy(tile, images / "photo-coffee" / f"stray-{index:02d}.png")
     for tile in sorted((images / "photo-astronaut").iterdir())[:10]:
         tile.unlink()
     for tile in sorted((images / "digit-3").iterdir())[:20]:
@@ -131,7 +131,8 @@ def save(pixels: NDArray[np.uint8], dataset: str, name: str) -> None:
 
 def dna(*arguments: str) -> None:
     """Run the `dna` command, as a user would."""
-    shown = (argument if " " not in argument else repr(argument) for argument in arguments)
+    relative = (argument.replace(f"{ROOT}/", "demo/") for argument in arguments)
+    shown = (argument if " " not in argument else repr(argument) for argument in relative)
     print(f"$ dna {' '.join(shown)}", flush=True)
     command = [str(Path(sys.executable).with_name("dna")), "--root", str(ROOT), *arguments]
     subprocess.run(command, check=True)

@@ -105,12 +105,12 @@ def learn_selection(
     require_name(name)
     if bool(goal.respond_to) == bool(goal.ignore):
         raise UserError(
-            "name either an attribute to respond to (--respond-to COLUMN=VALUE), or a column to ignore "
-            "(--ignore COLUMN)",
+            "name either an attribute to respond to (respond_to=, or --respond-to COLUMN=VALUE), or a column to "
+            "ignore (ignore=, or --ignore COLUMN)",
             code="selection.goal",
         )
     if not goal.datasets:
-        raise UserError("name the datasets to learn from (--datasets NAME)", code="selection.no-datasets")
+        raise UserError("name the datasets to learn from (datasets=, or --datasets NAME)", code="selection.no-datasets")
     extractor = project.extractor_name(extractor)
     layers = extractor_layers(project, extractor)
     measuring = _Measuring(project, extractor, Selection.of(layers, goal.layers).weights > 0, progress)

@@ -112,7 +112,8 @@ def make_map(
     if np.isnan(matrix.values).any():
         a, b = (matrix.names[index] for index in np.argwhere(np.isnan(matrix.values))[0])
         raise NothingToCompare(
-            f"{a} and {b} have no {matrix.metric}, and other pairs may have none either; run `dna run`",
+            f"{a} and {b} have no {matrix.metric}, and other pairs may have none either; "
+            "call project.update() or run `dna run`",
             code="compare.no-distance",
             a=a,
             b=b,

@@ -39,7 +39,9 @@ def extractor_layers(project: ProjectFolder, extractor: str) -> Layers:
     ranges = project.lake.fingerprints.ranges(extractor, record.fingerprint)
     if ranges is None:
         raise NothingToCompare(
-            f"{extractor} has no activation ranges yet; run `dna run`", code="compare.no-ranges", extractor=extractor
+            f"{extractor} has no activation ranges yet; call project.update() or run `dna run`",
+            code="compare.no-ranges",
+            extractor=extractor,
         )
     return ranges.layers
 
@@ -73,7 +75,7 @@ def save_selection(
     own_layers = extractor_layers(project, extractor)
     if (weights is None) == (not layers and not neurons):
         raise UserError(
-            "name the neurons either by --layer and --neuron, or by --weights FILE",
+            "name the neurons either by layers and neurons (--layer, --neuron), or by weights (--weights FILE)",
             code="selection.no-neurons",
         )
     if weights is None:
@@ -109,7 +111,7 @@ def find_record(project: ProjectFolder, reference: str) -> SelectionRecord:
     history = project.lake.selections.history(name) if name else []
     if not history:
         known = [record.name for record in list_selections(project)]
-        names = ", ".join(known) or "none (`dna select save` creates one)"
+        names = ", ".join(known) or "none (project.select() or `dna select save` creates one)"
         raise UnknownName(
             f"there is no selection '{name}'; the selections are: {names}",
             code="name.selection",
@@ -181,6 +183,15 @@ def read_weights(path: Path, layers: Layers) -> NDArray[np.float64]:
                 path=str(path),
                 row=number,
             ) from error
+        if layer not in layers.slices:
+            raise UnknownName(
+                f"{path}, row {number}: there is no layer '{layer}'; the layers are: {', '.join(layers.names)}",
+                code="name.layer",
+                path=str(path),
+                row=number,
+                name=layer,
+                known=list(layers.names),
+            )
         part = layers.slice_of(layer)
         if not 0 <= neuron < part.stop - part.start:
             raise UnknownName(

@@ -14,7 +14,14 @@ from typing import Any
 from PIL import Image
 
 from dna_pipelines.api.datasets import AddResult
-from dna_pipelines.api.python_images import PythonImage, is_location, paths_of, python_images
+from dna_pipelines.api.python_images import (
+    PythonImage,
+    collection_of,
+    is_location,
+    none_given,
+    paths_of,
+    python_images,
+)
 from dna_pipelines.api.tables import Table
 from dna_pipelines.errors import SourceError, UserError
 from dna_pipelines.identity import digest_of
@@ -56,6 +63,7 @@ def add_dataset(
         progress: shows the images being written.
         force: add a location although it cannot be listed now.
     """
+    images = collection_of(images, kind=settings.get("kind"))
     folder.file.create()
     if is_location(images) or (paths := paths_of(images)) is not None:
         if groups is not None:
@@ -69,7 +77,8 @@ def add_dataset(
         folder.file.checked(entry)
         if not is_location(images):
             replace(folder.root / uri, "".join(f"{path}\n" for path in paths or ()).encode("utf-8", "surrogateescape"))
-        return _added(folder, entry, Table(("item", "problem"), ()), force=force)
+        repeated = () if is_location(images) else repeats(paths or ())
+        return _added(folder, entry, Table(("item", "problem"), ()), repeated, force=force)
     grouped = {GROUP: groups} if groups is not None else {}
     entry = {
         "name": name,
@@ -80,7 +89,7 @@ def add_dataset(
     }
     folder.file.checked(entry)
     items = python_images(images, image_column=settings.get("image_column"), metadata={**(metadata or {}), **grouped})
-    return _added(folder, entry, _written(folder, name, items, _length(images), progress), force=force)
+    return _added(folder, entry, _written(folder, name, items, _length(images), progress), (), force=force)
 
 
 def location(text: str, root: Path) -> str:
@@ -91,18 +100,23 @@ def location(text: str, root: Path) -> str:
     return path.relative_to(root).as_posix() if path.is_relative_to(root) else str(path)
 
 
-def _added(folder: ProjectFolder, entry: dict[str, Any], quarantined: Table, *, force: bool) -> AddResult:
+def repeats(paths: Sequence[str]) -> tuple[str, ...]:
+    """The paths that are listed more than once, in order."""
+    return tuple(path for path, times in Counter(paths).items() if times > 1)
+
+
+def _added(
+    folder: ProjectFolder, entry: dict[str, Any], quarantined: Table, repeated: tuple[str, ...], *, force: bool
+) -> AddResult:
     dataset = folder.file.checked(entry)
     n_files: int | None = None
     try:
         n_files = len(folder.source(dataset).list().entries)
     except SourceError as error:
         if not force:
-            raise SourceError(
-                f"{error}; nothing was added (force=True adds it anyway)", code=error.code, **error.facts
-            ) from error
+            raise SourceError(f"{error}; nothing was added", code=error.code, **error.facts) from error
     folder.file.add(entry)
-    return AddResult(str(entry["name"]), str(entry["uri"]), n_files, quarantined)
+    return AddResult(str(entry["name"]), str(entry["uri"]), n_files, quarantined, repeated)
 
 
 def _written(folder: ProjectFolder, name: str, items: Any, n_items: int, progress: Progress) -> Table:
@@ -123,6 +137,8 @@ def _written(folder: ProjectFolder, name: str, items: Any, n_items: int, progres
             if item.data is None:
                 quarantined.append((item.name, item.problem))
             advance(1)
+    if not rows:
+        raise none_given()
     columns = list(dict.fromkeys(column for row in rows for column in row)) or [PATH]
     text = io.StringIO(newline="")
     writer = csv.DictWriter(text, columns, restval="")

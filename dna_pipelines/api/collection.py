@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import tempfile
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,13 +13,13 @@ from typing import Any
 from pydantic import ValidationError
 
 from dna_pipelines.api.adding import GROUP
-from dna_pipelines.api.python_images import is_location, paths_of, python_images
+from dna_pipelines.api.python_images import collection_of, is_location, none_given, paths_of, python_images
 from dna_pipelines.api.tables import Table
 from dna_pipelines.config import DatasetConfig
 from dna_pipelines.errors import ConfigError, SourceChanged, SourceError, UserError
 from dna_pipelines.identity import Item, digest_of
-from dna_pipelines.manifests import Manifest, ReadImage, build_manifest, scan_source
-from dna_pipelines.project.progress import Progress
+from dna_pipelines.manifests import ReadImage, build_manifest, scan_source
+from dna_pipelines.project.progress import Progress, counted
 from dna_pipelines.sources import Entry, Source, open_source
 from dna_pipelines.sources.base import Listing
 
@@ -34,7 +36,7 @@ class Collection:
         items: digests with their groups; copies are several.
         names: their paths or indices, in the same order.
         quarantined: `path`, `reason` and `detail` of every image that cannot be read.
-        read: the bytes of a digest.
+        read: the bytes of a digest. A pickled collection reads its location again; images in memory are pickled.
     """
 
     label: str
@@ -79,10 +81,14 @@ def collect(
         progress: shows the images being read.
 
     Raises:
+        NothingToCompare: when the collection is empty (`api.no-images-given`).
         SourceError: when a location cannot be listed.
         ConfigError: when a setting is wrong.
         UserError: when objects are no images.
     """
+    if is_location(images) and not label:
+        label = str(images).rstrip("/").rpartition("/")[2]
+    images = collection_of(images, kind=settings.get("kind"))
     if is_location(images) or (paths := paths_of(images)) is not None:
         if groups is not None:
             raise UserError(
@@ -91,12 +97,12 @@ def collect(
             )
         config = _config({"uri": str(images) if is_location(images) else "index.txt", **settings}, image_column)
         if is_location(images):
-            source, called = _open(config, Path.cwd()), label or str(images).rstrip("/").rpartition("/")[2]
-            return _scanned(source, config, called, progress)
+            return _scanned(_open(config, Path.cwd()), config, label or "", progress, base=Path.cwd())
         with tempfile.TemporaryDirectory(prefix="dna_pipelines-") as folder:
             listing = Path(folder) / config.uri
             listing.write_bytes("".join(f"{path}\n" for path in paths or ()).encode("utf-8", "surrogateescape"))
-            return _scanned(_open(config, Path(folder)), config, label or "", progress)
+            base, copies = Path(folder), Counter(map(os.fsencode, paths or ()))
+            return _scanned(_open(config, base), config, label or "", progress, base=base, copies=copies)
     if settings:
         raise UserError(
             f"{', '.join(sorted(settings))}: only files and other locations have that; choose among objects yourself",
@@ -110,6 +116,8 @@ def collect(
         path = b"%09d" % index
         entries.append(Entry(path, len(item.data or b""), str(index), None, item.problem, item.metadata))
         data[path] = item.data or b""
+    if not entries:
+        raise none_given()
     group_by = {"group_by": f"column:{GROUP}", "kind": "parquet"} if grouped else {}
     return _scanned(_Held(entries, data), _config({"uri": "objects", **group_by}, None), label or "", progress)
 
@@ -134,34 +142,80 @@ def _open(config: DatasetConfig, base: Path) -> Source:
     )
 
 
-def _scanned(source: Source, config: DatasetConfig, label: str, progress: Progress) -> Collection:
+def _scanned(
+    source: Source,
+    config: DatasetConfig,
+    label: str,
+    progress: Progress,
+    *,
+    base: Path | None = None,
+    copies: Mapping[bytes, int] | None = None,
+) -> Collection:
+    """Read every image of a source.
+
+    Args:
+        source: it.
+        config: its settings.
+        label: see `collect`.
+        progress: see `collect`.
+        base: the folder that its location is relative to; None for images in memory.
+        copies: how often a list of paths names each, because the index file that it becomes has each once.
+    """
     scan = scan_source(source, config, lambda: None, 0)
     with progress.task("reading images", len(scan.entries)) as advance:
         manifest = build_manifest(scan, source, config, on_progress=lambda *_: advance(1))
-    readable = manifest.readable
+    readable = [row for row in manifest.readable for _ in range((copies or {}).get(row.path, 1))]
     quarantined = tuple((row.name, row.reason, row.detail) for row in manifest.quarantined)
     return Collection(
-        label or f"{len(readable):,} images",
+        label or counted(len(readable), "image"),
         tuple(row.item for row in readable),
         tuple(row.name for row in readable),
         Table(("path", "reason", "detail"), quarantined),
-        _reader(source, manifest),
+        _Reader(source, config, base, {row.digest: (row.path, row.name) for row in manifest.readable if row.digest}),
     )
 
 
-def _reader(source: Source, manifest: Manifest) -> ReadImage:
-    rows = {row.digest: row for row in manifest.readable}
+@dataclass
+class _Reader:
+    """Reads an image by its digest.
 
-    def read(digest: str) -> bytes:
-        row = rows[digest]
+    Pickled, it keeps images that are in memory, and of a location where it lies: it is opened again when it is read.
+
+    Attributes:
+        source: None where a pickled location is not open yet.
+        config, base: its settings, and the folder that its location is relative to; None for images in memory.
+        paths: by digest, the path in the source and what messages call it.
+    """
+
+    source: Source | None
+    config: DatasetConfig
+    base: Path | None
+    paths: Mapping[str, tuple[bytes, str]]
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**vars(self), "source": None if self.base else self.source}
+
+    def __call__(self, digest: str) -> bytes:
+        path, name = self.paths[digest]
+        if self.source is None:
+            self.source = _open(self.config, self.base or Path.cwd())
         try:
-            data = source.read(row.path)
+            data = self.source.read(path)
         except OSError as error:
-            raise SourceError(
-                f"{row.name} cannot be read any more: {error}", code="api.changed", path=row.name
-            ) from error
+            raise SourceError(f"{name} cannot be read any more: {error}", code="api.changed", path=name) from error
         if digest_of(data) != digest:
-            raise SourceChanged(f"{row.name} changed while it was read", code="api.changed", path=row.name)
+            raise SourceChanged(f"{name} changed while it was read", code="api.changed", path=name)
         return data
 
-    return read
+
+@dataclass(frozen=True)
+class EitherReader:
+    """Reads an image of one of two collections."""
+
+    one: ReadImage
+    two: ReadImage
+    digests_of_one: frozenset[str]
+
+    def __call__(self, digest: str) -> bytes:
+        """The bytes of a digest."""
+        return (self.one if digest in self.digests_of_one else self.two)(digest)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from dna_pipelines import comparison as distances
 from dna_pipelines.analysis.compare import PairComparison, significance_of
 from dna_pipelines.analysis.significance.pair import N_PERMUTATIONS
+from dna_pipelines.api.arguments import number
 from dna_pipelines.api.explanation import Explanation, explain
 from dna_pipelines.api.images import ImagesResult, top_images
 from dna_pipelines.api.progress import Shown, watched
@@ -158,11 +159,12 @@ class Comparison(Distances):
         """The images of A that contribute most to the difference.
 
         Args:
-            n: how many.
+            n: how many, at least 1.
             in_detail: how many to extract again, to see all their positions in every layer; by default 200.
             progress: True shows it; see `Project`.
 
         Raises:
+            UserError: when `n` is no number of images (`api.argument`, `api.settings`).
             NothingToCompare: when A has no image that B has not.
         """
         return top_images(self.folder, self.a, self.b, self.extractor, n, in_detail, progress)
@@ -181,8 +183,9 @@ def require_permutations(n_permutations: int) -> None:
     """Refuse a number of permutations too small for a p-value.
 
     Raises:
-        UserError: (`api.permutations`).
+        UserError: (`api.permutations`); when it is no number (`api.argument`).
     """
+    number("n_permutations", n_permutations, at_least=0)
     if n_permutations < FEWEST_PERMUTATIONS:
         raise UserError(
             f"{n_permutations} permutations resolve no p-value of 5 %; use at least {FEWEST_PERMUTATIONS}",

@@ -33,12 +33,15 @@ class AddResult(Result):
         n_files: files there that are taken for images; None where the location cannot be listed now.
         quarantined: of images given as Python objects, those that cannot be read: `item` and `problem`. `scan` and
             `update` find those of files and locations.
+        repeated: paths that a list names more than once. A project counts each file of an index once; to count it as
+            often as it is listed, copy the file, or give the images as bytes.
     """
 
     name: str
     uri: str
     n_files: int | None
     quarantined: Table
+    repeated: tuple[str, ...] = ()
 
     @property
     def table(self) -> Table:
@@ -50,7 +53,8 @@ class AddResult(Result):
         """What was added."""
         files = "its location cannot be listed now" if self.n_files is None else counted(self.n_files, "file")
         unreadable = f", {len(self.quarantined):,} of them unreadable" if len(self.quarantined) else ""
-        return f"added {self.name}: {files} at {self.uri}{unreadable}"
+        repeated = f"; {counted(len(self.repeated), 'path')} listed more than once count once" if self.repeated else ""
+        return f"added {self.name}: {files} at {self.uri}{unreadable}{repeated}"
 
     def _json(self) -> Any:
         return {

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from dna_pipelines import comparison as distances
 from dna_pipelines.analysis.significance.pair import N_PERMUTATIONS
-from dna_pipelines.api.collection import Collection, collect
+from dna_pipelines.api.arguments import number, one_of, texts, wrong_type
+from dna_pipelines.api.collection import Collection, EitherReader, collect
 from dna_pipelines.api.comparison import Distances, require_permutations
 from dna_pipelines.api.measuring import Measuring, measuring_with
 from dna_pipelines.api.memory_test import memory_significance
@@ -27,12 +28,21 @@ if TYPE_CHECKING:  # it imports torch
     from dna_pipelines.extraction.extractor import Network
 
 
+_NAMED = 10
+"""Unreadable images that an error names."""
+
+
 @dataclass(frozen=True, eq=False, repr=False)
 class Fingerprint(Result):
     """The Visual DNA of a collection of images, in memory.
 
     It refers to the images it was made of, because a test of two collections that share images, or of which one is far
     larger, measures a part of one again.
+
+    It can be pickled. Images that were given in memory are pickled with it; files and other locations are not, but read
+    again where they lie when a test needs them. A network is pickled by its name; one that was given as a `Network` is
+    lost, after which the fingerprint can still be compared, added and, where no image must be measured again, tested,
+    but not be `like=` of others (`api.pickled-network`).
 
     Attributes:
         images: the readable images, by digest, and those that are quarantined.
@@ -99,19 +109,36 @@ class Fingerprint(Result):
         """
         require_comparable(self, other)
         one, two = self.images, other.images
-        known = {item.digest for item in one.items}
         together = Collection(
             f"{one.label} + {two.label}",
             (*one.items, *two.items),
             (*one.names, *two.names),
             Table(one.quarantined.columns, (*one.quarantined.values, *two.quarantined.values)),
-            lambda digest: (one if digest in known else two).read(digest),
+            EitherReader(one.read, two.read, frozenset(item.digest for item in one.items)),
         )
         histogram = self.dna.histogram.merge(other.dna.histogram)
         moments = self.dna.moments.merge(other.dna.moments)
         identity = dna_id(self.dna.key.id, multiset_id(together.items))
         dna = Dna(identity, self.dna.key, self.dna.layers, histogram, moments, together.label)
         return Fingerprint(together, dna, self.blocks.merge(other.blocks), self.measuring)
+
+    def __radd__(self, other: object) -> Fingerprint:
+        """So that `sum` works, which begins with 0."""
+        return self if isinstance(other, int) and other == 0 else NotImplemented
+
+    def test(self, other: Fingerprint, n_permutations: int = N_PERMUTATIONS, *, progress: Shown = False) -> TestResult:
+        """Test whether this and another fingerprint differ significantly; the same as `dna_pipelines.test`.
+
+        Args:
+            other: a fingerprint, or images, which are measured like this one.
+            n_permutations: at least 99.
+            progress: True shows it; see `Project`.
+
+        Raises:
+            Incomparable: when the two were not measured in the same way (`api.incomparable`).
+            UserError: for fewer permutations (`api.permutations`).
+        """
+        return test(self, other, n_permutations=n_permutations, progress=progress)
 
     def _json(self) -> Any:
         return {
@@ -131,14 +158,14 @@ def fingerprint(
     network: str | Network | None = None,
     like: Fingerprint | None = None,
     label: str | None = None,
-    layers: Sequence[str] = (),
+    layers: str | Sequence[str] = (),
     tokens: Literal["all", "cls", "patch"] = "all",
     device: str = "cpu",
     precision: Literal["float32", "fast"] = "float32",
     batch_size: int = 32,
     workers: int = 0,
-    globs: Sequence[str] = (),
-    exclude: Sequence[str] = (),
+    globs: str | Sequence[str] = (),
+    exclude: str | Sequence[str] = (),
     kind: str | None = None,
     every: int | None = None,
     limit: int | None = None,
@@ -150,9 +177,10 @@ def fingerprint(
     """The fingerprint of images, measured in memory; nothing is stored.
 
     Args:
-        images: a folder, archive, table or URI; or paths, `bytes`, arrays (H, W) or (H, W, C) uint8, PIL images, a
-            Hugging Face Dataset, or a torch Dataset with items image or (image, label), tensors being (C, H, W) uint8
-            or float in [0, 1].
+        images: a folder, archive, table, image file or URI; or paths of files, `bytes`, arrays (H, W) or (H, W, C)
+            uint8 with 1, 3 or 4 channels, one array (N, H, W) or (N, H, W, C) of them, PIL images, a Hugging Face
+            Dataset, or a torch Dataset with items image or (image, label), tensors being (C, H, W) uint8 or float in
+            [0, 1]. What is listed twice counts twice.
         network: a name that `dna extractors` lists, `hf:ORG/REPO`, `timm:NAME`, `local:FOLDER`, `MODULE:FUNCTION`, or a
             `Network`; by default `builtin`.
         like: another fingerprint, whose network and activation ranges are used, so that the two compare. Needed for
@@ -162,17 +190,18 @@ def fingerprint(
         tokens: of a transformer, which tokens count.
         device: `cpu`, or one GPU, such as `cuda:0`.
         precision: `fast` computes in bfloat16.
-        batch_size: images in one pass.
-        workers: threads; 0 for as many as there are cores. The result does not depend on it.
+        batch_size: images in one pass, at least 1.
+        workers: threads, at least 1; 0 for as many as there are cores. The result does not depend on it.
         globs, exclude, kind, every, limit, group_by: of locations, as for `Project.add`.
         groups: of objects, the group of each (clip, patient, …): images of one group are not independent.
         image_column: of a table or a Hugging Face Dataset.
         progress: True shows it; see `Project`.
 
     Raises:
-        NothingToCompare: when no image is readable (`api.no-image`).
+        NothingToCompare: when no image is readable (`api.no-image`), or none was given (`api.no-images-given`).
         SourceError: when a location cannot be listed.
-        UserError: when objects are no images (`api.image-type`, `api.image-values`).
+        UserError: when objects are no images (`api.image-type`, `api.image-values`), a list of paths holds a folder
+            (`api.folder-in-list`), or an argument is wrong (`api.argument`, `api.settings`).
         ExtractorError: when the network cannot serve.
 
     Examples:
@@ -184,10 +213,18 @@ def fingerprint(
     """
     if like is not None and (network is not None or layers or tokens != "all"):
         raise UserError("like= already says the network, its layers and tokens; leave those out", code="api.like")
+    if like is not None and not isinstance(like, Fingerprint):
+        raise wrong_type("like", like, "a Fingerprint")
+    number("batch_size", batch_size, at_least=1)
+    number("workers", workers, at_least=0)
+    one_of("precision", precision, ("float32", "fast"))
+    one_of("tokens", tokens, ("all", "cls", "patch"))
     chosen = {
-        "globs": tuple(globs), "exclude": tuple(exclude), "kind": kind, "every": every, "limit": limit,
-        "group_by": group_by,
+        "globs": texts("globs", globs), "exclude": texts("exclude", exclude), "kind": kind, "group_by": group_by,
+        "every": None if every is None else number("every", every, at_least=1),
+        "limit": None if limit is None else number("limit", limit, at_least=1),
     }  # fmt: skip
+    taps = texts("layers", layers)
     settings = {key: value for key, value in chosen.items() if value not in (None, ())}
 
     def work(steps: Progress) -> Fingerprint:
@@ -195,22 +232,30 @@ def fingerprint(
             images, label=label, settings=settings, groups=groups, image_column=image_column, progress=steps
         )
         if not collection.items:
-            reasons = sorted({row["reason"] for row in collection.quarantined})
-            raise NothingToCompare(
-                f"{collection.label}: no image is readable ({', '.join(reasons) or 'there is none'})",
-                code="api.no-image",
-                label=collection.label,
-                n_quarantined=len(collection.quarantined),
-                reasons=reasons,
-            )
+            raise _none_readable(collection)
         measuring = like.measuring if like else measuring_with(
-            network or "builtin", collection, layers=tuple(layers), tokens=tokens, device=device, precision=precision,
+            network or "builtin", collection, layers=taps, tokens=tokens, device=device, precision=precision,
             batch_size=batch_size, workers=workers, progress=steps,
         )  # fmt: skip
         dna, blocks = measuring.measure(collection, steps)
         return Fingerprint(collection, dna, blocks, measuring)
 
     return watched(work, progress)
+
+
+def _none_readable(collection: Collection) -> NothingToCompare:
+    quarantined = collection.quarantined
+    reasons, paths = sorted({row["reason"] for row in quarantined}), quarantined.column("path")
+    named = "".join(f"\n  {row['path']}: {row['reason']}" for row in quarantined[:_NAMED])
+    more = f"\n  and {len(paths) - _NAMED:,} more" if len(paths) > _NAMED else ""
+    return NothingToCompare(
+        f"{collection.label}: no image is readable{named or ' (there is none)'}{more}",
+        code="api.no-image",
+        label=collection.label,
+        n_quarantined=len(paths),
+        reasons=reasons,
+        paths=paths[:_NAMED],
+    )
 
 
 def emd(a: Any, b: Any, *, progress: Shown = False) -> float:

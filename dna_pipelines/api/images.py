@@ -14,12 +14,16 @@ from dna_pipelines.analysis.images.attribution import IN_DETAIL, Attribution, at
 from dna_pipelines.analysis.images.attribution_by_group import AttributionByGroup
 from dna_pipelines.analysis.images.duplicates import Duplicates
 from dna_pipelines.analysis.images.scores import Fit
+from dna_pipelines.api.arguments import number
 from dna_pipelines.api.progress import Shown, watched
 from dna_pipelines.api.result import Result
 from dna_pipelines.api.tables import Table
 from dna_pipelines.errors import UserError
 from dna_pipelines.project.progress import Progress, counted
 from dna_pipelines.project.project import ProjectFolder
+
+_TECHNICAL = ("digest", "digest_a", "digest_b", "shard", "shard_a", "shard_b")
+"""Columns for programs, which tables have last."""
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -37,7 +41,7 @@ class ImagesResult(Result):
     @property
     def table(self) -> Table:
         """An image a row: `path`, `share` of the difference, `contribution_bins`, `conformal_p_in_b`."""
-        return Table.of(self.attribution.rows())
+        return Table.of(self.attribution.rows()).with_last(*_TECHNICAL)
 
     @property
     def summary(self) -> str:
@@ -106,7 +110,9 @@ class FitsResult(Result):
     @property
     def table(self) -> Table:
         """An image and dataset a row; the columns are those of `analysis.images.scores.Fit`."""
-        return Table.of((fit.facts() for fit in self.fits), tuple(field.name for field in fields(Fit)))
+        return Table.of((fit.facts() for fit in self.fits), tuple(field.name for field in fields(Fit))).with_last(
+            *_TECHNICAL
+        )
 
     @property
     def summary(self) -> str:
@@ -143,7 +149,8 @@ class DuplicatesResult(Result):
     @property
     def table(self) -> Table:
         """A pair of images a row: `path_a`, `path_b`, `exact`, `n_bits`, `distance`; of many datasets, two of these."""
-        return Table.of((result.facts() for result in self.results) if self.each else self._json()["pairs"])
+        rows = (result.facts() for result in self.results) if self.each else self._json()["pairs"]
+        return Table.of(rows).with_last(*_TECHNICAL)
 
     @property
     def summary(self) -> str:
@@ -189,7 +196,8 @@ def top_images(
     progress: Shown,
 ) -> ImagesResult:
     """See `Comparison.top_images` and `Project.images`."""
-    detail = IN_DETAIL if in_detail is None else in_detail
+    number("n", n, at_least=1)
+    detail = IN_DETAIL if in_detail is None else number("in_detail", in_detail, at_least=0)
 
     def work(steps: Progress) -> ImagesResult:
         ranking = attribute(folder, a, b, extractor=extractor, top=n, in_detail=detail, progress=steps)

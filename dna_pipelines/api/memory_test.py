@@ -15,6 +15,7 @@ from dna_pipelines.api.tables import Table
 from dna_pipelines.comparison import Selection, Significance
 from dna_pipelines.distributions import Blocks, Layers
 from dna_pipelines.dna import dna_id
+from dna_pipelines.errors import Incomparable
 from dna_pipelines.identity import Item, multiset_id
 from dna_pipelines.manifests import Manifest
 from dna_pipelines.project.image_set import ImageSet
@@ -78,7 +79,15 @@ class _MemoryCounts:
             return whole.blocks
         empty = Table(("path", "reason", "detail"), ())
         part = Collection(chosen.label, tuple(chosen.items), tuple(chosen.names), empty, whole.images.read)
-        return whole.measuring.measure(part, self.progress)[1]
+        dna, blocks = whole.measuring.measure(part, self.progress)
+        # A pickled fingerprint may meet another version of its network.
+        if differences := dna.key.differences(whole.dna.key):
+            raise Incomparable(
+                f"the network of {whole.label} changed since it was measured:\n  " + "\n  ".join(differences),
+                code="api.incomparable",
+                differences=differences,
+            )
+        return blocks
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -27,10 +28,13 @@ class MatrixResult(Result):
     Attributes:
         matrix: names and distances.
         pairs: the test of every pair, where it was asked for; else None.
+        missing: datasets of the datasets file that are not in the matrix: empty, blocked by a check, or not yet
+            fingerprinted.
     """
 
     matrix: Matrix
     pairs: tuple[MatrixPair, ...] | None = None
+    missing: tuple[str, ...] = ()
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -58,8 +62,21 @@ class MatrixResult(Result):
 
     @property
     def summary(self) -> str:
-        """What the numbers are."""
-        return f"{self.matrix.title} ({counted(len(self.names), 'dataset')})"
+        """What the numbers are, and how many pairs differ significantly where they were tested."""
+        title = f"{self.matrix.title} ({counted(len(self.names), 'dataset')})"
+        if self.pairs is None:
+            return title
+        n = self.n_pairs
+        return (
+            f"{title}\n{counted(len(self.pairs), 'pair')}: {n['significant']:,} significant, "
+            f"{n['not_significant']:,} not significant, {n['not_tested']:,} not tested; .tests has a row for each"
+        )
+
+    @property
+    def n_pairs(self) -> dict[str, int]:
+        """Pairs that are `significant` (after correction for all pairs), `not_significant` and `not_tested`."""
+        results = Counter(pair.significant for pair in self.pairs or ())
+        return {"significant": results[True], "not_significant": results[False], "not_tested": results[None]}
 
     def marks(self) -> dict[tuple[str, str], str]:
         """What is written before the number of a pair: `≈ `, `! ` or `? `; see `MARKS`."""
@@ -78,7 +95,7 @@ class MatrixResult(Result):
 
     def _json(self) -> Any:
         tested = {"pairs": [pair.to_json() for pair in self.pairs]} if self.pairs is not None else {}
-        return {**self.matrix.to_json(), **tested}
+        return {**self.matrix.to_json(), "missing": list(self.missing), **tested}
 
 
 @dataclass(frozen=True, eq=False, repr=False)

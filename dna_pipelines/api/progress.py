@@ -1,4 +1,4 @@
-"""How long work says how far it is: bars in terminals and notebooks, else a line a minute.
+"""How long work says how far it is: bars in terminals and notebooks, else lines at the start, every minute and the end.
 
 Terminals show rich's bars, which the command line needs anyway. In notebooks rich (and tqdm) draw through ipywidgets,
 which not every front end has, so a notebook gets an HTML `<progress>` element that is updated in place: every front end
@@ -22,7 +22,6 @@ T = TypeVar("T")
 Shown = bool | Progress
 """Of a method's `progress`: True for what suits this terminal or notebook, False for silence, or an object of yours."""
 
-LINE_EVERY_S = 60.0
 _DRAW_EVERY_S = 0.1
 
 
@@ -57,52 +56,15 @@ def progress_for(progress: Shown) -> Progress:
         return Silent()
     if _in_notebook():
         return NotebookProgress()
-    return TerminalProgress() if sys.stderr.isatty() else LineProgress()
+    from dna_pipelines.api.terminal_progress import LineProgress, TerminalProgress
+
+    return TerminalProgress() if sys.stderr.isatty() else LineProgress(ends=True)
 
 
 def _in_notebook() -> bool:
     """Whether a kernel with rich output runs this; looks only at what is imported."""
     shell = getattr(sys.modules.get("IPython"), "get_ipython", lambda: None)()
     return shell is not None and getattr(shell, "kernel", None) is not None
-
-
-class TerminalProgress:
-    """Bars on standard error; work within work adds a line."""
-
-    def __init__(self) -> None:
-        self._bars: Any = None
-
-    @contextmanager
-    def task(self, description: str, total: int) -> Iterator[Advance]:
-        """A bar for the time of a `with` block."""
-        if total == 0:
-            yield lambda _steps: None
-            return
-        if self._bars is not None:
-            with self._bar(description, total) as advance:
-                yield advance
-            return
-        from rich.console import Console
-        from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
-        from rich.progress import Progress as Bars
-
-        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-        with Bars(*columns, console=Console(stderr=True), transient=True) as bars:
-            self._bars = bars
-            try:
-                with self._bar(description, total) as advance:
-                    yield advance
-            finally:
-                self._bars = None
-
-    @contextmanager
-    def _bar(self, description: str, total: int) -> Iterator[Advance]:
-        bars = self._bars
-        bar = bars.add_task(description, total=total)
-        try:
-            yield lambda steps: bars.advance(bar, steps)
-        finally:
-            bars.remove_task(bar)
 
 
 class NotebookProgress:
@@ -135,25 +97,3 @@ class NotebookProgress:
 
 def _bar(description: str, done: int, total: int) -> str:
     return f'<progress value="{done}" max="{total}"></progress> {html.escape(description)} {done:,}/{total:,}'
-
-
-class LineProgress:
-    """A line a minute on standard error, for logs."""
-
-    def __init__(self, every_s: float = LINE_EVERY_S) -> None:
-        self._every_s = every_s
-        self._last = time.monotonic()
-
-    @contextmanager
-    def task(self, description: str, total: int) -> Iterator[Advance]:
-        """Lines for the time of a `with` block; work shorter than a minute writes none."""
-        done = 0
-
-        def advance(steps: int) -> None:
-            nonlocal done
-            done += steps
-            if time.monotonic() - self._last >= self._every_s:
-                self._last = time.monotonic()
-                print(f"{description}: {done:,} of {total:,}", file=sys.stderr, flush=True)  # noqa: T201
-
-        yield advance

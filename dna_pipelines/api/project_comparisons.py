@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from dna_pipelines.api.arguments import texts
 from dna_pipelines.api.progress import Shown, watched
 from dna_pipelines.errors import NothingToCompare
 from dna_pipelines.project.current import current_dnas
@@ -29,8 +30,8 @@ class ComparisonMethods:
         b: str,
         *,
         extractor: str | None = None,
-        layers: Sequence[str] = (),
-        neurons: Sequence[str] = (),
+        layers: str | Sequence[str] = (),
+        neurons: str | Sequence[str] = (),
         selection: str | None = None,
         metric: str | None = None,
         ranges: str | Path | None = None,
@@ -57,7 +58,11 @@ class ComparisonMethods:
         from dna_pipelines.api.comparison import Comparison
         from dna_pipelines.comparison import summary_in
 
-        chosen: dict[str, Any] = {"layers": tuple(layers), "neurons": tuple(neurons), "selection": selection}
+        chosen: dict[str, Any] = {
+            "layers": texts("layers", layers),
+            "neurons": texts("neurons", neurons),
+            "selection": selection,
+        }
         file = None if ranges is None else Path(ranges)
 
         def work(steps: Progress) -> Comparison:
@@ -86,13 +91,19 @@ class ComparisonMethods:
             metric: emd_bins, emd_range, nfd, fd, ks, energy, js, hellinger or psi.
             selection: over the neurons of a stored selection.
             test: also test every pair, with p-values corrected for all of them.
-            n_permutations: for each pair; by default 1,000.
+            n_permutations: for each pair, at least 99; by default 1,000.
             progress: True shows it; see `Project`.
+
+        Raises:
+            UserError: for fewer permutations (`api.permutations`).
         """
         from dna_pipelines.analysis.significance.all_pairs import matrix_significance
         from dna_pipelines.analysis.significance.pair import N_PERMUTATIONS
+        from dna_pipelines.api.comparison import require_permutations
         from dna_pipelines.api.overview import MatrixResult
 
+        if n_permutations is not None:
+            require_permutations(n_permutations)
         name = self.folder.extractor_name(extractor)
 
         def work(steps: Progress) -> MatrixResult:
@@ -100,7 +111,8 @@ class ComparisonMethods:
             if test:
                 settings: dict[str, Any] = {"selection": selection, "n_permutations": n_permutations or N_PERMUTATIONS}
                 pairs = tuple(matrix_significance(self.folder, name, **settings, progress=steps))
-            return MatrixResult(matrix, pairs)
+            missing = tuple(each.name for each in self.folder.config().datasets if each.name not in matrix.names)
+            return MatrixResult(matrix, pairs, missing)
 
         return watched(work, progress)
 

@@ -6,6 +6,7 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from dna_pipelines.api.arguments import number, texts
 from dna_pipelines.api.progress import Shown, watched
 from dna_pipelines.maintenance.prune import PruningPlan, prune_as_configured
 from dna_pipelines.project.current import publish
@@ -27,8 +28,8 @@ class DatasetMethods:
         name: str,
         images: Any,
         *,
-        globs: Sequence[str] = (),
-        exclude: Sequence[str] = (),
+        globs: str | Sequence[str] = (),
+        exclude: str | Sequence[str] = (),
         kind: str | None = None,
         image_column: str | None = None,
         every: int | None = None,
@@ -44,11 +45,12 @@ class DatasetMethods:
 
         Args:
             name: of the dataset: letters, digits, `.`, `_` and `-`.
-            images: a folder, archive, table, index file or URI; or a list of paths, arrays, PIL images, a Hugging Face
-                or torch Dataset, as for `fingerprint`. A list of paths is written as an index file under `data/`;
-                other objects are written to `data/images/NAME/`: as the bytes they had where a Hugging Face Dataset
-                has them, else as PNG without loss.
-            globs, exclude: which files of a folder belong to it, such as `["*.png"]`.
+            images: a folder, archive, table, index file, image file or URI; or a list of paths, arrays, PIL images, a
+                Hugging Face or torch Dataset, as for `fingerprint`. A list of paths is written as an index file under
+                `data/`, which counts a path once even if it is listed twice (`AddResult.repeated` names those); other
+                objects are written to `data/images/NAME/`: as the bytes they had where a Hugging Face Dataset has them,
+                else as PNG without loss.
+            globs, exclude: which files of a folder belong to it, such as `"*.png"` or `["*.png", "*.jpg"]`.
             kind: what a location is where its suffix does not tell: folder, index, zip, tar, parquet or arrow.
             image_column: of a table or a Hugging Face Dataset; by default the one column that can be it.
             every, limit: take one file in so many, and at most so many: a stable random sample.
@@ -63,13 +65,17 @@ class DatasetMethods:
         Raises:
             ConfigError: when the name is taken or a setting is wrong.
             SourceError: when the location cannot be listed.
-            UserError: when objects are no images (`api.image-type`, `api.image-values`).
+            NothingToCompare: when the collection is empty (`api.no-images-given`).
+            UserError: when objects are no images (`api.image-type`, `api.image-values`), a list of paths holds a folder
+                (`api.folder-in-list`), or an argument is wrong (`api.argument`, `api.settings`).
         """
         from dna_pipelines.api.adding import add_dataset
 
         settings = {
-            "kind": kind, "globs": list(globs), "exclude": list(exclude), "image_column": image_column,
-            "every": every, "limit": limit, "group_by": group_by,
+            "kind": kind, "globs": list(texts("globs", globs)), "exclude": list(texts("exclude", exclude)),
+            "image_column": image_column, "group_by": group_by,
+            "every": None if every is None else number("every", every, at_least=1),
+            "limit": None if limit is None else number("limit", limit, at_least=1),
         }  # fmt: skip
         entry: dict[str, Any] = {key: value for key, value in settings.items() if value not in (None, [])}
         if tags:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+from dna_pipelines.api.arguments import texts
 from dna_pipelines.api.progress import Shown, watched
 from dna_pipelines.errors import UserError
 from dna_pipelines.project.current import publish
@@ -48,13 +49,13 @@ class InspectionMethods:
         self,
         name: str,
         *,
-        layers: Sequence[str] = (),
-        neurons: Sequence[str] = (),
+        layers: str | Sequence[str] = (),
+        neurons: str | Sequence[str] = (),
         weights: str | Path | None = None,
-        datasets: Sequence[str] = (),
-        respond_to: Sequence[str] = (),
-        ignore: Sequence[str] = (),
-        against: Sequence[str] = (),
+        datasets: str | Sequence[str] = (),
+        respond_to: str | Sequence[str] = (),
+        ignore: str | Sequence[str] = (),
+        against: str | Sequence[str] = (),
         within: str | None = None,
         method: Literal["squares", "ratio"] = "squares",
         share: float = 0.05,
@@ -72,7 +73,7 @@ class InspectionMethods:
             ignore: columns that are not to matter.
             against: columns not to respond to, or to keep; by default every other of few values.
             within: compare images of one value of this column only.
-            method, share: see `dna select learn`.
+            method, share: how neurons are weighed, and the share of them that is kept; see `dna select learn`.
             extractor: one of the datasets file; its first by default.
             progress: True shows the images of slices being extracted; see `Project`.
 
@@ -83,7 +84,16 @@ class InspectionMethods:
         from dna_pipelines.analysis.neuron_weights import save_selection
         from dna_pipelines.api.answers import SelectionsResult
 
+        layers, neurons = texts("layers", layers), texts("neurons", neurons)
+        datasets, respond_to = texts("datasets", datasets), texts("respond_to", respond_to)
+        ignore, against = texts("ignore", ignore), texts("against", against)
         if not (datasets or respond_to or ignore):
+            if (weights is None) == (not layers and not neurons):
+                raise UserError(
+                    "name the neurons either by layers= and neurons=, or by weights=; or learn them: datasets=, and "
+                    "respond_to= or ignore=",
+                    code="selection.no-neurons",
+                )
             file = None if weights is None else Path(weights)
             record = save_selection(
                 self.folder, name, extractor=extractor, layers=layers, neurons=neurons, weights=file
@@ -96,8 +106,7 @@ class InspectionMethods:
                 code="api.selection",
             )
         goal = LearningGoal(
-            tuple(datasets), tuple(respond_to), tuple(ignore), tuple(against), within, tuple(layers), method,
-            share,
+            datasets, respond_to, ignore, against, within, layers, method, share,
         )  # fmt: skip
 
         def work(steps: Progress) -> SelectionsResult:

@@ -46,7 +46,9 @@ def find_project(path: str | os.PathLike[str] | None = None) -> Project:
     return Project(ProjectFolder.find(None if path is None else Path(path)))
 
 
-def create_project(path: str | os.PathLike[str], *, extractors: Sequence[str | Mapping[str, Any]] = ()) -> Project:
+def create_project(
+    path: str | os.PathLike[str], *, extractors: str | Mapping[str, Any] | Sequence[str | Mapping[str, Any]] = ()
+) -> Project:
     """Make a folder a project, and open it. A folder that is a project already is opened as it is.
 
     Args:
@@ -65,7 +67,8 @@ def create_project(path: str | os.PathLike[str], *, extractors: Sequence[str | M
         >>> [extractor.name for extractor in project.folder.config().extractors]
         ['scattering']
     """
-    entries = [_entry(extractor) for extractor in extractors]
+    given = [extractors] if isinstance(extractors, str | Mapping) else extractors
+    entries = [_entry(extractor) for extractor in given]
     root = Path(path).expanduser()
     try:
         root.mkdir(parents=True, exist_ok=True)
@@ -110,8 +113,9 @@ class Project(DatasetMethods, ComparisonMethods, InspectionMethods):
     version of it (`"cameras@-1"`, `"cameras@3"`) or a slice (`"cameras[weather=rain]"`).
 
     Methods that may take long have `progress`: False (the default) is silent; True shows bars in terminals and
-    notebooks, and a line a minute where there is neither. Ctrl-C raises KeyboardInterrupt at the next point where
-    nothing is lost; what was finished is kept, and the next call goes on from there.
+    notebooks, and lines at the start, every minute and at the end where there is neither. Ctrl-C raises
+    KeyboardInterrupt at the next point where nothing is lost; what was finished is kept, and the next call goes on from
+    there.
 
     Attributes:
         folder: the paths and stores behind it, for callers that need more than these methods.

@@ -2,10 +2,11 @@
 
 | given | what is taken |
 |---|---|
-| `str`, `Path` | a folder, archive, table, index file or URI, by its suffix |
+| `str`, `Path` | a folder, archive, table, index file, URI or single image file, by its suffix |
 | sequence of `str` or `Path` | these files, on this machine or at URIs |
-| array (N, H, W, C), or sequence of arrays | uint8, (H, W) or (H, W, C) with 1, 3 or 4 channels: grey, RGB or RGBA |
-| sequence of PIL images | every mode; a JPEG's pixels, not its bytes |
+| array (N, H, W) or (N, H, W, C), or sequence of arrays | uint8, (H, W) or (H, W, C) with 1, 3 or 4 \
+channels: grey, RGB or RGBA |
+| PIL image, or sequence of them | every mode; a JPEG's pixels, not its bytes |
 | sequence of `bytes` | encoded files |
 | Hugging Face Dataset | its image column, as the encoded bytes it has; other columns of plain values become metadata |
 | torch Dataset, or another with `len` and integers | items image or (image, label, …); integer and text labels become \
@@ -28,7 +29,9 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from dna_pipelines.errors import UserError
+from dna_pipelines.errors import NothingToCompare, UserError
+from dna_pipelines.project.progress import counted
+from dna_pipelines.sources.base import IMAGE_SUFFIXES
 
 _CHANNELS = (1, 3, 4)
 _PNG_MODES = ("1", "L", "LA", "P", "RGB", "RGBA", "I;16")
@@ -58,6 +61,31 @@ class PythonImage:
     metadata: Mapping[str, str] = field(default_factory=dict)
 
 
+def collection_of(images: Any, *, kind: str | None = None) -> Any:
+    """Images as given; a single image file or PIL image as a list of one.
+
+    Args:
+        images: see the module.
+        kind: what a location is, where the user says so.
+
+    Raises:
+        NothingToCompare: when the collection is empty (`api.no-images-given`).
+    """
+    if isinstance(images, Image.Image):
+        return [images]
+    if isinstance(images, str | Path):
+        suffix = str(images).rpartition(".")[2].lower()
+        return [images] if kind is None and suffix in IMAGE_SUFFIXES and not _is_folder(str(images)) else images
+    if hasattr(images, "__len__") and not isinstance(images, bytes | Mapping) and len(images) == 0:
+        raise none_given()
+    return images
+
+
+def none_given() -> NothingToCompare:
+    """The error for a collection without any image."""
+    return NothingToCompare("no images were given: the collection is empty", code="api.no-images-given")
+
+
 def is_location(images: Any) -> bool:
     """Whether images are given as one location, which the sources of the package read."""
     return isinstance(images, str | Path)
@@ -67,7 +95,7 @@ def paths_of(images: Any) -> list[str] | None:
     """The paths of a sequence that holds nothing else; None for anything else.
 
     Raises:
-        UserError: for a path that no index file can hold (`api.path`).
+        UserError: for a path that no index file can hold (`api.path`), or a folder (`api.folder-in-list`).
     """
     if not isinstance(images, Sequence) or isinstance(images, bytes) or not images:
         return None
@@ -82,7 +110,17 @@ def paths_of(images: Any) -> list[str] | None:
                 code="api.path",
                 path=path,
             )
+        if _is_folder(path):
+            raise UserError(
+                f"{path} is a folder, and a list of paths holds files; give a folder alone, or list its files",
+                code="api.folder-in-list",
+                path=path,
+            )
     return full
+
+
+def _is_folder(path: str) -> bool:
+    return "://" not in path and Path(path).expanduser().is_dir()
 
 
 def python_images(
@@ -112,7 +150,7 @@ def python_images(
     for name, values in columns.items():
         if len(values) != n_items:
             raise UserError(
-                f"'{name}' has {len(values):,} values for {n_items:,} images; give one for each",
+                f"'{name}' has {counted(len(values), 'value')} for {counted(n_items, 'image')}; give one for each",
                 code="api.length",
                 column=name,
                 n_values=len(values),
@@ -124,9 +162,11 @@ def _items(images: Any, image_column: str | None) -> Iterator[PythonImage]:
     if hasattr(images, "features") and hasattr(images, "cast_column"):
         return _hugging_face(images, image_column)
     if isinstance(images, np.ndarray):
-        if images.ndim != 4:
+        # One image (H, W, C) is not taken for H grey images of C columns.
+        if images.ndim != 4 and not (images.ndim == 3 and images.shape[2] > max(_CHANNELS)):
             raise UserError(
-                f"an array of shape {images.shape} is no collection of images; give (N, H, W, C), or a list of arrays",
+                f"an array of shape {images.shape} is no collection of images; give (N, H, W) of grey images, "
+                "(N, H, W, C), or a list of arrays, also for a single image",
                 code="api.image-type",
                 shape=list(images.shape),
             )
@@ -200,10 +240,6 @@ def _image(index: int, item: Any, metadata: Mapping[str, str] | None = None) -> 
         index=index,
         type=type(item).__name__,
     )
-
-
-def _array(index: int, array: Any, metadata: Mapping[str, str]) -> PythonImage:
-    return PythonImage(str(index), _png(Image.fromarray(_pixels(index, array))), None, metadata)
 
 
 def _file(path: str | Path, metadata: Mapping[str, str]) -> PythonImage:

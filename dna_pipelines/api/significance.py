@@ -65,7 +65,7 @@ class TestResult(Result):
 
     @property
     def caveats(self) -> tuple[str, ...]:
-        """Assumptions of the test that these images seem to violate; empty where there is none."""
+        """Assumptions of the test that these images may violate; empty where there is none."""
         return tuple(map(str, self.result.caveats))
 
     @property
@@ -118,7 +118,7 @@ class TestResult(Result):
         if self.ci is not None:
             low, high = self.ci
             lines[0] += f"; bias-corrected distance {self.bias_corrected:.3g} bins (95 % CI {low:.3g} to {high:.3g})"
-        return "\n".join([*lines, *(f"assumptions violated: {caveat}" for caveat in self.caveats)])
+        return "\n".join([*lines, *(f"assumptions may be violated: {caveat}" for caveat in self.caveats)])
 
     def _json(self) -> Any:
         return self.result.to_json()

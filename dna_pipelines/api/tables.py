@@ -53,6 +53,18 @@ class Table(Sequence[dict[str, Any]]):
         names = tuple(columns) or tuple(dict.fromkeys(name for row in listed for name in row))
         return Table(names, tuple(tuple(row.get(name) for name in names) for row in listed))
 
+    def with_last(self, *names: str) -> Table:
+        """The same table with these columns, where it has them, last.
+
+        Examples:
+            >>> Table.of([{"digest": "ab", "path": "a.png"}]).with_last("digest").columns
+            ('path', 'digest')
+        """
+        order = sorted(range(len(self.columns)), key=lambda at: self.columns[at] in names)
+        return Table(
+            tuple(self.columns[at] for at in order), tuple(tuple(row[at] for at in order) for row in self.values)
+        )
+
     def __len__(self) -> int:
         """The number of rows."""
         return len(self.values)

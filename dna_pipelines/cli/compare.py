@@ -157,6 +157,8 @@ def _show_figures(part: Any) -> None:
         f"null mean and SD {figures.null_mean_bins:.3g} and {figures.null_sd_bins:.2g}",
         indent=2,
     )
+    if figures.by_strongest_neuron:
+        say("the strongest neuron is significant, the mean distance is not", indent=2)
     changed = f"{figures.n_changed:,} of {figures.n_tested:,} neurons changed; " if figures.n_tested else ""
     say(f"{changed}sampling unit: {part.sampling_unit}", indent=2)
 

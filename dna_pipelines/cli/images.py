@@ -139,7 +139,7 @@ def show_attribution(attribution: Attribution) -> None:
     numbers = ("share", "EMD (bins)", "as rare in B")
     metadata = "metadata" if attribution.table.columns else ""
     columns = ("image", *numbers, *(["group"] if grouped else []), metadata)
-    title = f"contributions to the difference, {attribution.contrast.description}"
+    title = "contributions to the difference"
     show_table(title, columns, table, numbers, words=(metadata,), optional=("group", metadata))
     if attribution.emd_bins_without is not None:
         n = counted(attribution.n_without, "image")
@@ -174,7 +174,10 @@ def _show_groups(attribution: AttributionByGroup, top: int) -> None:
 def _show_answer(contrast: Contrast, emd_bins: float, significant_bins: float) -> None:
     alone = contrast.single_block_label
     of_them = "" if alone else f", of which {significant_bins:.4g} where the distributions differ significantly"
-    say(f"{contrast.description} against {contrast.b.label} ({contrast.extractor}): EMD {emd_bins:.4g} bins{of_them}")
+    say(
+        (f"{contrast.description} against {contrast.b.label}", "bold"),
+        f" ({contrast.extractor}): EMD {emd_bins:.4g} bins{of_them}",
+    )
     if alone:
         reason = f"not tested, because {alone} has a single sampling unit"
     elif not significant_bins:

@@ -55,6 +55,8 @@ def matrix(
         for a, values in zip(distances.names, distances.values, strict=True)
     ]
     show_matrix(distances.title, distances.names, cells)
+    if result.missing:
+        note(f"not in the matrix: {', '.join(result.missing)} (`dna status` shows why)", style="yellow")
 
 
 def _note_tests(tested: Sequence[Any]) -> None:

@@ -105,6 +105,11 @@ class Significance:
         """Neurons that changed, where the result is significant: the chance of any false one is 5 %."""
         return int((self.neuron_p <= LEVEL).sum()) if self.significant else 0
 
+    @property
+    def by_strongest_neuron(self) -> bool:
+        """Whether the strongest neuron makes it significant, while the interval of the mean distance includes 0."""
+        return self.significant and self.p_mean > LEVEL and self.ci_low_bins <= 0 <= self.ci_high_bins
+
     def corrected(self, n_tests: int) -> Significance:
         """The same with every p-value corrected for so many tests (Bonferroni)."""
         return replace(

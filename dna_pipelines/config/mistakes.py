@@ -65,7 +65,7 @@ def explain(problem: Any, location: Sequence[int | str]) -> Mistake:
     if kind == "string_pattern_mismatch":
         is_network = location[-1] == "name" and "extractors" in location
         hint = f"; to load another network, write {{name: …, network: '{value}'}}" if is_network else ""
-        return Mistake("config.bad-name", _NAMES + hint, facts)
+        return Mistake("config.bad-name", f"'{value}' is not a name: {_NAMES}{hint}", facts)
     if kind == "model_type" or kind in _EXPECTED:
         return _unexpected(problem, location, facts)
     context = problem.get("ctx", {})

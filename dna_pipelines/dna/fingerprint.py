@@ -52,7 +52,8 @@ class Dna:
             raise Incomparable(
                 f"{self.label or self.id} and {other.label or other.id} were not measured the same way:\n  "
                 + "\n  ".join(differences)
-                + "\nRun `dna run` so that both have a DNA of the current extractor and ranges.",
+                + "\nCall project.update() or run `dna run` so that both have a DNA of the current extractor and "
+                "ranges.",
                 code="compare.different-keys",
                 a=self.label or self.id,
                 b=other.label or other.id,

@@ -88,7 +88,7 @@ def _differences(a: Comparable, b: Comparable) -> list[str]:
         silent = a if "ranges" not in left else b
         differences.append(
             f"ranges: {silent.label} does not say which activation ranges it was binned with; "
-            "name the file that has them with --ranges"
+            "name the file that has them with ranges= (--ranges)"
         )
     return differences
 

@@ -82,7 +82,9 @@ def export_ranges(project: ProjectFolder, extractor: str, path: Path, *, force: 
     ranges = project.lake.fingerprints.ranges(extractor, record.fingerprint)
     if ranges is None:
         raise NothingToCompare(
-            f"{extractor} has no activation ranges yet; run `dna run`", code="compare.no-ranges", extractor=extractor
+            f"{extractor} has no activation ranges yet; call project.update() or run `dna run`",
+            code="compare.no-ranges",
+            extractor=extractor,
         )
     require_room(path, force=force)
     write_ranges(path, ranges, extractor)

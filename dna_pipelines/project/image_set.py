@@ -212,7 +212,7 @@ def resolve_image_set(project: ProjectFolder, reference: str | Reference | Image
         return replace(version, kind="slice", reference=named, indices=indices)
     if not commit.n_images:
         raise NothingToCompare(
-            f"{reference} has no readable image; `dna status` shows what was quarantined",
+            f"{reference} has no readable image; project.scan() or `dna status` shows what was quarantined",
             code="compare.empty",
             reference=str(reference),
         )

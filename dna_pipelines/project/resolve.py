@@ -28,7 +28,9 @@ def find_commit(project: ProjectFolder, reference: str | Reference) -> Commit:
     if latest is None:
         if any(dataset.name == name for dataset in project.config().datasets):
             raise NothingToCompare(
-                f"{name} has not been scanned yet; run `dna run`", code="compare.not-scanned", dataset=name
+                f"{name} has not been scanned yet; call project.update() or run `dna run`",
+                code="compare.not-scanned",
+                dataset=name,
             )
         known = sorted({*versions.datasets(), *(dataset.name for dataset in project.config().datasets)})
         raise UnknownName(
@@ -103,7 +105,7 @@ def used_extractor(project: ProjectFolder, name: str) -> ExtractorRecord:
                 extractor=name,
             )
         raise NothingToCompare(
-            f"{name} has not been used in this project yet; run `dna run`",
+            f"{name} has not been used in this project yet; call project.update() or run `dna run`",
             code="compare.extractor-unused",
             extractor=name,
         )

@@ -41,7 +41,8 @@ def extractor_of(
     if files.keys() >= set(references):
         if asked and here.get(asked, asked) not in of_files:
             raise UnknownName(
-                f"{references[0]} is of the extractor {of_files[0]}, not of {asked}; leave --extractor out",
+                f"{references[0]} is of the extractor {of_files[0]}, not of {asked}; "
+                "leave extractor= (--extractor) out",
                 code="name.other-extractor",
                 file=references[0],
                 extractor=of_files[0],

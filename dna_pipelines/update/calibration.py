@@ -152,7 +152,8 @@ def _calibrated(
     for name in on:
         if not project.lake.versions.latest(project.file.dataset(name).name):
             raise NothingToCompare(
-                f"{name} has no manifest yet, so activation ranges cannot be measured on it; run `dna run` first",
+                f"{name} has no manifest yet, so activation ranges cannot be measured on it; "
+                "call project.update() or run `dna run` first",
                 code="ranges.no-manifest",
                 dataset=name,
             )
@@ -188,7 +189,8 @@ def calibrated(project: ProjectFolder, config: ExtractorConfig) -> Calibrated:
     ranges = project.lake.fingerprints.ranges(config.name, extractors[0].fingerprint)
     if ranges is None:
         raise NothingToCompare(
-            f"{config.name} has no activation ranges yet; run `dna run`, or materialize its ranges in Dagster",
+            f"{config.name} has no activation ranges yet; "
+            "call project.update(), run `dna run`, or materialize its ranges in Dagster",
             code="ranges.missing",
             extractor=config.name,
         )
@@ -264,7 +266,8 @@ def ready_as(project: ProjectFolder, extractor: str, comparability_key: str) -> 
     ready = calibrated(project, project.extractor_config(extractor))
     if ready.extractors[0].comparability_key(ready.ranges).id != comparability_key:
         raise Incomparable(
-            f"{extractor} changed since the DNAs were measured; run `dna run` to measure them again",
+            f"{extractor} changed since the DNAs were measured; "
+            "call project.update() or run `dna run` to measure them again",
             code="compare.extractor-changed",
             extractor=extractor,
             comparability_key=comparability_key,

@@ -61,5 +61,7 @@ def _no_dna(project: ProjectFolder, images: ImageSet, extractor: str) -> Nothing
             f"{images.label} was pruned (`dna prune`), so it has no DNA any more", code="compare.pruned", **facts
         )
     return NothingToCompare(
-        f"{images.label} has no DNA of {extractor} yet; run `dna run`", code="compare.no-dna", **facts
+        f"{images.label} has no DNA of {extractor} yet; call project.update() or run `dna run`",
+        code="compare.no-dna",
+        **facts,
     )

@@ -49,7 +49,8 @@ def fit(
     commit = versions.latest(dataset.name)
     if commit is None:
         raise NothingToCompare(
-            f"{dataset.name} has no manifest yet; run `dna run`, or materialize its manifest in Dagster",
+            f"{dataset.name} has no manifest yet; "
+            "call project.update(), run `dna run`, or materialize its manifest in Dagster",
             code="dataset.no-manifest",
             dataset=dataset.name,
         )

@@ -56,7 +56,7 @@ class Listing:
         if self.latest.settings != self.settings:
             return "its settings changed, no image did"
         if self.latest.raw_version != self.scan.raw_version:
-            return "files were touched, no byte changed"
+            return "files were touched, no readable image changed"
         return "what could not be read still cannot be" if self.has_manifest else "its manifest was lost"
 
 

@@ -21,6 +21,7 @@ PUBLIC = {
 HEAVY = {"torch", "dagster", "numba", "pyarrow", "duckdb", "numpy", "matplotlib", "PIL", "pydantic", "rich", "pandas"}
 WITH_EXAMPLES = [
     "dna_pipelines.errors", "dna_pipelines.api.tables", "dna_pipelines.api.projects", "dna_pipelines.api.fingerprints",
+    "dna_pipelines.api.arguments",
 ]  # fmt: skip
 
 

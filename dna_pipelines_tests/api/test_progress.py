@@ -11,7 +11,8 @@ from types import SimpleNamespace
 import pytest
 
 import dna_pipelines as dna
-from dna_pipelines.api.progress import LineProgress, NotebookProgress, TerminalProgress, progress_for, watched
+from dna_pipelines.api.progress import NotebookProgress, progress_for, watched
+from dna_pipelines.api.terminal_progress import LineProgress, TerminalProgress
 from dna_pipelines.project.progress import Silent
 
 

@@ -47,8 +47,7 @@ ALLOWED = {
     },
     "api/progress.py": {
         "IPython.display": EXTRA,
-        "rich.console": LIGHT,
-        "rich.progress": LIGHT,
+        "dna_pipelines.api.terminal_progress": LIGHT,
     },
     "api/project_comparisons.py": {
         "dna_pipelines.analysis.compare": LIGHT,

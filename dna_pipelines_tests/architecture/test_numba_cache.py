@@ -38,7 +38,7 @@ def test_otherwise_it_is_a_folder_of_the_user_alone_and_always_the_same(places, 
 
 
 @pytest.mark.parametrize("how", ["link", "open to others", "file"])
-def test_a_folder_that_somebody_else_may_write_to_is_not_taken(places, monkeypatch, how):
+def test_a_folder_that_another_user_may_write_to_is_not_taken(places, monkeypatch, how):
     writable(monkeypatch)
     taken = cache_folder(*places)
     taken.rmdir()

@@ -80,7 +80,7 @@ def test_what_was_begun_is_finished_before_it_ends(ended_by):
 
 
 @pytest.mark.parametrize("ended_by", ["closing", "error"])
-def test_an_error_of_what_was_begun_is_told_though_something_else_ended_it(ended_by):
+def test_an_error_of_started_work_is_reported_though_something_else_ended_it(ended_by):
     both = threading.Event()
 
     def tasks():

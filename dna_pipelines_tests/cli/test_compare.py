@@ -5,24 +5,24 @@ import pytest
 
 def test_compare_shows_whether_it_is_significant(project, dna):
     found, shown = dna("compare", "d0", "d2", "--json").json, dna("compare", "d0", "d2").out
-    verdict = found["significance"]
-    assert verdict["p"] < 0.05
-    assert verdict["more_than_chance"]
-    assert min(verdict["p_mean"], verdict["p_strongest"]) <= verdict["p"] <= verdict["p_strongest"] / 0.8 + 1e-9
-    assert verdict["in_words"] in shown
-    assert f"{verdict['n_changed']} of {verdict['n_tested']} " in shown
-    assert verdict["debiased_bins"] == pytest.approx(verdict["emd_bins"] - verdict["noise_floor_bins"])
+    result = found["significance"]
+    assert result["p"] < 0.05
+    assert result["significant"]
+    assert min(result["p_mean"], result["p_strongest"]) <= result["p"] <= result["p_strongest"] / 0.8 + 1e-9
+    assert result["in_words"] in shown
+    assert f"{result['n_changed']} of {result['n_tested']} " in shown
+    assert result["bias_corrected_bins"] == pytest.approx(result["emd_bins"] - result["null_mean_bins"])
     # On 50 bins instead of 1,000, and otherwise the same distance.
-    assert verdict["emd_bins"] == pytest.approx(found["emd_bins"], rel=0.1)
-    assert [row["layer"] for row in verdict["layers"]] == [row["layer"] for row in found["layers"]]
-    assert verdict["unit"] == "image"
-    assert all(f"{verdict[name]:.3g}" in shown for name in ("debiased_bins", "low_bins", "high_bins"))
+    assert result["emd_bins"] == pytest.approx(found["emd_bins"], rel=0.1)
+    assert [row["layer"] for row in result["layers"]] == [row["layer"] for row in found["layers"]]
+    assert result["unit"] == "image"
+    assert all(f"{result[name]:.3g}" in shown for name in ("bias_corrected_bins", "ci_low_bins", "ci_high_bins"))
 
 
 def test_the_order_of_two_does_not_matter(project, dna):
     there, back = (dna("compare", *pair, "--json").json["significance"] for pair in (("d0", "d1"), ("d1", "d0")))
-    assert {key: there[key] for key in ("p", "noise_floor_bins", "n_changed")} == {
-        key: back[key] for key in ("p", "noise_floor_bins", "n_changed")
+    assert {key: there[key] for key in ("p", "null_mean_bins", "n_changed")} == {
+        key: back[key] for key in ("p", "null_mean_bins", "n_changed")
     }
 
 

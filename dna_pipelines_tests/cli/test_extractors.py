@@ -107,17 +107,17 @@ def test_a_network_can_be_shown_before_it_is_in_the_datasets_file(project, dna):
 
 
 @pytest.mark.parametrize(
-    ("name", "names"),
+    ("name", "code", "names"),
     [
-        ("seeded_vi", ["'seeded_vit'"]),
-        ("local:nowhere", ["nowhere", "config.json"]),
-        ("no_module:build", ["no_module"]),
-        ("inception", ["https://", "inception.pth"]),
+        ("seeded_vi", "name.network", ["'seeded_vit'"]),
+        ("local:nowhere", "network.folder", ["nowhere", "config.json"]),
+        ("no_module:build", "network.module-missing", ["no_module"]),
+        ("inception", "network.weights-missing", ["https://", "inception.pth"]),
     ],
 )
-def test_a_network_that_cannot_be_shown_is_an_error(project, dna, name, names):
+def test_a_network_that_cannot_be_shown_is_an_error(project, dna, name, code, names):
     said = dna("extractors", name)
-    assert said.code == 1
+    assert (said.code, said.error) == (1, code)
     assert said.names(*names)
 
 
@@ -153,19 +153,21 @@ def raises():
 
 
 @pytest.mark.parametrize(
-    ("function", "names"),
+    ("function", "code", "names"),
     [
-        ("nan", ["NaN"]),
-        ("random", []),
-        ("raises", ["ZeroDivisionError: division by zero"]),
+        ("nan", "network.not-finite", ["NaN"]),
+        ("random", "network.random", []),
+        ("raises", "network.forward", ["ZeroDivisionError: division by zero"]),
     ],
 )
-def test_a_network_that_cannot_serve_is_an_error_that_names_its_extractor(project, dna, settings, function, names):
+def test_a_network_that_cannot_serve_is_an_error_that_names_its_extractor(
+    project, dna, settings, function, code, names
+):
     (project / "broken_networks.py").write_text(BROKEN)
     shown = dna("extractors", f"broken_networks:{function}")
     assert shown.code == 1
     assert shown.names(f"broken_networks:{function}", *names)
-    assert shown.error is not None
+    assert shown.error == code
     settings(
         "datasets:\n",
         f"extractors: [{{name: builtin}}, {{name: other, network: 'broken_networks:{function}'}}]\ndatasets:\n",

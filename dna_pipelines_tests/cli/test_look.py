@@ -89,48 +89,48 @@ def test_a_selection_of_layers_and_neurons_counts_only_those(project, dna):
 
 
 @pytest.mark.parametrize(
-    ("options", "names"),
+    ("options", "code", "names"),
     [
-        (["--layer", "stage9"], ["stage9", "stage1.between", "stage1.after", "stage2.between"]),
-        (["--neuron", "stage9:1"], ["stage9"]),
-        (["--neuron", "stage1.between:24"], ["stage1.between", "23", "24"]),
-        (["--neuron", "stage1.between"], ["stage1.between"]),
-        (["--neuron", "stage1.between:"], ["stage1.between:"]),
-        (["--neuron", "stage1.between:a-b"], ["stage1.between:a-b"]),
-        (["--neuron", "stage1.between:9-3"], ["stage1.between:9-3"]),
-        (["--extractor", "nope"], ["nope", "builtin"]),
+        (["--layer", "stage9"], "name.layer", ["stage9", "stage1.between", "stage1.after", "stage2.between"]),
+        (["--neuron", "stage9:1"], "name.layer", ["stage9"]),
+        (["--neuron", "stage1.between:24"], "name.neuron", ["stage1.between", "23", "24"]),
+        (["--neuron", "stage1.between"], "name.neuron-syntax", ["stage1.between"]),
+        (["--neuron", "stage1.between:"], "name.neuron-syntax", ["stage1.between:"]),
+        (["--neuron", "stage1.between:a-b"], "name.neuron-syntax", ["stage1.between:a-b"]),
+        (["--neuron", "stage1.between:9-3"], "name.neuron-syntax", ["stage1.between:9-3"]),
+        (["--extractor", "nope"], "name.extractor", ["nope", "builtin"]),
     ],
 )
-def test_a_wrong_selection_is_an_error_that_names_it(project, dna, options, names):
+def test_a_wrong_selection_is_an_error_that_names_it(project, dna, options, code, names):
     refused = dna("compare", "d0", "d1", *options)
-    assert refused.code == 1
+    assert (refused.code, refused.error) == (1, code)
     assert refused.names(*names)
     assert refused.out == ""
 
 
 @pytest.mark.parametrize(
-    ("reference", "name"),
+    ("reference", "name", "code"),
     [
-        ("nope", "nope"),
-        ("d0@9", "9"),
-        ("d0@-9", "-9"),
-        ("d0@--1", "--1"),
-        ("d0@²", "²"),
-        ("d0@zzz", "zzz"),
-        ("@1", ""),
+        ("nope", "nope", "name.dataset"),
+        ("d0@9", "9", "name.version"),
+        ("d0@-9", "-9", "name.version"),
+        ("d0@--1", "--1", "name.version"),
+        ("d0@²", "²", "name.version"),
+        ("d0@zzz", "zzz", "name.version"),
+        ("@1", "", "name.dataset"),
     ],
 )
-def test_a_wrong_reference_is_an_error_that_names_it(project, dna, reference, name):
+def test_a_wrong_reference_is_an_error_that_names_it(project, dna, reference, name, code):
     refused = dna("compare", reference, "d1")
     assert refused.code == 1
-    assert refused.error.startswith("name")
+    assert refused.error == code
     assert refused.names(f"'{name}'")
 
 
 def test_an_empty_dataset_cannot_be_compared(changed, dna):
     found = dna("compare", "d3", "d0")
     assert found.code == 1
-    assert found.error.startswith("compare")
+    assert found.error == "compare.empty"
     assert found.names("d3")
 
 
@@ -187,20 +187,20 @@ def test_sql_shows_as_many_rows_as_asked_for(project, dna):
 
 
 @pytest.mark.parametrize(
-    ("query", "said"),
+    ("query", "name"),
     [
-        ("SELEC 1", "syntax error"),
+        ("SELEC 1", "SELEC"),
         ("FROM nothing", "nothing"),
         ("SELECT colour FROM images", "colour"),
-        ("FROM read_csv('/no/such/file.csv')", "No files found"),
-        ("DELETE FROM images", "base table"),
-        ("SELECT 'a'::INT", "Conversion"),
+        ("FROM read_csv('/no/such/file.csv')", "/no/such/file.csv"),
+        ("DELETE FROM images", ""),
+        ("SELECT 'a'::INT", "'a'"),
     ],
 )
-def test_wrong_sql_is_a_message(project, dna, query, said):
+def test_wrong_sql_is_an_error(project, dna, query, name):
     found = dna("sql", query)
-    assert found.code == 1
-    assert said in found.err
+    assert (found.code, found.error) == (1, "sql.statement")
+    assert found.names(name)
 
 
 @pytest.mark.parametrize("query", ["", ";", " ", "/* nothing */"])
@@ -277,12 +277,12 @@ def test_a_copy_of_a_lake_that_cannot_be_written_answers(project, dna, monkeypat
         path.write_bytes(data)
 
     def refuse(path, *_):
-        raise LakeError(f"{path} cannot be written")
+        raise LakeError(f"{path} cannot be written", code="lake.not-written", path=str(path))
 
     monkeypatch.setattr("dna_pipelines.storage.versions.replace_by_link", refuse)
     assert dna("sql", "SELECT count(*) AS n FROM images", "--json").json == [{"n": 30}]
     (lake / "current" / "d0.parquet").write_bytes((lake / "current" / "d1.parquet").read_bytes())
-    assert dna("sql", "SELECT 1").error.startswith("lake")
+    assert dna("sql", "SELECT 1").error == "lake.not-written"
 
 
 def test_sql_explains_the_columns_of_a_view(project, dna):
@@ -292,7 +292,7 @@ def test_sql_explains_the_columns_of_a_view(project, dna):
     assert all(f"{row['name']} {row['type']} {row['meaning']}" in shown for row in rows)
     assert dna("sql", "FROM images", "--about", "images").error == "cli.options-conflict"
     wrong = dna("sql", "--about", "imges")
-    assert (wrong.code, wrong.names("imges")) == (1, True)
+    assert (wrong.code, wrong.error, wrong.names("imges")) == (1, "name.view", True)
 
 
 def test_sql_drops_no_column(project, dna):

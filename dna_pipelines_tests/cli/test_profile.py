@@ -27,13 +27,13 @@ def test_profile_in_json_is_nothing_but_json(project, dna):
 
 
 @pytest.mark.parametrize(
-    ("arguments", "message"),
-    [(("nothing",), "nothing"), (("--extractor", "seeded_cn"), "seeded_cn")],
+    ("arguments", "code", "name"),
+    [(("nothing",), "name.dataset", "nothing"), (("--extractor", "seeded_cn"), "name.extractor", "seeded_cn")],
 )
-def test_a_name_that_is_wrong_is_an_error(project, dna, arguments, message):
+def test_a_name_that_is_wrong_is_an_error(project, dna, arguments, code, name):
     said = dna("profile", *arguments)
-    assert said.code == 1
-    assert message in said.err
+    assert (said.code, said.error) == (1, code)
+    assert said.names(name)
 
 
 def test_a_run_reports_what_bounds_it(first_run, project, dna):

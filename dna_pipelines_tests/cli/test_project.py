@@ -62,7 +62,7 @@ def test_a_root_that_is_no_folder_is_a_message(tmp_path, dna, monkeypatch, root)
     (tmp_path / "a-file").write_text("")
     said = dna("--root", root, "list")
     assert said.code == 1
-    assert said.error.startswith("config")
+    assert said.error == "config.no-folder"
     assert said.names(root)
     monkeypatch.setenv("DNA_ROOT", root)
     assert dna("list").code == 1
@@ -84,7 +84,7 @@ def test_a_root_that_is_no_folder_is_a_message(tmp_path, dna, monkeypatch, root)
 def test_without_a_project_the_message_names_the_missing_file(tmp_path, dna, command):
     said = dna(*command)
     assert said.code == 1
-    assert said.error.startswith("config")
+    assert said.error == "config.no-file"
     assert said.names(tmp_path / "data" / "datasets.yaml")
     assert list(tmp_path.iterdir()) == []
 
@@ -111,7 +111,7 @@ def test_a_command_that_is_not_understood_exits_with_2(project, dna, arguments):
 def test_an_unknown_dataset_exits_with_1(project, dna, command):
     said = dna(*command)
     assert said.code == 1
-    assert said.error.startswith("name")
+    assert said.error == "name.dataset"
     assert said.names("d9")
 
 
@@ -119,7 +119,7 @@ def test_an_unknown_extractor_exits_with_1(project, dna):
     for command in (["calibrate", "nope", "--yes"], ["matrix", "--extractor", "nope"]):
         said = dna(*command)
         assert said.code == 1
-        assert said.error.startswith("name")
+        assert said.error == "name.extractor"
         assert said.names("nope", "builtin")
 
 
@@ -162,47 +162,55 @@ def test_the_doctor_leaves_no_trace(project, dna):
 
 
 @pytest.mark.parametrize(
-    ("command", "text"),
+    ("command", "text", "code"),
     [
         *(
-            (command, "datasets: [\n")
+            (command, "datasets: [\n", "config.not-yaml")
             for command in ("status", "run", "compare d0 d1", "matrix", "list", "scan", "doctor")
         ),
-        ("run", "# \x07\n"),
-        ("run", "- a\n"),
-        ("run", "datsets: []\n"),
-        ("compare d0 d1", "extractors: []\n"),
-        ("matrix", "extractors: []\n"),
+        ("run", "# \x07\n", "config.not-yaml"),
+        ("run", "- a\n", "config.not-a-mapping"),
+        ("run", "datsets: []\n", "config.unknown-key"),
+        ("compare d0 d1", "extractors: []\n", "config.no-extractors"),
+        ("matrix", "extractors: []\n", "config.no-extractors"),
     ],
 )
-def test_a_wrong_datasets_file_is_a_message(project, dna, command, text):
+def test_a_wrong_datasets_file_is_an_error_that_names_the_line(project, dna, command, text, code):
     (project / "data" / "datasets.yaml").write_text(text)
     said = dna(*command.split())
     assert said.code == 1
     # The doctor goes on, and lists the error among its findings.
-    assert said.error is None if command == "doctor" else said.error.startswith("config")
+    assert said.error is None if command == "doctor" else said.error == code
     assert re.search(r"datasets\.yaml, line \d+", said.out + said.err)
 
 
-@pytest.mark.parametrize("marker", ["", "not json", "[]", '{"format": 99}'])
-def test_a_damaged_lake_is_a_message(project, dna, marker):
+@pytest.mark.parametrize(
+    ("marker", "code"),
+    [
+        ("", "lake.damaged"),
+        ("not json", "lake.damaged"),
+        ("[]", "lake.format"),
+        ('{"format": 99}', "lake.format"),
+    ],
+)
+def test_a_damaged_lake_is_an_error(project, dna, marker, code):
     (project / "data" / "lake" / "lake.json").write_text(marker)
     for command in (["status"], ["run"]):
         said = dna(*command)
         assert said.code == 1
-        assert said.error.startswith("lake")
+        assert said.error == code
         assert said.names(project / "data" / "lake")
 
 
 def test_a_damaged_commit_is_a_message_that_names_the_file(project, dna):
     (project / "data" / "lake" / "datasets" / "d0" / "commits" / "00000001.json").write_text("{")
-    for command in (["status"], ["compare", "d0", "d1"]):
-        said = dna(*command)
-        assert said.code == 1
-        assert said.names("00000001.json")
+    status, compared = dna("status"), dna("compare", "d0", "d1")
+    assert (status.code, compared.code, compared.error) == (1, 1, "lake.damaged")
+    assert status.names("00000001.json")
+    assert compared.names("00000001.json")
 
 
-def test_a_message_that_nobody_watches_is_one_line(tmp_path, dna):
+def test_a_message_to_a_file_is_one_line(tmp_path, dna):
     """Where standard error is a file, a path must not be cut in two."""
     root = tmp_path / ("long-" * 30)
     root.mkdir()

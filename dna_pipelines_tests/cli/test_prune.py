@@ -31,7 +31,7 @@ def test_what_would_be_removed_is_shown_confirmed_and_removed(grown, dna):
     assert dna("compare", "d0@-1", "d0").code == 0
     pruned = dna("compare", "d0@1", "d0")
     assert pruned.code == 1
-    assert pruned.error.startswith("compare")
+    assert pruned.error == "compare.pruned"
     assert pruned.names("d0@1")
     assert dna("run", "--json").json["problems"] == []
 
@@ -66,5 +66,5 @@ def test_a_number_that_would_leave_nothing_to_compare_with_is_refused(project, s
     settings("datasets:\n", "keep_versions: 1\ndatasets:\n")
     said = dna("status")
     assert said.code == 1
-    assert said.error.startswith("config")
+    assert said.error == "config.out-of-range"
     assert said.names("keep_versions")

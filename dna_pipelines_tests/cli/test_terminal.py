@@ -6,9 +6,9 @@ import json
 import pytest
 from rich.console import Console
 
-from dna_pipelines.cli import progress as cli_progress
+from dna_pipelines.api import terminal_progress as api_progress
 from dna_pipelines.cli import terminal
-from dna_pipelines.cli.progress import TerminalProgress, run_with_progress
+from dna_pipelines.cli.progress import run_with_progress, terminal_progress
 from dna_pipelines.cli.terminal import note, say, show_json, show_table
 from dna_pipelines.errors import UserError
 from dna_pipelines_tests.raising import raises
@@ -22,7 +22,7 @@ def written(monkeypatch):
 
 
 def test_work_within_work_is_a_line_of_the_same_bars(written):
-    progress = TerminalProgress()
+    progress = terminal_progress()
     with progress.task("testing pairs", 2) as outer:
         with progress.task("extracting a sample", 4) as inner:
             inner(4)
@@ -32,7 +32,7 @@ def test_work_within_work_is_a_line_of_the_same_bars(written):
 
 
 def test_after_a_failure_inside_the_next_work_has_bars_of_its_own(written):
-    progress = TerminalProgress()
+    progress = terminal_progress()
     with pytest.raises(ValueError, match="broken"), progress.task("first", 1), progress.task("inner", 1):
         raise ValueError("broken")
     with progress.task("second", 1) as advance:
@@ -42,8 +42,8 @@ def test_after_a_failure_inside_the_next_work_has_bars_of_its_own(written):
 
 def test_without_a_terminal_there_is_a_line_a_minute_with_rate_and_time_left(monkeypatch, capsys):
     clock = iter([0.0, 30.0, 61.0, 90.0, 122.0, 123.0])
-    monkeypatch.setattr(cli_progress.time, "monotonic", lambda: next(clock))
-    with TerminalProgress().task("extracting", 1000) as advance:
+    monkeypatch.setattr(api_progress.time, "monotonic", lambda: next(clock))
+    with terminal_progress().task("extracting", 1000) as advance:
         for _ in range(5):
             advance(100)
     lines = capsys.readouterr().err.splitlines()

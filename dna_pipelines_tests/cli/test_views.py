@@ -16,6 +16,7 @@ from dna_pipelines.update.fingerprint import fit
 from dna_pipelines.update.ingest import refresh
 from dna_pipelines.update.pairs import update_pairs
 from dna_pipelines_tests.laws.merging import counts_equal, moments_equal
+from dna_pipelines_tests.raising import raises
 from dna_pipelines_tests.toy import toy_project, write_image
 
 NAMES = ["toy", "toy.projected8", "toy.whitened", "toy.spatial"]
@@ -175,8 +176,8 @@ def test_a_renamed_extractor_takes_its_views_along(first, tmp_path):
         assert fit(renamed, renamed.file.dataset("a"), config).work.was_current
 
 
-def test_calibrating_a_view_anew_leaves_the_network_alone(first, tmp_path):
-    root = tmp_path / "anew"
+def test_recalibrating_a_view_leaves_the_network_alone(first, tmp_path):
+    root = tmp_path / "recalibrated"
     shutil.copytree(first, root)
     project = ProjectFolder(root)
     keys = {name: project.lake.fingerprints.extractor(name).comparability_key for name in NAMES}
@@ -226,14 +227,14 @@ def test_extractors_shows_views(first, dna):
 
 def test_files_of_the_reference_cannot_hold_views(first, dna, tmp_path):
     said = dna("--root", first, "ranges", "export", "toy.projected8", tmp_path / "r.json")
-    assert said.code == 1
+    assert (said.code, said.error) == (1, "file.view-ranges")
     assert said.names("toy.projected8")
     said = dna("--root", first, "ranges", "export", "toy", tmp_path / "r.json")
     assert said.code == 0
     project = ProjectFolder(first)
-    with pytest.raises(UserError, match=r"toy\.projected8"):
+    with raises(UserError, "ranges.of-a-view", extractor="toy.projected8"):
         ensure_ranges(project, project.extractor_config("toy.projected8"), file=str(tmp_path / "r.json"))
     said = dna("--root", first, "export", "a", tmp_path / "v.json", "--extractor", "toy.projected8")
     assert said.code == 1
-    assert said.error is not None
+    assert said.error == "compare.virtual-neurons"
     assert not (tmp_path / "v.json").exists()

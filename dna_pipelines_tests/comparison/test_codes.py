@@ -22,7 +22,7 @@ def slow(a, b, most, *, within):
     return found
 
 
-def told(pairs):
+def triples(pairs):
     return list(zip(pairs.first.tolist(), pairs.second.tolist(), pairs.n_bits.tolist(), strict=True))
 
 
@@ -32,7 +32,7 @@ def test_the_pairs_are_those_of_the_slow_search(seed, n_bytes, most):
     rng = np.random.default_rng(seed)
     # Few different bytes, so that there are near pairs.
     a, b = (rng.choice([0, 1, 3, 255], (n, n_bytes), p=[0.4, 0.3, 0.2, 0.1]).astype(np.uint8) for n in (5, 4))
-    between, within = told(near_pairs(a, b, most)), told(near_pairs(a, None, most))
+    between, within = triples(near_pairs(a, b, most)), triples(near_pairs(a, None, most))
     assert set(between) == slow(a, b, most, within=False)
     assert set(within) == slow(a, a, most, within=True)
     assert between == sorted(between)
@@ -42,7 +42,7 @@ def test_many_rows_in_many_tasks_and_tiles_are_the_slow_search():
     rng = np.random.default_rng(0)
     a, b = rng.integers(0, 256, (600, 12), np.uint8), rng.integers(0, 256, (2500, 12), np.uint8)
     b[rng.integers(0, 2500, 300)] = a[rng.integers(0, 600, 300)]
-    found = told(near_pairs(a, b, 4))
+    found = triples(near_pairs(a, b, 4))
     differing = np.bitwise_count(a.view(np.uint32)[:, None] ^ b.view(np.uint32)[None]).sum(axis=2)
     assert found == [(int(i), int(j), int(differing[i, j])) for i, j in zip(*np.nonzero(differing <= 4), strict=True)]
     assert len(found) >= 250

@@ -35,7 +35,7 @@ def test_what_a_plane_keeps_of_a_regular_simplex_is_its_share_of_the_dimensions(
     assert plane.stress == pytest.approx(np.sqrt(((kept - 1) ** 2).mean()))
 
 
-def test_what_no_space_of_points_can_keep_is_told():
+def test_distances_of_no_space_of_points_have_an_unflat_share():
     # The middle of a star is 1 from each of four ends, which are 2 from each other: in space only two can be.
     star = np.full((5, 5), 2.0)
     star[0], star[:, 0] = 1.0, 1.0
@@ -50,7 +50,7 @@ def test_datasets_that_are_all_alike_are_one_point():
 
 
 def slow_linkage(distances):
-    """The mean over all pairs of members, worked out anew for every pair of clusters."""
+    """The mean over all pairs of members, recomputed for every pair of clusters."""
     clusters, heights = [[place] for place in range(len(distances))], []
     while len(clusters) > 1:
         height, a, b = min(

@@ -46,10 +46,10 @@ def judged(a, b, layers=LAYERS, n_permutations=199, seed=1, selection=None):
     )
 
 
-def slow_distances(a, b, units, deals):
-    """Deal block by block, add up counts, and move mass from bin to bin."""
+def slow_distances(a, b, units, permutations):
+    """Move block by block, add up counts, and move mass from bin to bin."""
     rows = []
-    for row, scale in zip(deals.to_a, deals.scale, strict=True):
+    for row, scale in zip(permutations.to_a, permutations.scale, strict=True):
         sides = [np.zeros((N_NEURONS, COARSE_BINS), np.uint64) for _ in range(2)]
         for (counts, _), of in ((a, units.of_a), (b, units.of_b)):
             for block in range(N_BLOCKS):
@@ -60,13 +60,13 @@ def slow_distances(a, b, units, deals):
 
 
 @pytest.mark.parametrize(("n_a", "n_b"), [(30, 30), (90, 30), (40, 300), (2000, 50)])
-def test_the_kernel_deals_like_the_slow_reference(n_a, n_b):
+def test_the_kernel_permutes_like_the_slow_reference(n_a, n_b):
     rng = np.random.default_rng(n_a)
     a, b = sample(rng, n_a), sample(rng, n_b, shift=1, n_shifted=3)
     units = units_of(a[1], b[1])
-    deals = permute(units, 20, rng)
-    found = permuted_distances(a[0], b[0], units, deals)
-    np.testing.assert_allclose(found, slow_distances(a, b, units, deals), rtol=1e-5)
+    permutations = permute(units, 20, rng)
+    found = permuted_distances(a[0], b[0], units, permutations)
+    np.testing.assert_allclose(found, slow_distances(a, b, units, permutations), rtol=1e-5)
     np.testing.assert_allclose(found[0], emd_bins(a[0].sum(axis=1), b[0].sum(axis=1)), rtol=1e-5)
 
 
@@ -75,10 +75,10 @@ def test_counts_too_large_for_float32_keep_their_precision():
     a, b = sample(rng, 200), sample(rng, 200)
     huge = [(counts * np.uint64(3_000_000_019), n) for counts, n in (a, b)]
     units = units_of(a[1], b[1])
-    deals = permute(units, 30, rng)
+    permutations = permute(units, 30, rng)
     np.testing.assert_allclose(
-        permuted_distances(huge[0][0], huge[1][0], units, deals),
-        permuted_distances(a[0], b[0], units, deals),
+        permuted_distances(huge[0][0], huge[1][0], units, permutations),
+        permuted_distances(a[0], b[0], units, permutations),
         rtol=1e-5,
     )
 
@@ -90,18 +90,18 @@ def test_neurons_with_fewer_values_in_some_blocks_are_normalised_by_their_own():
     a[0][0, ::2] //= np.uint64(3)
     a[0][1] = 0
     units = units_of(a[1], b[1])
-    deals = permute(units, 10, rng)
-    found = permuted_distances(a[0], b[0], units, deals)
+    permutations = permute(units, 10, rng)
+    found = permuted_distances(a[0], b[0], units, permutations)
     assert np.isnan(found[0, 1])
     kept = np.arange(N_NEURONS) != 1
-    np.testing.assert_allclose(found[:, kept], slow_distances(a, b, units, deals)[:, kept], rtol=1e-5)
-    verdict = judged(a, b)
-    assert np.isnan(verdict.neuron_p[1])
-    assert verdict.n_tested == N_NEURONS - 1
+    np.testing.assert_allclose(found[:, kept], slow_distances(a, b, units, permutations)[:, kept], rtol=1e-5)
+    result = judged(a, b)
+    assert np.isnan(result.neuron_p[1])
+    assert result.n_tested == N_NEURONS - 1
 
 
-def test_rounding_alone_is_no_difference_between_deals():
-    # A neuron that fires in one of many equal clips gives one distance, whichever side the clip is dealt to.
+def test_rounding_alone_is_no_difference_between_permutations():
+    # A neuron that fires in one of many equal clips gives one distance, whichever side the clip is permuted to.
     rng = np.random.default_rng(5)
     sides = []
     for side in range(2):
@@ -114,10 +114,10 @@ def test_rounding_alone_is_no_difference_between_deals():
             counts[neuron, block, 10] -= np.uint64(n_fired)
             counts[neuron, block, rng.integers(11, COARSE_BINS)] += np.uint64(n_fired)
         sides.append((counts, n_images))
-    verdict = judged(*sides)
-    assert np.isnan(verdict.neuron_p).all()
-    assert np.isnan(verdict.p_strongest)
-    assert verdict.p == 1.0
+    result = judged(*sides)
+    assert np.isnan(result.neuron_p).all()
+    assert np.isnan(result.p_strongest)
+    assert result.p == 1.0
 
 
 @settings(max_examples=50)
@@ -140,18 +140,18 @@ def test_each_side_gets_about_as_many_images_as_it_had():
     rng = np.random.default_rng(5)
     for n_a, n_b in ((160, 160), (160, 40), (40, 640), (2000, 160)):
         units = units_of(sample(rng, n_a)[1], sample(rng, n_b)[1])
-        deals = permute(units, 200, rng)
-        dealt = deals.to_a @ units.n_images
-        assert dealt[0] == n_a
-        assert abs(dealt[1:].mean() - n_a) < 0.05 * min(n_a, n_b)
+        permutations = permute(units, 200, rng)
+        permuted = permutations.to_a @ units.n_images
+        assert permuted[0] == n_a
+        assert abs(permuted[1:].mean() - n_a) < 0.05 * min(n_a, n_b)
         # The scale is that of √(1/n_a + 1/n_b).
         total = n_a + n_b
-        wanted = np.sqrt((1 / n_a + 1 / n_b) / (1 / dealt + 1 / (total - dealt)))
-        np.testing.assert_allclose(deals.scale, wanted)
+        wanted = np.sqrt((1 / n_a + 1 / n_b) / (1 / permuted + 1 / (total - permuted)))
+        np.testing.assert_allclose(permutations.scale, wanted)
 
 
-def test_every_deal_of_a_few_equal_units_gives_the_exact_p():
-    """Four blocks a side: all C(8, 4) = 70 deals can be counted."""
+def test_every_permutation_of_a_few_equal_units_gives_the_exact_p():
+    """Four blocks a side: all C(8, 4) = 70 permutations can be counted."""
     rng = np.random.default_rng(11)
     counts = rng.integers(0, 30, (2, N_NEURONS, N_BLOCKS, COARSE_BINS)).astype(np.uint64)
     n_images = np.zeros(N_BLOCKS, np.uint64)
@@ -166,16 +166,16 @@ def test_every_deal_of_a_few_equal_units_gives_the_exact_p():
     every, strongest = neurons.mean(axis=1), ((neurons - neurons.mean(axis=0)) / neurons.std(axis=0)).max(axis=1)
     shares = [[np.mean(one >= value - 1e-6 * abs(value)) for value in one] for one in (every, strongest)]
     smallest = np.minimum(np.divide(shares[0], 0.2), np.divide(shares[1], 0.8))
-    verdict = judged((counts[0], n_images), (counts[1], n_images), n_permutations=4000)
+    result = judged((counts[0], n_images), (counts[1], n_images), n_permutations=4000)
     for found, exact in (
-        (verdict.p_mean, shares[0][0]), (verdict.p_strongest, shares[1][0]), (verdict.p, np.mean(smallest <= smallest[0])),
+        (result.p_mean, shares[0][0]), (result.p_strongest, shares[1][0]), (result.p, np.mean(smallest <= smallest[0])),
     ):  # fmt: skip
         assert found == pytest.approx(exact, abs=4 * (exact * (1 - exact) / 4000) ** 0.5 + 1e-3)
-    assert verdict.null_mean_bins == pytest.approx(np.mean(every), rel=0.02)
-    assert verdict.null_sd_bins == pytest.approx(np.std(every), rel=0.05)
+    assert result.null_mean_bins == pytest.approx(np.mean(every), rel=0.02)
+    assert result.null_sd_bins == pytest.approx(np.std(every), rel=0.05)
 
 
-def test_drawing_anew_is_the_first_order_of_the_bootstrap():
+def test_resampling_is_the_first_order_of_the_bootstrap():
     """Of blocks with equally many values, drawing is linear in the counts, so there the first order is everything."""
     rng = np.random.default_rng(2)
     a, b = (rng.multinomial(60, np.full(COARSE_BINS, 1 / COARSE_BINS), (N_NEURONS, N_BLOCKS)) for _ in range(2))
@@ -194,13 +194,13 @@ def test_drawing_anew_is_the_first_order_of_the_bootstrap():
 
 
 def false_alarms(n_trials, n_a, n_b, group_size=1, seed=0):
-    """The shares of trials without a difference in which the verdict, the mean and any neuron are significant."""
+    """The shares of trials without a difference in which the combined test, the mean and any neuron are significant."""
     rng, said = np.random.default_rng(seed), []
     for _ in range(n_trials):
         a, b = sample(rng, n_a, group_size), sample(rng, n_b, group_size)
         units = units_of(a[1], b[1])
-        dealt = permuted_distances(a[0], b[0], units, permute(units, 99, rng))
-        found = p_values(dealt, np.ones(N_NEURONS))
+        permuted = permuted_distances(a[0], b[0], units, permute(units, 99, rng))
+        found = p_values(permuted, np.ones(N_NEURONS))
         said.append((found.p, found.p_mean, np.nanmin(found.neuron_p)))
     return (np.array(said) <= 0.05 + 1e-9).mean(axis=0)
 
@@ -210,7 +210,7 @@ SIZES = [(160, 160, 1), (160, 40, 1), (640, 160, 1), (160, 160, 8)]
 
 @pytest.mark.parametrize(("n_a", "n_b", "group_size"), SIZES)
 def test_where_nothing_differs_alarms_are_rare(n_a, n_b, group_size):
-    # 100 trials at 5 %: more than 13 % happens once in 2,000 times; dealing without regard to sizes gives 90 %.
+    # 100 trials at 5 %: more than 13 % happens once in 2,000 times; permutations without regard to sizes gives 90 %.
     assert (false_alarms(100, n_a, n_b, group_size) <= 0.13).all()
 
 
@@ -220,8 +220,8 @@ def test_where_nothing_differs_the_level_is_kept(n_a, n_b, group_size):
     assert (false_alarms(3000, n_a, n_b, group_size, seed=1) < 0.065).all()
 
 
-def test_no_p_is_smaller_than_the_distances_that_dealing_can_give():
-    """With as many units on both sides every deal and its complement give one distance, so there are half as many."""
+def test_no_p_is_smaller_than_the_number_of_permutations_allows():
+    """With as many units on both sides every permutation and its complement give one distance, so there are half as many."""
     one_each = np.zeros(N_BLOCKS, np.uint64)
     one_each[:8] = 5
     fewer = one_each.copy()
@@ -235,8 +235,8 @@ def test_no_p_is_smaller_than_the_distances_that_dealing_can_give():
     for side, start in ((a, 0), (b, 45)):
         for block in range(8):
             side[np.arange(N_NEURONS), block, start + rng.integers(0, 3, N_NEURONS)] = 50
-    verdict = judged((a, one_each), (b, one_each), n_permutations=999)
-    assert verdict.p_tail >= 2 / 12870
+    result = judged((a, one_each), (b, one_each), n_permutations=999)
+    assert result.p_tail >= 2 / 12870
 
 
 def test_dealing_images_of_groups_one_by_one_is_wrong():
@@ -268,26 +268,26 @@ def test_an_interval_is_wide_where_the_distance_may_well_have_come_out_too_large
 def test_a_change_of_some_neurons_is_found_and_named():
     rng = np.random.default_rng(6)
     a, b = sample(rng, 160), sample(rng, 160, shift=2.5, n_shifted=3)
-    verdict = judged(a, b, n_permutations=999)
-    assert verdict.p < 0.01
-    assert set(np.flatnonzero(verdict.neuron_p <= 0.05)) == {0, 1, 2}
-    assert verdict.n_changed == 3
-    p = {layer.layer: layer.p for layer in verdict.layers}
+    result = judged(a, b, n_permutations=999)
+    assert result.p < 0.01
+    assert set(np.flatnonzero(result.neuron_p <= 0.05)) == {0, 1, 2}
+    assert result.n_changed == 3
+    p = {layer.layer: layer.p for layer in result.layers}
     assert p["a"] < 0.01 < 0.05 < p["b"]
-    assert 0 < verdict.ci_low_bins < verdict.bias_corrected_bins < verdict.ci_high_bins
-    assert verdict.bias_corrected_bins == pytest.approx(verdict.emd_bins - verdict.null_mean_bins)
-    assert verdict.tail_estimated
-    assert verdict.p_tail < verdict.p
+    assert 0 < result.ci_low_bins < result.bias_corrected_bins < result.ci_high_bins
+    assert result.bias_corrected_bins == pytest.approx(result.emd_bins - result.null_mean_bins)
+    assert result.tail_estimated
+    assert result.p_tail < result.p
 
 
 @pytest.mark.parametrize(("shift", "n_shifted", "better", "worse"), [(4.0, 1, 2, 1), (0.5, 50, 1, 2)])
-def test_the_verdict_sees_a_change_of_few_neurons_as_one_of_all(shift, n_shifted, better, worse):
-    """Power near that of the better test, whichever it is: deals of 50 independent neurons."""
+def test_the_combined_test_sees_a_change_of_few_neurons_as_one_of_all(shift, n_shifted, better, worse):
+    """Power near that of the better test, whichever it is: permutations of 50 independent neurons."""
     rng, said = np.random.default_rng(13), []
     for _ in range(200):
-        dealt = rng.normal(size=(200, 50))
-        dealt[0, :n_shifted] += shift
-        found = p_values(dealt, np.ones(50))
+        permuted = rng.normal(size=(200, 50))
+        permuted[0, :n_shifted] += shift
+        found = p_values(permuted, np.ones(50))
         most = min(found.p_mean / 0.2, found.p_strongest / 0.8)
         assert min(found.p_mean, found.p_strongest) <= found.p <= most + 1e-9
         said.append((found.p, found.p_mean, found.p_strongest))
@@ -305,7 +305,7 @@ def test_a_neuron_that_hardly_counts_does_not_decide():
     hardly = judged(a, b, selection=Selection(LAYERS, weights))
     assert hardly.neuron_p[0] < 0.02
     assert not hardly.significant
-    # Where nothing is more than chance, no neuron is said to have changed.
+    # Where nothing is significant, no neuron counts as changed.
     assert hardly.n_changed == 0
 
 
@@ -345,16 +345,16 @@ def test_the_same_seed_says_the_same():
     assert third.null_mean_bins != one.null_mean_bins
 
 
-def test_a_constant_neuron_is_not_tested_and_disturbs_nobody():
+def test_a_constant_neuron_is_not_tested_and_disturbs_no_other():
     rng = np.random.default_rng(9)
     a, b = sample(rng, 60), sample(rng, 60)
     for counts, _ in (a, b):
         counts[5, :, 0] = counts[5].sum(axis=1)
         counts[5, :, 1:] = 0
-    verdict = judged(a, b)
-    assert np.isnan(verdict.neuron_p[5])
-    assert verdict.n_tested == N_NEURONS - 1
-    assert np.isfinite(verdict.p)
+    result = judged(a, b)
+    assert np.isnan(result.neuron_p[5])
+    assert result.n_tested == N_NEURONS - 1
+    assert np.isfinite(result.p)
 
 
 @pytest.mark.parametrize(
@@ -377,11 +377,11 @@ def test_a_pair_that_cannot_be_tested_has_a_reason(sizes_a, sizes_b, code):
 
 
 @pytest.mark.campaign
-def test_the_interval_holds_the_debiased_distance_that_is_to_be_expected():
+def test_the_interval_holds_the_expected_bias_corrected_distance():
     rng = np.random.default_rng(10)
-    verdicts = [
+    results = [
         judged(sample(rng, 160), sample(rng, 160, shift=0.8, n_shifted=6), n_permutations=99) for _ in range(300)
     ]
-    expected = np.mean([verdict.bias_corrected_bins for verdict in verdicts])
-    inside = np.mean([verdict.ci_low_bins <= expected <= verdict.ci_high_bins for verdict in verdicts])
+    expected = np.mean([result.bias_corrected_bins for result in results])
+    inside = np.mean([result.ci_low_bins <= expected <= result.ci_high_bins for result in results])
     assert inside > 0.9

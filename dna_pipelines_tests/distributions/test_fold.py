@@ -94,7 +94,7 @@ def test_both_memory_layouts_give_the_same_counts_on_real_sized_layers(layout):
 @pytest.mark.parametrize("n_images", [1, 3])
 @pytest.mark.parametrize("part", [slice(0, 4), slice(1, 3)])
 @pytest.mark.parametrize("layout", ["conv", "tokens"])
-def test_whatever_the_shape_nothing_is_compiled_anew(n_blocks, n_images, part, layout):
+def test_whatever_the_shape_nothing_is_recompiled(n_blocks, n_images, part, layout):
     fold = Fold(Binning(np.full(4, LO), np.full(4, HI)), np.arange(n_images) % n_blocks)
     values = np.zeros((n_images, part.stop - part.start, 5), np.float32)
     fold.add(

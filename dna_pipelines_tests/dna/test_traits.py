@@ -38,7 +38,7 @@ def activations():
     )
 
 
-def test_every_sort_of_neuron_is_told():
+def test_every_kind_of_neuron_is_recognised():
     values = activations()
     found = NeuronTraits.of(histogram_of(values))
     assert np.flatnonzero(found.dead).tolist() == [1, 2]
@@ -95,14 +95,14 @@ def test_layers_sum_up_their_neurons():
     assert last.n_images == N_IMAGES
 
 
-def test_what_neurons_become_is_told_by_layer():
+def test_what_neurons_become_is_reported_by_layer():
     layers = Layers((Layer("a", 3), Layer("b", 4)))
     before = activations()
     after = before.copy()
     after[:, 0], after[:, 1], after[:, 3], after[:, 4] = 0.0, before[:, 0], before[:, 0], before[:, 3]
     old, new = (NeuronTraits.of(histogram_of(values)) for values in (before, after))
-    told = {what: neurons_of(layers, chosen) for what, chosen in became(old, new)}
-    assert told == {
+    changes = {what: neurons_of(layers, chosen) for what, chosen in became(old, new)}
+    assert changes == {
         "newly dead": ["a:0"],
         "newly alive": ["a:1"],
         "newly saturated": ["b:1"],

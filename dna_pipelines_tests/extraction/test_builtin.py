@@ -146,7 +146,7 @@ def test_chosen_layers_keep_their_part_of_the_ranges(extractor):
         assert (ranges.centre[part] == extractor.own_ranges.centre[whole]).all()
     # Single positions were measured too.
     assert load_extractor("builtin", layers=tuple(GOLDEN)).own_ranges
-    # The convolutions before the activation can be tapped too, but nobody measured them.
+    # The convolutions before the activation can be tapped too, but their ranges are not measured.
     assert load_extractor("builtin", layers=("stage4.first",)).own_ranges is None
 
 

@@ -125,7 +125,7 @@ def test_whatever_can_be_imported_from_the_projects_folder_is_noticed(tmp_path, 
     (tmp_path / "parts" / "inner" / "__init__.py").touch()
     (tmp_path / "own_pack").mkdir()
     (tmp_path / "own_pack" / "inner.py").touch()
-    (tmp_path / ".#helper.py").symlink_to("nobody@nowhere")
+    (tmp_path / ".#helper.py").symlink_to("user@host")
     before = network_state(f"{module}:build", tmp_path)
     (tmp_path / changed).write_text("22")
     assert network_state(f"{module}:build", tmp_path) != before
@@ -186,7 +186,7 @@ def test_what_user_code_raises_is_an_error_with_file_and_line(tmp_path, module, 
         ("own_16:build", FAILS, "network.forward", {"error": "ValueError", "size_px": 8, "line": 17}),
         (":build", "", "network.location", {"location": ":build"}),
         (".x:build", "", "network.location", {"location": ".x:build"}),
-        ("local:~nobody_of_that_name/x", "", "network.folder", {}),
+        ("local:~no_user_of_that_name/x", "", "network.folder", {}),
     ],
 )
 def test_an_own_network_that_cannot_serve_is_an_error(tmp_path, name, text, code, facts):

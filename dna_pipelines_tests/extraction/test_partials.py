@@ -172,7 +172,7 @@ def test_partials_are_kept_by_several_threads_beside_the_extraction(extractor, r
 
     def keep(done, partial):
         kept[done.id] = partial
-        # So many wait here at the same time, or nobody gets through; the last may be fewer.
+        # So many wait here at the same time, or none gets through; the last may be fewer.
         if len(kept) <= len(cut) - len(cut) % n_writers:
             together.wait()
 

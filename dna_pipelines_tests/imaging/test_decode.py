@@ -85,7 +85,7 @@ def test_a_cmyk_jpeg_becomes_its_colours(encoded, inks, colour):
     np.testing.assert_allclose(decode(data), np.broadcast_to(colour, (16, 16, 3)), atol=6)
 
 
-def test_the_size_that_is_told_is_that_before_exif_orientation(encoded, noise):
+def test_the_size_reported_is_that_before_exif_orientation(encoded, noise):
     exif = Image.Exif()
     exif[0x0112] = 6
     decoded, info = decode_with_info(encoded(noise(3, 5), exif=exif))
@@ -120,7 +120,7 @@ def test_floats_that_are_no_numbers_are_refused(encoded, bad):
     assert refusal(encoded(np.array([[0.5, bad]], np.float32), "tiff")) == "corrupt"
 
 
-def test_what_the_header_says_is_told(encoded, noise):
+def test_what_the_header_says_is_reported(encoded, noise):
     _, info = decode_with_info(encoded(Image.fromarray(noise(9, 4)).convert("L"), "jpeg"))
     assert (info.width_px, info.height_px, info.format, info.mode) == (4, 9, "JPEG", "L")
 

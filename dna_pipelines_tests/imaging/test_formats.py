@@ -281,7 +281,7 @@ def test_the_first_of_several_pictures_is_taken(encoded, kind):
     assert np.abs(decoded - colours[0]).max() <= 4
 
 
-def test_the_header_of_what_is_read_is_told(noise):
+def test_the_header_of_what_is_read_is_reported(noise):
     buffer = io.BytesIO()
     Image.fromarray(noise(9, 4)).save(buffer, "mpo", save_all=True, append_images=[Image.fromarray(noise(9, 4))])
     _, info = decode_with_info(buffer.getvalue())

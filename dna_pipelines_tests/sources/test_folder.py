@@ -119,7 +119,7 @@ def test_a_broken_link_is_reported_and_ends_in_quarantine(make_files, source, ma
     assert (row.name, row.reason) == ("broken.png", "cannot be read")
 
 
-def test_a_link_that_is_mended_changes_its_signature(make_files, source):
+def test_a_link_that_is_repaired_changes_its_signature(make_files, source):
     folder = make_files("nothing.txt")
     (folder / "broken.png").symlink_to(folder / "later.bin")
     before = source(folder).list().entries[0].signature

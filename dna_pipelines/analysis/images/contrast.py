@@ -54,9 +54,11 @@ class Contrast:
         images = counted(n, "image")
         if not self.only_new:
             return f"the {images} of {label}"
+        newer = self.a.images.commit.seq > self.b.images.commit.seq
         if self.n_images_counted > n:
-            return f"{label}, of which the {images} not in {other} {'is' if n == 1 else 'are'} ranked,"
-        return f"the {images} of {label} not in {other}"
+            change = f"added since {other}" if newer else f"not in {other}"
+            return f"{label}, of which the {images} {change} {'is' if n == 1 else 'are'} ranked,"
+        return f"{images} added since {other}" if newer else f"{images} of {label} not in {other}"
 
     @property
     def single_block_label(self) -> str | None:

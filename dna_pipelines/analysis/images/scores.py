@@ -253,7 +253,7 @@ def _read(locations: Sequence[str]) -> tuple[dict[str, bytes], dict[str, str]]:
 def _add(images: dict[str, bytes], problems: dict[str, str], label: str, read: Callable[[], bytes]) -> None:
     if len(images) >= MOST_IMAGES:
         raise UserError(
-            f"there are more than {MOST_IMAGES:,} images; add them as a dataset with `dna add`",
+            f"there are more than {MOST_IMAGES:,} images; add them as a dataset with project.add() or `dna add`",
             code="images.too-many",
             most=MOST_IMAGES,
         )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections import defaultdict
 from collections.abc import Iterable
-from itertools import pairwise
+from itertools import pairwise, takewhile
 
 from dna_pipelines.comparison.caveats import Caveat
 from dna_pipelines.project.image_set import ImageSet
@@ -64,8 +64,9 @@ def caveats(a: ImageSet, b: ImageSet) -> list[Caveat]:
 def _sequences(side: ImageSet) -> Caveat:
     return Caveat(
         "significance.sequences-without-group",
-        f"{side.label}: the paths look like numbered frames of sequences, but the images have no groups. Images of one "
-        "sequence are not independent, so p may be far too small; set `group_by` in the datasets file",
+        f"likely sequences: the paths of {side.label} look like numbered frames, but the images have no groups. Images "
+        "of one sequence are not independent, so p may be far too small; say which belong together: `group_by` in the "
+        "datasets file; in Python, group_by= of files or groups= of objects",
         {"images": side.label},
     )
 
@@ -96,17 +97,29 @@ def _unequal(a: ImageSet, b: ImageSet) -> list[Caveat]:
 def looks_like_sequences(names: Iterable[str]) -> bool:
     """Whether most paths end in consecutive numbers after a text with a word such as clip or frame, or with a number.
 
-    Images that are merely numbered, in one folder or in one folder for each class, are not sequences.
+    Images that are merely numbered, in one folder or in one folder for each class, are not sequences. The folders that
+    all absolute paths have in common do not count, so that a list of files is judged like their folder.
     """
     numbers: dict[str, list[int]] = defaultdict(list)
     n_names = 0
-    for name in names:
+    for name in _below_common_folder(list(names)):
         n_names += 1
         # The last number, and the text before it.
         if match := re.fullmatch(r"(.*?)([0-9]{1,18})[^0-9]*", name.rpartition(".")[0] or name, re.DOTALL):
             numbers[match[1]].append(int(match[2]))
     series = (sorted(values) for text, values in numbers.items() if re.search("[0-9]", text) or _SERIES.search(text))
     return n_names > 0 and sum(map(_n_in_runs, series)) * 2 > n_names
+
+
+def _below_common_folder(names: list[str]) -> list[str]:
+    """Absolute paths and URIs without the folders that all of them have in common; relative paths as they are."""
+    if not names or not all(name.startswith("/") or "://" in name for name in names):
+        return names
+    folders = [name.split("/")[:-1] for name in names]
+    # What the first and the last in order share, all share.
+    pairs = zip(min(folders), max(folders), strict=False)
+    n_common = sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], pairs))
+    return [name.split("/", n_common)[-1] for name in names]
 
 
 def _n_in_runs(numbers: list[int]) -> int:
