@@ -21,34 +21,39 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from dna_pipelines.api.answers import ExportResult as ExportResult
-    from dna_pipelines.api.answers import InspectResult as InspectResult
-    from dna_pipelines.api.answers import SelectionsResult as SelectionsResult
-    from dna_pipelines.api.answers import SqlResult as SqlResult
-    from dna_pipelines.api.comparison import Comparison as Comparison
-    from dna_pipelines.api.comparison import Distances as Distances
-    from dna_pipelines.api.datasets import AddResult as AddResult
-    from dna_pipelines.api.datasets import DatasetsResult as DatasetsResult
-    from dna_pipelines.api.datasets import ForecastResult as ForecastResult
-    from dna_pipelines.api.datasets import HistoryResult as HistoryResult
-    from dna_pipelines.api.datasets import UpdateReport as UpdateReport
-    from dna_pipelines.api.explanation import Explanation as Explanation
-    from dna_pipelines.api.fingerprints import Fingerprint as Fingerprint
-    from dna_pipelines.api.fingerprints import emd as emd
-    from dna_pipelines.api.fingerprints import fingerprint as fingerprint
-    from dna_pipelines.api.fingerprints import test as test
-    from dna_pipelines.api.images import DuplicatesResult as DuplicatesResult
-    from dna_pipelines.api.images import FitsResult as FitsResult
-    from dna_pipelines.api.images import GroupsResult as GroupsResult
-    from dna_pipelines.api.images import ImagesResult as ImagesResult
+    from dna_pipelines.api.in_memory.fingerprint import Fingerprint as Fingerprint
+    from dna_pipelines.api.in_memory.fingerprints import emd as emd
+    from dna_pipelines.api.in_memory.fingerprints import fingerprint as fingerprint
+    from dna_pipelines.api.in_memory.fingerprints import test as test
     from dna_pipelines.api.network import Network as Network
-    from dna_pipelines.api.overview import MapResult as MapResult
-    from dna_pipelines.api.overview import MatrixResult as MatrixResult
-    from dna_pipelines.api.projects import Project as Project
-    from dna_pipelines.api.projects import create_project as create_project
-    from dna_pipelines.api.projects import open_project as open_project
-    from dna_pipelines.api.significance import TestResult as TestResult
-    from dna_pipelines.api.tables import Table as Table
+    from dna_pipelines.api.project.project import Project as Project
+    from dna_pipelines.api.project.project import create_project as create_project
+    from dna_pipelines.api.project.project import open_project as open_project
+    from dna_pipelines.api.results.answers import ExportResult as ExportResult
+    from dna_pipelines.api.results.answers import InspectResult as InspectResult
+    from dna_pipelines.api.results.answers import SelectionsResult as SelectionsResult
+    from dna_pipelines.api.results.answers import SqlResult as SqlResult
+    from dna_pipelines.api.results.comparison import Comparison as Comparison
+    from dna_pipelines.api.results.comparison import Distances as Distances
+    from dna_pipelines.api.results.datasets import AddResult as AddResult
+    from dna_pipelines.api.results.datasets import DatasetsResult as DatasetsResult
+    from dna_pipelines.api.results.datasets import HistoryResult as HistoryResult
+    from dna_pipelines.api.results.explanation import Explanation as Explanation
+    from dna_pipelines.api.results.extractors import ExtractorResult as ExtractorResult
+    from dna_pipelines.api.results.extractors import ExtractorsResult as ExtractorsResult
+    from dna_pipelines.api.results.extractors import RangesResult as RangesResult
+    from dna_pipelines.api.results.images import DuplicatesResult as DuplicatesResult
+    from dna_pipelines.api.results.images import FitsResult as FitsResult
+    from dna_pipelines.api.results.images import GroupsResult as GroupsResult
+    from dna_pipelines.api.results.images import ImagesResult as ImagesResult
+    from dna_pipelines.api.results.maintenance import DoctorResult as DoctorResult
+    from dna_pipelines.api.results.maintenance import PruneResult as PruneResult
+    from dna_pipelines.api.results.overview import MapResult as MapResult
+    from dna_pipelines.api.results.overview import MatrixResult as MatrixResult
+    from dna_pipelines.api.results.significance import TestResult as TestResult
+    from dna_pipelines.api.results.tables import Table as Table
+    from dna_pipelines.api.results.updates import ForecastResult as ForecastResult
+    from dna_pipelines.api.results.updates import UpdateReport as UpdateReport
     from dna_pipelines.errors import CheckFailed as CheckFailed
     from dna_pipelines.errors import ConfigError as ConfigError
     from dna_pipelines.errors import DnaError as DnaError
@@ -67,17 +72,21 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _HOMES = {
-    "api.answers": ("ExportResult", "InspectResult", "SelectionsResult", "SqlResult"),
-    "api.comparison": ("Comparison", "Distances"),
-    "api.datasets": ("AddResult", "DatasetsResult", "ForecastResult", "HistoryResult", "UpdateReport"),
-    "api.explanation": ("Explanation",),
-    "api.fingerprints": ("Fingerprint", "emd", "fingerprint", "test"),
-    "api.images": ("DuplicatesResult", "FitsResult", "GroupsResult", "ImagesResult"),
+    "api.results.answers": ("ExportResult", "InspectResult", "SelectionsResult", "SqlResult"),
+    "api.results.comparison": ("Comparison", "Distances"),
+    "api.results.datasets": ("AddResult", "DatasetsResult", "HistoryResult"),
+    "api.results.explanation": ("Explanation",),
+    "api.results.extractors": ("ExtractorResult", "ExtractorsResult", "RangesResult"),
+    "api.in_memory.fingerprint": ("Fingerprint",),
+    "api.in_memory.fingerprints": ("emd", "fingerprint", "test"),
+    "api.results.images": ("DuplicatesResult", "FitsResult", "GroupsResult", "ImagesResult"),
+    "api.results.maintenance": ("DoctorResult", "PruneResult"),
     "api.network": ("Network",),
-    "api.overview": ("MapResult", "MatrixResult"),
-    "api.projects": ("Project", "create_project", "open_project"),
-    "api.significance": ("TestResult",),
-    "api.tables": ("Table",),
+    "api.results.overview": ("MapResult", "MatrixResult"),
+    "api.project.project": ("Project", "create_project", "open_project"),
+    "api.results.significance": ("TestResult",),
+    "api.results.tables": ("Table",),
+    "api.results.updates": ("ForecastResult", "UpdateReport"),
     "errors": (
         "CheckFailed", "ConfigError", "DnaError", "ExtractorError", "Incomparable", "InterchangeError", "LakeError",
         "NothingToCompare", "SourceChanged", "SourceError", "UnknownName", "Unreadable", "UserError",

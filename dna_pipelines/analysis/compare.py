@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from dna_pipelines.analysis.neuron_weights import chosen_selection
+from dna_pipelines.analysis.selections.stored import chosen_selection
 from dna_pipelines.analysis.significance.measurements import LakeMeasurements
 from dna_pipelines.analysis.significance.pair import N_PERMUTATIONS, pair_significance
 from dna_pipelines.analysis.significance.result import SignificanceResult
@@ -15,10 +15,11 @@ from dna_pipelines.comparison import Comparison, Selection, compare
 from dna_pipelines.comparison.caveats import NotTested
 from dna_pipelines.dna import Comparable
 from dna_pipelines.errors import UserError
-from dna_pipelines.project.image_set import ImageSet, resolve_image_set
+from dna_pipelines.project.image_set import StoredImageSet, resolve_image_set
 from dna_pipelines.project.progress import Progress
 from dna_pipelines.project.project import ProjectFolder
 from dna_pipelines.project.vdna import extractor_of, read_files
+from dna_pipelines.storage.files import if_writable
 from dna_pipelines.update.dnas import find_record, why_blocked
 
 
@@ -33,15 +34,17 @@ class PairComparison:
         selection: the neurons that count.
         n_images_extracted: by label, the number of images of each side whose DNA was computed for the comparison.
         blocked: by label, the reason why a check blocks a side, whose DNA the matrix excludes then.
+        not_stored: why the distances could not be stored; empty where they were.
     """
 
-    a: ImageSet | None
-    b: ImageSet | None
+    a: StoredImageSet | None
+    b: StoredImageSet | None
     extractor: str
     comparison: Comparison
     selection: Selection
     n_images_extracted: dict[str, int]
     blocked: dict[str, str]
+    not_stored: str = ""
 
     def to_json(self) -> dict[str, Any]:
         """As a JSON value."""
@@ -57,8 +60,8 @@ class PairComparison:
 
 def compare_pair(
     project: ProjectFolder,
-    a: str | ImageSet,
-    b: str | ImageSet,
+    a: str | StoredImageSet,
+    b: str | StoredImageSet,
     *,
     extractor: str | None = None,
     layers: Sequence[str] = (),
@@ -67,7 +70,7 @@ def compare_pair(
     ranges: Path | None = None,
     progress: Progress | None = None,
 ) -> PairComparison:
-    """Compare two sides, and store the distances of their neurons.
+    """Compare two sides, and store the distances of their neurons where the lake can be written.
 
     Args:
         project: the project of the datasets.
@@ -90,7 +93,7 @@ def compare_pair(
     names = [side if isinstance(side, str) else side.label for side in (a, b)]
     files = read_files([side for side in (a, b) if isinstance(side, str)], ranges)
     extractor = extractor_of(project, files, names, extractor)
-    sides: list[ImageSet | None] = []
+    sides: list[StoredImageSet | None] = []
     dnas: list[Comparable] = []
     extracted: dict[str, int] = {}
     blocked: dict[str, str] = {}
@@ -109,8 +112,8 @@ def compare_pair(
             blocked[name] = reason
     comparison = compare(dnas[0], dnas[1])
     chosen = chosen_selection(project, dnas[0], layers, neurons, selection)
-    project.lake.distances.put_neurons(comparison)
-    return PairComparison(sides[0], sides[1], extractor, comparison, chosen, extracted, blocked)
+    not_stored = if_writable(lambda: project.lake.distances.put_neurons(comparison))
+    return PairComparison(sides[0], sides[1], extractor, comparison, chosen, extracted, blocked, not_stored)
 
 
 def significance_of(

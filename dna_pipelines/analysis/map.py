@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from dna_pipelines.analysis.neuron_weights import extractor_layers
 from dna_pipelines.comparison import Selection, emd_bins
 from dna_pipelines.comparison.barycentre import mean_counts
 from dna_pipelines.comparison.embedding import Join, Plane, average_linkage, best_cut, cut, plane_of, silhouette
@@ -18,6 +17,7 @@ from dna_pipelines.errors import NothingToCompare, UserError
 from dna_pipelines.project.current import current_dnas
 from dna_pipelines.project.progress import Progress, Silent
 from dna_pipelines.project.project import ProjectFolder
+from dna_pipelines.project.resolve import used_ranges
 
 _FEWEST = 3
 """The number of datasets that a map needs."""
@@ -153,7 +153,7 @@ def _from_mean(
     """By dataset, the distance from the mean. Layer by layer, so that only one layer of all DNAs is in memory."""
     current, store = current_dnas(project, matrix.extractor), project.lake.fingerprints
     names = [name for name in matrix.names if name in current]
-    layers = extractor_layers(project, matrix.extractor)
+    layers = used_ranges(project, matrix.extractor).layers
     sums, n_known = dict.fromkeys(names, 0.0), dict.fromkeys(names, 0.0)
     chosen = selection or Selection.everything(layers)
     with (progress or Silent()).task(f"averaging {matrix.extractor}", len(chosen.names())) as advance:

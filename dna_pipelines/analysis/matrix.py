@@ -9,7 +9,7 @@ from itertools import combinations
 import numpy as np
 from numpy.typing import NDArray
 
-from dna_pipelines.analysis.neuron_weights import extractor_selection, find_record
+from dna_pipelines.analysis.selections.stored import extractor_selection, find_record
 from dna_pipelines.comparison import LayerMeasures, Selection, steered_distances
 from dna_pipelines.comparison.matrix import Matrix
 from dna_pipelines.comparison.metrics import KEPT, METRICS, histogram_distance

@@ -5,6 +5,7 @@ from __future__ import annotations
 import operator
 import os
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 from dna_pipelines.errors import UserError
 
@@ -25,6 +26,21 @@ def texts(name: str, value: object) -> tuple[str, ...]:
     if wrong := [one for one in listed if not isinstance(one, str)]:
         raise wrong_type(name, wrong[0], "a string or a list of strings")
     return tuple(map(str, listed))
+
+
+def values(name: str, value: Any) -> list[Any]:
+    """The values of an argument that has one for each image. A text is none: it would be read letter by letter.
+
+    Raises:
+        UserError: for a text, or what is no list (`api.argument`).
+
+    Examples:
+        >>> values("groups", ("clip 1", None))
+        ['clip 1', None]
+    """
+    if isinstance(value, str | bytes) or not isinstance(value, Iterable):
+        raise wrong_type(name, value, "a list with a value for each image")
+    return list(value.tolist() if hasattr(value, "tolist") else value)
 
 
 def number(name: str, value: object, *, at_least: int) -> int:
@@ -54,11 +70,11 @@ def number(name: str, value: object, *, at_least: int) -> int:
     return whole
 
 
-def one_of(name: str, value: object, known: Sequence[str]) -> None:
-    """Refuse a word that is not known.
+def one_of(name: str, value: str, known: Sequence[str]) -> str:
+    """A word that is known.
 
     Raises:
-        UserError: (`api.settings`).
+        UserError: for any other (`api.settings`).
     """
     if value not in known:
         raise UserError(
@@ -68,6 +84,31 @@ def one_of(name: str, value: object, known: Sequence[str]) -> None:
             value=str(value),
             known=list(known),
         )
+    return value
+
+
+def location_settings(
+    *,
+    globs: str | Sequence[str],
+    exclude: str | Sequence[str],
+    kind: str | None,
+    image_column: str | None,
+    every: int | None,
+    limit: int | None,
+    group_by: str | None,
+) -> dict[str, Any]:
+    """The settings of a location as an entry of the datasets file has them, without those that are not given.
+
+    Raises:
+        UserError: when one is wrong (`api.argument`, `api.settings`).
+    """
+    settings = {
+        "kind": kind, "globs": list(texts("globs", globs)), "exclude": list(texts("exclude", exclude)),
+        "image_column": image_column, "group_by": group_by,
+        "every": None if every is None else number("every", every, at_least=1),
+        "limit": None if limit is None else number("limit", limit, at_least=1),
+    }  # fmt: skip
+    return {key: value for key, value in settings.items() if value not in (None, [])}
 
 
 def wrong_type(name: str, value: object, wanted: str) -> UserError:

@@ -34,18 +34,24 @@ def watched(work: Callable[[Progress], T], progress: Shown) -> T:
             method `task` of `dna_pipelines.project.progress.Progress`.
 
     Raises:
-        KeyboardInterrupt: when Ctrl-C stopped it; at the second Ctrl-C at once, and the work ends at its next step.
+        KeyboardInterrupt: when Ctrl-C was pressed, also if the work was done before its next step, so that a loop or
+            the next cells of a notebook stop as well; at the second Ctrl-C at once, and the work ends at its next step.
     """
-    shown = progress_for(progress)
+    shown, was_pressed = progress_for(progress), False
 
     def first() -> None:
+        nonlocal was_pressed
+        was_pressed = True
         if progress:
             print("stopping as soon as what is in flight is done", file=sys.stderr)  # noqa: T201
 
     def again() -> None:
         raise KeyboardInterrupt
 
-    return interruptible(work, shown, first, again)
+    result = interruptible(work, shown, first, again)
+    if was_pressed:
+        raise KeyboardInterrupt
+    return result
 
 
 def progress_for(progress: Shown) -> Progress:

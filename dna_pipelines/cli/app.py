@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -14,7 +15,7 @@ from dna_pipelines.cli.terminal import note, show_error, strays_aside
 from dna_pipelines.errors import ConfigError, DnaError
 
 if TYPE_CHECKING:  # completion and help import no more than they show
-    from dna_pipelines.api.projects import Project
+    from dna_pipelines.api.project.project import Project
 
 DATASETS, COMPARE, NETWORKS, TOOLS = "Datasets", "Compare and explain", "Networks", "Project and lake"
 """The headings of the help, under which the commands are listed."""
@@ -91,9 +92,24 @@ def _root(
     context.obj = root
 
 
+def exit_code(statuses: Iterable[str]) -> int:
+    """The exit code of a command that went through datasets.
+
+    Args:
+        statuses: of their problems (see `project.problem.Status`); empty for a dataset without one.
+
+    Returns:
+        `FAILED` if every dataset failed, `INCOMPLETE` if some are not up to date, else `OK`.
+    """
+    listed = list(statuses)
+    if listed and all(status and status != "blocked" for status in listed):
+        return FAILED
+    return INCOMPLETE if any(listed) else OK
+
+
 def project_of(context: typer.Context) -> Project:
     """The project of a command; from here on, what a user's own code prints goes to standard error."""
-    from dna_pipelines.api.projects import find_project
+    from dna_pipelines.api.project.project import find_project
 
     context.with_resource(strays_aside())
     return find_project(context.obj)

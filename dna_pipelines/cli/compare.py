@@ -26,8 +26,8 @@ from dna_pipelines.errors import UserError
 from dna_pipelines.project.progress import counted
 
 if TYPE_CHECKING:
-    from dna_pipelines.api.comparison import Comparison
-    from dna_pipelines.api.significance import TestResult
+    from dna_pipelines.api.results.comparison import Comparison
+    from dna_pipelines.api.results.significance import TestResult
 
 
 @app.command(rich_help_panel=COMPARE)
@@ -100,6 +100,8 @@ def _note(comparison: Comparison, tested: TestResult | None) -> None:
         note(f"{reference}: {counted(n_images, 'image')} extracted; its DNA is stored")
     for reference, reason in comparison.blocked.items():
         note(f"{reference} is blocked by a check and not in the matrix: {reason}", style="yellow")
+    if not_stored := comparison.pair.not_stored or (tested.result.not_stored if tested else ""):
+        note(f"the result is shown, but not stored: {not_stored}", style="yellow")
     if tested is None:
         return
     if tested.result.n_images_extracted:

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from dna_pipelines.cli.app import DATASETS, INCOMPLETE, app, project_of, require_datasets
+from dna_pipelines.cli.app import DATASETS, app, exit_code, project_of, require_datasets
 from dna_pipelines.cli.options import Json, dataset_names
 from dna_pipelines.cli.progress import run_with_progress
 from dna_pipelines.cli.terminal import note, one_line, say, show_json, show_table
@@ -127,8 +127,7 @@ def scan(
     else:
         for row in result.rows:
             _show_scan(row)
-    if result.problems:
-        raise typer.Exit(INCOMPLETE)
+    raise typer.Exit(exit_code("failed" if row.get("problem") else "" for row in result.rows))
 
 
 def _show_scan(scanned: Mapping[str, Any]) -> None:

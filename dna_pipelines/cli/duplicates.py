@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from dna_pipelines.cli.app import COMPARE, FAILED, app, project_of
-from dna_pipelines.cli.options import ExtractorName, Json, dataset_names
+from dna_pipelines.cli.options import ExtractorName, Json, dataset_names, picture_option
 from dna_pipelines.cli.progress import run_with_progress
 from dna_pipelines.cli.terminal import note, save_image, say, show_json, show_matrix, show_table
 from dna_pipelines.project.progress import counted
@@ -53,9 +53,7 @@ def duplicates(
         ),
     ] = None,
     top: Annotated[int, typer.Option(help="Pairs to show at most (--json has all).", metavar="N", min=1)] = 20,
-    picture: Annotated[
-        Path | None, typer.Option(help="Save a contact sheet of the pairs (PNG) here.", show_default=False)
-    ] = None,
+    picture: Annotated[Path | None, picture_option("Save a contact sheet of the pairs (PNG) here.")] = None,
     strict: Annotated[bool, typer.Option("--strict", help="Exit with code 1 if there is any duplicate.")] = False,
     json: Json = False,
 ) -> None:

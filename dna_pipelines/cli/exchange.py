@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -13,6 +13,9 @@ from dna_pipelines.cli.options import REFERENCE, ExtractorName, Json, Yes, datas
 from dna_pipelines.cli.progress import run_with_progress
 from dna_pipelines.cli.terminal import note, require_yes, say, show_json
 from dna_pipelines.project.progress import counted
+
+if TYPE_CHECKING:
+    from dna_pipelines.api.results.extractors import RangesResult
 
 Type = StrEnum("Type", {"histogram": "histogram", "gaussian": "gaussian", "layer_gaussian": "layer-gaussian"})
 Force = Annotated[bool, typer.Option("--force", help="Overwrite existing files.")]
@@ -67,13 +70,11 @@ def export_ranges(
     json: Json = False,
 ) -> None:
     """Write the activation ranges in the format of the reference implementation."""
-    from dna_pipelines.maintenance import export
-
-    ranges = export.export_ranges(project_of(context).folder, extractor, file, force=force)
+    ranges = project_of(context).export_ranges(extractor, file, force=force)
     if json:
-        show_json({"file": str(file), "extractor": extractor, "n_neurons": ranges.layers.n_neurons})
+        show_json({"file": str(file), "extractor": extractor, "n_neurons": ranges.n_neurons})
     else:
-        say(f"wrote {file}: {counted(ranges.layers.n_neurons, 'neuron')}")
+        say(f"wrote {file}: {counted(ranges.n_neurons, 'neuron')}")
 
 
 @ranges_app.command("import")
@@ -85,33 +86,26 @@ def import_ranges(
     json: Json = False,
 ) -> None:
     """Import the activation ranges from a file. Where others were in use, every DNA is recomputed."""
-    from dna_pipelines.interchange import read_ranges
-    from dna_pipelines.orchestration.headless import replace_ranges
-
-    project = project_of(context).folder
-    project.extractor_config(extractor)
-    given = read_ranges(file)
-    known = project.lake.fingerprints.extractor(extractor)
-    if known and given.own and given.own.id == known.ranges_id:
-        _report_import(extractor, given, changed=False, json=json)
-        return
-    if known and not yes:
-        require_yes(f"All DNAs of {extractor} will have to be recomputed. Continue?")
-    run_with_progress(replace_ranges, project, extractor, file=str(file.absolute()))
-    _report_import(extractor, given, changed=True, json=json)
-
-
-def _report_import(extractor: str, given: Any, *, changed: bool, json: bool) -> None:
-    n_constant = int((given.minimum == given.maximum).sum()) if given.own is None else 0
+    project = project_of(context)
+    ranges = project.import_ranges(extractor, file, dry_run=True)
+    if ranges.changed:
+        if ranges.replaces and not yes:
+            require_yes(f"All DNAs of {extractor} will have to be recomputed. Continue?")
+        run_with_progress(project.import_ranges, extractor, file)
     if json:
-        show_json({"extractor": extractor, "from": given.name, "changed": changed, "n_constant": n_constant})
+        facts = {"changed": ranges.changed, "n_constant": ranges.n_constant}
+        show_json({"extractor": extractor, "from": ranges.origin, **facts})
+    else:
+        _show_import(ranges)
+
+
+def _show_import(ranges: RangesResult) -> None:
+    if not ranges.changed:
+        say(f"{ranges.extractor} has these activation ranges already")
         return
-    if not changed:
-        say(f"{extractor} has these activation ranges already")
-        return
-    say(f"imported the activation ranges of {extractor} from {given.name}; `dna run` recomputes its DNAs")
-    if n_constant:
+    say(f"imported the activation ranges of {ranges.extractor} from {ranges.origin}; `dna run` recomputes its DNAs")
+    if ranges.n_constant:
         note(
-            f"equal bounds in {counted(n_constant, 'neuron')}: the reference makes their range 2e-8 wide, so that "
-            "nearly every value lies outside"
+            f"equal bounds in {counted(ranges.n_constant, 'neuron')}: the reference makes their range 2e-8 wide, so "
+            "that nearly every value lies outside"
         )

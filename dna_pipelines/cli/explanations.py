@@ -10,7 +10,7 @@ from dna_pipelines.cli.images import show_attribution
 from dna_pipelines.cli.terminal import note, say, show_table
 
 if TYPE_CHECKING:
-    from dna_pipelines.api.explanation import Explanation
+    from dna_pipelines.api.results.explanation import Explanation
 
 
 def number(value: float | None, digits: int = 4) -> str:

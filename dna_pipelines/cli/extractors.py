@@ -13,6 +13,7 @@ from dna_pipelines.cli.terminal import say, show_json, show_table
 from dna_pipelines.project.progress import counted
 
 if TYPE_CHECKING:
+    from dna_pipelines.api.results.extractors import ExtractorsResult
     from dna_pipelines.update.networks import Detail, Listed
 
 
@@ -30,23 +31,22 @@ def extractors(
     json: Json = False,
 ) -> None:
     """List the networks that can fingerprint images, or show one in detail."""
-    from dna_pipelines.update.networks import KINDS, describe_network, list_networks
-
-    project = project_of(context).folder
+    project = project_of(context)
     if name is not None:
-        detail = describe_network(project, name)
-        show_json(detail.to_json()) if json else _show(detail)
+        one = project.extractor(name)
+        show_json(one.to_json()) if json else _show(one.detail)
         return
-    networks = list_networks(project)
-    if json:
-        show_json([listed.to_json() for listed in networks])
-        return
-    for group, members in groupby(networks, key=lambda listed: listed.group):
+    networks = project.extractors()
+    show_json(networks.to_json()) if json else _show_all(networks)
+
+
+def _show_all(result: ExtractorsResult) -> None:
+    for group, members in groupby(result.networks, key=lambda listed: listed.group):
         say((group, "bold underline"))
         for listed in members:
             _show_listed(listed)
     say(("any other, as `network:` in the datasets file", "bold underline"))
-    for kind, what in KINDS.items():
+    for kind, what in result.kinds.items():
         say((kind, "bold"), f": {what}")
 
 

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from dna_pipelines.cli.app import COMPARE, app, project_of
-from dna_pipelines.cli.options import ExtractorName, Json, dataset_names
+from dna_pipelines.cli.options import ExtractorName, Json, dataset_names, picture_option
 from dna_pipelines.cli.progress import run_with_progress
+from dna_pipelines.cli.tables import elided
 from dna_pipelines.cli.terminal import note, save_image, say, show_json, show_table
 from dna_pipelines.errors import UserError
 from dna_pipelines.project.progress import counted
@@ -21,7 +22,10 @@ if TYPE_CHECKING:
     from dna_pipelines.analysis.images.attribution_by_group import AttributionByGroup
     from dna_pipelines.analysis.images.contrast import Contrast
     from dna_pipelines.analysis.images.scores import Fit
-    from dna_pipelines.api.projects import Project
+    from dna_pipelines.api.project.project import Project
+
+_MOST_OF_A_LABEL = 28
+"""Letters of a dataset's name that a title shows."""
 
 
 @app.command(rich_help_panel=COMPARE)
@@ -60,12 +64,7 @@ def images(
     ] = 200,
     extractor: ExtractorName = None,
     picture: Annotated[
-        Path | None,
-        typer.Option(
-            help="Save a contact sheet (PNG) of these images beside typical images of B.",
-            metavar="FILE",
-            show_default=False,
-        ),
+        Path | None, picture_option("Save a contact sheet (PNG) of these images beside typical images of B.")
     ] = None,
     json: Json = False,
 ) -> None:
@@ -73,39 +72,31 @@ def images(
 
     For two versions of one dataset, the images of A that are not in B are ranked. Nothing is stored.
     """
+    _require_agreement(names, against=against, by=by, picture=picture)
     project = project_of(context)
     if against:
-        if by or picture:
-            raise UserError(
-                "--against scores each image on its own; leave out --by and --picture",
-                code="cli.options-conflict",
-                options=["--against", "--by" if by else "--picture"],
-            )
         _score(project, names, against, extractor, top=top, json=json)
-        return
-    if len(names) != 2:
+    elif by:
+        _sum_by_group(project, names, by, extractor, top=top, json=json)
+    else:
+        _rank(project, names, extractor, top=top, detail=detail, picture=picture, json=json)
+
+
+def _require_agreement(names: list[str], *, against: list[str] | None, by: str | None, picture: Path | None) -> None:
+    """Refuse options that contradict each other, and any number of names but two."""
+    asked = [option for option, value in (("--by", by), ("--picture", picture)) if value]
+    if against and asked:
+        raise UserError(
+            "--against scores each image on its own; leave out --by and --picture",
+            code="cli.options-conflict",
+            options=["--against", asked[0]],
+        )
+    if not against and len(names) != 2:
         raise UserError(
             "name two datasets, A and B; or images and --against a dataset", code="cli.two-names", names=names
         )
-    a, b = names
-    if by:
-        if picture:
-            raise UserError(
-                "--picture shows images; leave out --by", code="cli.options-conflict", options=["--by", "--picture"]
-            )
-        groups = run_with_progress(project.image_groups, a, b, by, extractor=extractor)
-        if json:
-            show_json(groups.to_json())
-        else:
-            _show_groups(groups.attribution, top)
-        return
-    result = run_with_progress(project.images, a, b, extractor=extractor, n=top, in_detail=detail)
-    if picture:
-        save_image(picture, result.sheet())
-    if json:
-        show_json(result.to_json())
-    else:
-        show_attribution(result.attribution)
+    if len(asked) == 2:
+        raise UserError("--picture shows images; leave out --by", code="cli.options-conflict", options=asked)
 
 
 def _score(
@@ -118,6 +109,33 @@ def _score(
         show_json(result.to_json())
     else:
         _show_fits(result.fits, several=len(against) > 1, top=top)
+
+
+def _sum_by_group(project: Project, names: list[str], by: str, extractor: str | None, *, top: int, json: bool) -> None:
+    groups = run_with_progress(project.image_groups, *names, by, extractor=extractor)
+    if json:
+        show_json(groups.to_json())
+    else:
+        _show_groups(groups.attribution, top)
+
+
+def _rank(
+    project: Project,
+    names: list[str],
+    extractor: str | None,
+    *,
+    top: int,
+    detail: int,
+    picture: Path | None,
+    json: bool,
+) -> None:
+    result = run_with_progress(project.images, *names, extractor=extractor, n=top, in_detail=detail)
+    if picture:
+        save_image(picture, result.sheet())
+    if json:
+        show_json(result.to_json())
+    else:
+        show_attribution(result.attribution)
 
 
 def show_attribution(attribution: Attribution) -> None:
@@ -136,11 +154,12 @@ def show_attribution(attribution: Attribution) -> None:
         )
         for image in attribution.images
     ]
-    numbers = ("share", "EMD (bins)", "as rare in B")
+    (in_b,) = elided([attribution.contrast.b.label], _MOST_OF_A_LABEL)
+    numbers = ("share", "EMD (bins)", f"as rare in {in_b}")
     metadata = "metadata" if attribution.table.columns else ""
     columns = ("image", *numbers, *(["group"] if grouped else []), metadata)
     title = "contributions to the difference"
-    show_table(title, columns, table, numbers, words=(metadata,), optional=("group", metadata))
+    show_table(title, columns, table, numbers, words=(metadata,), optional=("group", metadata), shortened=("image",))
     if attribution.emd_bins_without is not None:
         n = counted(attribution.n_without, "image")
         say(f"without {n} that were extracted again, the EMD is {attribution.emd_bins_without:.4g} bins")
@@ -204,7 +223,7 @@ def _show_fits(fits: Sequence[Fit], *, several: bool, top: int) -> None:
         )
         for fit in sorted(fits, key=lambda fit: fit.conformal_p if not several else 0)[:top]
     ]  # fmt: skip
-    show_table(None, ("image", "dataset", *numbers), rows, numbers)
+    show_table(None, ("image", "dataset", *numbers), rows, numbers, shortened=("image",))
     if len(fits) > top:
         note(f"{len(fits):,} rows, {top} shown (--top)")
 

@@ -63,6 +63,8 @@ def _note_tests(tested: Sequence[Any]) -> None:
     """Note how many pairs differ, and what the marks mean."""
     if n_extracted := sum(one.result.n_images_extracted for one in tested):
         note(f"{counted(n_extracted, 'image')} extracted for samples of much larger datasets; their DNAs are stored")
+    if not_stored := next((one.result.not_stored for one in tested if one.result.not_stored), ""):
+        note(f"results are shown, but not stored: {not_stored}", style="yellow")
     n_alike = sum(one.significant is False for one in tested)
     note(
         f"{n_alike:,} of {counted(len(tested), 'pair')} do not differ significantly (marked ≈; p corrected for all "

@@ -8,7 +8,10 @@ from typing import Annotated, Any
 
 import typer
 
-from dna_pipelines.errors import DnaError
+from dna_pipelines.errors import DnaError, UserError
+
+PICTURE_ENDINGS = (".png",)
+"""Endings of the files that pictures are saved to."""
 
 
 def _remember_json(context: typer.Context, value: bool) -> bool:
@@ -20,6 +23,23 @@ def _remember_json(context: typer.Context, value: bool) -> bool:
 def wants_json(context: Any) -> bool:
     """Whether the command of this context prints JSON."""
     return bool(context.meta.get("json"))
+
+
+def _png(value: Path | None) -> Path | None:
+    if value is not None and value.suffix.lower() not in PICTURE_ENDINGS:
+        raise UserError(
+            f"{value} cannot be saved: pictures are written as {', '.join(PICTURE_ENDINGS)}; name a file that ends so",
+            code="cli.picture-ending",
+            path=str(value),
+            ending=value.suffix,
+            known=list(PICTURE_ENDINGS),
+        )
+    return value
+
+
+def picture_option(help_text: str) -> Any:
+    """An option that takes the file of a picture, whose ending is checked before any work begins."""
+    return typer.Option(help=help_text, metavar="FILE", callback=_png, show_default=False)
 
 
 def _completed(names: Callable[[Any], list[str]]) -> Callable[[typer.Context, str], list[str]]:
@@ -43,7 +63,8 @@ dataset_names = _completed(lambda config: [dataset.name for dataset in config.da
 extractor_names = _completed(lambda config: [extractor.name for extractor in config.extractors])
 """Completes an option with the names of the extractors."""
 
-Json = Annotated[bool, typer.Option("--json", help="Print JSON.", callback=_remember_json)]
+# Before all others, because they may raise errors.
+Json = Annotated[bool, typer.Option("--json", help="Print JSON.", callback=_remember_json, is_eager=True)]
 ExtractorName = Annotated[
     str | None,
     typer.Option(
@@ -54,9 +75,7 @@ ExtractorName = Annotated[
         autocompletion=extractor_names,
     ),
 ]
-Picture = Annotated[
-    Path | None, typer.Option(help="Save a picture (PNG) to this file.", metavar="FILE", show_default=False)
-]
+Picture = Annotated[Path | None, picture_option("Save a picture (PNG) to this file.")]
 SelectionName = Annotated[
     str | None,
     typer.Option(

@@ -8,11 +8,21 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.text import Text
 
-from dna_pipelines.cli.app import DATASETS, FAILED, INCOMPLETE, NETWORKS, app, project_of, require_datasets
+from dna_pipelines.cli.app import (
+    DATASETS,
+    FAILED,
+    INCOMPLETE,
+    NETWORKS,
+    OK,
+    app,
+    exit_code,
+    project_of,
+    require_datasets,
+)
 from dna_pipelines.cli.options import Json, Yes, dataset_names, extractor_names
 from dna_pipelines.cli.progress import run_with_progress
 from dna_pipelines.cli.terminal import note, require_yes, say, show_json, show_table, shown
-from dna_pipelines.errors import ConfigError
+from dna_pipelines.project.problem import Problem
 from dna_pipelines.project.progress import counted
 
 if TYPE_CHECKING:
@@ -42,9 +52,8 @@ def run(
             show_json(planned.to_json())
         else:
             _show_forecast(expected)
-        if expected.missing or any(item.problem for item in expected.datasets):
-            raise typer.Exit(INCOMPLETE)
-        return
+        code = exit_code(_status(item.problem) for item in expected.datasets)
+        raise typer.Exit(code or (INCOMPLETE if expected.missing else OK))
     updated = run_with_progress(project.update, *(names or ()))
     report = updated.report
     if updated.pruned and updated.pruned.n_removed:
@@ -53,10 +62,7 @@ def run(
         show_json(updated.to_json())
     else:
         _show_report(report)
-    if report.problems or all(one.problem and not one.is_blocked for one in report.datasets):
-        raise typer.Exit(FAILED)
-    if report.failed:
-        raise typer.Exit(INCOMPLETE)
+    raise typer.Exit(FAILED if report.problems else exit_code(_status(one.problem) for one in report.datasets))
 
 
 @app.command(rich_help_panel=NETWORKS)
@@ -78,26 +84,21 @@ def calibrate(
     json: Json = False,
 ) -> None:
     """Measure an extractor's activation ranges again. All its DNAs are then recomputed by the next run."""
-    from dna_pipelines.orchestration.headless import replace_ranges
+    from dna_pipelines.api.project.extractors import require_calibratable
 
-    project = project_of(context).folder
-    config = project.extractor_config(extractor)
-    if config.ranges:
-        raise ConfigError(
-            f"{project.file.path} takes the ranges of {extractor} from {config.ranges}; remove that to measure them",
-            code="cli.ranges-from-file",
-            extractor=extractor,
-            file=config.ranges,
-        )
-    for name in on or ():
-        project.file.dataset(name)
+    project = project_of(context)
+    require_calibratable(project.folder, extractor, on or ())
     if not yes:
         require_yes(f"All DNAs of {extractor} will have to be recomputed. Continue?")
-    run_with_progress(replace_ranges, project, extractor, on=on or ())
+    run_with_progress(project.calibrate, extractor, on=on or ())
     if json:
         show_json({"extractor": extractor, "on": on or []})
     else:
         say(f"measured the activation ranges of {extractor}; `dna run` recomputes its DNAs")
+
+
+def _status(problem: Problem | None) -> str:
+    return problem.status if problem else ""
 
 
 def _show_report(report: RunReport) -> None:

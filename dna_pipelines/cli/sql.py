@@ -15,7 +15,7 @@ from dna_pipelines.errors import UserError
 from dna_pipelines.project.progress import counted
 
 if TYPE_CHECKING:
-    from dna_pipelines.api.projects import Project
+    from dna_pipelines.api.project.project import Project
 
 
 @app.command(rich_help_panel=COMPARE)

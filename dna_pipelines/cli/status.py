@@ -14,7 +14,10 @@ from dna_pipelines.cli.terminal import note, say, show_json, show_table, size_te
 
 @app.command(rich_help_panel=DATASETS)
 def status(context: typer.Context, json: Json = False) -> None:
-    """Show the state of every dataset as of the last run; locations are not scanned."""
+    """Show the state of every dataset as of the last run.
+
+    Locations are not scanned, but one on this machine that does not exist is reported.
+    """
     project = project_of(context)
     facts = project.status().rows
     extractors = [extractor.name for extractor in project.folder.config().extractors]
@@ -27,14 +30,14 @@ def status(context: typer.Context, json: Json = False) -> None:
 
 
 def _show_status(facts: Sequence[Mapping[str, Any]], extractors: list[str]) -> None:
-    stale = [row["dataset"] for row in facts if not set(row["dna_states"].values()) <= {"current", "empty"}]
+    stale = [row for row in facts if row["problem"] or not set(row["dna_states"].values()) <= {"current", "empty"}]
     say(f"{len(facts) - len(stale):,} of {len(facts):,} datasets are up to date")
     sampled = any(row["n_not_sampled"] for row in facts)
     rows = [
         (
             row["dataset"], row["n_images"], *(row["dna_states"][name] for name in extractors), row["n_quarantined"],
             *([row["n_not_sampled"]] if sampled else []),
-            row["last_change"] or ("damaged" if row["problem"] else "never scanned"),
+            row["last_change"] or ("damaged" if "" in row["dna_states"].values() else "never scanned"),
             row["n_shards"],
             size_text(row["size_bytes"]),
         )

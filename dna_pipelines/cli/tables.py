@@ -31,12 +31,14 @@ class Column:
         right: whether it is right-aligned, as numbers are.
         words: whether its cells may be broken between words; those of other columns never are.
         optional: whether it may be left out where the width is too small for all.
+        shortened: whether its cells may be shortened in the middle where they would need lines of their own.
     """
 
     title: str
     right: bool = False
     words: bool = False
     optional: bool = False
+    shortened: bool = False
 
 
 @dataclass(frozen=True)
@@ -56,18 +58,20 @@ def lay_out(columns: Sequence[Column], rows: Sequence[Sequence[Text]], width: in
     """Lay a table out within a width.
 
     Where it is too wide, in this order: titles and words are broken between words; optional columns are left out, the
-    last first; the first column gets lines of its own; the columns are folded into groups below each other.
+    last first; names are shortened to half of the width; the first column gets lines of its own; the columns are folded
+    into groups below each other.
 
     Args:
         columns: of the table; the first names the rows.
         rows: as many cells each as there are columns.
         width: in cells of the terminal.
     """
-    for arrange in (_in_rows, _stacked):
+    short = _shortened(columns, rows, width // 2)
+    for arrange, some in ((_in_rows, rows), (_in_rows, short), (_stacked, short)):
         chosen = list(range(len(columns)))
         while True:
             kept = [columns[index] for index in chosen]
-            cells = [[row[index] for index in chosen] for row in rows]
+            cells = [[row[index] for index in chosen] for row in some]
             if lines := arrange(kept, cells, width):
                 return Laid(lines, _left_out(columns, chosen))
             optional = [index for index in chosen if columns[index].optional]
@@ -153,6 +157,16 @@ def _elide(name: str, width: int, share: float) -> str:
     room = max(width - 1, 1)
     head = round(room * share)
     return f"{name[:head]}…{name[len(name) - (room - head) :]}"
+
+
+def _shortened(columns: Sequence[Column], rows: Sequence[Sequence[Text]], width: int) -> list[list[Text]]:
+    """The rows with the cells of columns that may be shortened at most so wide."""
+    cells = [list(row) for row in rows]
+    for index, column in enumerate(columns):
+        if column.shortened:
+            for row, name in zip(cells, elided([row[index].plain for row in rows], width), strict=True):
+                row[index] = Text(name, style=row[index].style)
+    return cells
 
 
 def _left_out(columns: Sequence[Column], chosen: Sequence[int]) -> list[str]:

@@ -124,6 +124,7 @@ def show_table(
     *,
     words: Sequence[str] = (),
     optional: Sequence[str] = (),
+    shortened: Sequence[str] = (),
 ) -> None:
     """Print a table that fits the terminal; nothing is cut where there is none.
 
@@ -134,10 +135,13 @@ def show_table(
         numbers: columns that are right-aligned.
         words: columns whose cells may be broken between words.
         optional: columns that may be left out where the terminal is too narrow.
+        shortened: columns whose cells may then be shortened in the middle.
     """
     if title:
         say((title, "bold"))
-    named = [Column(one_line(name), name in numbers, name in words, name in optional) for name in columns]
+    named = [
+        Column(one_line(name), name in numbers, name in words, name in optional, name in shortened) for name in columns
+    ]
     cells = [[cell if isinstance(cell, Text) else Text(one_line(_cell(cell))) for cell in row] for row in rows]
     laid = lay_out(named, cells, out.width)
     for line in laid.lines:

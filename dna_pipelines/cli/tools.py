@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from importlib.util import find_spec
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -12,6 +12,9 @@ from dna_pipelines.cli.options import Json, Yes
 from dna_pipelines.cli.terminal import note, require_yes, say, show_json, show_table
 from dna_pipelines.errors import UserError
 from dna_pipelines.project.progress import counted
+
+if TYPE_CHECKING:
+    from dna_pipelines.maintenance.doctor import Finding
 
 
 @app.command(rich_help_panel=TOOLS)
@@ -24,17 +27,15 @@ def doctor(
     json: Json = False,
 ) -> None:
     """Check the installation, the datasets file, every location and the lake."""
-    from dna_pipelines.maintenance.doctor import examine
-
-    findings = []
-    for finding in examine(project_of(context).folder, pages=pages):
-        findings.append(finding)
-        if not json:
-            say(("ok ", "green") if finding.ok else ("BAD", "red"), f" {finding.what}: {finding.message}")
+    result = project_of(context).doctor(pages=pages, on_finding=None if json else _show_finding)
     if json:
-        show_json([{"ok": finding.ok, "what": finding.what, "message": finding.message} for finding in findings])
-    if not all(finding.ok for finding in findings):
+        show_json(result.to_json())
+    if not result.ok:
         raise typer.Exit(FAILED)
+
+
+def _show_finding(finding: Finding) -> None:
+    say(("ok ", "green") if finding.ok else ("BAD", "red"), f" {finding.what}: {finding.message}")
 
 
 @app.command(rich_help_panel=TOOLS)
@@ -58,27 +59,18 @@ def prune(
 
     With `keep_versions: N` in the datasets file, runs and the daemon prune automatically.
     """
-    project = project_of(context).folder
-    from dna_pipelines.maintenance.prune import carry_out, plan_pruning
-
-    keep = project.config().keep_versions if keep is None else keep
-    if keep is None:
-        raise UserError(
-            f"set the number of versions to keep: --keep N, or keep_versions: N in {project.file.path}",
-            code="cli.keep-missing",
-            path=str(project.file.path),
-        )
-    pruned = plan_pruning(project, keep)
-    if not json and pruned.n_versions:
-        show_table(None, ("dataset", "versions pruned"), list(pruned.n_versions.items()), ("versions pruned",))
-    if pruned.n_removed and not dry_run:
+    project = project_of(context)
+    pruned = project.prune(keep, dry_run=True)
+    if not json and pruned.table:
+        show_table(None, pruned.table.columns, pruned.table.values, ("versions pruned",))
+    if pruned.plan.n_removed and not dry_run:
         if not yes:
-            require_yes(f"This removes {pruned}. Continue?")
-        pruned = carry_out(project, pruned)
+            require_yes(f"This removes {pruned.plan}. Continue?")
+        pruned = project.prune(keep)
     if json:
-        show_json({"n_versions": pruned.n_versions, "n_removed": dict(pruned.n_removed), "n_bytes": pruned.n_bytes})
-        return
-    say(f"{'would remove' if dry_run else 'removed'} {pruned}")
+        show_json(pruned.to_json())
+    else:
+        say(f"{'would remove' if dry_run else 'removed'} {pruned.plan}")
 
 
 @app.command(rich_help_panel=TOOLS)
@@ -88,6 +80,8 @@ def ui(
     host: Annotated[str, typer.Option(help="The address of the web page.")] = "127.0.0.1",
 ) -> None:
     """Start Dagster's web page and daemon for this project; Ctrl-C, SIGTERM or SIGHUP stops both."""
+    project = project_of(context).folder
+    project.config()
     if find_spec("dagster_webserver") is None:
         raise UserError(
             "Dagster's web page is not installed; run `pip install 'dna_pipelines[ui]'`",
@@ -96,7 +90,6 @@ def ui(
         )
     from dna_pipelines.orchestration.service import serve
 
-    project = project_of(context).folder
     note(f"http://{host}:{port} shows {project.root}; press Ctrl-C to stop it")
     stopped_by = serve(project, host, port)
     if stopped_by is None:

@@ -18,7 +18,7 @@ Rows = NDArray[np.floating]
 
 _PART = 256
 _LARGEST = 1e4
-"""Means over positions lie within the activation range; what float16 holds as infinite is brought to this."""
+"""Means over positions lie within the activation range; a value that is infinite in float16 counts as this."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,36 +55,36 @@ class Bins:
     def at(edges: F64, rows: Rows) -> Bins:
         """The counts of some images between given edges."""
         counts = np.zeros((len(edges), edges.shape[1] + 1), np.int64)
-        found = Bins(edges, counts)
+        bins = Bins(edges, counts)
         for start in range(0, len(rows), _PART):
-            places = found.places(rows[start : start + _PART])
-            neurons = np.broadcast_to(np.arange(len(edges)), places.shape)
-            np.add.at(counts, (neurons[places >= 0], places[places >= 0]), 1)
-        return found
+            indices = bins.indices(rows[start : start + _PART])
+            neurons = np.broadcast_to(np.arange(len(edges)), indices.shape)
+            np.add.at(counts, (neurons[indices >= 0], indices[indices >= 0]), 1)
+        return bins
 
-    def places(self, rows: Rows) -> NDArray[np.int64]:
-        """(n_images, n_neurons) the bin of each value; -1 for NaN."""
+    def indices(self, rows: Rows) -> NDArray[np.int64]:
+        """(n_images, n_neurons) the index of the bin of each value; -1 for NaN."""
         values = finite(rows)
         columns = [np.searchsorted(edges, values[:, d], side="right") for d, edges in enumerate(self.edges)]
         return np.where(np.isnan(values), -1, np.stack(columns, axis=1))
 
     def counts_at(self, rows: Rows, *, own: bool) -> F64:
         """(n_images, n_neurons) how many images share the bin; NaN for NaN. `own`: the rows themselves do not count."""
-        places = self.places(rows)
-        found = self.counts[np.arange(len(self.counts)), places].astype(np.float64) - own
-        return np.where(places >= 0, found, np.nan)
+        indices = self.indices(rows)
+        counts = self.counts[np.arange(len(self.counts)), indices].astype(np.float64) - own
+        return np.where(indices >= 0, counts, np.nan)
 
 
 def finite(rows: Rows) -> F64:
-    """In float64, with infinities brought to where arithmetic holds."""
+    """In float64, with infinities replaced by the largest values that arithmetic can use."""
     return np.asarray(np.clip(np.asarray(rows, np.float64), -_LARGEST, _LARGEST))
 
 
 def log_ratio(rows: Rows, a: Rows, b: Rows, *, own: bool = False, n_bins: int = 20) -> F64:
     """How much likelier an image is under a than under b: Σ ln(p_a / p_b) / number of neurons.
 
-    Bins hold equal shares of both sides together; each has one image more than it was seen in (Laplace), so
-    that no ratio is infinite.
+    Bins hold equal shares of both sides together; each count is one larger than observed (Laplace), so that
+    no ratio is infinite.
 
     Args:
         rows, a, b: (n_images, n_neurons).
@@ -103,7 +103,7 @@ def log_ratio(rows: Rows, a: Rows, b: Rows, *, own: bool = False, n_bins: int = 
 
 
 def rarity(rows: Rows, reference: Rows, *, own: bool = False, n_bins: int = 50, seldom: float = 0.02) -> F64:
-    """1 - neuron activation coverage: the share of neurons whose value lies where the reference seldom goes.
+    """1 - neuron activation coverage: the share of neurons whose value lies where the reference rarely has any.
 
     Coverage is that of Liu, Tian, Li, Ma, Wang and Li, "Neuron activation coverage" (ICLR 2024): min(n / r, 1), a
     mean over neurons, with n the reference's images in the bin. There is no classifier here, so a neuron's state is
@@ -127,7 +127,7 @@ def rarity(rows: Rows, reference: Rows, *, own: bool = False, n_bins: int = 50, 
 def mahalanobis(rows: Rows, mean: F64, covariance: F64, n_images: int, rounding: F64 | float = 0.0) -> F64:
     """Squared distance from a mean in units of a covariance, divided by the number of neurons.
 
-    The covariance is drawn towards its diagonal by d / (d + n), because with few images it has directions without
+    The covariance is shrunk towards its diagonal by d / (d + n), because with few images it has directions without
     any spread.
 
     Args:
@@ -135,18 +135,18 @@ def mahalanobis(rows: Rows, mean: F64, covariance: F64, n_images: int, rounding:
         mean: (n_neurons,).
         covariance: (n_neurons, n_neurons).
         n_images: that the covariance was taken from.
-        rounding: (n_neurons,) how far off the rows may be, which counts as spread: without it an image would be
-            endlessly far from copies of itself.
+        rounding: (n_neurons,) the rounding error of the rows, which counts as spread: without it an image would be
+            infinitely far from copies of itself.
 
     Returns:
         (n_images,), about 1 for images of the reference; NaN for an image with a NaN.
     """
     width = len(mean)
-    drawn = width / (width + n_images)
+    shrinkage = width / (width + n_images)
     variance = np.diag(covariance)
     floor = max(float(variance.max(initial=0.0)) * 1e-9, np.finfo(np.float64).tiny)
-    drawn_to = (1 - drawn) * covariance + np.diag(drawn * variance + floor + np.square(rounding))
-    root = np.linalg.cholesky(drawn_to)
+    shrunk = (1 - shrinkage) * covariance + np.diag(shrinkage * variance + floor + np.square(rounding))
+    root = np.linalg.cholesky(shrunk)
     white = np.linalg.solve(root, (finite(rows) - mean).T)
     return np.asarray((white**2).sum(axis=0) / width)
 
@@ -174,12 +174,12 @@ def nearest(rows: Rows, reference: Rows, *, own: bool = False, k: int = 5) -> F6
     # A neuron that never moves in the reference has no unit of its own.
     scale = np.where(spread > 0, spread, spread.mean() or 1.0)
     known = known / scale
-    squares, place = (known**2).sum(axis=1), min(k + own, len(known)) - 1
+    squares, rank = (known**2).sum(axis=1), min(k + own, len(known)) - 1
     out = np.empty(len(rows))
     for start in range(0, len(rows), _PART):
         some = finite(rows[start : start + _PART]) / scale
         distances = (some**2).sum(axis=1)[:, None] + squares - 2 * some @ known.T
-        out[start : start + _PART] = np.partition(distances, place, axis=1)[:, place]
+        out[start : start + _PART] = np.partition(distances, rank, axis=1)[:, rank]
     return np.asarray(np.sqrt(np.maximum(out, 0.0) / rows.shape[1]))
 
 

@@ -1,7 +1,7 @@
 """Neuron weights that respond to an attribute, or ignore it, learned from distances.
 
 A contrast is the distance, neuron by neuron, of two sets of images that differ in something: an attribute
-that is on in one and off in the other, or nothing but chance (random halves of one set). Weights are
+that one has and the other has not, or nothing but chance (random halves of one set). Weights are
 learned from contrasts alone, so images, labels and networks are not needed here.
 """
 
@@ -10,16 +10,18 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from dna_pipelines.errors import NothingToCompare
+
 F64 = NDArray[np.float64]
 
 TOP_SHARE = 0.05
-"""Of the neurons, how many respond."""
+"""The share of neurons that respond."""
 
 EMPHASIS = 10.0
-"""How much heavier what is to be ignored weighs than what is to be kept."""
+"""The weight of what is to be ignored, relative to what is to be kept."""
 
 RIDGE = 0.003
-"""How strongly weights are drawn together: without it a handful of neurons would carry the whole distance."""
+"""The penalty on unequal weights: without it, a handful of neurons would make up the whole distance."""
 
 _STEPS = 200
 
@@ -35,18 +37,18 @@ def respond(target: F64, others: F64, noise: F64, share: float = TOP_SHARE) -> F
         target: (n_target, n_neurons) contrasts of the attribute; their mean counts.
         others: (n_others, n_neurons) contrasts of other attributes, maybe none.
         noise: (n_noise, n_neurons) contrasts of nothing but chance; their mean counts.
-        share: of the neurons that have a score, which part is chosen; at least one is.
+        share: the share of the neurons with a score that is chosen; at least one is.
 
     Returns:
         (n_neurons,) of 0 and 1. Neurons that are NaN in a contrast, or do not differ in the target, get 0.
 
     Raises:
-        ValueError: when no neuron differs in the target's contrasts.
+        NothingToCompare: when no neuron differs in the target's contrasts.
     """
     signal, against = target.mean(axis=0), np.vstack([others, noise.mean(axis=0)]).max(axis=0)
     known = np.isfinite(signal) & np.isfinite(against) & (signal > 0)
     if not known.any():
-        raise ValueError("no neuron differs between the images with and without the attribute")
+        raise _nothing_learned("no neuron differs between the images with and without the attribute")
     score = np.full(signal.shape, -np.inf)
     # A neuron that differs in the target alone, or all but alone, comes before all others.
     with np.errstate(over="ignore"):
@@ -59,27 +61,27 @@ def respond(target: F64, others: F64, noise: F64, share: float = TOP_SHARE) -> F
 
 
 def respond_by_squares(target: F64, others: F64, noise: F64, *, emphasis: float = 2.0, ridge: float = RIDGE) -> F64:
-    """Weights under which an attribute makes a difference, and others make none that they can avoid.
+    """Weights under which an attribute makes a difference, and other attributes make as little as possible.
 
     Non-negative least squares: the weighted distance is to be 1 for the target and 0 for everything else.
     Neurons whose other distances are of different kinds balance each other, which no ranking can do.
 
     Args:
         target, others, noise: as for `respond`, except that each contrast counts by itself.
-        emphasis: how much heavier what is to be 0 weighs than what is to be 1.
+        emphasis: the weight of what is to be 0, relative to what is to be 1.
         ridge: see `RIDGE`.
 
     Returns:
         (n_neurons,) at least 0, not all 0, with mean 1. Neurons that are NaN in a contrast get 0.
 
     Raises:
-        ValueError: when no neuron differs in the target's contrasts.
+        NothingToCompare: when no neuron differs in the target's contrasts.
     """
     rows = np.vstack([target, emphasis * others, emphasis * noise])
     known = np.asarray(np.isfinite(rows).all(axis=0))
     size = target[:, known].sum() / len(target)
     if not size > 0:
-        raise ValueError("no neuron differs between the images with and without the attribute")
+        raise _nothing_learned("no neuron differs between the images with and without the attribute")
     wanted = np.zeros(len(rows))
     wanted[: len(target)] = 1.0
     return _everywhere(known, nearest_weights(rows[:, known] / size, wanted, ridge / known.sum(), about=0.0))
@@ -102,7 +104,7 @@ def ignore(ignored: F64, kept: F64, *, emphasis: float = EMPHASIS, ridge: float 
         (n_neurons,) at least 0, not all 0, with mean 1. Neurons that are NaN in a contrast get 0.
 
     Raises:
-        ValueError: when nothing differs in what is to be kept.
+        NothingToCompare: when nothing differs in what is to be kept.
     """
     rows = np.vstack([ignored, kept])
     known = np.asarray(np.isfinite(rows).all(axis=0))
@@ -111,7 +113,7 @@ def ignore(ignored: F64, kept: F64, *, emphasis: float = EMPHASIS, ridge: float 
     differs = sizes > 0
     to_keep = np.arange(len(rows)) >= len(rows) - len(kept)
     if not (differs & to_keep).any():
-        raise ValueError("nothing differs in what is to be kept")
+        raise _nothing_learned("nothing differs in what is to be kept")
     strength = np.where(to_keep, 1.0, emphasis)
     scaled = rows[:, known] / np.where(differs, sizes, 1.0)[:, None] * strength[:, None]
     wanted = to_keep[differs].astype(np.float64)
@@ -124,13 +126,13 @@ def nearest_weights(rows: F64, wanted: F64, ridge: float, *, about: float) -> F6
     There are few rows and many neurons. With y = wanted - rows @ w the optimum is w = max(0, about + rowsᵀ y / ridge),
     which leaves as many unknowns as there are rows; Newton's method finds the zero of a function that is piecewise
     linear in them, exactly and in a few steps. (Lawson and Hanson's algorithm works on a matrix of neurons by
-    neurons, and scipy, which has it, is no dependency.)
+    neurons, and scipy, which implements it, is not a dependency.)
 
     Args:
         rows: (n_rows, n_neurons).
         wanted: (n_rows,).
         ridge: more than 0, which makes the optimum unique.
-        about: the weight that neurons are drawn to.
+        about: the weight that the penalty pulls neurons to.
     """
     y = np.zeros(len(rows))
 
@@ -159,3 +161,7 @@ def _everywhere(known: NDArray[np.bool_], values: F64) -> F64:
     weights = np.zeros(known.shape)
     weights[known] = values
     return np.asarray(weights / weights.mean())
+
+
+def _nothing_learned(reason: str) -> NothingToCompare:
+    return NothingToCompare(f"nothing can be learned: {reason}", code="selection.nothing-learned", reason=reason)

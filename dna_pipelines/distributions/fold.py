@@ -12,7 +12,10 @@ from numpy.typing import NDArray
 from dna_pipelines.distributions.binning import COARSE_BINS, Binning
 from dna_pipelines.distributions.blocks import Blocks
 from dna_pipelines.distributions.histogram import Histogram
+from dna_pipelines.errors import UserError
 from dna_pipelines.identity import N_BLOCKS
+
+_LIMIT = 2**32
 
 
 def compile_kernels() -> None:
@@ -56,7 +59,7 @@ class Fold:
 
         Raises:
             ValueError: when there is no position.
-            OverflowError: beyond 2**32 values of one neuron (the counts of a fold are uint32 to
+            UserError: beyond 2**32 values of one neuron (the counts of a fold are uint32 to
                 stay in the cache; those of partials and DNAs are uint64).
         """
         from dna_pipelines.distributions.fold_kernels import fold_rows, fold_tokens
@@ -65,7 +68,7 @@ class Fold:
         if not n_positions:
             raise ValueError(f"activations of shape {values.shape} have no position to fold")
         self._n_values[part] += np.uint64(n_images * n_positions)
-        self._require_room(self._n_values[part])
+        require_room(self._n_values[part], _LIMIT)
         tokens = values.transpose(0, 2, 1)
         fold, ordered = (fold_tokens, tokens) if _is_of_tokens(tokens) else (fold_rows, values)
         compile_kernels()
@@ -88,19 +91,14 @@ class Fold:
         """Add what another fold of the same images (other batches of them) has counted.
 
         Raises:
-            OverflowError: as `add`, of both together.
+            UserError: as `add`, of both together.
         """
-        self._require_room(self._n_values + other._n_values)
+        require_room(self._n_values + other._n_values, _LIMIT)
         for name in ("_counts", "_blocks", "_n_values", "_n_zero", "_n_nan"):
             mine = getattr(self, name)
             np.add(mine, getattr(other, name), out=mine)
         np.minimum(self._minimum, other._minimum, out=self._minimum)
         np.maximum(self._maximum, other._maximum, out=self._maximum)
-
-    @staticmethod
-    def _require_room(n_values: NDArray[np.uint64]) -> None:
-        if int(n_values.max(initial=0)) >= 2**32:
-            raise OverflowError("more than 2**32 values of one neuron in one shard; use a smaller shard_size")
 
     def histogram(self) -> Histogram:
         """The counts as a measure."""
@@ -125,3 +123,20 @@ class Fold:
 def _is_of_tokens(tokens: NDArray[np.float32]) -> bool:
     # With one position (or one neuron) both layouts are the same.
     return tokens.shape[1] > 1 and tokens.strides[2] < tokens.strides[1]
+
+
+def require_room(n_values: NDArray[np.integer], limit: int) -> None:
+    """Check that the counts of a fold can hold all values of each neuron.
+
+    Raises:
+        UserError: when a neuron has as many values as the limit, or more (`network.too-many-values`).
+    """
+    most = int(n_values.max(initial=0))
+    if most >= limit:
+        raise UserError(
+            f"a neuron has {most:,} values in one shard, and a shard can hold fewer than {limit:,}; use a smaller "
+            "shard_size, or images of fewer pixels",
+            code="network.too-many-values",
+            n_values=most,
+            limit=limit,
+        )

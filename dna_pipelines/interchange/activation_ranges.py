@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -23,82 +22,16 @@ from numpy.typing import NDArray
 
 import dna_pipelines
 from dna_pipelines.distributions import Binning, Layer, Layers
-from dna_pipelines.distributions.binning import N_BINS
-from dna_pipelines.dna import ActivationRanges, ImportedDna, layer_differences
-from dna_pipelines.errors import Incomparable, InterchangeError
-from dna_pipelines.identity import Key
-from dna_pipelines.interchange.files import read_json, read_npz, write_json
-
-F64 = NDArray[np.float64]
-
-SCALE = 1.2
-"""The factor that the reference applies to both bounds."""
-
-HIST_RANGE = [-1.0, 1.0]
-"""The range that the reference bins, where -1 and 1 are the scaled bounds."""
-
-_MARGIN = 1e-8
-"""The reference adds this to half the width, so that it never divides by zero."""
+from dna_pipelines.dna import ActivationRanges, layer_differences
+from dna_pipelines.errors import InterchangeError
+from dna_pipelines.interchange.arrays import Arrays
+from dna_pipelines.interchange.files import read_json, write_json
+from dna_pipelines.interchange.ranges_file import F64, MARGIN, SCALE, RangesFile, reference_binning
 
 _OWN = "dna_pipelines"
 
 _MOST_NAMED = 5
 """Neurons that an error names; it has the number of all."""
-
-
-@dataclass(frozen=True, eq=False)
-class RangesFile:
-    """The content of a file of activation ranges.
-
-    Attributes:
-        name: of the file, with the beginning of its digest.
-        layers: in the order of the file.
-        minimum, maximum: (n_neurons,) float64, finite, minimum <= maximum.
-        own: the ranges with their exact edges; None unless dna_pipelines wrote the file.
-    """
-
-    name: str
-    layers: Layers
-    minimum: F64
-    maximum: F64
-    own: ActivationRanges | None
-
-    def ranges(self, layers: Layers, wanted_by: str, n_bins: int = N_BINS, scale: float = SCALE) -> ActivationRanges:
-        """The activation ranges for an extractor or DNA that has the layers of the file.
-
-        Args:
-            layers: of the extractor or DNA.
-            wanted_by: its name, for messages.
-            n_bins: number of bins of the histograms.
-            scale: factor of the bounds.
-
-        Raises:
-            Incomparable: when its layers are not those of the file; `differences` lists all differences.
-        """
-        differences = layer_differences(self.layers, layers, "the file", wanted_by)
-        if differences:
-            raise Incomparable(
-                f"the ranges of {self.name} do not fit {wanted_by}:\n  " + "\n  ".join(differences),
-                code="compare.other-ranges",
-                file=self.name,
-                wanted_by=wanted_by,
-                differences=differences,
-            )
-        if self.own and (n_bins, scale) == (self.own.binning.n_bins, SCALE):
-            return self.own
-        binning = reference_binning(self.minimum, self.maximum, n_bins, scale)
-        low, high = self.minimum.astype(np.float32), self.maximum.astype(np.float32)
-        return ActivationRanges(layers, binning, low, high, (binning.lo + binning.hi) / 2, 0, (), self.name)
-
-
-def reference_binning(minimum: F64, maximum: F64, n_bins: int = N_BINS, scale: float = SCALE) -> Binning:
-    """The edges that the reference derives from observed extremes.
-
-    A neuron whose extremes are equal gets a range 2e-8 wide, in which all but one value is clipped.
-    """
-    low, high = minimum * scale, maximum * scale
-    middle, half = (low + high) / 2, (high - low) / 2 + _MARGIN
-    return Binning(middle - half, middle + half, n_bins)
 
 
 def read_ranges(path: Path) -> RangesFile:
@@ -130,31 +63,10 @@ def read_ranges(path: Path) -> RangesFile:
         )
     if not layers.n_neurons:
         raise InterchangeError(f"{path} has no neurons", code="file.no-neurons", path=str(path))
-    minimum, maximum = (np.concatenate(list(found.values())) for found in (low, high))
+    minimum, maximum = (np.concatenate(list(bounds.values())) for bounds in (low, high))
     _require_bounds(path, layers, minimum, maximum)
     own = _own_ranges(path, name, facts[_OWN], layers, minimum, maximum) if _OWN in facts else None
     return RangesFile(name, layers, minimum, maximum, own)
-
-
-def with_ranges(dna: ImportedDna, file: RangesFile) -> ImportedDna:
-    """A DNA with the activation ranges that its histograms were binned with, as the user states.
-
-    A DNA without histograms, or one whose file names its ranges, is returned unchanged.
-
-    Raises:
-        Incomparable: when the ranges do not have its layers.
-    """
-    if dna.counts is None or "ranges" in dna.key.parts:
-        return dna
-    if dna.key.parts["hist_range"] != HIST_RANGE:
-        raise Incomparable(
-            f"{dna.label} was binned over {dna.key.parts['hist_range']} of its activation ranges, not over [-1, 1]",
-            code="compare.binning",
-            file=dna.label,
-            hist_range=dna.key.parts["hist_range"],
-        )
-    ranges = file.ranges(dna.layers, dna.label, dna.counts.shape[1], dna.key.parts["range_scale"])
-    return replace(dna, key=Key({**dna.key.parts, "ranges": ranges.id}))
 
 
 def write_ranges(path: Path, ranges: ActivationRanges, extractor: str) -> None:
@@ -162,7 +74,7 @@ def write_ranges(path: Path, ranges: ActivationRanges, extractor: str) -> None:
     binning = ranges.binning
     middle = (binning.lo + binning.hi) / 2
     # The reference adds the margin again; it has no counterpart of a range that is narrower than that.
-    half = np.maximum((binning.hi - binning.lo) / 2 - _MARGIN, 0.0)
+    half = np.maximum((binning.hi - binning.lo) / 2 - MARGIN, 0.0)
     bounds = {"mins_per_neuron": (middle - half) / SCALE, "maxs_per_neuron": (middle + half) / SCALE}
     own = {
         "writer": dna_pipelines.__version__,
@@ -191,7 +103,7 @@ def _by_layer(layers: Layers, values: F64) -> dict[str, dict[str, float]]:
 
 def _bounds_of_json(path: Path, facts: Mapping[str, Any], key: str) -> dict[str, F64]:
     """Bounds by layer. The reference takes neurons by their position in the file, which must be their number."""
-    found = {}
+    bounds = {}
     if not isinstance(facts[key], dict):
         raise InterchangeError(
             f"{path}: {key} is not an object of layers", code="file.no-layers", path=str(path), entry=key
@@ -214,7 +126,7 @@ def _bounds_of_json(path: Path, facts: Mapping[str, Any], key: str) -> dict[str,
                 layer=layer,
             )
         try:
-            found[layer] = np.array(list(neurons.values()), np.float64)
+            bounds[layer] = np.array(list(neurons.values()), np.float64)
         except OverflowError as error:
             raise InterchangeError(
                 f"{path}: {key}, layer {layer}: a number is too large ({error})",
@@ -223,7 +135,7 @@ def _bounds_of_json(path: Path, facts: Mapping[str, Any], key: str) -> dict[str,
                 entry=key,
                 layer=layer,
             ) from error
-    return found
+    return bounds
 
 
 def _bounds_of_vdna(path: Path, facts: Mapping[str, Any]) -> tuple[dict[str, F64], dict[str, F64]]:
@@ -236,23 +148,12 @@ def _bounds_of_vdna(path: Path, facts: Mapping[str, Any]) -> tuple[dict[str, F64
             entry="neurons_list",
         )
     wanted = [f"{what}-{layer}" for layer in layers for what in ("min", "max")]
-    arrays = read_npz(path.with_suffix(".npz"), wanted, unread=list(layers))
-    found: tuple[dict[str, F64], dict[str, F64]] = ({}, {})
-    for layer, n_neurons in layers.items():
-        for bounds, what in zip(found, ("min", "max"), strict=True):
-            values = arrays[f"{what}-{layer}"]
-            if values.shape != (n_neurons,) or values.dtype.kind != "f":
-                raise InterchangeError(
-                    f"{path.with_suffix('.npz')}: {what}-{layer} must be {n_neurons} floating-point numbers",
-                    code="file.array",
-                    path=str(path.with_suffix(".npz")),
-                    array=f"{what}-{layer}",
-                    shape=list(values.shape),
-                    dtype=str(values.dtype),
-                    expected_shape=[n_neurons],
-                )
-            bounds[layer] = values.astype(np.float64)
-    return found
+    arrays = Arrays(path.with_suffix(".npz"), wanted, unread=list(layers))
+    low, high = (
+        {layer: arrays.take(f"{what}-{layer}", (n,), "f").astype(np.float64) for layer, n in layers.items()}
+        for what in ("min", "max")
+    )
+    return low, high
 
 
 def _require_bounds(path: Path, layers: Layers, minimum: F64, maximum: F64) -> None:
@@ -261,7 +162,7 @@ def _require_bounds(path: Path, layers: Layers, minimum: F64, maximum: F64) -> N
         infinite = ~(np.isfinite(minimum.astype(np.float32)) & np.isfinite(maximum.astype(np.float32)))
     reversed_ = minimum > maximum
     # Beyond 1e8 rounding removes the margin.
-    empty = (minimum == maximum) & (np.abs(minimum) * SCALE + _MARGIN == np.abs(minimum) * SCALE)
+    empty = (minimum == maximum) & (np.abs(minimum) * SCALE + MARGIN == np.abs(minimum) * SCALE)
     for wrong, problem, message in (
         (infinite, "not-finite", "a bound is not finite"),
         (reversed_, "reversed", "the minimum is above the maximum"),
@@ -309,7 +210,7 @@ def _own_ranges(path: Path, name: str, own: Any, layers: Layers, minimum: F64, m
         ) from error
     theirs = reference_binning(minimum, maximum, binning.n_bins)
     for ours, reference in ((binning.lo, theirs.lo), (binning.hi, theirs.hi)):
-        if not np.allclose(ours, reference, rtol=1e-9, atol=2 * _MARGIN):
+        if not np.allclose(ours, reference, rtol=1e-9, atol=2 * MARGIN):
             raise InterchangeError(
                 f"{path}: mins_per_neuron and maxs_per_neuron do not give the edges in the entry {_OWN}, because the "
                 "file was edited; remove that entry to use the edited bounds",

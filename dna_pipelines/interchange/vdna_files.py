@@ -19,22 +19,19 @@ int64, which the reference reads (and cannot write).
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 import dna_pipelines
 from dna_pipelines.distributions import Covariance, Layer, Layers, Moments
-from dna_pipelines.dna import Dna, ImportedDna, layer_differences
+from dna_pipelines.dna import Dna, ImportedDna
 from dna_pipelines.errors import InterchangeError, NothingToCompare
-from dna_pipelines.identity import Key
-from dna_pipelines.interchange.activation_ranges import HIST_RANGE, SCALE
-from dna_pipelines.interchange.files import read_json, read_npz, require_room, write_json, write_npz
-
-Type = Literal["histogram", "gaussian", "layer-gaussian"]
-TYPES: tuple[Type, ...] = ("histogram", "gaussian", "layer-gaussian")
+from dna_pipelines.interchange.arrays import Arrays
+from dna_pipelines.interchange.files import require_room, write_json, write_npz
+from dna_pipelines.interchange.ranges_file import HIST_RANGE, SCALE
+from dna_pipelines.interchange.vdna_facts import GAUSSIAN, Type, VdnaFacts, layers_of, read_facts
 
 _VERSION = "0.1.1"
 _SETTINGS: dict[Type, dict[str, Any]] = {
@@ -50,53 +47,6 @@ _SETTINGS: dict[Type, dict[str, Any]] = {
 }
 """The extraction settings that the reference writes for each type."""
 
-_GAUSSIAN: dict[Type, tuple[str, str]] = {"gaussian": ("mu", "var"), "layer-gaussian": ("mu", "sigma")}
-"""The first part of the names of the arrays."""
-
-
-class _Own(BaseModel):
-    """The entry of dna_pipelines."""
-
-    comparability_key: dict[str, Any]
-
-
-class _Distribution(BaseModel):
-    hist_nb_bins: int = 0
-
-
-class _Extraction(BaseModel):
-    range_scale_for_norm_params: float = SCALE
-    hist_range: list[float] = HIST_RANGE
-
-
-class _Facts(BaseModel):
-    """The entries of the JSON file that are used."""
-
-    model_config = ConfigDict(extra="ignore")
-
-    type: Type
-    feature_extractor_name: str
-    neurons_list: dict[str, Annotated[int, Field(ge=1)]] = Field(min_length=1)
-    num_images: int = Field(ge=1)
-    distribution: _Distribution = _Distribution()
-    extraction_settings: _Extraction = _Extraction()
-    dna_pipelines: _Own | None = None
-
-    def layers(self) -> Layers:
-        """The layers that the file has."""
-        return Layers(tuple(Layer(name, n_neurons) for name, n_neurons in self.neurons_list.items()))
-
-    def key(self) -> Key:
-        """How the DNA was measured, as far as the file states it."""
-        if self.dna_pipelines:
-            return Key(self.dna_pipelines.comparability_key)
-        parts: dict[str, Any] = {"extractor": self.feature_extractor_name, "layers": self.layers().key()}
-        if self.type == "histogram":
-            settings = self.extraction_settings
-            parts["n_bins"] = self.distribution.hist_nb_bins
-            parts |= {"range_scale": settings.range_scale_for_norm_params, "hist_range": settings.hist_range}
-        return Key(parts)
-
 
 def is_vdna_path(reference: str) -> bool:
     """Whether a reference to a dataset is the path of a VDNA file instead."""
@@ -109,33 +59,10 @@ def read_vdna(path: Path) -> ImportedDna:
     Raises:
         InterchangeError: when a file is missing, damaged or not one of a DNA.
     """
-    found, _ = read_json(path)
-    if found.get("type") == "activation-ranges":
-        raise InterchangeError(
-            f"{path} has activation ranges, not a DNA; import it with `dna ranges import`",
-            code="file.ranges-not-dna",
-            path=str(path),
-        )
-    try:
-        facts = _Facts.model_validate(found)
-        if facts.type == "histogram" and facts.distribution.hist_nb_bins < 1:
-            raise InterchangeError(
-                f"{path} is not a VDNA file: distribution.hist_nb_bins must be at least 1",
-                code="file.no-vdna",
-                path=str(path),
-                keys=["distribution.hist_nb_bins"],
-            )
-    except ValidationError as error:
-        problems = [(".".join(map(str, problem["loc"])), problem["msg"]) for problem in error.errors()]
-        raise InterchangeError(
-            f"{path} is not a VDNA file:\n  " + "\n  ".join(f"{key}: {message}" for key, message in problems),
-            code="file.no-vdna",
-            path=str(path),
-            keys=[key for key, _ in problems],
-        ) from error
+    facts = read_facts(path)
     key = facts.key()
-    layers = _layers_of(path, key, facts)
-    arrays = _Arrays(path.with_suffix(".npz"), facts)
+    layers = layers_of(path, key, facts)
+    arrays = Arrays(path.with_suffix(".npz"), facts.arrays(), unread=list(facts.neurons_list))
     counts = _counts(arrays, layers, facts) if facts.type == "histogram" else None
     moments = _moments(arrays, layers, facts) if facts.type != "histogram" else None
     return ImportedDna(key, layers, facts.num_images, counts, moments, str(path))
@@ -237,89 +164,21 @@ def _arrays_of(dna: Dna, kind: Type) -> tuple[list[Layer], dict[str, NDArray[Any
     return layers, arrays
 
 
-def _layers_of(path: Path, key: Key, facts: _Facts) -> Layers:
-    """All layers of the extractor; a file that dna_pipelines wrote may have only some of them."""
-    try:
-        layers, extractor = Layers.from_key(key.parts["layers"]), key.parts["extractor"]
-        n_bins = key.parts["n_bins"] if facts.type == "histogram" else 0
-    except (KeyError, TypeError, ValueError) as error:
-        raise InterchangeError(
-            f"{path}: the entry dna_pipelines is damaged; remove it to use the rest",
-            code="file.own-entry",
-            path=str(path),
-            entry="dna_pipelines",
-        ) from error
-    listed = facts.layers()
-    known = Layers(tuple(layer for layer in layers if layer.name in listed.slices))
-    differences = layer_differences(listed, known, "neurons_list", "the entry dna_pipelines")
-    for what, left, right in (
-        ("feature_extractor_name", facts.feature_extractor_name, extractor),
-        ("hist_nb_bins", facts.distribution.hist_nb_bins, n_bins),
-    ):
-        if left != right:
-            differences.append(f"{what}: {left!r} against {right!r} in the entry dna_pipelines")
-    if differences:
-        raise InterchangeError(
-            f"{path} contradicts itself:\n  " + "\n  ".join(differences),
-            code="file.inconsistent",
-            path=str(path),
-            differences=differences,
-        )
-    return layers
-
-
-class _Arrays:
-    """The arrays of the NPZ file of some facts: all of them, and no others."""
-
-    def __init__(self, path: Path, facts: _Facts) -> None:
-        layers = list(facts.neurons_list)
-        wanted = layers
-        if facts.type != "histogram":
-            wanted = [f"{what}-{layer}" for layer in layers for what in _GAUSSIAN[facts.type]]
-        self._path = path
-        self._arrays = read_npz(path, wanted, unread=layers)
-
-    def take(self, name: str, shape: tuple[int, ...], kinds: str) -> NDArray[Any]:
-        """An array, which must have a shape and one of some kinds of numbers (numpy's `dtype.kind`)."""
-        array = self._arrays[name]
-        if array.shape != shape or array.dtype.kind not in kinds:
-            expected = "integer" if "i" in kinds else "floating-point"
-            raise InterchangeError(
-                f"{self._path}: {name} is {array.dtype} of shape {array.shape}, and must be {expected} numbers of "
-                f"shape {shape}; export the file again",
-                code="file.array",
-                path=str(self._path),
-                array=name,
-                problem="type",
-                dtype=str(array.dtype),
-                expected=expected,
-                shape=list(array.shape),
-                expected_shape=list(shape),
-            )
-        return array
-
-    def refusal(self, name: str, problem: str, message: str) -> InterchangeError:
-        """The error for an array with impossible values."""
-        return InterchangeError(
-            f"{self._path}: {name} {message}", code="file.array", path=str(self._path), array=name, problem=problem
-        )
-
-
-def _counts(arrays: _Arrays, layers: Layers, facts: _Facts) -> NDArray[np.uint64]:
+def _counts(arrays: Arrays, layers: Layers, facts: VdnaFacts) -> NDArray[np.uint64]:
     n_bins = facts.distribution.hist_nb_bins
-    found = {layer.name: arrays.take(layer.name, (layer.n_neurons, n_bins), "iu") for layer in facts.layers()}
+    of_layers = {layer.name: arrays.take(layer.name, (layer.n_neurons, n_bins), "iu") for layer in facts.layers()}
     counts = np.zeros((layers.n_neurons, n_bins), np.uint64)
-    for name, values in found.items():
+    for name, values in of_layers.items():
         if (values < 0).any():
             raise arrays.refusal(name, "negative", "has negative counts: they did not fit into the 32 bits of the file")
         counts[layers.slice_of(name)] = values
     return counts
 
 
-def _moments(arrays: _Arrays, layers: Layers, facts: _Facts) -> Moments:
+def _moments(arrays: Arrays, layers: Layers, facts: VdnaFacts) -> Moments:
     """Moments from means and variances; values that are not finite in the file are undefined."""
-    n, (first, second), axes = facts.num_images, _GAUSSIAN[facts.type], 1 if facts.type == "gaussian" else 2
-    found = {
+    n, (first, second), axes = facts.num_images, GAUSSIAN[facts.type], 1 if facts.type == "gaussian" else 2
+    of_layers = {
         layer.name: (
             arrays.take(f"{first}-{layer.name}", (layer.n_neurons,), "f").astype(np.float64),
             arrays.take(f"{second}-{layer.name}", (layer.n_neurons,) * axes, "f").astype(np.float64),
@@ -328,7 +187,7 @@ def _moments(arrays: _Arrays, layers: Layers, facts: _Facts) -> Moments:
     }
     moments = Moments.empty(layers.n_neurons)
     covariances: dict[str, Covariance] = {}
-    for name, (mean, spread) in found.items():
+    for name, (mean, spread) in of_layers.items():
         if spread.ndim == 2:
             if not np.allclose(spread, spread.T, rtol=1e-6, atol=1e-12, equal_nan=True):
                 raise arrays.refusal(f"{second}-{name}", "asymmetric", "is not symmetric, so it is not a covariance")

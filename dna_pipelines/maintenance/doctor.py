@@ -38,7 +38,7 @@ class Finding:
 
 
 def examine(project: ProjectFolder, *, pages: bool = False) -> Iterator[Finding]:
-    """Examine everything. Nothing is changed, but for a trial file in the lake, which is removed.
+    """Examine everything. Nothing is changed, but for a trial file in a lake that exists, which is removed.
 
     Args:
         project: what to examine.
@@ -168,6 +168,8 @@ def _manifest(project: ProjectFolder, dataset: str) -> str:
 
 
 def _lake(project: ProjectFolder) -> str:
+    if not project.lake.layout.root.exists():
+        return "none yet"
     project.lake.try_writing()
     n_dnas = len(project.lake.fingerprints.dna_records())
     return f"{counted(n_dnas, 'DNA')} in {project.lake.layout.root}"

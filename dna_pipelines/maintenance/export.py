@@ -6,13 +6,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dna_pipelines.dna import ActivationRanges
-from dna_pipelines.errors import NothingToCompare, UserError
+from dna_pipelines.errors import UserError
 from dna_pipelines.interchange import require_room, write_ranges, write_vdna
-from dna_pipelines.interchange.vdna_files import Type
+from dna_pipelines.interchange.vdna_facts import Type
 from dna_pipelines.project.image_set import resolve_image_set
 from dna_pipelines.project.progress import Progress
 from dna_pipelines.project.project import ProjectFolder
-from dna_pipelines.project.resolve import used_extractor
+from dna_pipelines.project.resolve import used_ranges
 from dna_pipelines.update.dnas import find_dna, why_blocked
 
 
@@ -78,14 +78,7 @@ def export_ranges(project: ProjectFolder, extractor: str, path: Path, *, force: 
             code="file.view-ranges",
             extractor=extractor,
         )
-    record = used_extractor(project, extractor)
-    ranges = project.lake.fingerprints.ranges(extractor, record.fingerprint)
-    if ranges is None:
-        raise NothingToCompare(
-            f"{extractor} has no activation ranges yet; call project.update() or run `dna run`",
-            code="compare.no-ranges",
-            extractor=extractor,
-        )
+    ranges = used_ranges(project, extractor)
     require_room(path, force=force)
     write_ranges(path, ranges, extractor)
     return ranges

@@ -116,7 +116,7 @@ def profile(
         for stage, seconds in network.items()
     ]
     alone = (
-        StageSpeed("read", 1000 * sample.read_s / n, "with the check of its digest"),
+        StageSpeed("read", 1000 * sample.read_s / n, "including its digest"),
         StageSpeed("decode", 1000 * sample.decode_s / n),
         StageSpeed("preprocess", 1000 * sample.preprocess_s / n),
         StageSpeed("decode and preprocess", 1000 * (sample.decode_s + sample.preprocess_s) / n),
@@ -143,7 +143,7 @@ def _together(
     read: ReadImage,
     advance: Advance,
 ) -> tuple[StageTimes, Partial, Shard]:
-    """The times of all stages as in a run, but for writing; and the partial and its shard."""
+    """The times of all stages as in a run, without writing; the partial; and its shard."""
     extractor, *others = extractors
     shard = Shard(tuple(Item(digest) for digest in sorted(sample.paths)))
     workers, clock = project.config().workers, StageClock()
@@ -154,7 +154,7 @@ def _together(
 
 
 def _ideal(speeds: dict[str, StageSpeed], together: StageTimes) -> float:
-    """Images a second if the busiest resource never pauses."""
+    """Images per second if the busiest resource never pauses."""
     on_cores = speeds["decode and preprocess"].ms_per_image
     on_network = speeds["forward"].ms_per_image + speeds["fold"].ms_per_image
     if not together.n_devices:
@@ -176,7 +176,7 @@ def _advice(
     n_batches = -(-len(sample.paths) // extractor.batch_size)
     if n_batches < 4 * n_lanes:
         few = f"{counted(n_batches, 'batch', 'batches')} for {counted(n_lanes, 'lane')}"
-        yield f"{few}: too few, so the speed of all stages together is too low; measure more --images"
+        yield f"{few}: too few, so the speed of all stages together comes out too low; raise --images"
     elif together.images_per_s < 0.8 * ideal:
         yield "together the stages are slower than the busiest one: other programs use this machine, or memory is slow"
 

@@ -34,7 +34,7 @@ class StageSpeed:
 
     @property
     def images_per_s(self) -> float:
-        """The images a second of this stage alone."""
+        """The images per second of this stage alone."""
         return 1000 / self.ms_per_image if self.ms_per_image else float("inf")
 
 
@@ -76,7 +76,7 @@ def take_sample(
             data = read(path)
             digest, read_in = digest_of(data), time.perf_counter() - began
             if not warm:
-                # Otherwise loading and preparing once would be most of the time of a few images.
+                # Otherwise what is loaded and prepared once would be most of the time of a few images.
                 network_input(data, prepare)
                 warm = True
             started = time.thread_time()

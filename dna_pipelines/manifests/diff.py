@@ -41,6 +41,11 @@ class ManifestDiff:
         return {field.name: len(getattr(self, field.name)) for field in fields(self)}
 
 
+def images_changed(changes: Mapping[str, int]) -> bool:
+    """Whether counts of a diff have another image, and not other names, groups or metadata alone."""
+    return any(changes.get(what) for what in ("added", "removed", "changed"))
+
+
 def in_words(changes: Mapping[str, int]) -> str:
     """Counts of a diff as text; empty when nothing changed."""
     return ", ".join(_WORDS.get(what, "{:,} " + what).format(count) for what, count in changes.items() if count)

@@ -60,7 +60,7 @@ class Upkeep:
 
 
 class OutOfDate(dg.AutomationCondition):
-    """True for partitions that are out of date and that no run is making. Dagster then requests them."""
+    """True for partitions that are out of date and that no run in progress computes. Dagster then requests them."""
 
     def __init__(self, upkeep: Upkeep) -> None:
         self._upkeep = upkeep
@@ -68,10 +68,10 @@ class OutOfDate(dg.AutomationCondition):
     @property
     def description(self) -> str:
         """Shown in the evaluation of every tick."""
-        return "Not up to date with the lake, not being made, and due for a try."
+        return "Out of date with the lake, not being computed, and due for an attempt."
 
     async def evaluate(self, context: dg.AutomationContext) -> dg.AutomationResult:  # type: ignore[override]
-        """Ask the lake what is out of date, and Dagster what is being made."""
+        """Ask the lake what is out of date, and Dagster what is being computed."""
         key, view = context.candidate_subset.key, context.asset_graph_view
         try:
             # One view serves all assets of a tick; evaluation ids need not differ from tick to tick.

@@ -1,11 +1,12 @@
 """Every use of private names of Dagster, and of Alembic below it.
 
 A name is looked up when it is needed, so a release of Dagster without it stops only what depends on it, with an error
-that says which release works. Nothing else in this package mentions a private module of Dagster (a test holds this).
+that says which release works. Nothing else in this package mentions a private module of Dagster (a test enforces this).
 """
 
 from __future__ import annotations
 
+import glob
 import hashlib
 import importlib
 import json
@@ -56,6 +57,7 @@ class PrivateName:
 _SCRIPTS = PrivateName("alembic.script", "ScriptDirectory.from_config")
 _INSTANCE_REF = PrivateName("dagster._core.instance.ref", "InstanceRef.from_dir")
 _FROM_REF = PrivateName("dagster._core.instance", "DagsterInstance.from_ref")
+_SETTINGS = "dagster.yaml"
 _NO_LOGS = PrivateName("dagster._core.storage.noop_compute_log_manager", "NoOpComputeLogManager")
 _RANGE_START = PrivateName("dagster._core.storage.tags", "ASSET_PARTITION_RANGE_START_TAG")
 _RANGE_END = PrivateName("dagster._core.storage.tags", "ASSET_PARTITION_RANGE_END_TAG")
@@ -102,6 +104,16 @@ def migrations_read_once() -> Iterator[None]:
         owner.from_config = before
 
 
+def settings_filename(home: Path) -> str:
+    """The `config_filename` with which Dagster finds the settings in a folder whose name contains `*`, `?` or `[`.
+
+    Dagster takes the path of the settings for a glob pattern, and uses its defaults (which send telemetry) where that
+    matches nothing. An absolute name replaces the folder.
+    """
+    path = str(home / _SETTINGS)
+    return _SETTINGS if glob.escape(path) == path else glob.escape(path)
+
+
 def instance_of_this_process(home: Path) -> dg.DagsterInstance:
     """The instance of a DAGSTER_HOME for runs in this process: what steps print is shown, not captured in files.
 
@@ -110,7 +122,7 @@ def instance_of_this_process(home: Path) -> dg.DagsterInstance:
     _NO_LOGS.resolve()
     no_logs = {"module": _NO_LOGS.module, "class": _NO_LOGS.name}
     instance: dg.DagsterInstance = _FROM_REF.resolve()(
-        _INSTANCE_REF.resolve()(str(home), overrides={"compute_logs": no_logs})
+        _INSTANCE_REF.resolve()(str(home), config_filename=settings_filename(home), overrides={"compute_logs": no_logs})
     )
     return instance
 

@@ -174,7 +174,7 @@ class HeadlessRun:
         return {dataset.name for dataset in self._project.config().datasets} & set(partitions)
 
     def _report_changed_meanwhile(self, reports: Iterable[DatasetReport], extractors: Sequence[str]) -> None:
-        """A DNA is still missing if other processes changed ranges or images, and again after the retry."""
+        """A DNA is missing if other processes changed ranges or images during the run and again during the retry."""
         watched = self._watched()
         for report in (report for report in reports if not report.problem and report.dataset in watched):
             missing = [name for name in missing_dnas(self._project, report.dataset) if name in extractors]

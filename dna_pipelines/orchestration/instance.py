@@ -16,7 +16,11 @@ from sqlalchemy.engine import Engine
 from sqlalchemy.exc import OperationalError
 
 from dna_pipelines.errors import DnaError, UserError
-from dna_pipelines.orchestration.dagster_private import instance_of_this_process, migrations_read_once
+from dna_pipelines.orchestration.dagster_private import (
+    instance_of_this_process,
+    migrations_read_once,
+    settings_filename,
+)
 from dna_pipelines.project.project import ProjectFolder
 
 _MOST_HELD = 8
@@ -24,15 +28,21 @@ _MOST_HELD = 8
 
 
 def prepare_home(project: ProjectFolder) -> Path:
-    """Make DAGSTER_HOME, with its settings and databases; returns where it is.
+    """Create DAGSTER_HOME, with its settings and databases; returns its path.
 
     It appears whole or not at all: a database of which only some tables exist, after a kill or with two
     processes at once, could never be opened again.
 
     Raises:
-        UserError: when it cannot be written.
+        UserError: when it cannot be written, or its path contains a question mark.
     """
     home = project.dagster_home
+    if "?" in str(home):
+        raise UserError(
+            f"Dagster cannot open databases in {home}, because the path contains a question mark; rename the folder",
+            code="dagster.home-question-mark",
+            path=str(home),
+        )
     if (home / "dagster.yaml").exists():
         return home
     draft = home.with_name(f".{home.name}.{uuid.uuid4().hex[:12]}")
@@ -41,7 +51,11 @@ def prepare_home(project: ProjectFolder) -> Path:
             draft.mkdir(parents=True)
             with as_file(files("dna_pipelines.orchestration").joinpath("dagster.yaml")) as template:
                 shutil.copyfile(template, draft / "dagster.yaml")
-            with migrations_read_once(), _held_open(draft), dg.DagsterInstance.from_config(str(draft)):
+            with (
+                migrations_read_once(),
+                _held_open(draft),
+                dg.DagsterInstance.from_config(str(draft), settings_filename(draft)),
+            ):
                 pass
             try:
                 draft.rename(home)
@@ -140,7 +154,7 @@ def _held_open(home: Path) -> Iterator[None]:
 def _holder(path: str) -> sqlite3.Connection:
     connection = sqlite3.connect(path, check_same_thread=False)
     connection.execute("PRAGMA synchronous=NORMAL")
-    # Here, because tables made before Dagster sets this mode wait for the disk one by one.
+    # Set here, because each table that is created before Dagster sets this mode waits for the disk.
     connection.execute("PRAGMA journal_mode=WAL")
     # It holds the database once it has read something.
     connection.execute("SELECT count(*) FROM sqlite_master").fetchone()

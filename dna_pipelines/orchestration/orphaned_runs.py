@@ -15,7 +15,7 @@ from dna_pipelines.orchestration.dagster_private import code_server_of
 STARTING, STARTED = dg.DagsterRunStatus.STARTING, dg.DagsterRunStatus.STARTED
 
 PROCESS = "dna/process"
-"""The tag that names the process of a run: host, number, and when it began, because numbers are reused."""
+"""The tag that names the process of a run: host, process id, and start time, because ids are reused."""
 
 HOST = "dna/host"
 """The tag that names the machine whose daemon asked for a run."""
@@ -34,7 +34,7 @@ def name_process(instance: dg.DagsterInstance, run_id: str) -> None:
 def reap(instance: dg.DagsterInstance, now: float | None = None) -> list[str]:
     """Mark runs as failed whose process on this machine has ended; returns their ids.
 
-    What they were making is still out of date, so Dagster requests it again.
+    What they were computing is still out of date, so Dagster requests it again.
     """
     now, reaped = time.time() if now is None else now, []
     for record in instance.get_run_records(dg.RunsFilter(statuses=[STARTING, STARTED])):
@@ -46,7 +46,7 @@ def reap(instance: dg.DagsterInstance, now: float | None = None) -> list[str]:
         else:
             has_ended = run.status == STARTED and now - began > _SILENT_S
         if has_ended:
-            instance.report_run_failed(run, "the process of this run has ended; what it was making is requested again")
+            instance.report_run_failed(run, "the process of this run has ended; its work is requested again")
             reaped.append(run.run_id)
     return reaped
 
@@ -80,7 +80,7 @@ def _began(number: int) -> str:
         boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii")
     except OSError:
         return f"{psutil.Process(number).create_time():.0f}"
-    # The 22nd field, in ticks since the system was started; the second field is a name, which may hold any character.
+    # The 22nd field, in ticks since the system started; the second field is a name, which may contain any character.
     return f"{text.rpartition(')')[2].split()[19]}-{boot[:8]}"
 
 

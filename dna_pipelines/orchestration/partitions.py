@@ -10,7 +10,7 @@ DATASETS = dg.DynamicPartitionsDefinition(name="dataset")
 
 
 def sync_partitions(instance: dg.DagsterInstance, project: ProjectFolder) -> tuple[list[str], list[str]]:
-    """Make the partitions the watched datasets; returns those that were added and removed."""
+    """Add and remove partitions until they are the watched datasets; returns those that were added and removed."""
     try:
         return _sync(instance, project)
     except IntegrityError:

@@ -1,4 +1,4 @@
-"""Assets with one partition per dataset, made by runs of one dataset or of many."""
+"""Assets with one partition per dataset, materialized by runs of one dataset or of many."""
 
 import inspect
 from collections.abc import Callable, Iterator, Mapping, Sequence

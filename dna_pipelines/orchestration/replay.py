@@ -1,4 +1,4 @@
-"""Reports the contents of the lake to a new Dagster database, for example after a loss. Nothing is computed."""
+"""Reports the contents of the lake to a new Dagster database, such as one that replaces a lost one."""
 
 from collections.abc import Iterator
 
@@ -14,7 +14,7 @@ from dna_pipelines.storage import Commit
 
 
 def replay(instance: dg.DagsterInstance, project: ProjectFolder) -> int:
-    """Report what is current in the lake as materializations; returns how many were new to Dagster."""
+    """Report what is current in the lake as materializations; returns how many were new. Computes nothing."""
     sync_partitions(instance, project)
     n_reported = 0
     for event in _events(project):

@@ -1,8 +1,10 @@
 """Dagster's web page, daemon and code server, for one project."""
 
+import glob
 import os
 import sys
 
+from dna_pipelines.errors import UserError
 from dna_pipelines.orchestration.instance import open_instance, prepare_home
 from dna_pipelines.orchestration.orphaned_runs import reap
 from dna_pipelines.orchestration.partitions import sync_partitions
@@ -17,8 +19,18 @@ def serve(project: ProjectFolder, host: str, port: int) -> int | None:
 
     Returns:
         The number of the signal; None if Dagster ended by itself.
+
+    Raises:
+        UserError: when the path of the project is a glob pattern to Dagster (`dagster.home-pattern`).
     """
     home = prepare_home(project)
+    if glob.escape(str(home)) != str(home):
+        raise UserError(
+            f"Dagster's daemon cannot read its settings in {home}, because the path contains * or [; rename the "
+            "folder, or keep the project current with `dna run` instead, which can",
+            code="dagster.home-pattern",
+            path=str(home),
+        )
     with open_instance(project) as instance:
         reap(instance)
         sync_partitions(instance, project)

@@ -30,7 +30,7 @@ def step(
 ) -> Iterator[str]:
     """Bring an asset up to date with an input, whose id is what `find_input` returns.
 
-    `find_input` is called inside, because it may fail like everything else.
+    `find_input` is called inside the step, because it may fail as the step may.
 
     Errors of this package are recorded, and become Dagster failures without a stack trace that say what to do. The
     record of a step that is killed stays in the lake, and limits how often the step is retried.

@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Literal, Protocol, TypeVar
+from typing import Literal, Protocol, Self, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -37,13 +37,9 @@ class Listing(Protocol):
     def members(self) -> tuple[Sequence[Item], Sequence[str]]:
         """The item and the path of every readable image."""
 
-    @property
-    def manifest(self) -> Manifest:
-        """The manifest, whose readable rows are in the same order."""
-
 
 class CommitListing:
-    """The readable images of a commit, read from the lake at first use."""
+    """The readable images of a commit of a lake, read at first use."""
 
     def __init__(self, versions: Versions, commit: Commit) -> None:
         self._versions, self._commit = versions, commit
@@ -62,7 +58,7 @@ class CommitListing:
 
     @cached_property
     def manifest(self) -> Manifest:
-        """See `Listing`.
+        """The manifest, whose readable rows are in the same order.
 
         Raises:
             LakeError: as `members`.
@@ -96,11 +92,6 @@ class ImageSet:
         """The name of the dataset."""
         return self.commit.dataset
 
-    @property
-    def manifest(self) -> Manifest:
-        """The manifest of the version it is, or is taken from."""
-        return self.listing.manifest
-
     @cached_property
     def id(self) -> str:
         """The id of the multiset. Equal sets have equal ids, whatever their labels."""
@@ -110,11 +101,6 @@ class ImageSet:
     def n_images(self) -> int:
         """The number of images; copies count."""
         return self.commit.n_images if self.indices is None else len(self.indices)
-
-    @cached_property
-    def rows(self) -> tuple[ImageRow, ...]:
-        """The rows of the manifest."""
-        return self._chosen(self.listing.manifest.readable)
 
     @cached_property
     def items(self) -> tuple[Item, ...]:
@@ -161,22 +147,42 @@ class ImageSet:
         digests = Counter(item.digest for item in unmatched.elements())
         return [index for index in rest if not _matched(digests, self.items[index].digest)]
 
-    def take(self, indices: Iterable[int], label: str, kind: Kind) -> ImageSet:
+    def take(self, indices: Iterable[int], label: str, kind: Kind) -> Self:
         """Some of the images, in the order given."""
         own = self.indices
         chosen = tuple(int(index) if own is None else own[index] for index in indices)
-        return ImageSet(label, kind, self.reference, self.commit, self.listing, chosen)
+        return replace(self, label=label, kind=kind, indices=chosen)
 
-    def both(self, other: ImageSet) -> ImageSet:
+    def both(self, other: ImageSet) -> Self:
         """The images that another set also has."""
         missing = set(self.missing_from(other))
         return self.take((index for index in range(len(self.items)) if index not in missing), self.label, "remainder")
 
-    def without(self, other: ImageSet) -> ImageSet:
+    def without(self, other: ImageSet) -> Self:
         """The images that another set does not have."""
         return self.take(self.missing_from(other), f"{self.label} without {other.label}", "remainder")
 
-    def narrowed(self, *conditions: Condition) -> ImageSet:
+    def _chosen(self, values: Sequence[T]) -> tuple[T, ...]:
+        return tuple(values) if self.indices is None else tuple(values[index] for index in self.indices)
+
+
+@dataclass(frozen=True, eq=False)
+class StoredImageSet(ImageSet):
+    """An image set of a lake, which has a manifest."""
+
+    listing: CommitListing
+
+    @property
+    def manifest(self) -> Manifest:
+        """The manifest of the version it is, or is taken from."""
+        return self.listing.manifest
+
+    @cached_property
+    def rows(self) -> tuple[ImageRow, ...]:
+        """The rows of the manifest."""
+        return self._chosen(self.manifest.readable)
+
+    def narrowed(self, *conditions: Condition) -> StoredImageSet:
         """The slice of a version, or of a slice, for whose images further conditions hold.
 
         Raises:
@@ -187,12 +193,9 @@ class ImageSet:
         indices = tuple(matching_rows(reference, self.manifest.readable))
         return replace(self, label=str(reference), kind="slice", reference=reference, indices=indices)
 
-    def _chosen(self, values: Sequence[T]) -> tuple[T, ...]:
-        return tuple(values) if self.indices is None else tuple(values[index] for index in self.indices)
 
-
-def resolve_image_set(project: ProjectFolder, reference: str | Reference | ImageSet) -> ImageSet:
-    """The images that a reference names. An `ImageSet` is returned as it is.
+def resolve_image_set(project: ProjectFolder, reference: str | Reference | StoredImageSet) -> StoredImageSet:
+    """The images that a reference names. An image set is returned as it is.
 
     Args:
         project: where they are.
@@ -202,7 +205,7 @@ def resolve_image_set(project: ProjectFolder, reference: str | Reference | Image
         UnknownName: when there is no such dataset, version or column.
         NothingToCompare: when the dataset has not been scanned or is empty, or when no image matches.
     """
-    if isinstance(reference, ImageSet):
+    if isinstance(reference, StoredImageSet):
         return reference
     named = Reference.parse(reference) if isinstance(reference, str) else reference
     commit = find_commit(project, named.whole)
@@ -221,10 +224,13 @@ def resolve_image_set(project: ProjectFolder, reference: str | Reference | Image
 
 def version_image_set(
     project: ProjectFolder, commit: Commit, label: str = "", reference: Reference | None = None
-) -> ImageSet:
+) -> StoredImageSet:
     """All images of a commit, which may be none."""
-    named = reference or Reference(commit.dataset, str(commit.seq))
-    return ImageSet(label or str(named), "version", named.whole, commit, CommitListing(project.lake.versions, commit))
+    named, listing = (
+        reference or Reference(commit.dataset, str(commit.seq)),
+        CommitListing(project.lake.versions, commit),
+    )
+    return StoredImageSet(label or str(named), "version", named.whole, commit, listing)
 
 
 def _matched(unmatched: Counter[T], value: T) -> bool:

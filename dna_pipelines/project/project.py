@@ -9,7 +9,7 @@ from pathlib import Path
 
 from dna_pipelines.config import DatasetConfig, DatasetsFile, ExtractorConfig, WatchConfig
 from dna_pipelines.errors import ConfigError, UnknownName
-from dna_pipelines.sources import Source, open_source
+from dna_pipelines.sources import Source, open_source, require_present
 from dna_pipelines.storage import Catalog, Lake
 from dna_pipelines.storage.files import replace
 
@@ -85,6 +85,14 @@ class ProjectFolder:
             image_column=dataset.image_column,
             cache=self.lake.contents,
         )
+
+    def require_location(self, dataset: DatasetConfig) -> None:
+        """Refuse a location on this machine that does not exist; nothing is listed, and no store is asked.
+
+        Raises:
+            SourceError: (`source.missing`).
+        """
+        require_present(dataset.uri, self.root)
 
     def extractor_name(self, name: str | None) -> str:
         """The name of an extractor: the one that is given, else the first of the datasets file.

@@ -60,8 +60,9 @@ class Reference:
         """Read a reference.
 
         Raises:
-            UnknownName: (`name.syntax`) when the text is not a reference; the facts give the `index` of the character
-                at which reading stopped, and the `reason`.
+            UnknownName: (`name.syntax`) when the text is not a reference; the facts give the `index` of the first
+                character that does not belong there (the length of the text where it ends too early; the start of a
+                quoted text that does not end), what was `expected`, and the `reason`.
 
         Examples:
             >>> reference = Reference.parse("cameras[weather=rain]@-1")
@@ -76,7 +77,7 @@ class Reference:
         where = reader.conditions()
         rest = text[reader.index :]
         if rest and not rest.startswith("@"):
-            raise reader.syntax_error("after-bracket", f"{rest!r} follows the bracket")
+            raise reader.syntax_error("after-bracket", f"{rest!r} follows the bracket", "@")
         return Reference(text[:bracket], rest[1:], where)
 
 
@@ -92,8 +93,8 @@ class _Reader:
         self._text = text
         self.index = index
 
-    def syntax_error(self, reason: str, description: str) -> UnknownName:
-        """The error for a text that is not a reference."""
+    def syntax_error(self, reason: str, description: str, *expected: str) -> UnknownName:
+        """The error for a text that is not a reference, where reading has come to what is not `expected`."""
         return UnknownName(
             f"{self._text!r} is not a reference ({description}); write NAME[column=value], "
             "NAME[column!=value,other='a, b'] or NAME[column=value]@-1",
@@ -101,6 +102,7 @@ class _Reader:
             reference=self._text,
             index=self.index,
             reason=reason,
+            expected=list(expected),
         )
 
     def conditions(self) -> tuple[Condition, ...]:
@@ -109,19 +111,20 @@ class _Reader:
         while True:
             conditions.append(self._condition())
             character = self._text[self.index : self.index + 1]
+            if not character:
+                raise self.syntax_error("unclosed-bracket", "the closing ] is missing", ",", "]")
+            if character not in ",]":
+                raise self.syntax_error("after-quote", f"{character!r} follows a quoted text", ",", "]")
             self.index += 1
             if character == "]":
                 return tuple(conditions)
-            if not character:
-                raise self.syntax_error("unclosed-bracket", "the closing ] is missing")
-            if character != ",":
-                raise self.syntax_error("after-quote", f"{character!r} follows a quoted text")
 
     def _condition(self) -> Condition:
         column = self._piece("=!,]")
         sign = "!=" if self._text.startswith("!=", self.index) else "="
         if not column or not self._text.startswith(sign, self.index):
-            raise self.syntax_error("no-condition", "a condition consists of a column, = or !=, and a value")
+            expected = ("=", "!=") if column else ("COLUMN",)
+            raise self.syntax_error("no-condition", "a condition consists of a column, = or !=, and a value", *expected)
         self.index += len(sign)
         start = self.index
         value = self._piece(",]")
@@ -147,7 +150,7 @@ class _Reader:
         while True:
             end = self._text.find(quote, self.index)
             if end < 0:
-                raise self.syntax_error("unclosed-quote", f"the closing {quote} is missing")
+                raise self.syntax_error("unclosed-quote", f"the closing {quote} is missing", quote)
             parts.append(self._text[self.index : end])
             self.index = end + 1
             if not self._text.startswith(quote, self.index):

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import re
 
+from dna_pipelines.config import DatasetConfig
+from dna_pipelines.dna import ActivationRanges
 from dna_pipelines.errors import LakeError, NothingToCompare, UnknownName
+from dna_pipelines.identity import stable_hash
 from dna_pipelines.project.project import ProjectFolder
 from dna_pipelines.project.reference import Reference
 from dna_pipelines.storage import Commit
@@ -14,12 +17,23 @@ _FEWEST_DIGITS = 4
 """The number of characters of a version's id that are enough to name it."""
 
 
+def location_id(dataset: DatasetConfig) -> str:
+    """A hash of the settings that decide which bytes a file name stands for."""
+    return stable_hash(dataset.model_dump(mode="json", include={"uri", "kind", "image_column", "storage_options"}))
+
+
+def is_of_this_location(dataset: DatasetConfig, commit: Commit) -> bool:
+    """Whether a commit was made of the location that the datasets file gives now, as far as the commit says."""
+    return not commit.place or commit.place == location_id(dataset)
+
+
 def find_commit(project: ProjectFolder, reference: str | Reference) -> Commit:
     """The commit that a reference names; for a slice, the one it is taken from.
 
     Raises:
         UnknownName: when there is no such dataset or version, or when the beginning of an id is ambiguous.
-        NothingToCompare: when the dataset has not been scanned yet.
+        NothingToCompare: when the dataset has not been scanned yet, or not since its location was changed in the
+            datasets file.
     """
     named = Reference.parse(reference) if isinstance(reference, str) else reference
     name, version = named.dataset, named.version
@@ -40,6 +54,7 @@ def find_commit(project: ProjectFolder, reference: str | Reference) -> Commit:
             known=known,
         )
     if not version:
+        _require_this_location(project, latest)
         return latest
     history = versions.history(name)
     distinct = distinct_versions(history)
@@ -69,6 +84,18 @@ def find_commit(project: ProjectFolder, reference: str | Reference) -> Commit:
             known=[commit.seq for commit in distinct],
         )
     return matches[-1]
+
+
+def _require_this_location(project: ProjectFolder, latest: Commit) -> None:
+    config = next((each for each in project.config().datasets if each.name == latest.dataset), None)
+    if config and not is_of_this_location(config, latest):
+        raise NothingToCompare(
+            f"the location of {config.name} in the datasets file changed since the last update; call project.update() "
+            f"or run `dna run`, or name the version of before: {config.name}@{latest.seq}",
+            code="compare.moved",
+            dataset=config.name,
+            seq=latest.seq,
+        )
 
 
 def _listed(commits: list[Commit]) -> str:
@@ -110,3 +137,22 @@ def used_extractor(project: ProjectFolder, name: str) -> ExtractorRecord:
             extractor=name,
         )
     return record
+
+
+def used_ranges(project: ProjectFolder, name: str) -> ActivationRanges:
+    """The activation ranges of an extractor that the project has used.
+
+    Raises:
+        UnknownName: when the datasets file has no such extractor.
+        NothingToCompare: when the extractor has not been used, or has no activation ranges yet.
+        LakeError: when its record is damaged.
+    """
+    record = used_extractor(project, name)
+    ranges = project.lake.fingerprints.ranges(name, record.fingerprint)
+    if ranges is None:
+        raise NothingToCompare(
+            f"{name} has no activation ranges yet; call project.update() or run `dna run`",
+            code="ranges.missing",
+            extractor=name,
+        )
+    return ranges

@@ -13,6 +13,6 @@ To add a kind of source, write a class with `list` and `read` in a module of its
 """
 
 from dna_pipelines.sources.base import Entry, Source
-from dna_pipelines.sources.opening import open_source
+from dna_pipelines.sources.opening import open_source, require_present
 
-__all__ = ["Entry", "Source", "open_source"]
+__all__ = ["Entry", "Source", "open_source", "require_present"]

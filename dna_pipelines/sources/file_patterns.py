@@ -47,7 +47,7 @@ def find_files(
         if info is None:
             pattern = path.removeprefix(base)
             names = list(_expanded(pattern))
-            if len(names) > 1 or _is_pattern(pattern):
+            if len(names) > 1 or is_pattern(pattern):
                 return _matching(fs, base, pattern, names, uri)
             raise SourceError(f"{uri} does not exist", code="source.missing", uri=uri)
         if info["type"] == "directory":
@@ -67,7 +67,8 @@ def _info(fs: fsspec.AbstractFileSystem, path: str) -> dict[str, Any] | None:
         return None
 
 
-def _is_pattern(path: str) -> bool:
+def is_pattern(path: str) -> bool:
+    """Whether a path has wildcards; braces are expanded before."""
     return re.search(r"[*?\[]", path) is not None
 
 
@@ -93,7 +94,7 @@ def _matching(
     infos: dict[str, Any] = {}
     missing = []
     for name in names:
-        if not _is_pattern(name):
+        if not is_pattern(name):
             if (info := _info(fs, base + name)) is not None:
                 infos[base + name] = info
             else:

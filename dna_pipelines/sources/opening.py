@@ -11,6 +11,7 @@ from urllib.request import url2pathname
 from dna_pipelines.config.models import SUFFIXES, Kind, kind_of_suffix
 from dna_pipelines.errors import SourceError
 from dna_pipelines.sources.base import Selection, Source
+from dna_pipelines.sources.file_patterns import is_pattern
 from dna_pipelines.sources.folder import FolderSource
 from dna_pipelines.sources.index import IndexSource
 from dna_pipelines.sources.listings_cache import ListingsCache
@@ -52,8 +53,7 @@ def open_source(
     """
     selection = Selection(tuple(globs), tuple(exclude))
     location = resolve_uri(uri, base)
-    # The names of the folders above the project are never patterns.
-    literal = f"{base}/" if _is_relative(uri) else ""
+    literal = _literal(uri, base)
     source: Source
     # A folder may be called `photos.zip`; a folder of archives needs its `kind`.
     match kind or ("folder" if os.path.isdir(location) else kind_of_suffix(location)):
@@ -82,6 +82,19 @@ def open_source(
     return source
 
 
+def require_present(uri: str, base: Path) -> None:
+    """Refuse a location on this machine that does not exist. Nothing is listed; stores and patterns are not looked at.
+
+    Raises:
+        SourceError: (`source.missing`).
+    """
+    location = resolve_uri(uri, base)
+    name = location.removeprefix(_literal(uri, base))
+    if "://" in location or "{" in name or is_pattern(name) or os.path.exists(location):
+        return
+    raise SourceError(f"{location} does not exist", code="source.missing", uri=location)
+
+
 def resolve_uri(uri: str, base: Path) -> str:
     """A URI with its scheme, or an absolute local path."""
     if uri.startswith("file://"):
@@ -93,5 +106,6 @@ def resolve_uri(uri: str, base: Path) -> str:
     return str(base / Path(uri).expanduser())
 
 
-def _is_relative(uri: str) -> bool:
-    return "://" not in uri and not Path(uri).expanduser().is_absolute()
+def _literal(uri: str, base: Path) -> str:
+    """The beginning of a location that is no pattern: the names of the folders above the project never are."""
+    return f"{base}/" if "://" not in uri and not Path(uri).expanduser().is_absolute() else ""

@@ -6,7 +6,7 @@ import errno
 import os
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -117,6 +117,21 @@ def replace_by_link(path: Path, of: Path) -> None:
             # Where both names are the same file already, replacing does nothing.
             draft.unlink(missing_ok=True)
     _sync_folder(path.parent)
+
+
+def if_writable(write: Callable[[], object]) -> str:
+    """Write what can be computed again, where the lake can be written.
+
+    Returns:
+        Why it cannot be written; empty where it was.
+    """
+    try:
+        write()
+    except LakeError as error:
+        if error.code != "lake.io":
+            raise
+        return str(error)
+    return ""
 
 
 def remove(path: Path) -> None:

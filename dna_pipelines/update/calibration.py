@@ -31,7 +31,7 @@ def ensure_ranges(
     on: Sequence[str] = (),
     file: str | None = None,
 ) -> tuple[ActivationRanges, bool]:
-    """The activation ranges of an extractor; made if it has none, or if they are to be replaced.
+    """The activation ranges of an extractor; determined now if it has none, or if they are to be replaced.
 
     Args:
         project: where the extractor is used.
@@ -42,7 +42,7 @@ def ensure_ranges(
         file: a file to read them from, instead of measuring.
 
     Returns:
-        The ranges, and whether they were made now.
+        The ranges, and whether this call determined them.
 
     Raises:
         UserError: when both `file` and `on` are given, or a file for a view.
@@ -61,13 +61,13 @@ def ensure_ranges(
         )
     if file and config.view:
         raise UserError(
-            f"{config.name} is a view: its activation ranges belong to its own maps, which no file has; "
+            f"{config.name} is a view: its activation ranges apply to its own projections, which no file contains; "
             f"run `dna calibrate {config.name}` to measure both again",
             code="ranges.of-a-view",
             extractor=config.name,
             file=file,
         )
-    # Before the network is loaded: what changes meanwhile is not in it.
+    # Read before the network is loaded, so that the next run notices a change during the loading.
     token = extractor_change_token(config)
     (extractor, *others), fingerprints = load_all(config), project.lake.fingerprints
     ranges = None if replace else _kept_ranges(project, config, extractor.fingerprint)
@@ -76,7 +76,7 @@ def ensure_ranges(
         ranges = _given_ranges(project, config, extractor, file, replace=replace)
     if ranges is None:
         ranges = _calibrated(project, config, [extractor, *others], tuple(on), progress)
-    # Before they are stored: rejected ranges must not replace the existing ones.
+    # Checked before they are stored: rejected ranges must not replace the existing ones.
     require_configured(project, config, ranges, file if made else None)
     ranges = fingerprints.put_ranges(config.name, extractor.fingerprint, ranges, replace=replace)
     _store_keys(project, config, token, extractor, ranges)
@@ -198,9 +198,9 @@ def calibrated(project: ProjectFolder, config: ExtractorConfig) -> Calibrated:
 
 
 def calibrated_or_made(project: ProjectFolder, config: ExtractorConfig, progress: Progress | None) -> Calibrated:
-    """An extractor with its activation ranges, which are made if it has none.
+    """An extractor with its activation ranges, which are determined if it has none.
 
-    A network may have changed although its files looked the same when the run was planned.
+    That happens in a run where the network changed although its files looked unchanged when the run was planned.
     """
     try:
         return calibrated(project, config)
@@ -258,7 +258,7 @@ class Calibrated:
 
 
 def ready_as(project: ProjectFolder, extractor: str, comparability_key: str) -> Calibrated:
-    """An extractor that measures as an existing DNA was measured.
+    """An extractor that measures in the way in which an existing DNA was measured.
 
     Raises:
         Incomparable: when the extractor changed since.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dna_pipelines.dna import Dna, dna_id
 from dna_pipelines.errors import NothingToCompare
 from dna_pipelines.project.current import blocked_commit
-from dna_pipelines.project.image_set import ImageSet, resolve_image_set
+from dna_pipelines.project.image_set import ImageSet, StoredImageSet, resolve_image_set
 from dna_pipelines.project.progress import Progress
 from dna_pipelines.project.project import ProjectFolder
 from dna_pipelines.project.resolve import used_extractor
@@ -13,7 +13,9 @@ from dna_pipelines.storage import DnaRecord
 from dna_pipelines.update.slices import fit_slice
 
 
-def find_dna(project: ProjectFolder, images: str | ImageSet, extractor: str, progress: Progress | None = None) -> Dna:
+def find_dna(
+    project: ProjectFolder, images: str | StoredImageSet, extractor: str, progress: Progress | None = None
+) -> Dna:
     """The DNA of a dataset, version or slice; that of a slice is computed if it is missing.
 
     Raises:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from dna_pipelines.dna import dna_id
 from dna_pipelines.errors import UserError
 from dna_pipelines.manifests import Manifest, ManifestDiff
+from dna_pipelines.manifests.diff import images_changed
 from dna_pipelines.project.checks import blocked, check_readable
 from dna_pipelines.project.problem import Problem
 from dna_pipelines.project.progress import Progress
@@ -87,16 +88,17 @@ def _estimates(
         n_images, n_quarantined = len(manifest.readable), len(manifest.quarantined)
         reason = blocked([check_readable(item.dataset, n_images, n_quarantined)])
         to_extract = {name: 0 if reason else _n_to_extract(project, key, manifest) for name, key in keys.items()}
+        changes = {} if item.listing.is_current else drafted.diff.counts()
         yield Estimate(
             item.name,
             item.state,
-            {} if item.listing.is_current else drafted.diff.counts(),
+            changes,
             n_images,
             n_to_extract=to_extract,
             extraction_s=_extraction_s(to_extract, speeds),
             problem=Problem.blocked(reason, dataset=item.name) if reason else item.problem,
             remark=drafted.remark,
-            occasion=item.listing.occasion,
+            occasion="" if images_changed(changes) else item.listing.occasion,
         )
 
 

@@ -15,9 +15,10 @@ from dna_pipelines.manifests import Manifest, ManifestDiff, Shard, build_manifes
 from dna_pipelines.manifests.manifest import VANISHED
 from dna_pipelines.project.progress import Progress, Silent
 from dna_pipelines.project.project import ProjectFolder
+from dna_pipelines.project.resolve import location_id
 from dna_pipelines.sources.metadata import read_metadata
 from dna_pipelines.storage import Commit
-from dna_pipelines.update.listing import Listing, list_location, location_id, manifest_of, settings_id, table_options
+from dna_pipelines.update.listing import Listing, list_location, manifest_of, settings_id, table_options
 from dna_pipelines.update.remarks import remark_on
 
 _TRIES = 10

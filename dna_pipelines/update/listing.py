@@ -84,11 +84,6 @@ def manifest_of(project: ProjectFolder, commit: Commit | None) -> Manifest | Non
         return None
 
 
-def location_id(dataset: DatasetConfig) -> str:
-    """A hash of the settings that decide which bytes a file name stands for."""
-    return stable_hash(dataset.model_dump(mode="json", include={"uri", "kind", "image_column", "storage_options"}))
-
-
 def settings_id(project: ProjectFolder, dataset: DatasetConfig) -> str:
     """A hash of what decides the manifest besides the files: the settings, the metadata table, the decoding rules."""
     chosen = dataset.model_dump(mode="json", include={"uri", "globs", "exclude", "group_by", "metadata", "shard_size"})

@@ -14,6 +14,7 @@ from dna_pipelines.project.current import blocked_commit
 from dna_pipelines.project.problem import Problem
 from dna_pipelines.project.progress import Progress, Silent
 from dna_pipelines.project.project import ProjectFolder
+from dna_pipelines.project.resolve import is_of_this_location
 from dna_pipelines.storage import Commit
 from dna_pipelines.update.listing import Listing, list_location
 from dna_pipelines.update.pairs import matrix_id, wanted_pairs
@@ -21,7 +22,7 @@ from dna_pipelines.update.pairs import matrix_id, wanted_pairs
 State = Literal["new", "changed", "unchanged", "failed"]
 
 DnaState = Literal["current", "missing", "empty", "changed", "blocked"]
-"""Of a DNA; `changed`: the extractor may have changed; `blocked`: a check blocks it."""
+"""Of a DNA; `changed`: the extractor or the location may have changed; `blocked`: a check blocks it."""
 
 
 @dataclass(frozen=True)
@@ -136,7 +137,7 @@ def dna_state(project: ProjectFolder, dataset: DatasetConfig, extractor: Extract
         return "blocked"
     if commit.n_images == 0:
         return "empty"
-    if record and record.stamp != extractor_change_token(extractor):
+    if not is_of_this_location(dataset, commit) or (record and record.stamp != extractor_change_token(extractor)):
         return "changed"
     if blocked_commit(project, dataset, commit, extractor.name):
         return "blocked"

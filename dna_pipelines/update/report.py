@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from dna_pipelines.extraction.stream.stage_times import StageTimes
-from dna_pipelines.manifests.diff import in_words
+from dna_pipelines.manifests.diff import images_changed, in_words
 from dna_pipelines.project.problem import Problem, problem_json
 from dna_pipelines.storage import Commit
 from dna_pipelines.update.ingest import Ingested
@@ -92,6 +92,8 @@ class DatasetReport:
         self.changes, self.remark = done.changes, commit.remark
         if done.was_current and commit.seq != (before.seq if before else 0):
             self.occasion = "another run ingested it meanwhile"
+        elif images_changed(done.changes):
+            self.occasion = ""
 
     @property
     def is_blocked(self) -> bool:

@@ -59,13 +59,14 @@ def fit_slice(
             f"a check blocks {dataset.name}: {reason}", code="check.blocked", dataset=dataset.name, reason=reason
         )
     latest = project.lake.versions.latest(dataset.name)
-    manifests = [images.manifest]
+    manifest = project.lake.versions.manifest(images.commit)
+    manifests = [manifest]
     if latest and latest.seq != images.commit.seq:
         # Images that were renamed since are found under their new names.
         manifests.append(project.lake.versions.manifest(latest))
 
     def cut() -> tuple[tuple[Shard, ...], ReadImage]:
-        shards = slice_shards(images.items, images.manifest.shards, shard_size or dataset.shard_size)
+        shards = slice_shards(images.items, manifest.shards, shard_size or dataset.shard_size)
         return shards, reader(project, dataset, *manifests)
 
     try:

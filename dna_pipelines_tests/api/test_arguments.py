@@ -36,6 +36,19 @@ def test_wrong_arguments_are_named(tmp_path, wrong, code, facts):
         dna.fingerprint(tmp_path / "some", **wrong)
 
 
+@pytest.mark.parametrize("groups", ["text", b"text", 3])
+def test_groups_are_a_list_with_a_value_for_each_image(tmp_path, groups):
+    images, facts = GREY[:4], {"argument": "groups", "type": type(groups).__name__}
+    with raises(dna.UserError, "api.argument", **facts):
+        dna.fingerprint(images, groups=groups)
+    project = dna.create_project(tmp_path)
+    with raises(dna.UserError, "api.argument", **facts):
+        project.add("some", images, groups=groups)
+    with raises(dna.UserError, "api.argument", argument="site"):
+        project.add("some", images, metadata={"site": groups})
+    assert project.list().names == ()
+
+
 def test_numbers_of_permutations_and_images_are_checked(project):
     with raises(dna.UserError, "api.argument", argument="n_permutations", type="str"):
         dna.test([pixels(0)], [pixels(1)], n_permutations="100")

@@ -12,15 +12,15 @@ import dna_pipelines as dna
 
 PUBLIC = {
     "AddResult", "CheckFailed", "Comparison", "ConfigError", "DatasetsResult", "Distances", "DnaError",
-    "DuplicatesResult", "Explanation", "ExportResult", "ExtractorError", "Fingerprint", "FitsResult", "ForecastResult",
+    "DoctorResult", "DuplicatesResult", "Explanation", "ExportResult", "ExtractorError", "ExtractorResult", "ExtractorsResult", "Fingerprint", "FitsResult", "ForecastResult",
     "GroupsResult", "HistoryResult", "ImagesResult", "Incomparable", "InspectResult", "InterchangeError", "LakeError",
-    "MapResult", "MatrixResult", "Network", "NothingToCompare", "Preprocessing", "Project", "SelectionsResult",
+    "MapResult", "MatrixResult", "Network", "NothingToCompare", "Preprocessing", "Project", "PruneResult", "RangesResult", "SelectionsResult",
     "SourceChanged", "SourceError", "SqlResult", "Table", "TestResult", "UnknownName", "Unreadable", "UpdateReport",
     "UserError", "__version__", "create_project", "emd", "fingerprint", "open_project", "test",
 }  # fmt: skip
 HEAVY = {"torch", "dagster", "numba", "pyarrow", "duckdb", "numpy", "matplotlib", "PIL", "pydantic", "rich", "pandas"}
 WITH_EXAMPLES = [
-    "dna_pipelines.errors", "dna_pipelines.api.tables", "dna_pipelines.api.projects", "dna_pipelines.api.fingerprints",
+    "dna_pipelines.errors", "dna_pipelines.api.results.tables", "dna_pipelines.api.project.project", "dna_pipelines.api.in_memory.fingerprints",
     "dna_pipelines.api.arguments",
 ]  # fmt: skip
 

@@ -8,7 +8,7 @@ import torch
 from PIL import Image
 
 import dna_pipelines as dna
-from dna_pipelines.api.python_images import paths_of, python_images
+from dna_pipelines.api.inputs.python_images import paths_of, python_images
 from dna_pipelines.imaging import decode
 from dna_pipelines_tests.api.conftest import pixels, write_folder
 from dna_pipelines_tests.raising import raises

@@ -56,6 +56,14 @@ assert_type(project.sql("FROM quarantine"), dna.SqlResult)
 assert_type(project.history("a"), dna.HistoryResult)
 assert_type(project.export("a", "a.json", kind="gaussian"), dna.ExportResult)
 
+assert_type(project.extractors(), dna.ExtractorsResult)
+assert_type(project.extractor("builtin").table, dna.Table)
+assert_type(project.calibrate("builtin", on="a", progress=True), dna.RangesResult)
+assert_type(project.import_ranges("builtin", "ranges.json", dry_run=True).replaces, bool)
+assert_type(project.export_ranges("builtin", Path("ranges.json")), dna.RangesResult)
+assert_type(project.doctor(pages=True).problems, dict[str, str])
+assert_type(project.prune(keep=2, dry_run=True), dna.PruneResult)
+
 project.export("a", "a.json", kind="nonsense")  # type: ignore[arg-type]
 project.compare("a")  # type: ignore[call-arg]
 

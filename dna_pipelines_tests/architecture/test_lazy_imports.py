@@ -29,19 +29,19 @@ ALLOWED = {
         "dna_pipelines.update.remeasure": TORCH,
     },
     "analysis/images/scores.py": {"dna_pipelines.update.calibration": TORCH, "dna_pipelines.update.remeasure": TORCH},
-    "api/comparison.py": {
+    "api/results/comparison.py": {
         "dna_pipelines.reporting.pictures": MATPLOTLIB,
     },
-    "api/images.py": {
+    "api/results/images.py": {
         "dna_pipelines.analysis.images.contact_sheets": MATPLOTLIB,
     },
-    "api/measuring.py": {
+    "api/in_memory/measuring.py": {
         "dna_pipelines.extraction.calibration": TORCH,
         "dna_pipelines.extraction.loading.registry": TORCH,
         "dna_pipelines.extraction.partials": TORCH,
         "dna_pipelines.extraction.probing.probe": TORCH,
     },
-    "api/overview.py": {
+    "api/results/overview.py": {
         "dna_pipelines.reporting.map": MATPLOTLIB,
         "dna_pipelines.reporting.pictures": MATPLOTLIB,
     },
@@ -49,56 +49,63 @@ ALLOWED = {
         "IPython.display": EXTRA,
         "dna_pipelines.api.terminal_progress": LIGHT,
     },
-    "api/project_comparisons.py": {
+    "api/project/comparisons.py": {
         "dna_pipelines.analysis.compare": LIGHT,
         "dna_pipelines.analysis.images.attribution_by_group": LIGHT,
         "dna_pipelines.analysis.images.duplicates": LIGHT,
         "dna_pipelines.analysis.images.scores": LIGHT,
         "dna_pipelines.analysis.map": LIGHT,
         "dna_pipelines.analysis.matrix": LIGHT,
-        "dna_pipelines.analysis.neuron_weights": LIGHT,
+        "dna_pipelines.analysis.selections.stored": LIGHT,
         "dna_pipelines.analysis.significance.all_pairs": LIGHT,
         "dna_pipelines.analysis.significance.pair": LIGHT,
-        "dna_pipelines.api.comparison": LIGHT,
-        "dna_pipelines.api.images": LIGHT,
-        "dna_pipelines.api.overview": LIGHT,
-        "dna_pipelines.api.tables": LIGHT,
+        "dna_pipelines.api.results.comparison": LIGHT,
+        "dna_pipelines.api.results.images": LIGHT,
+        "dna_pipelines.api.results.overview": LIGHT,
+        "dna_pipelines.api.results.tables": LIGHT,
         "dna_pipelines.comparison": LIGHT,
     },
-    "api/project_datasets.py": {
-        "dna_pipelines.api.adding": LIGHT,
-        "dna_pipelines.api.datasets": LIGHT,
+    "api/project/datasets.py": {
+        "dna_pipelines.api.inputs.adding": LIGHT,
+        "dna_pipelines.api.results.dataset_rows": LIGHT,
+        "dna_pipelines.api.results.datasets": LIGHT,
+        "dna_pipelines.api.results.updates": LIGHT,
         "dna_pipelines.orchestration.headless": DAGSTER,
         "dna_pipelines.update.forecast": LIGHT,
         "dna_pipelines.update.plan": LIGHT,
         "dna_pipelines.update.report": LIGHT,
     },
-    "api/project_inspection.py": {
+    "api/project/extractors.py": {
+        "dna_pipelines.api.results.extractors": LIGHT,
+        "dna_pipelines.interchange": LIGHT,
+        "dna_pipelines.maintenance.export": LIGHT,
+        "dna_pipelines.orchestration.headless": DAGSTER,
+        "dna_pipelines.update.networks": LIGHT,
+    },
+    "api/project/maintenance.py": {
+        "dna_pipelines.api.results.maintenance": LIGHT,
+        "dna_pipelines.maintenance.doctor": LIGHT,
+        "dna_pipelines.maintenance.prune": LIGHT,
+    },
+    "api/project/inspection.py": {
         "dna_pipelines.analysis.inspect": LIGHT,
-        "dna_pipelines.analysis.learned_weights": LIGHT,
-        "dna_pipelines.analysis.neuron_weights": LIGHT,
-        "dna_pipelines.api.answers": LIGHT,
-        "dna_pipelines.api.tables": LIGHT,
+        "dna_pipelines.analysis.selections.goal": LIGHT,
+        "dna_pipelines.analysis.selections.learned": LIGHT,
+        "dna_pipelines.analysis.selections.stored": LIGHT,
+        "dna_pipelines.api.results.answers": LIGHT,
+        "dna_pipelines.api.results.tables": LIGHT,
         "dna_pipelines.maintenance.export": LIGHT,
     },
-    "api/tables.py": {
+    "api/results/tables.py": {
         "pandas": EXTRA,
         "pyarrow": LIGHT,
     },
-    "cli/app.py": {"dna_pipelines.api.projects": START},
-    "cli/exchange.py": {
-        "dna_pipelines.interchange": START,
-        "dna_pipelines.maintenance": START,
-        "dna_pipelines.orchestration.headless": DAGSTER,
-    },
-    "cli/extractors.py": {"dna_pipelines.update.networks": START},
+    "cli/app.py": {"dna_pipelines.api.project.project": START},
     "cli/metrics.py": {"dna_pipelines.comparison.metrics": START},
     "cli/options.py": {"dna_pipelines.comparison.metrics": START, "dna_pipelines.project.project": START},
     "cli/profile.py": {"dna_pipelines.maintenance.profile": TORCH},
-    "cli/run.py": {"dna_pipelines.orchestration.headless": DAGSTER},
+    "cli/run.py": {"dna_pipelines.api.project.extractors": START},
     "cli/tools.py": {
-        "dna_pipelines.maintenance.doctor": START,
-        "dna_pipelines.maintenance.prune": START,
         "dna_pipelines.orchestration.instance": DAGSTER,
         "dna_pipelines.orchestration.replay": DAGSTER,
         "dna_pipelines.orchestration.service": DAGSTER,

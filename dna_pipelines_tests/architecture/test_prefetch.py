@@ -55,6 +55,9 @@ def test_an_error_of_a_task_comes_in_its_place():
 def test_what_was_begun_is_finished_before_it_ends(ended_by):
     begun, done = [], []
 
+    class NoMore(Exception):
+        pass
+
     def work(number):
         time.sleep(0.02)
         done.append(number)
@@ -64,14 +67,14 @@ def test_what_was_begun_is_finished_before_it_ends(ended_by):
             begun.append(number)
             yield partial(work, number)
             if ended_by == "error" and number == 2:
-                raise KeyError("no more")
+                raise NoMore
 
     results = prefetch(tasks(), 1)
     if ended_by == "closing":
         next(results)
         results.close()
     else:
-        with pytest.raises(KeyError, match="no more"):
+        with pytest.raises(NoMore):
             list(results)
     # One of them was waiting for the thread.
     assert 2 <= len(begun) < 6

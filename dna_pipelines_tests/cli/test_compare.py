@@ -2,6 +2,8 @@
 
 import pytest
 
+from dna_pipelines.comparison import Significance
+
 
 def test_compare_shows_whether_it_is_significant(project, dna):
     found, shown = dna("compare", "d0", "d2", "--json").json, dna("compare", "d0", "d2").out
@@ -17,6 +19,16 @@ def test_compare_shows_whether_it_is_significant(project, dna):
     assert [row["layer"] for row in result["layers"]] == [row["layer"] for row in found["layers"]]
     assert result["unit"] == "image"
     assert all(f"{result[name]:.3g}" in shown for name in ("bias_corrected_bins", "ci_low_bins", "ci_high_bins"))
+
+
+def test_a_result_of_the_strongest_neuron_alone_has_a_line_that_says_so(project, dna, monkeypatch):
+    shown = {}
+    for by_strongest in (False, True):
+        monkeypatch.setattr(Significance, "by_strongest_neuron", by_strongest)
+        shown[by_strongest] = dna("compare", "d0", "d2").out.splitlines()
+    more = [line for line in shown[True] if line not in shown[False]]
+    assert (len(more), len(shown[True])) == (1, len(shown[False]) + 1)
+    assert "strongest" in more[0]
 
 
 def test_the_order_of_two_does_not_matter(project, dna):

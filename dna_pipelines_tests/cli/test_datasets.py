@@ -224,6 +224,6 @@ def test_grouping_by_a_missing_column_is_reported(project, settings, dna):
     (project / "labels.csv").write_text("path,patient\n0.png,p1\n")
     settings("uri: d1\n", "uri: d1\n    metadata: {uri: labels.csv}\n    group_by: column:patiant\n")
     said = dna("scan", "d1", "--json")
-    assert said.code == 3
+    assert said.code == 1
     assert said.json[0]["problem_code"] == "source.group-column"
     assert "patiant" in said.json[0]["problem"]

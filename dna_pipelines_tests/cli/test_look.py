@@ -34,6 +34,23 @@ def test_status_of_what_was_never_run(tmp_path, dna):
     assert dna("status").names("dna run")
 
 
+def test_status_reports_a_location_that_is_missing(project, settings, dna):
+    (project / "d1").rename(project / "elsewhere")
+    said = dna("status", "--json")
+    assert said.code == 1
+    problems = {row["dataset"]: row["problem_code"] for row in said.json}
+    assert problems == {"d0": None, "d1": "source.missing", "d2": None}
+    shown = dna("status")
+    assert (shown.code, shown.names("d1", project / "d1")) == (1, True)
+    assert shown.out.split()[0] == "2"
+
+
+@pytest.mark.parametrize("location", ["s3://bucket/d1", "d1-{0..9}.tar", "*.tar"])
+def test_status_asks_no_store_and_lists_no_pattern(project, settings, dna, location):
+    settings("uri: d1", f"uri: '{location}'")
+    assert [row["problem"] for row in dna("status", "--json").json] == [None] * 3
+
+
 def test_compare_gives_the_distances_and_every_layer(project, dna):
     found = dna("compare", "d0", "d1", "--json").json
     assert {"emd_bins", "emd_range", "nfd", "fd", "layers", "extractor", "n_neurons"} <= found.keys()
@@ -161,6 +178,33 @@ def test_a_picture_that_cannot_be_written_is_a_message(project, dna):
     assert said.code == 1
     assert said.error == "cli.not-written"
     assert said.facts["path"] == "folder.png"
+
+
+@pytest.mark.parametrize("name", ["picture.xyz", "picture.jpg", "picture"])
+@pytest.mark.parametrize(
+    "command", [["matrix"], ["map"], ["compare", "d0", "d1"], ["images", "d0", "d1"], ["duplicates"]]
+)
+def test_pictures_of_another_format_are_refused_before_any_work(tmp_path, dna, command, name):
+    """Even the missing project is not noticed."""
+    said = dna(*command, "--picture", name, "--json")
+    assert (said.code, said.error) == (1, "cli.picture-ending")
+    assert said.facts["known"] == [".png"]
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_comparison_is_shown_where_the_lake_cannot_be_written(project, dna, monkeypatch):
+    def refuse(path, *_):
+        raise LakeError(f"{path} cannot be written", code="lake.io", path=str(path))
+
+    lake = project / "data" / "lake"
+    before = snapshot(lake)
+    with monkeypatch.context() as patched:
+        for module in ("distances", "significance"):
+            patched.setattr(f"dna_pipelines.storage.{module}.write_new", refuse)
+        said = dna("compare", "d0", "d2", "--json")
+    assert (said.code, said.names("cannot be written")) == (0, True)
+    assert snapshot(lake) == before
+    assert dna("compare", "d0", "d2", "--json").json == said.json
 
 
 def test_sql_answers(project, dna):

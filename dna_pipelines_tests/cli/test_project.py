@@ -161,6 +161,23 @@ def test_the_doctor_leaves_no_trace(project, dna):
     assert {path: facts for path, facts in snapshot(project).items() if facts[1] is not None} == before
 
 
+def test_the_doctor_creates_nothing_in_an_empty_folder(tmp_path, dna):
+    said = dna("doctor", "--json")
+    assert said.code == 1
+    assert list(tmp_path.iterdir()) == []
+    (tmp_path / "images").mkdir()
+    assert dna("add", "a", "images").code == 0
+    assert dna("doctor").code == 0
+    assert sorted(path.name for path in (tmp_path / "data").iterdir()) == ["datasets.yaml"]
+
+
+def test_the_web_page_needs_a_project(tmp_path, dna):
+    said = dna("ui")
+    assert (said.code, said.error) == (1, "config.no-file")
+    assert "http://" not in said.err
+    assert list(tmp_path.iterdir()) == []
+
+
 @pytest.mark.parametrize(
     ("command", "text", "code"),
     [

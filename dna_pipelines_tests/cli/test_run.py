@@ -116,6 +116,17 @@ def test_one_new_dataset_of_two_is_one_pair(project, dna):
     assert dna("run", "--json").json["pairs"]["builtin"]["n_pairs_computed"] == 1
 
 
+@pytest.mark.parametrize(("missing", "code"), [(["d2"], 3), (["d0", "d1", "d2"], 1)])
+def test_a_missing_location_gives_the_same_exit_code_everywhere(project, dna, missing, code):
+    for name in missing:
+        (project / name).rename(project / f"{name}-elsewhere")
+    assert {command: dna(*command.split()).code for command in ("run", "run --dry-run", "scan")} == {
+        "run": code,
+        "run --dry-run": code,
+        "scan": code,
+    }
+
+
 def test_if_every_dataset_fails_the_run_failed(project, dna):
     (project / "d2").rename(project / "elsewhere")
     assert dna("run", "d2").code == 1
@@ -146,6 +157,7 @@ def test_a_dry_run_writes_nothing(project, dna):
         "d2": ("unchanged", 0),
     }
     assert found["d0"]["changes"]["added"] == 1
+    assert found["d0"]["occasion"] == ""
     assert found["d1"]["changes"]["removed"] == 1
 
 

@@ -10,8 +10,9 @@ import pytest
 from PIL import Image
 
 from dna_pipelines.analysis.compare import compare_pair
-from dna_pipelines.analysis.learned_weights import LearningGoal, learn_selection
-from dna_pipelines.analysis.neuron_weights import save_selection
+from dna_pipelines.analysis.selections.goal import LearningGoal
+from dna_pipelines.analysis.selections.learned import learn_selection
+from dna_pipelines.analysis.selections.stored import save_selection
 from dna_pipelines.errors import NothingToCompare, UserError
 from dna_pipelines.extraction.networks.builtin import TAPS
 from dna_pipelines.project.image_set import resolve_image_set
@@ -73,7 +74,9 @@ def test_weights_come_from_a_table(project, dna):
     ("table", "code", "facts"),
     [
         ("layer,neuron\nstage1.between,0\n", "selection.missing-columns", {"columns": ["weight"]}),
+        ("layer,neuron,weight\nstage1.between,0,1\nstage9,0,1\n", "name.layer", {"row": 2, "name": "stage9"}),
         ("layer,neuron,weight\nstage1.between,24,1\n", "name.neuron", {"row": 1, "neuron": 24, "n_neurons": 24}),
+        ("layer,neuron,weight\nstage1.between,0,nan\n", "selection.weight-range", {"row": 1}),
         ("layer,neuron,weight\nstage1.between,0,-1\n", "selection.weight-range", {"row": 1, "weight": -1}),
         ("layer,neuron,weight\nstage1.between,0,inf\n", "selection.weight-range", {"row": 1, "weight": np.inf}),
         ("layer,neuron,weight\nstage1.between,0,1\nstage1.between,x,1\n", "selection.weight-row", {"row": 2}),
@@ -95,12 +98,6 @@ def test_a_wrong_table_is_an_error_that_names_the_row(project, dna, table, code,
     assert (failed.code, failed.error) == (1, code)
     assert failed.names("w.csv")
     assert dna("select", "list", "--json").json == []
-
-
-def test_a_weight_that_is_not_a_number_or_a_layer_that_does_not_exist_is_an_error(project, dna):
-    for row, code in (("stage1.between,0,nan", "selection.weight-range"), ("stage9,0,1", "name.layer")):
-        (project / "w.csv").write_text(f"layer,neuron,weight\n{row}\n")
-        assert dna("select", "save", "mine", "--weights", "w.csv").error == code
 
 
 @pytest.mark.parametrize(

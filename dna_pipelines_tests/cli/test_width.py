@@ -144,3 +144,15 @@ def test_text_is_broken_between_words_only():
     lines = [line.plain for line in wrapped(text, 20, indent=2)]
     assert [word for line in lines for word in line.split()] == text.plain.split()
     assert [line for line in lines if len(line) > 20] == ["    /very/long/path/that/is/wider/than/the/line"]
+
+
+def test_a_long_name_of_an_image_is_shortened_and_every_row_has_one_line():
+    name = "a-very-long-name-of-a-file-" * 4
+    columns = [Column("image", shortened=True), Column("share", right=True), Column("group", optional=True)]
+    rows = [[Text(f"{name}{number}.png"), Text("50.0%"), Text("clip-1")] for number in range(3)]
+    laid = lay_out(columns, rows, 80)
+    assert (len(laid.lines), laid.left_out) == (4, [])
+    assert [line.plain.split()[0][-5:] for line in laid.lines[1:]] == ["0.png", "1.png", "2.png"]
+    assert all(line.plain.startswith(name[:10]) and line.cell_len <= 80 for line in laid.lines[1:])
+    whole = lay_out(columns, rows, 200).lines
+    assert [line.plain.split()[0] for line in whole[1:]] == [row[0].plain for row in rows]

@@ -9,6 +9,8 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from dna_pipelines.comparison.steering import ignore, nearest_weights, respond, respond_by_squares
+from dna_pipelines.errors import NothingToCompare
+from dna_pipelines_tests.raising import raises
 
 DISTANCES = st.floats(0, 10, allow_subnormal=False)
 
@@ -121,7 +123,7 @@ def test_neurons_without_a_distance_get_no_weight():
 def test_what_differs_nowhere_teaches_nothing():
     nothing, something = np.zeros((1, 4)), np.ones((1, 4))
     for learn in (respond, respond_by_squares):
-        with pytest.raises(ValueError):
+        with raises(NothingToCompare, "selection.nothing-learned"):
             learn(nothing, something, something)
-    with pytest.raises(ValueError):
+    with raises(NothingToCompare, "selection.nothing-learned"):
         ignore(something, nothing)

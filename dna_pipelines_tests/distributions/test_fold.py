@@ -9,8 +9,10 @@ from hypothesis import strategies as st
 
 from dna_pipelines.distributions import Binning, Layer, Layers, fold_kernels
 from dna_pipelines.distributions.fold import Fold
+from dna_pipelines.errors import UserError
 from dna_pipelines.extraction.devices.device_fold import DeviceFold
 from dna_pipelines_tests.distributions.slow import slow_fold
+from dna_pipelines_tests.raising import raises
 
 TALLIES = ("clipped_low", "clipped_high", "n_zero", "n_nan", "n_values")
 # Edges and values are dyadic, so that (x - lo) * scale is exact and a value can sit on an edge.
@@ -127,7 +129,7 @@ def test_more_values_than_counts_can_hold_are_refused_when_lanes_add_up(fold_typ
     for fold in folds:
         fold._n_values[1] = most // 2 - 1
     folds[0].merge(folds[1])
-    with pytest.raises(OverflowError):
+    with raises(UserError, "network.too-many-values", limit=most):
         folds[0].merge(folds[2])
 
 

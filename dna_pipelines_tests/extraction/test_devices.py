@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from dna_pipelines.distributions import Binning
-from dna_pipelines.errors import ExtractorError
+from dna_pipelines.errors import ExtractorError, UserError
 from dna_pipelines.extraction.devices import device_fold
 from dna_pipelines.extraction.devices.device_fold import DeviceFold, agrees_with_torch, fold_layer_for, fold_with_torch
 from dna_pipelines.extraction.devices.devices import devices_of
@@ -81,7 +81,7 @@ def test_many_images_at_once_are_counted_in_pieces(monkeypatch):
 def test_a_device_fold_that_would_overflow_is_an_error():
     fold = DeviceFold(Binning(np.zeros(1), np.ones(1)), np.zeros(1, int), "cpu")
     fold._n_values[0] = 2**31 - 2
-    with pytest.raises(OverflowError):
+    with raises(UserError, "network.too-many-values", limit=2**31):
         fold.add(slice(0, 1), torch.zeros(1, 1, 4), slice(0, 1))
 
 

@@ -9,7 +9,7 @@ import torch
 
 from dna_pipelines.distributions import Binning, Moments
 from dna_pipelines.distributions.fold import Fold
-from dna_pipelines.errors import ExtractorError, LakeError, NothingToCompare, SourceChanged
+from dna_pipelines.errors import ExtractorError, LakeError, NothingToCompare, SourceChanged, UserError
 from dna_pipelines.extraction import partials as module
 from dna_pipelines.extraction.calibration import calibrate
 from dna_pipelines.extraction.devices.device_fold import DeviceFold
@@ -288,5 +288,5 @@ def test_a_neuron_that_is_finite_on_no_calibration_image_is_an_error_with_its_la
 def test_a_fold_that_would_overflow_is_an_error():
     fold = Fold(Binning(np.zeros(1), np.ones(1)), np.zeros(1, int))
     fold._n_values[0] = 2**32 - 2
-    with pytest.raises(OverflowError):
+    with raises(UserError, "network.too-many-values", limit=2**32):
         fold.add(slice(0, 1), np.zeros((1, 1, 4), np.float32), slice(0, 1), np.empty((1, 1)))

@@ -33,7 +33,7 @@ from dna_pipelines.distributions.fold import Fold
 from dna_pipelines.dna import Dna, dna_id
 from dna_pipelines.identity import Key
 from dna_pipelines.interchange import write_vdna
-from dna_pipelines.interchange.activation_ranges import reference_binning
+from dna_pipelines.interchange.ranges_file import reference_binning
 
 HERE = Path(__file__).parent
 FILES = HERE / "vdna_files"

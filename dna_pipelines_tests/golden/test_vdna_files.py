@@ -14,7 +14,7 @@ import pytest
 from dna_pipelines.comparison import compare
 from dna_pipelines.distributions import Binning
 from dna_pipelines.interchange import read_ranges, read_vdna, with_ranges, write_vdna
-from dna_pipelines.interchange.vdna_files import TYPES
+from dna_pipelines.interchange.vdna_facts import TYPES
 from dna_pipelines_tests.golden.make_vdna_files import ARRAYS, FILES, LAYERS, N_IMAGES, by_us, wide
 
 DISTANCES = json.loads((FILES / "distances.json").read_text())

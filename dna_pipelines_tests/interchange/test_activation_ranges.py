@@ -13,7 +13,7 @@ from dna_pipelines.distributions import Binning, Layer, Layers
 from dna_pipelines.dna import ActivationRanges
 from dna_pipelines.errors import Incomparable, InterchangeError
 from dna_pipelines.interchange import read_ranges, write_ranges
-from dna_pipelines.interchange.activation_ranges import reference_binning
+from dna_pipelines.interchange.ranges_file import reference_binning
 from dna_pipelines_tests.raising import raises
 
 LAYERS = Layers((Layer("first", 2), Layer("second", 1)))

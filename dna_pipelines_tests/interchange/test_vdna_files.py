@@ -14,7 +14,7 @@ from dna_pipelines.distributions import Covariance, Layer, Layers, Moments
 from dna_pipelines.dna import Dna
 from dna_pipelines.errors import Incomparable, InterchangeError, NothingToCompare
 from dna_pipelines.interchange import RangesFile, is_vdna_path, read_vdna, with_ranges, write_vdna
-from dna_pipelines.interchange.activation_ranges import reference_binning
+from dna_pipelines.interchange.ranges_file import reference_binning
 from dna_pipelines_tests.interchange.vdna_files import (
     LAYERS,
     N_BINS,

@@ -10,9 +10,12 @@ import pytest
 from alembic.script import ScriptDirectory
 from sqlalchemy import create_engine, text
 
+from dna_pipelines.errors import UserError
 from dna_pipelines.orchestration import instance as under_test
 from dna_pipelines.orchestration.instance import open_instance
+from dna_pipelines.orchestration.service import serve
 from dna_pipelines.project.project import ProjectFolder
+from dna_pipelines_tests.raising import raises
 
 NORMAL, FULL = 1, 2
 KEY = dg.AssetKey("something")
@@ -100,3 +103,25 @@ def test_what_a_step_raises_comes_out_of_it(project: ProjectFolder) -> None:
     with pytest.raises(RuntimeError) as caught, open_instance(project) as instance:
         dg.materialize([broken], instance=instance)
     assert caught.value is defect
+
+
+@pytest.mark.parametrize("name", ["plain", "data [v2]", "star*"])
+def test_settings_apply_wherever_the_project_lies(tmp_path: Path, name: str) -> None:
+    """Dagster takes the path of its settings for a pattern; its defaults would send telemetry."""
+    (tmp_path / name).mkdir()
+    with open_instance(ProjectFolder(tmp_path / name)) as instance:
+        assert instance.get_settings("telemetry") == {"enabled": False}
+        materialize(instance, 1)
+
+
+def test_a_question_mark_in_the_path_is_refused(tmp_path: Path) -> None:
+    """Dagster's address of a database would end there."""
+    with raises(UserError, "dagster.home-question-mark"), open_instance(ProjectFolder(tmp_path / "what?")):
+        pass
+
+
+@pytest.mark.parametrize("name", ["data [v2]", "star*"])
+def test_the_daemon_is_refused_where_it_would_not_find_its_settings(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).mkdir()
+    with raises(UserError, "dagster.home-pattern"):
+        serve(ProjectFolder(tmp_path / name), "127.0.0.1", 1)

@@ -36,22 +36,22 @@ def test_a_reference_is_read(text, expected):
 
 
 @pytest.mark.parametrize(
-    ("text", "reason", "index"),
+    ("text", "reason", "index", "expected"),
     [
-        ("a[weather=rain", "unclosed-bracket", 15),
-        ("a[", "no-condition", 2),
-        ("a[]", "no-condition", 2),
-        ("a[weather]", "no-condition", 9),
-        ("a[=rain]", "no-condition", 2),
-        ("a[x=1,]", "no-condition", 6),
-        ("a[x='1]", "unclosed-quote", 5),
-        ("a[x='1' 2]", "after-quote", 9),
-        ("a[x=1]b", "after-bracket", 6),
-        ("a[x!1]", "no-condition", 3),
+        ("a[weather=rain", "unclosed-bracket", 14, [",", "]"]),
+        ("a[", "no-condition", 2, ["COLUMN"]),
+        ("a[]", "no-condition", 2, ["COLUMN"]),
+        ("a[weather]", "no-condition", 9, ["=", "!="]),
+        ("a[=rain]", "no-condition", 2, ["COLUMN"]),
+        ("a[x=1,]", "no-condition", 6, ["COLUMN"]),
+        ("a[x='1]", "unclosed-quote", 5, ["'"]),
+        ("a[x='1' 2]", "after-quote", 8, [",", "]"]),
+        ("a[x=1]b", "after-bracket", 6, ["@"]),
+        ("a[x!1]", "no-condition", 3, ["=", "!="]),
     ],
 )
-def test_a_text_that_is_not_a_reference_is_an_error_with_its_reason(text, reason, index):
-    with raises(UnknownName, "name.syntax", reference=text, reason=reason, index=index):
+def test_a_text_that_is_not_a_reference_is_an_error_with_its_reason(text, reason, index, expected):
+    with raises(UnknownName, "name.syntax", reference=text, reason=reason, index=index, expected=expected):
         Reference.parse(text)
 
 

@@ -29,7 +29,7 @@ def server():
     """Where a server listens, for the whole session."""
     process = subprocess.Popen([sys.executable, "-m", s3_server.__name__], stdout=subprocess.PIPE, text=True)
     yield f"http://127.0.0.1:{int(process.stdout.readline())}"
-    process.terminate()
+    process.kill()
     process.wait()
     process.stdout.close()
 

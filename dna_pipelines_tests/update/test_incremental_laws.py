@@ -136,7 +136,7 @@ class Watched(RuleBasedStateMachine):
 
 
 class TestWatched(Watched.TestCase):
-    settings = settings(max_examples=5, stateful_step_count=12, deadline=None)
+    settings = settings(max_examples=3, stateful_step_count=12, deadline=None)
 
 
 @pytest.mark.campaign

@@ -15,6 +15,7 @@ import pytest
 
 from dna_pipelines.project.current import publish
 from dna_pipelines.project.project import ProjectFolder
+from dna_pipelines_tests.cli.conftest import invoke
 from dna_pipelines_tests.toy import image_bytes
 
 N_IMAGES = 150
@@ -32,7 +33,7 @@ def template(tmp_path_factory):
             (root / "images" / name / f"{number:03d}.png").write_bytes(image_bytes(1000 * place + number))
     (root / "data").mkdir()
     (root / "data" / "datasets.yaml").write_text("\n".join(lines) + "\n")
-    assert dna(root, "run", "third").returncode == 0
+    assert invoke("--root", root, "run", "third").code == 0
     for number in range(15):
         (root / "images" / "third" / f"new{number}.png").write_bytes(image_bytes(9000 + number))
     (root / "images" / "third" / "003.png").unlink()
@@ -43,8 +44,11 @@ def template(tmp_path_factory):
 def undisturbed(template, tmp_path_factory):
     root = copied(template, tmp_path_factory.mktemp("undisturbed"))
     started = time.monotonic()
-    assert dna(root, "run").returncode == 0
-    return contents(root), time.monotonic() - started
+    process = start(root, "run")
+    _, err = process.communicate(timeout=120)
+    duration_s = time.monotonic() - started
+    assert process.returncode == 0, err
+    return contents(root), duration_s
 
 
 def copied(template, folder):
@@ -56,12 +60,6 @@ def copied(template, folder):
 def start(root, *arguments):
     command = [sys.executable, "-m", "dna_pipelines.cli.main", "--root", str(root), *arguments]
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True)
-
-
-def dna(root, *arguments):
-    process = start(root, *arguments)
-    out, err = process.communicate(timeout=120)
-    return subprocess.CompletedProcess(arguments, process.returncode, out, err)
 
 
 def contents(root):
@@ -109,8 +107,7 @@ def killed_then_run_again(template, undisturbed, folder, seed):
         # The first seconds are imports; most moments should hit the work behind them.
         kill_at(root, rng.uniform(0.25, 1.0) * duration_s)
         whole_files_only(root)
-    done = dna(root, "run")
-    assert done.returncode == 0, done.stderr
+    assert invoke("--root", root, "run").code == 0
     assert contents(root) == expected
 
 
@@ -150,7 +147,7 @@ def interrupted_then_run_again(template, undisturbed, folder, wait_s):
     # One note at the signal, one at the end.
     assert len(err.strip().splitlines()) >= 2, err
     assert "Traceback" not in err
-    assert dna(root, "run").returncode == 0
+    assert invoke("--root", root, "run").code == 0
     assert contents(root) == undisturbed[0]
 
 

@@ -2,6 +2,7 @@
 
 import errno
 import os
+import shutil
 import threading
 from pathlib import Path
 
@@ -12,6 +13,7 @@ import pytest
 from dna_pipelines.analysis.compare import compare_pair
 from dna_pipelines.errors import LakeError, NothingToCompare, SourceChanged, UnknownName
 from dna_pipelines.project.current import current_dnas, publish
+from dna_pipelines.project.project import ProjectFolder
 from dna_pipelines.project.resolve import find_commit
 from dna_pipelines.update.calibration import ensure_ranges
 from dna_pipelines.update.extractors import load
@@ -26,12 +28,17 @@ from dna_pipelines_tests.toy import toy_project, write_image
 IMAGES = {f"{number:03d}.png": number for number in range(30)}
 
 
-@pytest.fixture
-def project(tmp_path):
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
     others = {name: {f"{n}.png": n for n in range(start, start + 6)} for name, start in (("other", 50), ("third", 70))}
-    project = toy_project(tmp_path, {"watched": IMAGES, **others}, "shard_size: 10")
+    project = toy_project(tmp_path_factory.mktemp("made"), {"watched": IMAGES, **others}, "shard_size: 10")
     bring_up_to_date(project)
-    return project
+    return project.root
+
+
+@pytest.fixture
+def project(made, tmp_path):
+    return ProjectFolder(shutil.copytree(made, tmp_path, dirs_exist_ok=True))
 
 
 def bring_up_to_date(project):

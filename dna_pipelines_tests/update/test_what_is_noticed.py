@@ -9,7 +9,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from dna_pipelines.errors import LakeError, UnknownName
+import dna_pipelines as dna
+from dna_pipelines.errors import LakeError, NothingToCompare, UnknownName
 from dna_pipelines.maintenance.doctor import examine
 from dna_pipelines.manifests import scan as scanning
 from dna_pipelines.project.current import publish
@@ -96,6 +97,20 @@ def test_what_was_quarantined_is_read_again_under_other_rules(project, monkeypat
     monkeypatch.setattr(listing, "RULES", 99)
     assert refreshed(project).commit.n_quarantined == 0
     assert list_location(project, project.file.dataset("a")).is_current
+
+
+def test_a_dataset_whose_location_was_changed_is_not_taken_for_what_it_was(project):
+    """As when it is removed, and another location is added under its name."""
+    before, file = project.lake.versions.latest("a"), project.file.path
+    file.write_text(file.read_text().replace("images/a", "images/b"))
+    with raises(NothingToCompare, "compare.moved", dataset="a", seq=before.seq):
+        resolve_image_set(project, "a")
+    assert resolve_image_set(project, f"a@{before.seq}").commit == before
+    api = dna.open_project(project.root)
+    assert {row["dataset"]: row["dna_states"]["toy"] for row in api.status()} == {"a": "changed", "b": "current"}
+    assert [row["n_images"] for row in api.list()] == [None, 2]
+    assert refreshed(project).commit.version_id == project.lake.versions.latest("b").version_id
+    assert resolve_image_set(project, "a").commit.n_images == 2
 
 
 def test_counts_of_what_is_left_out_are_as_they_are_now(project):

@@ -261,6 +261,8 @@ class _Extraction:
     def emd_bins_without(self, indices: Sequence[int]) -> float | None:
         """The EMD without some images: exact, because their counts are subtracted. None if no image remains."""
         contrast = self._decomposition.contrast
+        if len(indices) >= contrast.n_images_counted:
+            return None
         remaining = contrast.counts_a.astype(np.int64)
         for start in range(0, len(indices), _BATCH):
             digests = [self._digests[index] for index in indices[start : start + _BATCH]]
@@ -269,9 +271,7 @@ class _Extraction:
                 return None
             for _, measured in self._partials([digests], data):
                 remaining -= measured.histogram.counts.astype(np.int64)
-        if not remaining.any():
-            return None
-        # On another machine, the last bits may put a value into the adjacent bin.
+        # On another machine, last bits may put a value into the adjacent bin.
         counts = np.maximum(remaining, 0).astype(np.uint64)
         return self._decomposition.selection.mean(emd_bins(counts, contrast.counts_b))
 

@@ -25,7 +25,8 @@ def attribution_sheet(project: ProjectFolder, attribution: Attribution) -> bytes
     """The images of A that contribute most, beside as many typical images of B, as a PNG."""
     contrast, top = attribution.contrast, attribution.images[:MOST_TILES]
     notes = [
-        (f"{image.share:.1%} of the difference", f"as rare in B: {_percentage(image.conformal_p)}") for image in top
+        (f"{image.share:.1%} of the difference", f"as rare in {contrast.b.label}: {_percentage(image.conformal_p)}")
+        for image in top
     ]
     left = _tiles(project, contrast.a, [image.index for image in top], notes)
     right = _tiles(project, contrast.b, typical(contrast.b, len(top)))

@@ -13,7 +13,7 @@ from dna_pipelines.analysis.significance.block_counts import counts_of, counts_o
 from dna_pipelines.comparison.caveats import NotTested
 from dna_pipelines.distributions import Layers
 from dna_pipelines.errors import NothingToCompare
-from dna_pipelines.project.image_set import ImageSet
+from dna_pipelines.project.image_set import StoredImageSet
 from dna_pipelines.project.progress import Progress, counted
 from dna_pipelines.project.project import ProjectFolder
 
@@ -85,8 +85,8 @@ class Contrast:
 
 def find_contrast(
     project: ProjectFolder,
-    a: str | ImageSet,
-    b: str | ImageSet,
+    a: str | StoredImageSet,
+    b: str | StoredImageSet,
     extractor: str,
     progress: Progress | None = None,
     *,
@@ -131,7 +131,7 @@ def find_contrast(
     return _restricted(project, contrast, new)
 
 
-def _of_one_dataset(a: ImageSet, b: ImageSet) -> bool:
+def _of_one_dataset(a: StoredImageSet, b: StoredImageSet) -> bool:
     """Whether the sets are versions of one dataset, or the same slice of such versions."""
     return (a.dataset, a.reference.where) == (b.dataset, b.reference.where)
 

@@ -18,16 +18,13 @@ from numpy.typing import NDArray
 
 from dna_pipelines.analysis.images.aliases import with_aliases
 from dna_pipelines.analysis.images.feature_table import FeatureTable, feature_table
-from dna_pipelines.analysis.images.featureless import NEAR, distance_from_single_colours, single_colour_features
-from dna_pipelines.comparison.codes import near_pairs
-from dna_pipelines.comparison.scores import finite
+from dna_pipelines.analysis.images.featureless import single_colour_features
+from dna_pipelines.analysis.images.near_duplicates import Mask, Pair, featureless_masks, near_duplicates, scales_of
 from dna_pipelines.distributions import ImageFeatures
 from dna_pipelines.errors import UserError
 from dna_pipelines.project.progress import Progress, Silent
 from dna_pipelines.project.project import ProjectFolder
 
-F64 = NDArray[np.float64]
-Mask = NDArray[np.bool_]
 Indices = dict[str, list[int]]
 """The indices of the images with each digest."""
 
@@ -36,28 +33,6 @@ MOST_BITS = 0.10
 
 MOST_DISTANCE = 0.2
 """The largest root mean square difference over neurons, in units of the spread of both sets together (likewise)."""
-
-_NEURONS = 8
-_PAIRS = 4096
-"""The numbers of neurons and of pairs that are processed at a time, to limit memory."""
-
-
-@dataclass(frozen=True)
-class Pair:
-    """Two images that are the same or nearly the same.
-
-    Attributes:
-        index_a, index_b: into the table of each set.
-        n_bits: the number of bits that differ.
-        distance: see `MOST_DISTANCE`.
-        exact: whether their bytes are equal.
-    """
-
-    index_a: int
-    index_b: int
-    n_bits: int
-    distance: float
-    exact: bool
 
 
 @dataclass(frozen=True, eq=False)
@@ -191,10 +166,10 @@ def duplicates_of(
     """
     within = a is b
     indices_a, indices_b = _indices(a), _indices(b)
-    scales = _scales(a, b)
-    featureless_a, featureless_b = _featureless(a, b, single_colours, scales)
+    scales = scales_of(a, b)
+    featureless_a, featureless_b = featureless_masks(a, b, single_colours, scales)
     candidates = _representatives(indices_a, featureless_a), _representatives(indices_b, featureless_b)
-    near = _near_pairs(a, b, candidates, scales, most_bits, most_distance)
+    near = near_duplicates(a, b, candidates, scales, most_bits, most_distance)
     shared = [digest for digest in indices_a if (len(indices_a[digest]) > 1 if within else digest in indices_b)]
     exact = [Pair(indices_a[digest][0], indices_b[digest][1 if within else 0], 0, 0.0, exact=True) for digest in shared]
     near_digests = [(a.features.digests[pair.index_a], b.features.digests[pair.index_b]) for pair in near]
@@ -202,29 +177,6 @@ def duplicates_of(
     ordered = sorted([*exact, *near], key=lambda pair: (not pair.exact, pair.distance, pair.index_a, pair.index_b))
     n_bits = 8 * a.features.signs.shape[1]
     return Duplicates(a, b, tuple(ordered), n_bits, *counts, int(featureless_a.sum()), int(featureless_b.sum()))
-
-
-def _near_pairs(
-    a: FeatureTable,
-    b: FeatureTable,
-    candidates: tuple[NDArray[np.int64], NDArray[np.int64]],
-    scales: dict[str, F64],
-    most_bits: float,
-    most_distance: float,
-) -> list[Pair]:
-    """The pairs of candidates with different bytes that are within the limits."""
-    candidates_a, candidates_b = candidates
-    codes_a, codes_b = a.features.signs[candidates_a], b.features.signs[candidates_b]
-    near = near_pairs(codes_a, None if a is b else codes_b, int(most_bits * 8 * a.features.signs.shape[1]))
-    first, second = candidates_a[near.first], candidates_b[near.second]
-    distances = _distances(a, b, first, second, scales)
-    digests_a, digests_b = np.array(a.features.digests), np.array(b.features.digests)
-    kept = (distances <= most_distance) & (digests_a[first] != digests_b[second])
-    columns = (first[kept], second[kept], near.n_bits[kept], distances[kept])
-    return [
-        Pair(int(index_a), int(index_b), int(n_bits), float(distance), exact=False)
-        for index_a, index_b, n_bits, distance in zip(*columns, strict=True)
-    ]
 
 
 def _single_colours(
@@ -263,43 +215,3 @@ def _indices(table: FeatureTable) -> Indices:
 def _representatives(indices: Indices, featureless: Mask) -> NDArray[np.int64]:
     """One image of each digest that is not featureless: a thousand equal images would give half a million pairs."""
     return np.array([equal[0] for equal in indices.values() if not featureless[equal[0]]], np.int64)
-
-
-def _scales(a: FeatureTable, b: FeatureTable) -> dict[str, F64]:
-    """By layer, the standard deviation of each neuron over both sets; 1 where it is 0."""
-    scales = {}
-    for name, features in a.features.pooled.items():
-        both = [features] if a is b else [features, b.features.pooled[name]]
-        spread = np.ones(features.shape[1])
-        if any(map(len, both)):
-            for start in range(0, len(spread), _NEURONS):
-                some = slice(start, start + _NEURONS)
-                spread[some] = np.nanstd(np.concatenate([finite(rows[:, some]) for rows in both]), axis=0)
-        scales[name] = np.where(spread > 0, spread, 1.0)
-    return scales
-
-
-def _featureless(
-    a: FeatureTable, b: FeatureTable, single_colours: ImageFeatures | None, scales: dict[str, F64]
-) -> tuple[Mask, Mask]:
-    """Which images of each set are featureless, relative to the median of both sets."""
-    if single_colours is None:
-        return np.zeros(len(a.features.digests), bool), np.zeros(len(b.features.digests), bool)
-    far_a = distance_from_single_colours(a.features, single_colours, scales)
-    far_b = far_a if a is b else distance_from_single_colours(b.features, single_colours, scales)
-    limit = NEAR * np.nanmedian(np.concatenate([far_a, far_b])) if len(far_a) + len(far_b) else 0.0
-    return far_a <= limit, far_b <= limit
-
-
-def _distances(
-    a: FeatureTable, b: FeatureTable, first: NDArray[np.int64], second: NDArray[np.int64], scales: dict[str, F64]
-) -> F64:
-    """Root mean square differences of pairs, each neuron in units of its spread over both sets; NaN with a NaN."""
-    squares = np.zeros(len(first))
-    for name, scale in scales.items():
-        rows_a, rows_b = a.features.pooled[name], b.features.pooled[name]
-        for start in range(0, len(first), _PAIRS):
-            some = slice(start, start + _PAIRS)
-            differences = (finite(rows_a[first[some]]) - finite(rows_b[second[some]])) / scale
-            squares[some] += (differences**2).sum(axis=1)
-    return np.sqrt(squares / max(sum(map(len, scales.values())), 1))

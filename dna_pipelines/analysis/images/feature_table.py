@@ -13,7 +13,7 @@ import numpy as np
 from dna_pipelines.distributions import ImageFeatures
 from dna_pipelines.errors import LakeError
 from dna_pipelines.manifests import ImageRow
-from dna_pipelines.project.image_set import ImageSet, resolve_image_set
+from dna_pipelines.project.image_set import StoredImageSet, resolve_image_set
 from dna_pipelines.project.partials import partial_location
 from dna_pipelines.project.progress import Progress
 from dna_pipelines.project.project import ProjectFolder
@@ -32,7 +32,7 @@ class FeatureTable:
         features: one row for each image.
     """
 
-    images: ImageSet
+    images: StoredImageSet
     record: DnaRecord
     shards: tuple[str, ...]
     features: ImageFeatures
@@ -81,7 +81,7 @@ class FeatureTable:
 
 
 def feature_table(
-    project: ProjectFolder, reference: str | ImageSet, extractor: str, progress: Progress | None = None
+    project: ProjectFolder, reference: str | StoredImageSet, extractor: str, progress: Progress | None = None
 ) -> FeatureTable:
     """The features of the images of a dataset, version or slice. The DNA of a slice is computed if it is missing.
 

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from dna_pipelines.analysis.neuron_weights import extractor_layers, extractor_selection
+from dna_pipelines.analysis.selections.stored import extractor_selection
 from dna_pipelines.analysis.significance.measurements import LakeMeasurements
 from dna_pipelines.analysis.significance.pair import N_PERMUTATIONS, pair_significance
 from dna_pipelines.analysis.significance.result import SignificanceResult, remarks_json, with_aliases
@@ -21,7 +21,7 @@ from dna_pipelines.project.current import current_dnas
 from dna_pipelines.project.image_set import resolve_image_set
 from dna_pipelines.project.progress import Progress, Silent
 from dna_pipelines.project.project import ProjectFolder
-from dna_pipelines.project.resolve import used_extractor
+from dna_pipelines.project.resolve import used_extractor, used_ranges
 
 F64 = NDArray[np.float64]
 
@@ -96,7 +96,7 @@ def matrix_significance(
     chosen = (
         extractor_selection(project, selection, extractor)
         if selection
-        else Selection.everything(extractor_layers(project, extractor))
+        else Selection.everything(used_ranges(project, extractor).layers)
     )
     results, measured = [], LakeMeasurements(project, key, extractor, progress)
     with (progress or Silent()).task(f"testing pairs of {extractor}", len(pairs)) as advance:

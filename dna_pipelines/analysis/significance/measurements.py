@@ -17,6 +17,7 @@ from dna_pipelines.dna import dna_id
 from dna_pipelines.project.image_set import ImageSet
 from dna_pipelines.project.progress import Progress
 from dna_pipelines.project.project import ProjectFolder
+from dna_pipelines.storage.files import if_writable
 from dna_pipelines.storage.significance import SignificanceKey
 
 
@@ -52,8 +53,8 @@ class Measurements(Protocol):
     def stored(self, key: SignificanceKey, layers: Layers) -> Significance | None:
         """The stored result of the same test; None if there is none."""
 
-    def store(self, key: SignificanceKey, result: Significance, layers: Layers) -> None:
-        """Store a result, if results are stored."""
+    def store(self, key: SignificanceKey, result: Significance, layers: Layers) -> str:
+        """Store a result, if results are stored; returns why it could not be, empty where nothing was wrong."""
 
 
 @dataclass(frozen=True)
@@ -92,6 +93,6 @@ class LakeMeasurements:
         """See `Measurements`."""
         return self.project.lake.significance.get(key, layers)
 
-    def store(self, key: SignificanceKey, result: Significance, layers: Layers) -> None:
+    def store(self, key: SignificanceKey, result: Significance, layers: Layers) -> str:
         """See `Measurements`."""
-        self.project.lake.significance.put(key, result, layers)
+        return if_writable(lambda: self.project.lake.significance.put(key, result, layers))

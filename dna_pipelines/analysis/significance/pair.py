@@ -57,7 +57,8 @@ def pair_significance(
     first, also = sorted(results, key=_rank)
     caveats = tuple({caveat.message: caveat for caveat in (*first.caveats, *also.caveats)}.values())
     n_extracted = first.n_images_extracted + also.n_images_extracted
-    return replace(first, also=also, caveats=caveats, n_images_extracted=n_extracted)
+    not_stored = first.not_stored or also.not_stored
+    return replace(first, also=also, caveats=caveats, n_images_extracted=n_extracted, not_stored=not_stored)
 
 
 def _rank(result: SignificanceResult) -> float:
@@ -102,8 +103,8 @@ class _Test:
             except UserError as error:
                 return replace(result, not_tested=_unmeasurable(design, design.sample, error))
         statistics = self._permuted(design).corrected(self.n_tests)
-        self.measured.store(key, statistics, layers)
-        return replace(result, statistics=statistics, n_images_extracted=n_extracted)
+        not_stored = self.measured.store(key, statistics, layers)
+        return replace(result, statistics=statistics, n_images_extracted=n_extracted, not_stored=not_stored)
 
     def _sides(self, design: Design) -> list[tuple[str, int]]:
         """(DNA id, index) of both sides, sorted, so that the order in which sides are named has no effect."""

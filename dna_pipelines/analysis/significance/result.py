@@ -48,6 +48,7 @@ class SignificanceResult:
         caveats: assumptions that may be violated.
         also: the other test, where each side has images that the other does not have. The first has the smaller p, and
             the p-values of both are corrected for two tests.
+        not_stored: why the result could not be stored; empty where it was, or where none is stored.
     """
 
     statistics: Significance | None
@@ -64,6 +65,7 @@ class SignificanceResult:
     sampling_unit: str = ""
     caveats: tuple[Caveat, ...] = ()
     also: SignificanceResult | None = None
+    not_stored: str = ""
 
     @property
     def significant(self) -> bool | None:
@@ -84,7 +86,7 @@ class SignificanceResult:
         value: dict[str, Any] = {
             name: part
             for name, part in vars(self).items()
-            if name not in ("statistics", "not_tested", "caveats", "also")
+            if name not in ("statistics", "not_tested", "caveats", "also", "not_stored")
         }
         value |= remarks_json(self.not_tested, self.caveats)
         if self.also:

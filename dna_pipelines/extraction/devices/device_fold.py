@@ -19,6 +19,7 @@ import torch
 from numpy.typing import NDArray
 
 from dna_pipelines.distributions import COARSE_BINS, Binning, Blocks, Histogram
+from dna_pipelines.distributions.fold import require_room
 from dna_pipelines.identity import N_BLOCKS
 
 COARSE_WIDTH = COARSE_BINS + 1
@@ -34,6 +35,9 @@ FoldLayer = Callable[["DeviceFold", slice, torch.Tensor, slice], None]
 
 _MAX_VALUES = 4_000_000
 """The most values that torch's operations take at once: each needs about 40 bytes of temporary memory."""
+
+
+_LIMIT = 2**31
 
 
 class DeviceFold:
@@ -75,12 +79,12 @@ class DeviceFold:
 
         Raises:
             ValueError: when there is no position.
-            OverflowError: beyond 2**31 values of one neuron.
+            UserError: beyond 2**31 values of one neuron.
         """
         if not values.shape[2]:
             raise ValueError(f"activations of shape {tuple(values.shape)} have no position to fold")
         self._n_values[part] += values.shape[0] * values.shape[2]
-        self._require_room(self._n_values[part])
+        require_room(self._n_values[part], _LIMIT)
         self._filled[images] = True
         self._fold_layer(self, part, values, images)
 
@@ -88,21 +92,16 @@ class DeviceFold:
         """See `Fold.merge`; the other one may be on another device, so both are copied to the host.
 
         Raises:
-            OverflowError: as `add`, of both together.
+            UserError: as `add`, of both together.
         """
         self._n_values = self._n_values + other._n_values
-        self._require_room(self._n_values)
+        require_room(self._n_values, _LIMIT)
         # Not in place: tensors made in inference mode must not be updated outside of it.
         self.counts = self.counts.cpu() + other.counts.cpu()
         self.blocks = self.blocks.cpu() + other.blocks.cpu()
         self.n_zero = self.n_zero.cpu() + other.n_zero.cpu()
         self.minimum = torch.minimum(self.minimum.cpu(), other.minimum.cpu())
         self.maximum = torch.maximum(self.maximum.cpu(), other.maximum.cpu())
-
-    @staticmethod
-    def _require_room(n_values: NDArray[np.int64]) -> None:
-        if int(n_values.max(initial=0)) >= 2**31:
-            raise OverflowError("more than 2**31 values of one neuron in one shard; use a smaller shard_size")
 
     def pooled_into(self, rows: NDArray[np.float64]) -> None:
         """Write the means of the images of this fold, in one copy from the device."""

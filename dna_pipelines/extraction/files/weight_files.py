@@ -89,18 +89,19 @@ def required(published: Published, root: Path) -> Path:
     """
     if path := present(published, root):
         return path
-    why = ""
+    why, download = "", None
     if published.hub_repo:
         try:
             return fetched_file(published.hub_repo, published.hub_file)
         except ExtractorError as error:
-            why = f"\n({error})"
+            why, download = f"\n({error})", error.code
     raise ExtractorError(
         f"the weights of {published.name} are not on this machine; {where_to_put(published, root)}{why}",
         code="network.weights-missing",
         network=published.name,
         url=published.origin,
         file=str(_expected(published, root)),
+        download=download,
     )
 
 

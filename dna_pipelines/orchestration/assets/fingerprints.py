@@ -8,7 +8,13 @@ from dna_pipelines.config import ExtractorConfig
 from dna_pipelines.extraction.files.change_token import extractor_change_token
 from dna_pipelines.identity import stable_hash
 from dna_pipelines.orchestration.checks import DNA_CHECKS
-from dna_pipelines.orchestration.describe import describe_dna, describe_matrix, describe_pairs, describe_ranges
+from dna_pipelines.orchestration.describe import (
+    Metadata,
+    describe_dna,
+    describe_matrix,
+    describe_pairs,
+    describe_ranges,
+)
 from dna_pipelines.orchestration.keys import MANIFEST, key_of
 from dna_pipelines.orchestration.per_dataset import Made, asset_per_dataset
 from dna_pipelines.orchestration.project_resource import InjectedProject, ProjectResource
@@ -26,7 +32,7 @@ class Calibration(dg.Config):
     """How to measure activation ranges."""
 
     replace: bool = False
-    """Measure them again although they exist. Every DNA of the extractor is then computed again."""
+    """Measure them again, even if they exist. Every DNA of the extractor is then recomputed."""
     anew: bool = False
     """The name of `replace` in version 0.1."""
     on: list[str] = Field(default_factory=list)
@@ -37,33 +43,39 @@ class Calibration(dg.Config):
 
 def fingerprint_assets(extractor: ExtractorConfig, condition: dg.AutomationCondition) -> list[dg.AssetsDefinition]:
     """The assets of one extractor: a change of another extractor does not affect them."""
-    ranges_key, dna_key, distances_key, matrix_key = (
-        key_of(extractor.name, name) for name in ("ranges", "dna", "distances", "matrix")
-    )
-    group = extractor.identifier
-    code = extractor_change_token(extractor)
-    # What computes imports torch, which takes seconds, so it is imported when a step runs.
+    token = extractor_change_token(extractor)
+    return [
+        _ranges_asset(extractor, condition, token),
+        _dna_asset(extractor, condition, token),
+        _distances_asset(extractor, condition),
+        _matrix_asset(extractor, condition),
+    ]
+
+
+def _ranges_asset(extractor: ExtractorConfig, condition: dg.AutomationCondition, token: str) -> dg.AssetsDefinition:
+    """The activation ranges; `token` changes with the files of the network."""
 
     @dg.asset(
-        key=ranges_key,
+        key=key_of(extractor.name, "ranges"),
         deps=[MANIFEST],
-        code_version=code,
+        code_version=token,
         kinds={"pytorch"},
-        group_name=group,
         pool=EXTRACTION,
+        group_name=extractor.identifier,
         automation_condition=condition,
     )
     def ranges(
         context: dg.AssetExecutionContext, config: Calibration, project_resource: InjectedProject
     ) -> dg.MaterializeResult:
-        """Activation ranges: the histogram edges of every neuron, measured once and then frozen.
+        """Activation ranges: the edges of every neuron's histogram, measured once and then frozen.
 
-        New datasets do not change them, because DNAs can only be compared on the same edges. Launch with
+        New datasets do not change them, because only DNAs with the same edges can be compared. Launch with
         `replace: true` to measure them again.
         """
+        # It imports torch, which takes seconds.
         from dna_pipelines.update.calibration import ensure_ranges
 
-        with step(context, project_resource, lambda: code):
+        with step(context, project_resource, lambda: token):
             activation_ranges, measured = ensure_ranges(
                 project_resource.project,
                 extractor,
@@ -73,16 +85,20 @@ def fingerprint_assets(extractor: ExtractorConfig, condition: dg.AutomationCondi
                 file=config.file,
             )
             project_resource.recorder.measured_ranges[extractor.name] = measured
-        return dg.MaterializeResult(
-            metadata=describe_ranges(activation_ranges, measured=measured),
-            data_version=dg.DataVersion(activation_ranges.id),
-        )
+        return _result(describe_ranges(activation_ranges, measured=measured), activation_ranges.id)
+
+    return ranges
+
+
+def _dna_asset(extractor: ExtractorConfig, condition: dg.AutomationCondition, token: str) -> dg.AssetsDefinition:
+    """The DNAs; `token` changes with the files of the network."""
 
     def dna(context: dg.AssetExecutionContext, project_resource: ProjectResource, name: str) -> Made:
         """The dataset's fingerprint: the distribution of every neuron's activations over its images.
 
-        Only images that no stored partial covers go through the network.
+        Only images that are in no stored partial go through the network.
         """
+        # It imports torch, which takes seconds.
         from dna_pipelines.update.fingerprint import fit
 
         project = project_resource.project
@@ -94,16 +110,30 @@ def fingerprint_assets(extractor: ExtractorConfig, condition: dg.AutomationCondi
         checks = check_dna(dataset, fitted.record, fitted.comparability_key)
         return Made(describe_dna(project, fitted), version, checks)
 
+    return asset_per_dataset(
+        key_of(extractor.name, "dna"),
+        dna,
+        DNA_CHECKS,
+        deps=[MANIFEST, key_of(extractor.name, "ranges")],
+        code_version=token,
+        kinds={"pytorch", "parquet"},
+        pool=EXTRACTION,
+        group_name=extractor.identifier,
+        automation_condition=condition,
+    )
+
+
+def _distances_asset(extractor: ExtractorConfig, condition: dg.AutomationCondition) -> dg.AssetsDefinition:
     @dg.asset(
-        key=distances_key,
-        deps=[dna_key],
+        key=key_of(extractor.name, "distances"),
+        deps=[key_of(extractor.name, "dna")],
         code_version="1",
         kinds={"parquet"},
-        group_name=group,
+        group_name=extractor.identifier,
         automation_condition=condition,
     )
     def distances(context: dg.AssetExecutionContext, project_resource: InjectedProject) -> dg.MaterializeResult:
-        """Distances per layer between all datasets, and of each dataset to its previous version.
+        """Distances per layer between all datasets, and from each dataset to its previous version.
 
         Only pairs with a new DNA are computed.
         """
@@ -111,36 +141,31 @@ def fingerprint_assets(extractor: ExtractorConfig, condition: dg.AutomationCondi
         with step(context, project_resource, lambda: stable_hash(wanted_pairs(project, extractor.name).missing)):
             updated = update_pairs(project, extractor.name, project_resource.shown(context))
             project_resource.recorder.pairs[extractor.name] = PairsReport.of(updated)
-        return dg.MaterializeResult(
-            metadata=describe_pairs(updated), data_version=dg.DataVersion(stable_hash(sorted(updated.dnas.items())))
-        )
+        return _result(describe_pairs(updated), stable_hash(sorted(updated.dnas.items())))
 
+    return distances
+
+
+def _matrix_asset(extractor: ExtractorConfig, condition: dg.AutomationCondition) -> dg.AssetsDefinition:
     @dg.asset(
-        key=matrix_key,
-        deps=[distances_key],
+        key=key_of(extractor.name, "matrix"),
+        deps=[key_of(extractor.name, "distances")],
         code_version="1",
         kinds={"duckdb"},
-        group_name=group,
+        group_name=extractor.identifier,
         automation_condition=condition,
     )
     def matrix(context: dg.AssetExecutionContext, project_resource: InjectedProject) -> dg.MaterializeResult:
         """The comparison matrix, with its heat map."""
         project = project_resource.project
-        with step(context, project_resource, lambda: matrix_id(wanted_pairs(project, extractor.name))) as shown:
-            shown_matrix = find_matrix(project, extractor.name)
-            metadata = describe_matrix(project, shown_matrix)
-            project.lake.distances.note_drawn(extractor.name, shown)
-        return dg.MaterializeResult(metadata=metadata, data_version=dg.DataVersion(stable_hash(shown_matrix.to_json())))
+        with step(context, project_resource, lambda: matrix_id(wanted_pairs(project, extractor.name))) as drawn:
+            current = find_matrix(project, extractor.name)
+            metadata = describe_matrix(project, current)
+            project.lake.distances.note_drawn(extractor.name, drawn)
+        return _result(metadata, stable_hash(current.to_json()))
 
-    dnas = asset_per_dataset(
-        dna_key,
-        dna,
-        DNA_CHECKS,
-        deps=[MANIFEST, ranges_key],
-        code_version=code,
-        kinds={"pytorch", "parquet"},
-        group_name=group,
-        pool=EXTRACTION,
-        automation_condition=condition,
-    )
-    return [ranges, dnas, distances, matrix]
+    return matrix
+
+
+def _result(metadata: Metadata, data_version: str) -> dg.MaterializeResult:
+    return dg.MaterializeResult(metadata=metadata, data_version=dg.DataVersion(data_version))

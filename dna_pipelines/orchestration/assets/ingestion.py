@@ -20,7 +20,7 @@ raw = dg.AssetSpec(
     group_name="ingestion",
     kinds={"file"},
     description="The images at their location. A listing that shows a change writes an event, whose data version is "
-    "the hash of all names, sizes and times.",
+    "a hash of all names, sizes and modification times.",
 )
 
 

@@ -17,6 +17,7 @@ from dna_pipelines.comparison import emd_bins
 from dna_pipelines.errors import NothingToCompare, UnknownName
 from dna_pipelines.project.current import publish
 from dna_pipelines.project.project import ProjectFolder
+from dna_pipelines.update import remeasure
 from dna_pipelines.update.dnas import find_dna
 from dna_pipelines_tests.analysis.images.conftest import N_IMAGES, NIGHT, PLANTED, odd_image
 from dna_pipelines_tests.cli.conftest import invoke
@@ -63,6 +64,21 @@ def test_the_distance_without_the_top_images_is_that_of_a_dataset_without_them(p
     bring_up_to_date(project)
     assert attribution.emd_bins_without == pytest.approx(compare_pair(project, "a", "b").to_json()["emd_bins"])
     assert attribution.emd_bins_without < attribution.emd_bins
+
+
+def shifted_by_a_bin(partials_of):
+    def partials(*arguments):
+        for digests, measured in partials_of(*arguments):
+            counts = np.roll(measured.histogram.counts, 1, axis=1)
+            yield digests, replace(measured, histogram=replace(measured.histogram, counts=counts))
+
+    return partials
+
+
+def test_without_all_images_there_is_no_distance_although_counts_remain(made, monkeypatch):
+    monkeypatch.setattr(remeasure, "partials_of", shifted_by_a_bin(remeasure.partials_of))
+    assert attribute(ProjectFolder(made), "a", "b", top=N_IMAGES - 1).emd_bins_without is not None
+    assert attribute(ProjectFolder(made), "a", "b", top=N_IMAGES).emd_bins_without is None
 
 
 def test_a_missing_image_is_reported_and_still_ranked(project):

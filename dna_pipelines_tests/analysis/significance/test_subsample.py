@@ -7,12 +7,13 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from dna_pipelines.analysis.compare import compare_pair, significance_of
+from dna_pipelines.analysis.compare import compare_pair
 from dna_pipelines.analysis.significance.subsample import sample_of, share_of
 from dna_pipelines.identity import N_BLOCKS, Item
 from dna_pipelines.project.image_set import ImageSet, resolve_image_set
 from dna_pipelines.project.project import ProjectFolder
 from dna_pipelines.project.reference import Reference
+from dna_pipelines_tests.analysis.significance.conftest import result_of
 from dna_pipelines_tests.toy import bring_up_to_date, toy_project, write_image
 
 N_LARGE, N_DAY = 700, 6
@@ -35,10 +36,6 @@ def made(tmp_path_factory):
 @pytest.fixture
 def project(made, tmp_path):
     return ProjectFolder(shutil.copytree(made, tmp_path / "project"))
-
-
-def result_of(project, a, b, n_permutations=299):
-    return significance_of(project, compare_pair(project, a, b), n_permutations=n_permutations)
 
 
 def image_set_of(n_units, group_size=1, seed=0):

@@ -1,0 +1,1 @@
+"""Fingerprints without a project: measured, compared and tested in memory."""

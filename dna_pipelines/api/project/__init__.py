@@ -1,0 +1,1 @@
+"""`Project` and its methods, in the groups of the reference."""

@@ -1,0 +1,1 @@
+"""Tests of `dna_pipelines.analysis.selections`."""
