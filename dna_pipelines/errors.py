@@ -23,6 +23,8 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
+from dna_pipelines.credentials import without_credentials
+
 
 class DnaError(Exception):
     """Root of every error raised on purpose.
@@ -45,13 +47,17 @@ class DnaError(Exception):
     default_code: ClassVar[str] = "error"
 
     def __init__(self, message: str, *, code: str = "", **facts: Any) -> None:
-        super().__init__(message)
+        super().__init__(without_credentials(message))
         self.code = code or self.default_code
-        self.facts = facts
+        self.facts = {name: _masked(value) for name, value in facts.items()}
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Keeps code and facts where an error passes from one process to another."""
         return type(self), self.args, {"code": self.code, "facts": self.facts}
+
+
+def _masked(value: Any) -> Any:
+    return without_credentials(value) if isinstance(value, str) else value
 
 
 class UserError(DnaError):

@@ -2,12 +2,77 @@
 
 from __future__ import annotations
 
+import math
 import operator
 import os
-from collections.abc import Iterable, Sequence
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from dna_pipelines.errors import UserError
+
+
+def text(name: str, value: object) -> str:
+    """A string.
+
+    Raises:
+        UserError: for anything else (`api.argument`).
+    """
+    if not isinstance(value, str):
+        raise wrong_type(name, value, "a string")
+    return value
+
+
+def path(name: str, value: object) -> Path:
+    """A path, which is not empty.
+
+    Raises:
+        UserError: for anything else (`api.argument`), or an empty one (`api.settings`).
+    """
+    if not isinstance(value, str | os.PathLike) or isinstance(fspath := os.fspath(value), bytes):
+        raise wrong_type(name, value, "a path")
+    if not fspath or "\0" in fspath:
+        raise wrong_value(name, fspath, "a path, such as '.' for the working directory")
+    return Path(fspath)
+
+
+def new_file(path: Path) -> Path:
+    """A file to write, in a folder that exists: one that does not is rather misspelt than wanted.
+
+    Raises:
+        UserError: when there is no such folder (`api.no-folder`).
+    """
+    if not path.expanduser().parent.is_dir():
+        raise UserError(
+            f"{path} cannot be written: there is no folder {path.parent}; create it, or name another",
+            code="api.no-folder",
+            path=str(path),
+            folder=str(path.parent),
+        )
+    return path
+
+
+def mapping(name: str, value: object) -> Mapping[Any, Any]:
+    """Keys with values.
+
+    Raises:
+        UserError: for anything else (`api.argument`).
+    """
+    if not isinstance(value, Mapping):
+        raise wrong_type(name, value, "a dict")
+    return value
+
+
+def function(name: str, value: object) -> object:
+    """What can be called.
+
+    Raises:
+        UserError: for anything else (`api.argument`).
+    """
+    if not callable(value):
+        raise wrong_type(name, value, "a function")
+    return value
 
 
 def texts(name: str, value: object) -> tuple[str, ...]:
@@ -28,6 +93,22 @@ def texts(name: str, value: object) -> tuple[str, ...]:
     return tuple(map(str, listed))
 
 
+def places(name: str, value: object) -> list[str]:
+    """The locations of an argument that takes one or several.
+
+    Raises:
+        UserError: for anything but paths (`api.argument`), or an empty path (`api.settings`).
+
+    Examples:
+        >>> places("images", "a.png"), places("images", [Path("a.png"), "s3://bucket/b.png"])
+        (['a.png'], ['a.png', 's3://bucket/b.png'])
+    """
+    listed: list[Any] = list(value) if isinstance(value, list | tuple) else [value]
+    for one in listed:
+        path(name, one)
+    return [os.fspath(one) for one in listed]
+
+
 def values(name: str, value: Any) -> list[Any]:
     """The values of an argument that has one for each image. A text is none: it would be read letter by letter.
 
@@ -43,48 +124,77 @@ def values(name: str, value: Any) -> list[Any]:
     return list(value.tolist() if hasattr(value, "tolist") else value)
 
 
-def number(name: str, value: object, *, at_least: int) -> int:
-    """A whole number.
+def whole(name: str, value: object) -> int:
+    """A whole number, whatever library it is of.
 
     Raises:
-        UserError: for anything else (`api.argument`), or a smaller number (`api.settings`).
+        UserError: for anything else (`api.argument`).
+    """
+    if not isinstance(value, bool):
+        try:
+            return operator.index(value)  # type: ignore[arg-type]  # what it is, it says itself
+        except TypeError:
+            pass
+    raise wrong_type(name, value, "a whole number")
+
+
+def real(name: str, value: object, *, low: float = -math.inf, high: float = math.inf) -> float:
+    """A number from `low` to `high`, both included.
+
+    Raises:
+        UserError: for anything else (`api.argument`), or one outside, as NaN is (`api.settings`).
+
+    Examples:
+        >>> real("share", 1, low=0, high=1)
+        1.0
+    """
+    if isinstance(value, bool | str | bytes) or not hasattr(value, "__float__"):
+        raise wrong_type(name, value, "a number")
+    number = float(value)
+    if not low <= number <= high:
+        raise wrong_value(name, number, f"at least {low:g}" if high == math.inf else f"from {low:g} to {high:g}")
+    return number
+
+
+def number(name: str, value: object, *, at_least: int, at_most: int | None = None) -> int:
+    """A whole number within limits.
+
+    Raises:
+        UserError: for anything else (`api.argument`), or a number outside (`api.settings`).
 
     Examples:
         >>> number("workers", 4, at_least=0)
         4
     """
-    try:
-        if isinstance(value, bool):
-            raise TypeError
-        whole = operator.index(value)  # type: ignore[arg-type]  # what it is, it says itself
-    except TypeError as error:
-        raise wrong_type(name, value, "a whole number") from error
-    if whole < at_least:
-        raise UserError(
-            f"{name} is {whole}; it must be at least {at_least}",
-            code="api.settings",
-            settings=[name],
-            value=whole,
-            at_least=at_least,
-        )
-    return whole
+    given = whole(name, value)
+    if given < at_least:
+        raise wrong_value(name, given, f"at least {at_least}", at_least=at_least)
+    if at_most is not None and given > at_most:
+        raise wrong_value(name, given, f"at most {at_most}", at_most=at_most)
+    return given
 
 
-def one_of(name: str, value: str, known: Sequence[str]) -> str:
+def one_of(name: str, value: object, known: Sequence[str]) -> str:
     """A word that is known.
 
     Raises:
-        UserError: for any other (`api.settings`).
+        UserError: for any other (`api.settings`), or no word (`api.argument`).
     """
-    if value not in known:
-        raise UserError(
-            f"{name} is {value!r}; it must be one of: {', '.join(known)}",
-            code="api.settings",
-            settings=[name],
-            value=str(value),
-            known=list(known),
-        )
-    return value
+    if (word := text(name, value)) not in known:
+        raise wrong_value(name, word, f"one of: {', '.join(known)}", known=list(known))
+    return word
+
+
+def device_name(value: object) -> str:
+    """The name of a device that computes.
+
+    Raises:
+        UserError: for a name of another form (`api.settings`), or no text (`api.argument`).
+    """
+    device = text("device", value)
+    if not re.fullmatch(r"cpu|cuda(:[0-9]+)?", device):
+        raise wrong_value("device", device, "cpu or one GPU, such as cuda:0")
+    return device
 
 
 def location_settings(
@@ -116,4 +226,12 @@ def wrong_type(name: str, value: object, wanted: str) -> UserError:
     kind = "path" if isinstance(value, os.PathLike) else type(value).__name__
     return UserError(
         f"{name} takes {wanted}, not a {kind}", code="api.argument", argument=name, type=type(value).__name__
+    )
+
+
+def wrong_value(name: str, value: object, wanted: str, **facts: Any) -> UserError:
+    """The error for an argument of the right type with a value that it cannot have."""
+    shown = None if isinstance(value, float) and math.isnan(value) else value
+    return UserError(
+        f"{name} is {value!r}; it must be {wanted}", code="api.settings", settings=[name], value=shown, **facts
     )

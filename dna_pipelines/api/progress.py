@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
+from dna_pipelines.api.arguments import wrong_type
 from dna_pipelines.api.interruption import interruptible
 from dna_pipelines.project.progress import Advance, Progress, Silent
 
@@ -57,6 +58,8 @@ def watched(work: Callable[[Progress], T], progress: Shown) -> T:
 def progress_for(progress: Shown) -> Progress:
     """What shows progress here; see `watched`."""
     if not isinstance(progress, bool):
+        if not hasattr(progress, "task"):
+            raise wrong_type("progress", progress, "True, False or an object with the method task")
         return progress
     if not progress:
         return Silent()

@@ -42,7 +42,8 @@ class TerminalProgress:
             yield from _bar(self._bars, description, total)
         else:
             columns = (
-                TextColumn("{task.description}"),
+                # The name of a slice has brackets, which are no marks.
+                TextColumn("{task.description}", markup=False),
                 BarColumn(),
                 MofNCompleteColumn(),
                 _Rate(),

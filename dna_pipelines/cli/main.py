@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import io
+import sys
+
 # Importing a module registers its commands.
 from dna_pipelines.cli import (  # noqa: F401
     compare,
@@ -25,7 +28,10 @@ from dna_pipelines.cli.app import app
 
 
 def main() -> None:
-    """Run the command line."""
+    """Run the command line. What a terminal cannot show, it shows as escapes."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
     app()
 
 

@@ -29,8 +29,15 @@ def sql(
     about: Annotated[
         str | None, typer.Option(help="Explain the columns of a view.", metavar="VIEW", show_default=False)
     ] = None,
+    unsafe: Annotated[
+        bool, typer.Option("--unsafe", help="Let the statement read and write all files, and load extensions.")
+    ] = False,
+    time_limit: Annotated[
+        float | None,
+        typer.Option(help="Stop the statement after so many seconds.", metavar="SECONDS", min=0.01, show_default=False),
+    ] = None,
 ) -> None:
-    """Query the lake with DuckDB.
+    """Query the lake with DuckDB. Statements read files of the project alone, and write none.
 
     Example: dna sql "SELECT dataset, reason, count(*) FROM quarantine GROUP BY ALL"
     """
@@ -46,7 +53,7 @@ def sql(
     elif query is None:
         _show_views(project, json=json)
     else:
-        result = project.sql(query)
+        result = project.sql(query, unsafe=unsafe, limit_s=time_limit)
         _show_rows(result.columns, result.rows, limit, json=json)
 
 

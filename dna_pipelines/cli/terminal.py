@@ -161,7 +161,9 @@ def show_matrix(
 
 def show_json(value: Any) -> None:
     """Print a JSON value, and nothing else."""
-    text = json.dumps(_plain(value), indent=2, ensure_ascii=False, default=str, allow_nan=False)
+    # Escapes of a terminal would be no JSON.
+    ascii_only = not (getattr(out.file, "encoding", None) or "utf-8").lower().startswith("utf")
+    text = json.dumps(_plain(value), indent=2, ensure_ascii=ascii_only, default=str, allow_nan=False)
     # JSON itself escapes no others.
     print(text.translate(_JSON_CONTROLS), file=out.file)
 

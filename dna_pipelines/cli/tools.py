@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from importlib.util import find_spec
+from ipaddress import ip_address
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -76,7 +77,7 @@ def prune(
 @app.command(rich_help_panel=TOOLS)
 def ui(
     context: typer.Context,
-    port: Annotated[int, typer.Option(help="The port of the web page.")] = 3000,
+    port: Annotated[int, typer.Option(help="The port of the web page.", min=1, max=65535)] = 3000,
     host: Annotated[str, typer.Option(help="The address of the web page.")] = "127.0.0.1",
 ) -> None:
     """Start Dagster's web page and daemon for this project; Ctrl-C, SIGTERM or SIGHUP stops both."""
@@ -90,11 +91,27 @@ def ui(
         )
     from dna_pipelines.orchestration.service import serve
 
-    note(f"http://{host}:{port} shows {project.root}; press Ctrl-C to stop it")
-    stopped_by = serve(project, host, port)
+    def announce() -> None:
+        note(f"http://{host}:{port} shows {project.root}; press Ctrl-C to stop it")
+
+    if not _is_local(host):
+        note(
+            f"the page has no login: anyone who reaches {host} sees everything and can start runs; put a proxy with a "
+            "login in front of it",
+            style="yellow",
+        )
+    stopped_by = serve(project, host, port, announce)
     if stopped_by is None:
         note("Dagster ended by itself; its output is above", style="red")
     raise typer.Exit(FAILED if stopped_by is None else 128 + stopped_by)
+
+
+def _is_local(host: str) -> bool:
+    """Whether an address is reached from this machine alone."""
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
 
 
 @app.command(rich_help_panel=TOOLS)

@@ -14,6 +14,9 @@ from ruamel.yaml.reader import ReaderError
 
 from dna_pipelines.errors import ConfigError
 
+_MOST_NODES = 1_000_000
+"""Far more than the datasets of a project need; a few lines with nested aliases can have billions."""
+
 
 def parse_document(text: str, path: Path) -> CommentedMap:
     """Parse the text of a datasets file.
@@ -36,6 +39,13 @@ def parse_document(text: str, path: Path) -> CommentedMap:
             line=line,
             reason=reason,
         ) from error
+    if _size(document, _MOST_NODES) > _MOST_NODES:
+        raise ConfigError(
+            f"{path}: has more than {_MOST_NODES:,} values; aliases (*name) may multiply them",
+            code="config.too-large",
+            file=str(path),
+            at_most=_MOST_NODES,
+        )
     if document is None:
         return CommentedMap()
     if not isinstance(document, CommentedMap):
@@ -46,6 +56,16 @@ def parse_document(text: str, path: Path) -> CommentedMap:
             line=1,
         )
     return document
+
+
+def _size(node: Any, most: int) -> int:
+    """The number of values in a document, each as often as aliases repeat it; the count stops above `most`."""
+    n_nodes, left = 0, [node]
+    while left and n_nodes <= most:
+        value = left.pop()
+        n_nodes += 1
+        left += value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    return n_nodes
 
 
 def dump_document(document: CommentedMap) -> str:

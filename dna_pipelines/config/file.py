@@ -82,7 +82,8 @@ class DatasetsFile:
         text = self._template(extractors)
         self._parse(text)
         with self._writing():
-            self.path.parent.mkdir(parents=True, exist_ok=True)
+            # The file may hold credentials, and the lake shows what is in private images.
+            self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             self.path.write_text(text, encoding="utf-8")
         return True
 

@@ -17,7 +17,7 @@ from pydantic import (
     model_validator,
 )
 
-from dna_pipelines.config.values import NAME_PATTERN, Count, Device, Interval, Name, Share, Tags, mistake
+from dna_pipelines.config.values import Count, Device, Interval, Name, Share, Tags, is_name, mistake
 from dna_pipelines.config.views import View
 
 Kind = Literal["folder", "index", "zip", "tar", "parquet", "arrow"]
@@ -58,7 +58,7 @@ class ChecksConfig(_Strict):
     """Bounds that a dataset must keep. A dataset that breaks a blocking bound is not fingerprinted."""
 
     max_unreadable: Share = 0.1
-    """Largest share of files that may be unreadable (blocking)."""
+    """Largest share of images that may be unreadable (blocking)."""
     max_clipped: Share = 0.05
     """Largest share of activations outside the calibrated ranges (blocking: such a DNA is compared with nothing)."""
     min_images: Count = Field(default=2, ge=0)
@@ -244,7 +244,7 @@ class ExtractorConfig(_Strict):
     @model_validator(mode="after")
     def _views_have_names(self) -> ExtractorConfig:
         for view in map(View.parse, self.views):
-            if not re.fullmatch(NAME_PATTERN, f"{self.name}.{view.name}"):
+            if not is_name(f"{self.name}.{view.name}"):
                 raise mistake(
                     f"the view would be called '{self.name}.{view.name}', which is too long (at most 100 characters)",
                     code="config.view-name-too-long",

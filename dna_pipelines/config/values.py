@@ -21,6 +21,11 @@ def mistake(message: str, *, code: LiteralString, **facts: Any) -> PydanticCusto
     return PydanticCustomError(code, "{message}", {"message": message, **facts})
 
 
+def is_name(text: str) -> bool:
+    """Whether a text can be the name of a dataset, an extractor or a selection; a path is none."""
+    return re.fullmatch(NAME_PATTERN, text) is not None
+
+
 def _not_a_file_name(value: str) -> str:
     if value.lower().endswith(".json"):
         raise mistake(

@@ -6,7 +6,7 @@ This package holds the decoding rules and the preprocessing. Reading bytes is no
 from dna_pipelines.imaging.decode import ImageInfo, decode, decode_with_info
 from dna_pipelines.imaging.preprocess import Interpolation, Preprocessing, Resize, pillow_resize
 
-RULES = 1
+RULES = 2
 """The version of the rules that decide whether a file is a readable image. Raise it when they change, so that files
 quarantined under other rules are decoded again."""
 

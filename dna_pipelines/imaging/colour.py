@@ -10,28 +10,35 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from dna_pipelines.errors import Unreadable
+from dna_pipelines.imaging.levels import levels
 
 _DEEP = ("I;16", "I;16L", "I;16B", "I;16N", "I", "F")
-_TO_RGB = ("1", "L", "P", "RGB", "RGBX", "CMYK", "YCbCr", "HSV")
+_TO_RGB = ("1", "L", "LA", "P", "RGB", "RGBA", "RGBX", "CMYK", "YCbCr", "HSV")
 _BITS, _WHITE_IS_ZERO, _SAMPLE_FORMAT = 258, 262, 339
+_DESCRIPTOR_OFFSET = 17
 _DEPTH_OFFSET = 24
 """The offset of the byte in a PNG file that gives the bits per value."""
 
 
-def to_rgb(image: Image.Image, data: bytes) -> NDArray[np.uint8]:
-    """The pixels of a loaded image, of shape (height, width, 3); `data` is its file.
+def to_rgb(image: Image.Image, data: bytes) -> tuple[NDArray[np.uint8], str]:
+    """The pixels of a loaded image, of shape (height, width, 3), and what had to be assumed of their values.
+
+    Args:
+        image: see above.
+        data: its file.
 
     Raises:
         Unreadable: for floats that are not finite, and for modes without a rule.
     """
     if image.mode in _DEEP:
-        return np.repeat(_grey(image)[:, :, None], 3, axis=2)
-    if image.has_transparency_data:
+        grey, assumed = _grey(image)
+        return np.repeat(grey[:, :, None], 3, axis=2), assumed
+    if image.has_transparency_data and not (image.format == "TGA" and not _has_alpha(data)):
         _scale_transparent_colour(image, data)
         layered = image.convert("RGBA")
         white = Image.new("RGB", layered.size, (255, 255, 255))
         white.paste(layered, mask=layered.getchannel("A"))
-        return np.asarray(white)
+        return np.asarray(white), ""
     if image.mode not in _TO_RGB:
         raise Unreadable(
             "unsupported",
@@ -39,7 +46,12 @@ def to_rgb(image: Image.Image, data: bytes) -> NDArray[np.uint8]:
             format=image.format,
             mode=image.mode,
         )
-    return np.asarray(image.convert("RGB"))
+    return np.asarray(image.convert("RGB")), ""
+
+
+def _has_alpha(targa: bytes) -> bool:
+    """Whether the fourth byte of a TGA's pixels is alpha: its descriptor gives the number of such bits."""
+    return bool(targa[_DESCRIPTOR_OFFSET] & 0x0F)
 
 
 def _scale_transparent_colour(image: Image.Image, data: bytes) -> None:
@@ -54,31 +66,17 @@ def _scale_transparent_colour(image: Image.Image, data: bytes) -> None:
         image.info["transparency"] = tuple(value >> 8 for value in colour)
 
 
-def _grey(image: Image.Image) -> NDArray[np.uint8]:
-    """Grey of more than 8 bits as levels from 0 to 255.
-
-    Whole numbers are scaled by the largest number of their depth (16 bits where the file names none), floats in [0, 1]
-    by 255. An image with larger or negative values is scaled from its smallest value to its largest.
-    """
+def _grey(image: Image.Image) -> tuple[NDArray[np.uint8], str]:
+    """Grey of more than 8 bits as levels (see `levels`), of 16 bits where the file names no depth."""
     tags = getattr(image, "tag_v2", {})
     bits = tags.get(_BITS, (16,))[0]
     values = np.asarray(image)
     if bits == 32 and image.mode == "I" and tags.get(_SAMPLE_FORMAT, (1,))[0] == 1:
         # Pillow's integers are signed, even where those of the file are not.
         values = values.view(np.uint32)
-    low, high = float(values.min()), float(values.max())
-    if not (np.isfinite(low) and np.isfinite(high)):
-        raise Unreadable("corrupt", "floating-point pixels that are NaN or infinite")
-    full = 1.0 if image.mode == "F" else float(2 ** min(bits, 16) - 1)
-    if low >= 0.0 and high <= full:
-        low, high = 0.0, full
-    factor = 255.0 / (high - low) if high > low else 1.0
-    grey = np.empty(values.shape, np.uint8)
-    # Row by row, because in float64 an image of the largest size would be 1.4 GB.
-    for row, line in enumerate(values):
-        grey[row] = np.rint((line.astype(np.float64) - low) * factor)
+    grey, assumed = levels(values, bits)
     if tags.get(_WHITE_IS_ZERO) == 0:
         np.subtract(255, grey, out=grey)
     if isinstance(transparent := image.info.get("transparency"), int):
         grey[values == transparent] = 255
-    return grey
+    return grey, assumed

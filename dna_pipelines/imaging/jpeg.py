@@ -6,6 +6,8 @@ marker come out padded with grey. JPEG has no checksums, so the warnings are the
 
 from __future__ import annotations
 
+import re
+
 import numpy as np
 import simplejpeg
 from numpy.typing import NDArray
@@ -18,15 +20,17 @@ MAX_SCANS = 500
 
 _COLORSPACES = {"L": "RGB", "RGB": "RGB", "CMYK": "CMYK"}
 _START_OF_SCAN = b"\xff\xda"
-_PIXELS_LOST = {
-    "premature end of data segment": "truncated",
-    "bad huffman code": "corrupt",
-    "bad arithmetic code": "corrupt",
-    "instead of rst": "corrupt",
-}
-"""The reason by a part of the warning, for warnings that mean that pixels are lost.
+_END_OF_IMAGE = b"\xff\xd9"
+_NO_END = "premature end of jpeg file"
+_TRUNCATED = ("premature end of data segment", _NO_END)
+_HARMLESS = re.compile(
+    r"unknown jfif revision|unknown adobe color transform|icc profile|invalid sos parameters"
+    r"|extraneous bytes before marker 0x(?!d[0-7])"
+)
+"""The warnings of libjpeg (jerror.h) that occur with many sound photographs, whose pixels are all there.
 
-The others (extra bytes before a marker, an unknown revision) occur with many sound photographs.
+Surplus bytes before a restart marker are none of these: an encoder leaves some before the end of an image or between
+segments of its header, but within the pixel data they are what a damaged code word leaves over.
 """
 
 
@@ -49,13 +53,41 @@ def decode_jpeg(data: bytes, image: Image.Image) -> NDArray[np.uint8] | None:
     try:
         # libjpeg reads the header first: two headers in one file must not circumvent the size check.
         height, width, *_ = simplejpeg.decode_jpeg_header(data)
-        if (width, height) != image.size:
-            return None
-        pixels: NDArray[np.uint8] = simplejpeg.decode_jpeg(data, colorspace)
-    except ValueError as error:
-        warning = str(error)
-        reason = next((reason for part, reason in _PIXELS_LOST.items() if part in warning.lower()), None)
-        if reason:
-            raise Unreadable(reason, f"libjpeg-turbo: {warning}", warning=warning) from error
+    except ValueError:
         return None
+    if (width, height) != image.size:
+        return None
+    pixels, warning = _decoded(data, colorspace)
+    if _NO_END in warning.lower():
+        # A download or a full disk leaves zeros, which are code words, too. Without them the data show whether
+        # only the end marker is missing.
+        pixels, warning = _decoded(_closed(data), colorspace)
+    if pixels is None and not _HARMLESS.search(warning.lower()) and _recoverable(data, colorspace):
+        reason = "truncated" if any(part in warning.lower() for part in _TRUNCATED) else "corrupt"
+        raise Unreadable(reason, f"libjpeg-turbo: {warning}", warning=warning)
     return pixels if colorspace == "RGB" else None
+
+
+def _decoded(data: bytes, colorspace: str) -> tuple[NDArray[np.uint8] | None, str]:
+    """The pixels, or None and the first warning or error of libjpeg."""
+    try:
+        return simplejpeg.decode_jpeg(data, colorspace), ""
+    except ValueError as error:
+        return None, str(error)
+
+
+def _closed(data: bytes) -> bytes:
+    """The file without zeros at its end, and with an end marker."""
+    kept = data.rstrip(b"\0")
+    if kept.endswith(b"\xff") and len(kept) < len(data):
+        kept += b"\0"  # the code byte 0xFF is stored with a zero behind it
+    return kept + _END_OF_IMAGE
+
+
+def _recoverable(data: bytes, colorspace: str) -> bool:
+    """Whether libjpeg decodes the file in spite of what it says: then it was a warning, not a file it cannot read."""
+    try:
+        simplejpeg.decode_jpeg(data, colorspace, strict=False)
+    except ValueError:
+        return False
+    return True

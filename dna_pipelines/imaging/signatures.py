@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import io
-
-from PIL import TiffImagePlugin
-
 from dna_pipelines.errors import Unreadable
+from dna_pipelines.imaging.tiff import is_sound_header
 
 _DECODED = {
     b"\x89PNG\r\n\x1a\n": "PNG",
@@ -36,9 +33,11 @@ def why_not_identified(data: bytes) -> Unreadable:
     if other := _other_format(data):
         return Unreadable("unsupported", f"{other} is not decoded; convert it to a format that is", format=other)
     if decoded := _decoded_format(data):
-        if decoded == "TIFF" and _is_sound_tiff(data):
+        if decoded == "TIFF" and is_sound_header(data):
             return Unreadable(
-                "unsupported", "a TIFF of a layout that Pillow has no mode for; convert it", format="TIFF"
+                "unsupported",
+                "a TIFF of a layout that Pillow has no mode for: install dna_pipelines[tiff], or convert it",
+                format="TIFF",
             )
         return Unreadable(
             "corrupt", f"{len(data)} bytes that begin as {decoded}, whose header cannot be read", format=decoded
@@ -58,14 +57,3 @@ def _other_format(data: bytes) -> str | None:
     if data[4:8] == b"ftyp" and data[8:12] in _HEIF:
         return "HEIF (HEIC)"
     return next((name for start, name in _OTHERS.items() if data.startswith(start)), None)
-
-
-def _is_sound_tiff(data: bytes) -> bool:
-    """Whether Pillow reads all of the header, and only has no mode for the layout it describes."""
-    try:
-        TiffImagePlugin.TiffImageFile(io.BytesIO(data))
-    except SyntaxError as error:
-        return str(error) == "unknown pixel mode"
-    except Exception:  # noqa: BLE001 (damaged headers are refused in many ways)
-        return False
-    return False

@@ -17,9 +17,15 @@ from dna_pipelines.project.progress import counted
 from dna_pipelines.project.project import ProjectFolder
 from dna_pipelines.project.vdna import imported_ranges, require_configured
 from dna_pipelines.storage.measure_tables import DNA_TABLES
+from dna_pipelines.storage.records import Attempt, Record, Refreshed, ScanResult
 from dna_pipelines.storage.tables import read_parquet, require_footer
 
 _LITTLE_SPACE_GB = 2.0
+
+_NOTES: dict[str, type[Record]] = {
+    "datasets/*/seen.json": ScanResult, "datasets/*/looked.json": Refreshed, "attempts/**/*.json": Attempt,
+}  # fmt: skip
+"""The classes of the notes of scans and retries."""
 
 
 @dataclass(frozen=True)
@@ -49,6 +55,7 @@ def examine(project: ProjectFolder, *, pages: bool = False) -> Iterator[Finding]
     yield _try("torch", _torch)
     yield _try("datasets file", lambda: f"{counted(len(project.config().datasets), 'dataset')} in {project.file.path}")
     yield _try("lake", lambda: _lake(project))
+    yield _try("notes", lambda: _notes(project))
     yield _try("SQL", lambda: _sql(project))
     if pages:
         yield from _pages(project)
@@ -84,10 +91,12 @@ def _torch() -> str:
 
 
 def _extractor(project: ProjectFolder, config: ExtractorConfig) -> str:
+    from dna_pipelines.update.calibration import require_not_lost
     from dna_pipelines.update.extractors import load
 
     project.lake.fingerprints.require_ranges(config.name)
     extractor = load(config)
+    require_not_lost(project, config, extractor)
     size = f"{counted(len(extractor.layers), 'layer')}, {counted(extractor.layers.n_neurons, 'neuron')}"
     message = f"{size}, on {config.device}"
     if config.ranges:
@@ -135,6 +144,16 @@ def _dna(project: ProjectFolder, dataset: str, extractor: str) -> str:
                     record=str(path),
                 ) from error
     return f"{counted(len(record.shards), 'shard')}, {counted(record.n_images, 'image')}"
+
+
+def _notes(project: ProjectFolder) -> str:
+    """Examine what a run writes again and takes for missing where it is damaged."""
+    n_notes = 0
+    for pattern, kind in _NOTES.items():
+        for path in sorted(project.lake.layout.root.glob(pattern)):
+            kind.read(path)
+            n_notes += 1
+    return f"{counted(n_notes, 'note')} of scans and retries"
 
 
 def _sql(project: ProjectFolder) -> str:

@@ -27,7 +27,10 @@ PROBLEMS = frozenset({"broken", "special", "unlistable", "missing"})
 
 
 class ImageRow(NamedTuple):
-    """One file of a dataset. Paths are bytes: file names need not be UTF-8."""
+    """One file of a dataset. Paths are bytes: file names need not be UTF-8.
+
+    `detail` is why a file is quarantined, or what had to be assumed to read a readable one.
+    """
 
     path: bytes
     size_bytes: int
@@ -67,7 +70,8 @@ class Manifest:
     """The rows of one dataset at one moment, sorted by path, and how they are cut into shards.
 
     `unsettled` holds paths modified so shortly before the scan that a later change could leave
-    the same modification time behind; the next scan reads them again.
+    the same modification time behind; the next scan reads them again. `lost` holds, by the path of each folder, archive
+    or table that cannot be read, the number of images that are missing for it; 0 where that is not known.
     """
 
     rows: tuple[ImageRow, ...]
@@ -75,6 +79,7 @@ class Manifest:
     unsettled: frozenset[bytes] = frozenset()
     n_ignored: int = 0
     n_not_sampled: int = 0
+    lost: Mapping[bytes, int] = field(default_factory=dict)
     by_path: Mapping[bytes, ImageRow] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -90,6 +95,16 @@ class Manifest:
     def quarantined(self) -> list[ImageRow]:
         """The rows that are not in the version, each with its reason."""
         return [row for row in self.rows if row.status != OK]
+
+    @property
+    def n_unreadable(self) -> int:
+        """Images that cannot be read, of each container those that are missing for it (one where that is not known)."""
+        return sum(max(self.lost.get(row.path, 1), 1) for row in self.quarantined)
+
+    @property
+    def n_unknown(self) -> int:
+        """Containers of which it is not known how many images are missing."""
+        return sum(n == 0 for n in self.lost.values())
 
     @property
     def n_to_retry(self) -> int:
@@ -114,7 +129,8 @@ class Manifest:
     @cached_property
     def id(self) -> str:
         """The id of the manifest itself: any visible difference changes it."""
-        return stable_hash([self.version_id, [_fields(row) for row in self.rows]])
+        lost = [sorted((os.fsdecode(path), n) for path, n in self.lost.items())] if self.lost else []
+        return stable_hash([self.version_id, [_fields(row) for row in self.rows], *lost])
 
 
 def _fields(row: ImageRow) -> list[object]:

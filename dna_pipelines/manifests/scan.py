@@ -18,7 +18,8 @@ from functools import cached_property, partial
 from dna_pipelines.config import DatasetConfig
 from dna_pipelines.errors import SourceError, Unreadable
 from dna_pipelines.identity import block_of, digest_of, stable_hash
-from dna_pipelines.imaging import decode_with_info
+from dna_pipelines.imaging import ImageInfo, decode_with_info
+from dna_pipelines.manifests.lost import lost_images
 from dna_pipelines.manifests.manifest import OK, QUARANTINED, RETRIED, VANISHED, ImageRow, Manifest, display_name
 from dna_pipelines.manifests.sampling import sample
 from dna_pipelines.manifests.shards import Known, cut_shards
@@ -45,6 +46,8 @@ class Scan:
     """Files that the dataset's `every` and `limit` exclude."""
     ignored: bytes | None = None
     """An ignored file, as an example."""
+    remarks: tuple[str, ...] = ()
+    """See `Listing.remarks`."""
 
     @cached_property
     def raw_version(self) -> str:
@@ -92,7 +95,7 @@ def scan_source(
     unsettled = frozenset(
         entry.path for entry in entries if entry.modified_ns is not None and entry.modified_ns > limit
     )
-    return Scan(tuple(entries), listing.n_ignored, unsettled, n_not_sampled, listing.ignored)
+    return Scan(tuple(entries), listing.n_ignored, unsettled, n_not_sampled, listing.ignored, listing.remarks)
 
 
 def _read_again(entry: Entry, manifest: Manifest, source: Source, settled_ns: int) -> Entry:
@@ -160,7 +163,7 @@ def build_manifest(
             rows[row.path] = row
             if on_progress:
                 on_progress(done, len(fresh))
-    group = grouping(config)
+    group, lost = grouping(config), lost_images(scan.entries, previous)
     described = [_describe(rows[entry.path], entry, group, metadata) for entry in scan.entries]
     readable = [row for row in described if row.status == OK]
     items, previous_shards = [row.item for row in readable], previous.shards if previous else ()
@@ -175,7 +178,7 @@ def build_manifest(
         else row._replace(shard_id=None, block=None)
         for row in described
     )
-    return Manifest(assigned, shards, scan.unsettled, scan.n_ignored, scan.n_not_sampled)
+    return Manifest(assigned, shards, scan.unsettled, scan.n_ignored, scan.n_not_sampled, lost)
 
 
 def _in_order(
@@ -196,15 +199,23 @@ def _read_row(entry: Entry, source: Source, by_digest: Mapping[str | None, Image
         digest = digest_of(data)
         if seen := by_digest.get(digest):
             return seen._replace(path=entry.path, size_bytes=len(data), signature=entry.signature)
-        _, info = decode_with_info(data)
+        info = _decoded_info(data)
     except Unreadable as error:
         size = entry.size_bytes or 0
         return ImageRow(
             entry.path, size, entry.signature, QUARANTINED, digest, reason=error.reason, detail=error.detail
         )
     return ImageRow(
-        entry.path, len(data), entry.signature, OK, digest, None, info.width_px, info.height_px, info.format
-    )
+        entry.path, len(data), entry.signature, OK, digest, None, info.width_px, info.height_px, info.format,
+        detail=info.assumed or None,
+    )  # fmt: skip
+
+
+def _decoded_info(data: bytes) -> ImageInfo:
+    try:
+        return decode_with_info(data)[1]
+    except MemoryError as error:
+        raise Unreadable("too large", "this machine has not enough memory to decode it") from error
 
 
 def _read(source: Source, entry: Entry) -> bytes:

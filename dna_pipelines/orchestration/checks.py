@@ -18,7 +18,7 @@ class CheckKind:
 
 
 MANIFEST_CHECKS = {
-    "readable": CheckKind("The share of unreadable files is at most `checks.max_unreadable`.", blocking=True),
+    "readable": CheckKind("The share of unreadable images is at most `checks.max_unreadable`.", blocking=True),
     "not_empty": CheckKind("The dataset has at least one readable image.", blocking=False),
     "enough_images": CheckKind(
         "The dataset has enough images and groups to compare (`checks.min_images`, `min_groups`).",

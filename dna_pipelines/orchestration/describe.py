@@ -1,6 +1,7 @@
 """The metadata of results, which Dagster's page shows."""
 
 import base64
+import re
 from dataclasses import asdict
 from typing import Any
 
@@ -10,6 +11,7 @@ import pyarrow as pa
 from dna_pipelines.analysis.history import growth, last_changes
 from dna_pipelines.comparison.matrix import Matrix
 from dna_pipelines.config import DatasetConfig
+from dna_pipelines.credentials import without_credentials
 from dna_pipelines.dna import ActivationRanges
 from dna_pipelines.errors import LakeError
 from dna_pipelines.extraction.stream.stage_times import StageTimes
@@ -44,7 +46,7 @@ def describe_manifest(dataset: DatasetConfig, done: Ingested) -> Metadata:
         "version_id": commit.version_id,
         "commit": commit.seq,
         "was_current": done.was_current,
-        "location": dataset.uri,
+        "location": without_credentials(dataset.uri),
         **({"owners": ", ".join(dataset.owners)} if dataset.owners else {}),
         **({"tags": dataset.tags} if dataset.tags else {}),
         **({"remark": commit.remark} if commit.remark else {}),
@@ -172,8 +174,13 @@ def _view(name: str) -> dg.TableSchema:
     return dg.TableSchema([dg.TableColumn(*column) for column in Catalog.columns(name)])
 
 
+def _literal(cell: object) -> str:
+    """A cell as Markdown that shows it as it is: names may contain links, HTML and other marks."""
+    return re.sub(r"([\\`*_{}\[\]()<>#+!|&~])", r"\\\1", " ".join(str(cell).split()))
+
+
 def _table(header: tuple[str, ...], rows: list[tuple[Any, ...]]) -> dg.MarkdownMetadataValue:
     lines = [" | ".join(header), " | ".join("---" for _ in header)]
-    lines += [" | ".join(str(cell).replace("|", "\\|").replace("\n", " ") for cell in row) for row in rows[:_MOST_ROWS]]
+    lines += [" | ".join(map(_literal, row)) for row in rows[:_MOST_ROWS]]
     more = f"\n\n… and {len(rows) - _MOST_ROWS:,} more" if len(rows) > _MOST_ROWS else ""
     return dg.MetadataValue.md("\n".join(lines) + more)

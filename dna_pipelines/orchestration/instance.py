@@ -1,5 +1,6 @@
 """The project's Dagster instance, kept in `data/dagster/`."""
 
+import errno
 import os
 import shutil
 import sqlite3
@@ -94,7 +95,15 @@ def _explained(home: Path) -> Iterator[None]:
     except DnaError:
         raise
     except Exception as error:
-        if reason := _disk_error(error, home.parent):
+        reason = _disk_error(error, home.parent)
+        if reason and _no_more_files():
+            raise UserError(
+                f"{home} cannot be opened: this process may open no more files; allow more (`ulimit -n 4096`), or use "
+                "fewer `workers`",
+                code="dagster.too-many-files",
+                path=str(home),
+            ) from error
+        if reason:
             raise UserError(
                 f"{home} cannot be written: {reason}; free space on its disk, or make the folder writable, and run "
                 "again (finished work is kept)",
@@ -103,6 +112,15 @@ def _explained(home: Path) -> Iterator[None]:
                 reason=reason,
             ) from error
         raise
+
+
+def _no_more_files() -> bool:
+    """Whether this process, or the machine, has as many open files as it may. SQLite does not say so."""
+    try:
+        os.close(os.open(os.devnull, os.O_RDONLY))
+    except OSError as error:
+        return error.errno in (errno.EMFILE, errno.ENFILE)
+    return False
 
 
 def _disk_error(error: BaseException | None, folder: Path) -> str | None:

@@ -8,7 +8,7 @@ from contextlib import suppress
 
 import dagster as dg
 
-from dna_pipelines.errors import DnaError, LakeError
+from dna_pipelines.errors import DnaError, LakeError, UnknownName
 from dna_pipelines.orchestration.keys import DATA_VERSION, RAW
 from dna_pipelines.orchestration.orphaned_runs import HOST, name_process
 from dna_pipelines.orchestration.project_resource import InjectedProject
@@ -41,6 +41,10 @@ def scan_locations(context: dg.OpExecutionContext, config: Scanned, project_reso
             result = scan(project, project.file.dataset(name))
             # After the scan, so that a scan that is killed is done again.
             project.lake.versions.note_scanned(name, at)
+        except UnknownName:
+            # It was removed or renamed since the sensor requested the scan.
+            context.log.info("%s is no longer in the datasets file, and is not scanned", name)
+            continue
         except DnaError as error:
             problems[name] = error
             with suppress(LakeError):

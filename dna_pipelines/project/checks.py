@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from dna_pipelines.config import DatasetConfig
+from dna_pipelines.credentials import without_credentials
 from dna_pipelines.storage import Commit, DnaRecord
 
 
@@ -30,11 +31,12 @@ class Check:
 
 def check_manifest(dataset: DatasetConfig, commit: Commit) -> list[Check]:
     """Check a manifest: the readable share, whether it is empty, and whether it has enough images and groups."""
-    bounds, readable = dataset.checks, check_readable(dataset, commit.n_images, commit.n_quarantined)
+    bounds = dataset.checks
+    readable = check_readable(dataset, commit.n_images, commit.n_quarantined + commit.n_lost, commit.n_unknown)
     not_empty = Check(
         "not_empty",
         commit.n_images > 0,
-        f"{commit.n_images:,} readable images at {dataset.uri}"
+        f"{commit.n_images:,} readable images at {without_credentials(dataset.uri)}"
         + (f" ({commit.remark})" if commit.remark and not commit.n_images else ""),
         blocking=False,
         figures={"n_images": commit.n_images},
@@ -52,14 +54,25 @@ def check_manifest(dataset: DatasetConfig, commit: Commit) -> list[Check]:
     return [readable, not_empty, enough_images]
 
 
-def check_readable(dataset: DatasetConfig, n_images: int, n_quarantined: int) -> Check:
-    """Check the share of readable files: the only check of a manifest that blocks."""
-    n_files, bound = n_images + n_quarantined, dataset.checks.max_unreadable
-    share = n_quarantined / n_files if n_files else 0.0
+def check_readable(dataset: DatasetConfig, n_images: int, n_unreadable: int, n_unknown: int = 0) -> Check:
+    """Check the share of readable images: the only check of a manifest that blocks.
+
+    Args:
+        dataset: its entry in the datasets file, with the bound.
+        n_images: images that can be read.
+        n_unreadable: images that cannot; an archive, table or folder counts as the images that are missing for it.
+        n_unknown: archives, tables and folders of which it is not known how many images they hold. They may hold most
+            of the dataset, so that each of them blocks, unless the bound is 1.
+    """
+    n_all, bound = n_images + n_unreadable, dataset.checks.max_unreadable
+    share = n_unreadable / n_all if n_all else 0.0
+    unknown = (
+        f", and {n_unknown:,} archives, tables or folders of unknown size could never be read" if n_unknown else ""
+    )
     return Check(
         "readable",
-        share <= bound,
-        f"{n_quarantined:,} of {n_files:,} files are unreadable ({share:.1%}; the bound is "
+        share <= bound and (n_unknown == 0 or bound >= 1),
+        f"{n_unreadable:,} of {n_all:,} images are unreadable{unknown} ({share:.1%}; the bound is "
         f"{bound:.1%}). `dna scan {dataset.name}` lists them; checks.max_unreadable is the bound",
         blocking=True,
         figures={"unreadable_share": share},

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
+
 from dna_pipelines.config import DatasetConfig
+from dna_pipelines.credentials import without_credentials
 from dna_pipelines.dna import dna_id
 from dna_pipelines.errors import LakeError
 from dna_pipelines.project.checks import blocked, check_dna, check_manifest
@@ -50,7 +53,10 @@ def publish(project: ProjectFolder) -> None:
     config, lake = project.config(), project.lake
     lake.prepare()
     lake.versions.register(
-        [dataset.model_dump(mode="json", include={"name", "uri", "tags"}) for dataset in config.datasets]
+        [
+            {**dataset.model_dump(mode="json", include={"name", "tags"}), "uri": without_credentials(dataset.uri)}
+            for dataset in config.datasets
+        ]
     )
     for dataset in config.datasets:
         # The process that committed may have been killed before this, or overtaken by another.
@@ -63,4 +69,9 @@ def publish(project: ProjectFolder) -> None:
             current = current_dnas(project, extractor.name)
             rows += [{**facts, "dataset": dataset, "dna_id": identity} for dataset, identity in current.items()]
     lake.fingerprints.register(rows)
-    project.catalog.export()
+    try:
+        project.catalog.export()
+    except LakeError:
+        # In a read-only copy at another path, the files for the duckdb shell keep the paths of the original.
+        if os.access(lake.layout.root, os.W_OK):
+            raise

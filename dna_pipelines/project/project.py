@@ -54,7 +54,7 @@ class ProjectFolder:
     @property
     def catalog(self) -> Catalog:
         """SQL over the lake."""
-        return Catalog(self.lake.layout)
+        return Catalog(self.lake.layout, self.root)
 
     def put_picture(self, name: str, png: bytes) -> Path:
         """Store a picture in `data/reports/`."""

@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 
 from dna_pipelines.config import DatasetConfig
+from dna_pipelines.config.values import is_name
+from dna_pipelines.credentials import without_credentials
 from dna_pipelines.dna import ActivationRanges
 from dna_pipelines.errors import LakeError, NothingToCompare, UnknownName
 from dna_pipelines.identity import stable_hash
@@ -19,7 +21,9 @@ _FEWEST_DIGITS = 4
 
 def location_id(dataset: DatasetConfig) -> str:
     """A hash of the settings that decide which bytes a file name stands for."""
-    return stable_hash(dataset.model_dump(mode="json", include={"uri", "kind", "image_column", "storage_options"}))
+    chosen = dataset.model_dump(mode="json", include={"uri", "kind", "image_column", "storage_options"})
+    # A location that is signed again is the same.
+    return stable_hash({**chosen, "uri": without_credentials(dataset.uri)})
 
 
 def is_of_this_location(dataset: DatasetConfig, commit: Commit) -> bool:
@@ -38,7 +42,8 @@ def find_commit(project: ProjectFolder, reference: str | Reference) -> Commit:
     named = Reference.parse(reference) if isinstance(reference, str) else reference
     name, version = named.dataset, named.version
     versions = project.lake.versions
-    latest = versions.latest(name)
+    # A path would lead to files that are no commits.
+    latest = versions.latest(name) if is_name(name) else None
     if latest is None:
         if any(dataset.name == name for dataset in project.config().datasets):
             raise NothingToCompare(

@@ -84,7 +84,7 @@ def contact_sheet(title: str, columns: Sequence[Column]) -> bytes:
 def _draw(sheet: Image.Image, pen: ImageDraw.ImageDraw, tile: Tile, left: int, top: int) -> None:
     pen.rectangle((left, top, left + EDGE_PX - 1, top + EDGE_PX - 1), _FRAME)
     if tile.pixels is None:
-        for number, line in enumerate(textwrap.wrap(tile.problem, _LETTERS)[: EDGE_PX // _LINE - 1]):
+        for number, line in enumerate(textwrap.wrap(_printable(tile.problem), _LETTERS)[: EDGE_PX // _LINE - 1]):
             pen.text((left + 6, top + 6 + number * _LINE), line, _FAINT, font=_font(_TEXT))
     else:
         image = _thumbnail(tile.pixels)
@@ -108,11 +108,17 @@ def _thumbnail(pixels: NDArray[np.uint8]) -> Image.Image:
 
 def _short(line: str) -> str:
     """The end of a line, which for a path is more specific than its beginning."""
+    line = _printable(line)
     return line if len(line) <= _LETTERS else f"…{line[-(_LETTERS - 1) :]}"
 
 
+def _printable(text: str) -> str:
+    """Text without the characters that no font has, such as separators of paragraphs and undecodable bytes."""
+    return "".join(letter if letter.isprintable() else "\ufffd" for letter in text)
+
+
 def _wrapped(text: str, width_px: int, size: int = _TEXT + 1) -> list[str]:
-    return textwrap.wrap(text, max(12, int(width_px / (0.58 * size))))
+    return textwrap.wrap(_printable(text), max(12, int(width_px / (0.58 * size))))
 
 
 @cache

@@ -4,11 +4,11 @@ This package lists files and reads bytes. Decoding, digests and the lake are not
 To add a kind of source, write a class with `list` and `read` in a module of its own and add it to `open_source`.
 
 - `base`: the protocol `Source`, its `Entry` and `Listing`, and the `Selection` of files by globs.
-- `opening`: from the URI of a dataset to its source.
+- `opening`: from the URI of a dataset to its source, which `guarded` wraps.
 - `folder`, `remote`, `index`, `zip`, `tar`, `table`: the sources.
 - `files`, `file_patterns`: the files of an archive or table source; `listings_cache` keeps what they contain.
 - `table_formats`, `table_columns`, `text_values`, `webdataset`: what tables and WebDataset shards say of images.
-- `metadata`: the table beside a dataset.
+- `metadata`: the table beside a dataset; `delimited` reads .csv and .tsv.
 - `retries`, `failures`, `web`, `temporary_files`: access to stores.
 """
 

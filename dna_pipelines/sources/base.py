@@ -38,7 +38,8 @@ class Entry(NamedTuple):
         modified_ns: set where only a time shows changes.
         problem: why the file cannot be read; None where it can.
         metadata: what the location itself says of the image, beside its bytes.
-        is_container: whether the entry stands for a whole folder, archive or table that cannot be read.
+        holds: of an entry that stands for a whole folder, archive or table that cannot be read (or not to its end), the
+            beginning of the paths of the images in it; None for one file.
     """
 
     path: bytes
@@ -47,7 +48,12 @@ class Entry(NamedTuple):
     modified_ns: int | None = None
     problem: str | None = None
     metadata: Mapping[str, str] | None = None
-    is_container: bool = False
+    holds: bytes | None = None
+
+    @property
+    def is_container(self) -> bool:
+        """Whether the entry stands for a whole folder, archive or table."""
+        return self.holds is not None
 
 
 @dataclass(frozen=True)
@@ -59,6 +65,8 @@ class Listing:
     """Files that no glob selects, and names that are listed a second time."""
     ignored: bytes | None = None
     """A file that no glob selects, as an example."""
+    remarks: tuple[str, ...] = ()
+    """What is odd in the files, and costs no image."""
 
 
 class Source(Protocol):
@@ -103,6 +111,11 @@ class Selection:
         text = os.fsdecode(path)
         wanted = self._wanted is None or self._wanted.search(text) is not None
         return wanted and (self._unwanted is None or self._unwanted.search(text) is None)
+
+    def leaves_out(self, folder: bytes) -> bool:
+        """Whether an exclude leaves out all that may be below a folder, whose path ends with a slash."""
+        # No file has such a name, so that only a wildcard matches it.
+        return self._unwanted is not None and self._unwanted.search(os.fsdecode(folder + b"\0/\0")) is not None
 
 
 def without_leading_dot(name: bytes) -> bytes:

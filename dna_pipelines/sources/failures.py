@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
-from dna_pipelines.errors import SourceError
+from dna_pipelines.errors import DnaError, SourceError
 
 _REFUSED = frozenset({401, 403})
+_PASSWORD = re.compile(r"(?<=://)([^/@:\s]*):[^/@\s]*(?=@)")
 
 _NO_RANGES = (
     "the server does not answer range requests, which reading parts of a file needs; use a server that answers them, "
@@ -29,8 +33,8 @@ def source_error(
         code: the code where the exception has none of its own.
         facts: further facts.
     """
-    description = describe(error)
-    facts |= {"uri": uri, **failure_facts(error)}
+    what, description = without_password(what), describe(error)
+    facts |= {"uri": without_password(uri), **failure_facts(error)}
     # fsspec's words for a server that sends the whole file on every request, and for one that announces it.
     if "support range requests" in description or "seek streaming" in description:
         return SourceError(f"{what}: {_NO_RANGES}", code="source.no-range-requests", **facts)
@@ -42,6 +46,37 @@ def source_error(
     elif isinstance(error, FileNotFoundError):
         code = "source.missing"
     return SourceError(f"{what}: {description}", code=code, **facts)
+
+
+@contextmanager
+def only_own_errors(uri: str, *others: type[Exception]) -> Iterator[None]:
+    """Turns every exception that is no error of this package into a SourceError: clients of stores raise anything.
+
+    So a location that fails in an unforeseen way concerns its own dataset, and not those that are looked at after it.
+
+    Args:
+        uri: the location.
+        others: exceptions that the caller handles.
+    """
+    try:
+        yield
+    except DnaError:
+        raise
+    except others:
+        raise
+    except Exception as error:
+        raise source_error(
+            f"{uri} cannot be listed or read, for an unexpected reason (check the location, its settings and whether "
+            "the package of its file system is up to date; if they are right, report a defect)",
+            error,
+            uri=uri,
+            code="source.unexpected",
+        ) from error
+
+
+def without_password(text: str) -> str:
+    """A text without the passwords of the URIs in it, such as `ftp://me:secret@host`."""
+    return _PASSWORD.sub(r"\1:***", text)
 
 
 def no_range_requests(uri: str) -> SourceError:
@@ -67,4 +102,4 @@ def describe(error: Exception) -> str:
     else:
         text = f"{type(error).__name__}: {error}"
     # Clients quote the braces of a name, which then differs from the name in the datasets file.
-    return text.replace("%7B", "{").replace("%7D", "}")
+    return without_password(text.replace("%7B", "{").replace("%7D", "}"))

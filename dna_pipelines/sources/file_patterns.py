@@ -131,7 +131,7 @@ def _through_links(
 
 
 def _missing(name: bytes, problem: str) -> Entry:
-    return Entry(name, 0, "missing", problem=problem, is_container=True)
+    return Entry(name, 0, "missing", problem=problem, holds=name + b"/")
 
 
 def _files(fs: fsspec.AbstractFileSystem, infos: Mapping[str, Any], root: str, uri: str) -> list[SourceFile]:

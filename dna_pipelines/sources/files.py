@@ -1,4 +1,4 @@
-"""The files of an archive or table source, opened so that a failure to read is told apart from damaged bytes."""
+"""The files of an archive or table source, opened so that a failure to read is not taken for damaged bytes."""
 
 from __future__ import annotations
 

@@ -42,9 +42,9 @@ class FolderSource:
             except OSError as error:
                 if not prefix:
                     raise source_error(f"{uri} cannot be listed", error, uri=uri) from error
-                entries.append(
-                    Entry(prefix, 0, "unlistable", None, f"folder cannot be listed: {error.strerror}", None, True)
-                )
+                if not self._selection.leaves_out(prefix):
+                    problem = f"folder cannot be listed: {error.strerror}"
+                    entries.append(Entry(prefix, 0, "unlistable", None, problem, None, prefix))
                 continue
             for item in items:
                 path = prefix + item.name
@@ -88,7 +88,7 @@ def _entry(path: bytes, item: os.DirEntry[bytes]) -> Entry:
     if not S_ISREG(status.st_mode):
         return Entry(path, 0, "special", None, "not a regular file")
     size, modified_ns = status.st_size, status.st_mtime_ns
-    return _new_entry((path, size, "%x-%x" % (size, modified_ns), modified_ns, None, None, False))  # noqa: UP031
+    return _new_entry((path, size, "%x-%x" % (size, modified_ns), modified_ns, None, None, None))  # noqa: UP031
 
 
 def _may_follow(folder: bytes, link: bytes, followed: set[bytes]) -> bool:

@@ -82,8 +82,8 @@ class IndexSource:
         try:
             fs, full = self._resolve(path)
         except SourceError as error:
-            # A package that is not installed and a wrong option are not the fault of the line.
-            if isinstance(error.__cause__, (ImportError, TypeError)):
+            # A package that is not installed, a wrong option and a store that fails are not the fault of the line.
+            if not isinstance(error.__cause__, ValueError | None):
                 raise
             return Entry(path, 0, "missing", problem=f"named in the index, but {error}")
         try:

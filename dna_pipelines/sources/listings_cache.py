@@ -6,8 +6,8 @@ import json
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
-from typing import NamedTuple, Protocol
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple, Protocol
 
 import pyarrow as pa
 
@@ -63,6 +63,7 @@ class FileListing:
         damage: where a damaged file ends early.
         n_hidden: members that later ones of the same name replace.
         compressed: whether the file is compressed as a whole.
+        faults: columns of a table that are left out or cut, each with what happened to it.
     """
 
     members: list[Member]
@@ -70,11 +71,17 @@ class FileListing:
     damage: str | None = None
     n_hidden: int = 0
     compressed: bool = False
+    faults: dict[str, str] = field(default_factory=dict)
 
     def to_bytes(self, token: str) -> bytes:
         """The listing as an Arrow file, marked with the change token of the file it lists."""
-        facts = {"stamp": token, "groups": self.groups, "damage": self.damage, "n_hidden": self.n_hidden}
-        facts["packed"] = self.compressed
+        facts: dict[str, Any] = {
+            "stamp": token,
+            "groups": self.groups,
+            "damage": self.damage,
+            "n_hidden": self.n_hidden,
+        }
+        facts |= {"packed": self.compressed, "faults": self.faults}
         rows = zip(*self.members, strict=True) if self.members else ((),) * len(_SCHEMA)
         columns = dict(zip(_SCHEMA.names, map(list, rows), strict=True))
         columns["metadata"] = [None if value is None else list(value.items()) for value in columns["metadata"]]
@@ -99,7 +106,9 @@ class FileListing:
         columns["metadata"] = [None if value is None else dict(value) for value in columns["metadata"]]
         members = [Member(*row) for row in zip(*columns.values(), strict=True)]
         groups = tuple((position, n_rows) for position, n_rows in facts["groups"])
-        return FileListing(members, groups, facts["damage"], facts["n_hidden"], facts["packed"])
+        return FileListing(
+            members, groups, facts["damage"], facts["n_hidden"], facts["packed"], facts.get("faults", {})
+        )
 
 
 class ListingsCache(Protocol):

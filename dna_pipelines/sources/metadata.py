@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import json
 import os
 import re
@@ -14,12 +13,12 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.csv
 import pyarrow.parquet
 
 from dna_pipelines.config import MetadataConfig
 from dna_pipelines.errors import SourceError
 from dna_pipelines.sources.base import without_leading_dot
+from dna_pipelines.sources.delimited import read_delimited
 from dna_pipelines.sources.failures import source_error
 from dna_pipelines.sources.opening import resolve_uri
 from dna_pipelines.sources.remote import Options, file_system_of, info_of, signature_of
@@ -140,8 +139,7 @@ def _read(uri: str, file: Any) -> pa.Table:
     if suffix in ("jsonl", "ndjson", "json"):
         return _read_objects(uri, file.read())
     if suffix in ("csv", "tsv"):
-        delimiter = "\t" if suffix == "tsv" else ","
-        return _read_text(file.read(), pyarrow.csv.ParseOptions(delimiter=delimiter))
+        return read_delimited(file.read(), "\t" if suffix == "tsv" else None)
     raise SourceError(
         f"the metadata table {uri} cannot be read: use a .csv, .tsv, .jsonl or .parquet file",
         code="source.metadata-unknown-format",
@@ -183,12 +181,3 @@ def _bad_line(uri: str, text: str, position: int, what: str, column: int | None 
         line=line,
         column=column,
     )
-
-
-def _read_text(data: bytes, options: pyarrow.csv.ParseOptions) -> pa.Table:
-    """A table of text; guessed types would turn patient 007 into 7."""
-    header = pyarrow.csv.open_csv(io.BytesIO(data), parse_options=options).schema.names
-    text = pyarrow.csv.ConvertOptions(
-        column_types=dict.fromkeys(header, pa.string()), null_values=[""], strings_can_be_null=True
-    )
-    return pyarrow.csv.read_csv(io.BytesIO(data), parse_options=options, convert_options=text)

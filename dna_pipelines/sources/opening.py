@@ -13,6 +13,7 @@ from dna_pipelines.errors import SourceError
 from dna_pipelines.sources.base import Selection, Source
 from dna_pipelines.sources.file_patterns import is_pattern
 from dna_pipelines.sources.folder import FolderSource
+from dna_pipelines.sources.guarded import GuardedSource
 from dna_pipelines.sources.index import IndexSource
 from dna_pipelines.sources.listings_cache import ListingsCache
 from dna_pipelines.sources.remote import Options, RemoteSource
@@ -79,7 +80,7 @@ def open_source(
                     known=known,
                 )
             source = FolderSource(Path(location), selection, without=without)
-    return source
+    return GuardedSource(source, location)
 
 
 def require_present(uri: str, base: Path) -> None:

@@ -66,7 +66,8 @@ def file_system_of(uri: str, options: Options | None = None) -> tuple[fsspec.Abs
     """The file system of a URI, and the path there. Local paths are taken literally.
 
     Raises:
-        SourceError: for a scheme that is unknown or not installed, or options that it does not accept.
+        SourceError: for a scheme that is unknown or not installed, options that it does not accept, or a store that
+            it cannot connect to.
     """
     if uri.startswith("file://"):
         uri = url2pathname(uri.removeprefix("file://"))
@@ -85,6 +86,9 @@ def file_system_of(uri: str, options: Options | None = None) -> tuple[fsspec.Abs
         raise SourceError(f"{uri}: {error}{hint}", code="source.missing-package", uri=uri, extra=extra) from error
     except (ValueError, TypeError) as error:
         raise _refused_options(uri, error) from error
+    # Some clients connect at once, and raise whatever their library raises.
+    except Exception as error:
+        raise source_error(f"{uri} cannot be reached", error, uri=uri) from error
     return fs, path
 
 

@@ -46,11 +46,12 @@ def read_with_retries(fs: fsspec.AbstractFileSystem, request: Callable[[], T]) -
 
     Raises:
         OSError: whatever the client raises becomes one. It is a FileNotFoundError only where no file exists.
+        MemoryError: when this machine cannot hold the answer.
     """
     try:
         return with_retries(fs, request)
     except Exception as error:
-        if isinstance(error, OSError):
+        if isinstance(error, OSError | MemoryError):
             raise
         raise OSError(describe(error)) from error
 

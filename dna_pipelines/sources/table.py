@@ -22,7 +22,7 @@ from dna_pipelines.sources.listings_cache import FileLister, FileListing, Listin
 from dna_pipelines.sources.remote import Options
 from dna_pipelines.sources.table_columns import image_column, metadata_of
 from dna_pipelines.sources.table_formats import Group, open_table
-from dna_pipelines.sources.temporary_files import RecentValues, TemporaryBytes
+from dna_pipelines.sources.temporary_files import RecentValues, TemporaryBytes, most_unpacked
 
 
 class TableSource:
@@ -44,7 +44,7 @@ class TableSource:
         self._options = options
         self._column = image_column
         self._base = base
-        self._lister = FileLister(self._list_file, f"rows {image_column}", cache)
+        self._lister = FileLister(self._list_file, f"rows 2 {image_column}", cache)
         self._groups = RecentValues(self._read_group)
         self._lock = threading.Lock()
         self._files: dict[bytes, SourceFile] | None = None
@@ -53,7 +53,10 @@ class TableSource:
         """One entry per row. The images themselves are not read."""
         all_files, entries = find_files(self._uri, self._suffixes, self._options, self._base)
         files = [file for file in all_files if self._selection.admits(file.name)]
+        remarks: dict[str, str] = {}
         for file, listing in zip(files, self._lister.all(files), strict=True):
+            for column, fault in listing.faults.items():
+                remarks.setdefault(column, f"the column {column} of {file.display_uri} is {fault}")
             if listing.damage and file.is_whole:
                 raise SourceError(
                     f"{file.display_uri} cannot be opened as a table: {listing.damage}",
@@ -63,14 +66,16 @@ class TableSource:
                     damage=listing.damage,
                 )
             if listing.damage:
-                entries.append(Entry(file.name, file.entry.size_bytes, "broken", None, listing.damage, None, True))
+                size, holds = file.entry.size_bytes, file.name + b"/"
+                entries.append(Entry(file.name, size, "broken", None, listing.damage, None, holds))
             signature, modified_ns = file.entry.signature, file.entry.modified_ns
             for member in listing.members:
                 path, own = b"%b/%b" % (file.name, member.name), f"{signature}#{member.start}"
                 entries.append(Entry(path, None, own, modified_ns, None, member.metadata))
         self._files = {file.name: file for file in files}
+        n_ignored = len(all_files) - len(files)
         ignored = next((file.name for file in all_files if file.name not in self._files), None)
-        return Listing(sorted(entries, key=lambda entry: entry.path), len(all_files) - len(files), ignored)
+        return Listing(sorted(entries, key=lambda entry: entry.path), n_ignored, ignored, tuple(remarks.values()))
 
     def read(self, path: bytes) -> bytes:
         """The image in one row."""
@@ -93,19 +98,19 @@ class TableSource:
                 table = open_table(opened)
                 column = image_column(table.schema, self._column, file.display_uri)
                 groups = _plausible(table.groups(), file)
-                metadata = metadata_of(table, groups, column)
+                metadata, faults = metadata_of(table, groups, column)
             except Exception as error:
                 if opened.failure or isinstance(error, SourceError):
                     raise
                 return FileListing([], damage=f"the table is damaged: {type(error).__name__}: {error}")
         members = [Member(b"%09d" % row, row, None, None, values) for row, values in enumerate(metadata)]
-        return FileListing(members, tuple(groups))
+        return FileListing(members, tuple(groups), faults=faults)
 
     def _read_group(self, key: tuple[bytes, int]) -> _GroupRows:
         """Keep the images of a group: a group is decoded from its beginning, whichever row is asked for."""
         name, index = key
         file = (self._files or {})[name]
-        group, rows = self._lister.one(file).groups[index], _GroupRows()
+        group, rows = self._lister.one(file).groups[index], _GroupRows(most_unpacked(file.entry.size_bytes))
         with file.open() as opened:
             try:
                 table = open_table(opened)
@@ -138,7 +143,8 @@ class _Row(NamedTuple):
 class _GroupRows:
     """The images of a group. In a damaged group, the rows after the damage are missing."""
 
-    def __init__(self) -> None:
+    def __init__(self, most_bytes: int) -> None:
+        self._most_bytes = most_bytes
         self._bytes = TemporaryBytes()
         self._rows: list[_Row] = []
         self.damage: str | None = None
@@ -155,7 +161,10 @@ class _GroupRows:
             column = pa.compute.struct_field(column, "bytes")
         for row, value in enumerate(column):
             if value.is_valid:
-                data = value.as_buffer()
+                # Of a dictionary, only the value that the row refers to.
+                data = (value.value if pa.types.is_dictionary(column.type) else value).as_buffer()
+                if self._bytes.n_bytes + data.size > self._most_bytes:
+                    raise pa.ArrowInvalid("it unpacks to far more bytes than the file has, as no images do")
                 self._rows.append(_Row(self._bytes.append(data), data.size, None))
             else:
                 self._rows.append(_Row(0, -1, paths[row].as_py() if paths is not None else None))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
@@ -10,11 +11,17 @@ import pyarrow as pa
 import pyarrow.compute
 
 from dna_pipelines.errors import SourceError
-from dna_pipelines.sources.table_formats import TableFile
-from dna_pipelines.sources.text_values import column_texts, is_bytes
+from dna_pipelines.sources.table_formats import Group, TableFile
+from dna_pipelines.sources.text_values import column_texts, is_bytes, is_plain_bytes, stored_type
 
-_ROWS = 10_000
-"""Rows of metadata to read at once."""
+_ROWS = 1000
+"""Rows of metadata to read at once, at most."""
+_LONGEST_TEXT = 2**14
+"""Characters of a value that are kept."""
+
+Rows = list[dict[str, str] | None]
+Faults = dict[str, str]
+"""Columns of metadata that are left out or cut, each with what happened to it."""
 
 
 def image_column(schema: pa.Schema, wanted: str | None, uri: str) -> str:
@@ -36,8 +43,10 @@ def image_column(schema: pa.Schema, wanted: str | None, uri: str) -> str:
             column=wanted,
             **facts,
         )
-    structs = [name for name in candidates if pa.types.is_struct(schema.field(name).type)]
-    candidates = structs if len(structs) == 1 else candidates
+    for likelier in (pa.types.is_struct, is_plain_bytes):
+        # Bytes of a fixed size or in a dictionary are images only where nothing else can be: most are digests.
+        named = [field.name for field in schema if field.name in candidates and likelier(field.type)]
+        candidates = named if len(named) == 1 else candidates
     if len(candidates) == 1:
         return candidates[0]
     if candidates:
@@ -59,32 +68,70 @@ def _holds_images(kind: Any) -> bool:
     """Whether a type is bytes, or a struct of bytes and a path as in Hugging Face's datasets."""
     if pa.types.is_struct(kind):
         return any(field.name == "bytes" and _holds_images(field.type) for field in kind)
-    return bool(pa.types.is_binary(kind) or pa.types.is_large_binary(kind))
+    return is_bytes(kind)
 
 
-def metadata_of(table: TableFile, groups: Sequence[tuple[int, int]], column: str) -> list[dict[str, str] | None]:
-    """The metadata of each image as text, without nulls."""
-    names = [field.name for field in table.schema if field.name != column and _is_scalar(field.type)]
+def metadata_of(table: TableFile, groups: Sequence[Group], column: str) -> tuple[Rows, Faults]:
+    """The metadata of each image as text, without nulls; and the columns that are left out, or cut.
+
+    A column that cannot be read costs none of the images and no other column.
+    """
+    counts = Counter(table.schema.names)
+    faults = {name: "left out, because there is more than one" for name, count in counts.items() if count > 1}
+    names = [field.name for field in table.schema if field.name not in (column, *faults) and _is_scalar(field.type)]
+    if _has_path(table.schema.field(column).type):
+        names.append(f"{column}.path")
+    texts: dict[str, list[str | None]] = {name: [] for name in names}
     labels = _class_names(table.schema)
-    inside = f"{column}.path" if _has_path(table.schema.field(column).type) else None
-    metadata: list[dict[str, str] | None] = []
     for group in groups:
-        if not names and inside is None:
-            metadata += [None] * group[1]
-            continue
-        for batch in table.batches(group, [*names, *([inside] if inside else [])], _ROWS):
-            texts = {name: _texts(batch.column(name), labels.get(name)) for name in names}
-            if inside:
-                texts[inside] = column_texts(pa.compute.struct_field(batch.column(column), "path"))
-            rows = zip(*texts.values(), strict=True)
-            metadata += [
-                {name: text for name, text in zip(texts, row, strict=True) if text is not None} for row in rows
-            ]
-    return metadata
+        for name, some in _texts_of(table, group, [name for name in names if name not in faults], labels, faults):
+            texts[name] += some
+    for name in faults:
+        texts.pop(name, None)
+    if not texts:
+        return [None] * sum(n_rows for _, n_rows in groups), faults
+    for name in (name for name, some in texts.items() if any(text and len(text) > _LONGEST_TEXT for text in some)):
+        faults[name] = f"cut after {_LONGEST_TEXT:,} characters"
+        texts[name] = [text and text[:_LONGEST_TEXT] for text in texts[name]]
+    rows = zip(*texts.values(), strict=True)
+    return [{name: text for name, text in zip(texts, row, strict=True) if text is not None} for row in rows], faults
+
+
+def _texts_of(
+    table: TableFile, group: Group, names: Sequence[str], labels: dict[str, Sequence[str]], faults: Faults
+) -> list[tuple[str, list[str | None]]]:
+    """Columns of a group as text; those that have no text are added to the faults."""
+    texts: dict[str, list[str | None]] = {name: [] for name in names}
+    try:
+        for batch in table.batches(group, names, _ROWS) if names else ():
+            for name in names:
+                texts[name] += _texts(_column(batch, name), labels.get(name))
+    except (pa.ArrowException, ValueError, OverflowError) as error:
+        if len(names) > 1:
+            # One of them is at fault, which shows where each is read by itself.
+            return [each for name in names for each in _texts_of(table, group, [name], labels, faults)]
+        reason = " ".join(str(error).split())[:200]
+        faults[names[0]] = f"left out, because its type {_type_of(table.schema, names[0])} is no text here ({reason})"
+        return []
+    return list(texts.items())
+
+
+def _column(batch: pa.RecordBatch, name: str) -> Any:
+    """A column, or the paths inside the column of images."""
+    if name in batch.schema.names:
+        return batch.column(name)
+    outer, _, inner = name.rpartition(".")
+    return pa.compute.struct_field(batch.column(outer), inner)
+
+
+def _type_of(schema: pa.Schema, name: str) -> str:
+    return str(schema.field(name).type) if name in schema.names else "string"
 
 
 def _is_scalar(kind: Any) -> bool:
-    kind = kind.value_type if pa.types.is_dictionary(kind) else kind
+    if isinstance(kind, pa.UuidType):
+        return True
+    kind = stored_type(kind)
     return not (pa.types.is_nested(kind) or is_bytes(kind) or pa.types.is_null(kind))
 
 

@@ -17,6 +17,9 @@ Group = tuple[int, int]
 _BATCH_ROWS = 16
 """Rows to decode at once; few, because they are images. (Parquet decodes a page as a whole, whatever the number.)"""
 
+_BATCH_BYTES = 64 * 2**20
+"""Bytes to decode at once, as far as the directory of the file tells."""
+
 
 class TableFile(Protocol):
     """An opened file of rows."""
@@ -60,7 +63,18 @@ class ParquetTable:
 
     def batches(self, group: Group, columns: Sequence[str], n_rows: int = _BATCH_ROWS) -> Iterator[pa.RecordBatch]:
         """Some columns of a row group."""
+        n_rows = min(n_rows, max(_BATCH_BYTES // self._row_bytes(group[0], columns), 1))
         yield from self._file.iter_batches(n_rows, row_groups=[group[0]], columns=list(columns), use_threads=False)
+
+    def _row_bytes(self, group: int, columns: Sequence[str]) -> int:
+        """How large a row may be: in a dictionary one value may be all of it; elsewhere the mean is taken."""
+        row_group, n_bytes = self._file.metadata.row_group(group), 1
+        for index in range(row_group.num_columns):
+            chunk = row_group.column(index)
+            if any(chunk.path_in_schema == name or chunk.path_in_schema.startswith(f"{name}.") for name in columns):
+                n_values = 1 if chunk.has_dictionary_page else max(chunk.num_values, 1)
+                n_bytes += max(chunk.total_uncompressed_size, 0) // n_values
+        return n_bytes
 
 
 class ArrowFile:

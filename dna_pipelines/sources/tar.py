@@ -22,7 +22,7 @@ from dna_pipelines.sources.file_patterns import find_files
 from dna_pipelines.sources.files import MonitoredFile, SourceFile
 from dna_pipelines.sources.listings_cache import FileLister, FileListing, ListingsCache, Member
 from dna_pipelines.sources.remote import Options, read_object
-from dna_pipelines.sources.temporary_files import RecentValues, TemporaryBytes
+from dna_pipelines.sources.temporary_files import BOMB_RATIO, RecentValues, TemporaryBytes, most_unpacked
 from dna_pipelines.sources.webdataset import MAX_DESCRIPTION_BYTES, described_key, key_of, with_descriptions
 
 _OPENERS: dict[bytes, Callable[[Any], Any]] = {
@@ -32,7 +32,6 @@ _OPENERS: dict[bytes, Callable[[Any], Any]] = {
 }
 _BLOCK_BYTES = 2**20
 _MOST_HEADER_BYTES = 16 * 2**20
-_BOMB_RATIO, _BOMB_FLOOR = 100, 2**30
 
 
 class TarSource:
@@ -88,7 +87,7 @@ class TarSource:
                 entries.append(_entry(prefix + member.name, member, file))
                 members[prefix + member.name] = (file, member)
             if listing.damage:
-                entries.append(Entry(file.name, file.entry.size_bytes, "broken", None, listing.damage, None, True))
+                entries.append(Entry(file.name, file.entry.size_bytes, "broken", None, listing.damage, None, prefix))
         self._members = members
         return Listing(sorted(entries, key=lambda entry: entry.path), n_ignored, ignored)
 
@@ -218,8 +217,7 @@ def _uncompressed(file: SourceFile) -> Iterator[tuple[_BoundedStream, bool]]:
         if opener is None:
             yield _BoundedStream(raw, raw, None), False
         else:
-            most = (file.entry.size_bytes or 0) * _BOMB_RATIO + _BOMB_FLOOR
-            yield _BoundedStream(opener(raw), raw, most), True
+            yield _BoundedStream(opener(raw), raw, most_unpacked(file.entry.size_bytes)), True
 
 
 class _BoundedStream:
@@ -260,5 +258,5 @@ class _BoundedStream:
 
     def _checked(self, data: bytes) -> bytes:
         if self._most_bytes is not None and self._stream.tell() > self._most_bytes:
-            raise tarfile.ReadError(f"it unpacks to more than {_BOMB_RATIO} times its size, as no images do")
+            raise tarfile.ReadError(f"it unpacks to more than {BOMB_RATIO} times its size, as no images do")
         return data

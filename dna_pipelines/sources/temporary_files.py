@@ -13,6 +13,15 @@ from typing import Generic, Protocol, TypeVar
 IN_MEMORY_BYTES = 16 * 2**20
 """More bytes than this go to disk, in an unnamed file that is removed when it is closed."""
 
+BOMB_RATIO = 100
+"""How many times its size a file may unpack to, beyond what any small file may."""
+_BOMB_FLOOR = 2**30
+
+
+def most_unpacked(size_bytes: int | None) -> int:
+    """The bytes that a file of images may unpack to; images that are compressed already hardly shrink."""
+    return (size_bytes or 0) * BOMB_RATIO + _BOMB_FLOOR
+
 
 class TemporaryBytes:
     """Bytes that one thread appends and several threads then read at any offset."""

@@ -18,8 +18,20 @@ def json_text(value: object) -> str:
 
 
 def is_bytes(kind: Any) -> bool:
-    """Whether an Arrow type holds bytes."""
-    return bool(pa.types.is_binary(kind) or pa.types.is_large_binary(kind) or pa.types.is_fixed_size_binary(kind))
+    """Whether an Arrow type holds bytes, encoded as a dictionary or not."""
+    kind = kind.value_type if pa.types.is_dictionary(kind) else kind
+    return is_plain_bytes(kind) or bool(pa.types.is_fixed_size_binary(kind))
+
+
+def is_plain_bytes(kind: Any) -> bool:
+    """Whether an Arrow type holds bytes of any length, each value by itself."""
+    return bool(pa.types.is_binary(kind) or pa.types.is_large_binary(kind) or pa.types.is_binary_view(kind))
+
+
+def stored_type(kind: Any) -> Any:
+    """The type of the values themselves, of a dictionary or of an extension type such as a tensor."""
+    kind = kind.value_type if pa.types.is_dictionary(kind) else kind
+    return kind.storage_type if isinstance(kind, pa.BaseExtensionType) else kind
 
 
 def column_texts(column: Any) -> list[str | None]:
@@ -28,12 +40,17 @@ def column_texts(column: Any) -> list[str | None]:
     Numbers and booleans are written as in JSON (a whole number without a point, whatever its type), times with the
     digits that they have, lists and structs as JSON.
 
+    UUIDs are written in their usual form.
+
     Raises:
-        pyarrow.ArrowInvalid: when bytes are not text.
+        pyarrow.ArrowException: when the values have no such form, or bytes are not text.
+        UnicodeDecodeError: the same.
     """
     kind = column.type
-    if pa.types.is_dictionary(kind):
-        return column_texts(column.cast(kind.value_type))
+    if isinstance(kind, pa.UuidType):
+        return [None if value is None else str(value) for value in _list(column)]
+    if pa.types.is_dictionary(kind) or isinstance(kind, pa.BaseExtensionType):
+        return column_texts(column.cast(stored_type(kind)))
     if pa.types.is_nested(kind):
         return [
             None if value is None else json.dumps(value, ensure_ascii=False, default=str) for value in _list(column)

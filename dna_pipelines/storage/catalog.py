@@ -6,10 +6,10 @@ the same views for the duckdb shell.
 
 from __future__ import annotations
 
-import re
+import os
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager, suppress
-from functools import cache
+from contextlib import closing, contextmanager, suppress
+from functools import cache, partial
 from itertools import groupby
 from operator import itemgetter
 from pathlib import Path
@@ -21,10 +21,21 @@ from ruamel.yaml import YAML
 from dna_pipelines.errors import LakeError, UserError
 from dna_pipelines.identity import digest_of
 from dna_pipelines.storage.catalog_files import RECORDS, TABLES, split
+from dna_pipelines.storage.catalog_guard import (
+    guarded,
+    interruptible,
+    literal,
+    not_allowed,
+    quoted,
+    require_reading,
+    unguarded,
+)
 from dna_pipelines.storage.catalog_views import definitions, needed_by, resource
 from dna_pipelines.storage.files import draft_of, replace
 from dna_pipelines.storage.layout import Layout
 from dna_pipelines.storage.tables import read_parquet, require_footer
+
+_EMPTY = Layout(Path("/nonexistent"))
 
 
 class Column(NamedTuple):
@@ -38,20 +49,23 @@ class Column(NamedTuple):
 class Catalog:
     """SQL over a lake."""
 
-    def __init__(self, layout: Layout) -> None:
+    def __init__(self, layout: Layout, readable: Path | None = None) -> None:
+        """A catalog; statements read the lake, and `readable`: the folder of its project."""
         self._layout = layout
+        self._readable = [layout.root] if readable is None else [layout.root, readable]
 
-    def connect(self, statement: str | None = None) -> duckdb.DuckDBPyConnection:
+    def connect(self, statement: str | None = None, *, unsafe: bool = False) -> duckdb.DuckDBPyConnection:
         """A connection in memory with views; it holds no lock on anything.
 
         Args:
             statement: creates only the views that it names, and those that these need, because DuckDB reads the footer
                 of every file of a view when it creates the view. By default all views.
+            unsafe: whether it may open other files than those of the project.
 
         Raises:
             LakeError: when a file of the lake is damaged.
         """
-        connection = duckdb.connect()
+        connection = unguarded() if unsafe else guarded(self._readable)
         with self._damage_named():
             connection.execute(self.views_sql(statement))
         return connection
@@ -61,15 +75,30 @@ class Catalog:
         """A database file that has only the views."""
         return self._layout.root / "catalog.duckdb"
 
-    def query(self, sql: str) -> tuple[list[str], list[tuple[Any, ...]]]:
+    def query(
+        self, sql: str, *, unsafe: bool = False, limit_s: float | None = None
+    ) -> tuple[list[str], list[tuple[Any, ...]]]:
         """The columns and rows of a statement; both are empty where it returns nothing.
 
+        Args:
+            sql: one or more statements; the answer is that of the last.
+            unsafe: whether they may read and write all files that this process may.
+            limit_s: seconds after which they are stopped; None for no limit.
+
         Raises:
-            UserError: with DuckDB's message, when the statement is wrong.
+            UserError: with DuckDB's message, when the statement is wrong (`sql.statement`); when it may not do what it
+                does (`sql.not-allowed`), or takes too long (`sql.time-limit`).
             LakeError: when a file of the lake is damaged.
+            KeyboardInterrupt: at Ctrl-C, which stops the statement.
         """
+        # Where the locale has no Unicode, Python hands on its bytes as surrogates.
+        sql = os.fsencode(sql).decode(errors="replace")
+        if not unsafe:
+            require_reading(sql)
         try:
-            return self._answer(sql)
+            return self._answer(sql, unsafe=unsafe, limit_s=limit_s)
+        except duckdb.PermissionException as error:
+            raise not_allowed(str(error)) from error
         except duckdb.Error as error:
             raise UserError(
                 f"{error}", code="sql.statement", duckdb_error=type(error).__name__, problem=str(error)
@@ -77,7 +106,8 @@ class Catalog:
 
     def views(self) -> list[tuple[str, str, list[str]]]:
         """Name, comment and columns of each view."""
-        found = self.rows(
+        # Every lake has the same views; those of an empty one can be listed where a file is damaged.
+        found = Catalog(_EMPTY).rows(
             "SELECT view_name, any_value(v.comment) AS comment, list(column_name ORDER BY column_index) AS columns "
             "FROM duckdb_views() v JOIN duckdb_columns() c ON c.table_name = v.view_name AND c.schema_name = 'main' "
             "WHERE v.schema_name = 'main' AND NOT v.internal AND v.comment IS NOT NULL GROUP BY view_name ORDER BY ALL"
@@ -136,7 +166,7 @@ class Catalog:
         try:
             with duckdb.connect() as connection, self._damage_named():
                 # The oldest format that DuckDB writes, so that older shells open it too.
-                connection.execute(f"ATTACH '{_quoted(draft)}' AS shared (STORAGE_VERSION 'v1.0.0'); USE shared;")
+                connection.execute(f"ATTACH '{quoted(draft)}' AS shared (STORAGE_VERSION 'v1.0.0'); USE shared;")
                 connection.execute(text)
             draft.replace(database)
         except (duckdb.IOException, OSError) as error:
@@ -150,26 +180,39 @@ class Catalog:
                 draft.unlink(missing_ok=True)
         replace(script, text.encode())
 
-    def _answer(self, sql: str, parameters: list[Any] | None = None) -> tuple[list[str], list[tuple[Any, ...]]]:
+    def _answer(
+        self, sql: str, parameters: list[Any] | None = None, *, unsafe: bool = False, limit_s: float | None = None
+    ) -> tuple[list[str], list[tuple[Any, ...]]]:
+        def run(connection: duckdb.DuckDBPyConnection) -> tuple[list[str], list[tuple[Any, ...]]]:
+            with closing(connection):
+                cursor = connection.execute(sql, parameters or [])
+                if cursor is None:
+                    raise UserError("no statement to run; `dna sql` without one lists the views", code="sql.empty")
+                return [column[0] for column in cursor.description or []], cursor.fetchall()
+
+        def answer(statement: str | None) -> tuple[list[str], list[tuple[Any, ...]]]:
+            connection = self.connect(statement, unsafe=unsafe)
+            return interruptible(connection, partial(run, connection), limit_s)
+
         with self._damage_named():
             try:
-                cursor = self.connect(sql).execute(sql, parameters or [])
+                return answer(sql)
             except duckdb.CatalogException:
                 # The first of several statements must not run twice.
                 if ";" in sql.rstrip("; \n"):
                     raise
                 # With all views, DuckDB's message suggests similar names.
-                cursor = self.connect().execute(sql, parameters or [])
-            if cursor is None:
-                raise UserError("there is no statement to run; `dna sql` without one lists the views", code="sql.empty")
-            return [column[0] for column in cursor.description or []], cursor.fetchall()
+                return answer(None)
 
     @contextmanager
     def _damage_named(self) -> Iterator[None]:
         """Where DuckDB fails, raise an error that names the damaged file of the lake, if there is one."""
         try:
             yield
-        except (duckdb.ParserException, duckdb.BinderException, duckdb.CatalogException):
+        except (
+            duckdb.ParserException, duckdb.BinderException, duckdb.CatalogException, duckdb.PermissionException,
+            duckdb.InterruptException,
+        ):  # fmt: skip
             raise
         except duckdb.Error as error:
             try:
@@ -212,7 +255,7 @@ class Catalog:
         empty = f"SELECT {typed} WHERE false"
         if not any(self._layout.root.glob(pattern)):
             return empty
-        glob = _quoted(f"{_literal(self._layout.root)}/{pattern}")
+        glob = quoted(f"{literal(self._layout.root)}/{pattern}")
         # Otherwise a folder above the lake with a name like `key=value` becomes a column.
         options = "hive_partitioning=false"
         if pattern.endswith(".json"):
@@ -233,7 +276,7 @@ class Catalog:
 @cache
 def _columns_of_views() -> dict[str, tuple[Column, ...]]:
     """The columns of each view, from an empty lake, which has the same views. DuckDB takes a tenth of a second."""
-    rows = Catalog(Layout(Path("/nonexistent"))).rows(
+    rows = Catalog(_EMPTY).rows(
         "SELECT view_name, column_name, data_type FROM duckdb_views() v "
         "JOIN duckdb_columns() c ON c.table_name = v.view_name AND c.schema_name = 'main' "
         "WHERE v.schema_name = 'main' AND NOT v.internal AND v.comment IS NOT NULL ORDER BY view_name, column_index"
@@ -253,7 +296,7 @@ def meaning(column: str, view: str | None = None) -> str:
 def _comments_sql() -> str:
     """Comments with the meaning of every column, for shells and tools that show them."""
     return "\n".join(
-        f"COMMENT ON COLUMN {view}.\"{column.name}\" IS '{_quoted(column.meaning)}';"
+        f"COMMENT ON COLUMN {view}.\"{column.name}\" IS '{quoted(column.meaning)}';"
         for view, columns in _columns_of_views().items()
         for column in columns
     )
@@ -276,12 +319,3 @@ def _room(records: Iterable[Path]) -> int:
         with suppress(FileNotFoundError):
             sizes.append(2 ** record.stat().st_size.bit_length())
     return max(sizes)
-
-
-def _literal(path: Path) -> str:
-    """A path as a glob that matches it alone."""
-    return re.sub(r"([*?\[])", r"[\1]", str(path))
-
-
-def _quoted(text: str | Path) -> str:
-    return str(text).replace("'", "''")

@@ -65,7 +65,7 @@ class Distances:
             if not self._files(comparability_key).issuperset(noted["files"]):
                 return set(), set()
             return set(noted["dnas"]), {(a, b) for a, b in noted["pairs"]}
-        except (OSError, ValueError, KeyError, TypeError):
+        except (OSError, ValueError, KeyError, TypeError, RecursionError):
             # The note only saves time: without it the files are read.
             return set(), set()
 
@@ -88,8 +88,11 @@ class Distances:
 
     def drawn(self, extractor: str) -> str | None:
         """The id of the matrix that was drawn last; None before the first."""
-        note = self._layout.drawn(extractor)
-        return note.read_text() if note.exists() else None
+        try:
+            return self._layout.drawn(extractor).read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError):
+            # Without the note the matrix is drawn once more.
+            return None
 
     def note_drawn(self, extractor: str, matrix_id: str) -> None:
         """Note which matrix was drawn."""

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -100,8 +101,9 @@ class Fingerprints:
     def ranges(self, extractor: str, fingerprint: str) -> ActivationRanges | None:
         """The latest ranges of an extractor with this fingerprint; None before its calibration."""
         for path in sorted(self._layout.ranges(extractor).glob("*.parquet"), reverse=True):
-            if ranges := read_ranges(path, fingerprint):
-                return ranges
+            with _ranges_explained(extractor, path):
+                if ranges := read_ranges(path, fingerprint):
+                    return ranges
         return None
 
     def require_ranges(self, extractor: str) -> None:
@@ -111,7 +113,8 @@ class Fingerprints:
             LakeError: when one is damaged.
         """
         for path in self._layout.ranges(extractor).glob("*.parquet"):
-            require_footer(path)
+            with _ranges_explained(extractor, path):
+                require_footer(path)
 
     def calibrated(self) -> list[str]:
         """The names of the extractors with ranges, the one that was used last first."""
@@ -278,3 +281,20 @@ class Fingerprints:
             if key and key.parts.get("comparability") == comparability_key:
                 compute_keys.append(path.name)
         return compute_keys
+
+
+@contextmanager
+def _ranges_explained(extractor: str, path: Path) -> Iterator[None]:
+    """Ranges are data: measured again they are others, and nothing that was measured with them is comparable."""
+    try:
+        yield
+    except LakeError as error:
+        if error.code != "lake.damaged":
+            raise
+        raise LakeError(
+            f"{path} is damaged ({error.facts.get('problem')}): restore the file from a copy, or measure the ranges "
+            f"again with `dna calibrate {extractor}`, after which earlier versions are not comparable",
+            code="lake.damaged-ranges",
+            path=str(path),
+            extractor=extractor,
+        ) from error

@@ -69,8 +69,8 @@ class Lake:
         if not marker.exists():
             return
         try:
-            found = dict(json.loads(marker.read_bytes())).get("format")
-        except ValueError as error:
+            found = json.loads(marker.read_bytes())["format"]
+        except (ValueError, TypeError, LookupError, RecursionError) as error:
             raise LakeError(
                 f'{marker} is damaged; replace its content by {{"format": {FORMAT}}}',
                 code="lake.damaged",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -57,7 +58,9 @@ def manifest_to_parquet(dataset: str, manifest: Manifest) -> bytes:
         for row in rows
     ]
     table = pa.table({name: columns[name] for name in SCHEMA.names}, schema=SCHEMA)
-    counts = {"n_ignored": manifest.n_ignored, "n_not_sampled": manifest.n_not_sampled}
+    counts: dict[str, Any] = {"n_ignored": manifest.n_ignored, "n_not_sampled": manifest.n_not_sampled}
+    if manifest.lost:
+        counts["lost"] = {os.fsdecode(path): n for path, n in manifest.lost.items()}
     return to_parquet(table, {"dataset": dataset, **counts})
 
 
@@ -81,7 +84,8 @@ def read_manifest(path: Path, shards: tuple[ShardRecord, ...]) -> Manifest:
     n_alike = Counter(record.shard_id for record in shards)
     cut = [Shard(_every(n_alike[record.shard_id], items[record.shard_id]), record.parents) for record in shards]
     counts = (metadata["n_ignored"], metadata.get("n_not_sampled", 0))
-    return Manifest(tuple(rows), tuple(cut), frozenset(unsettled), *counts)
+    lost = {os.fsencode(name): n for name, n in metadata.get("lost", {}).items()}
+    return Manifest(tuple(rows), tuple(cut), frozenset(unsettled), *counts, lost)
 
 
 def read_members(path: Path) -> tuple[list[Item], list[str]]:

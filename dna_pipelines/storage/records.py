@@ -76,6 +76,11 @@ class Commit(Record):
     """Hash of everything else that decides the manifest, besides the files."""
     n_images: int
     n_quarantined: int
+    n_lost: int = 0
+    """Images that are missing besides the quarantined files: those of archives, tables and folders that cannot be read,
+    each of which is one quarantined file."""
+    n_unknown: int = 0
+    """Archives, tables and folders that could never be read, so that the number of missing images is unknown."""
     n_ignored: int
     n_not_sampled: int = 0
     n_unsettled: int

@@ -176,6 +176,8 @@ class Versions:
             settings=settings,
             n_images=len(manifest.readable),
             n_quarantined=len(manifest.quarantined),
+            n_lost=manifest.n_unreadable - len(manifest.quarantined),
+            n_unknown=manifest.n_unknown,
             n_ignored=manifest.n_ignored,
             n_not_sampled=manifest.n_not_sampled,
             n_unsettled=len(manifest.unsettled),
@@ -213,7 +215,7 @@ class Versions:
         try:
             found = json.loads(self._layout.scanned.read_bytes())
             return {str(name): float(at) for name, at in found.items()}
-        except (OSError, ValueError, TypeError, AttributeError):
+        except (OSError, ValueError, TypeError, AttributeError, OverflowError, RecursionError):
             # Nothing depends on it: the locations are scanned once more.
             return {}
 
@@ -256,7 +258,7 @@ class Versions:
     def _numbers(self, dataset: str) -> list[int]:
         try:
             names = os.listdir(self._layout.commits(dataset))
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             return []
         # The folder may have other files, such as backups.
         return sorted(int(match[1]) for name in names if (match := re.fullmatch(r"([0-9]{8,})\.json", name)))

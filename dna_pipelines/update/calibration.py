@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from dna_pipelines.config import ExtractorConfig
 from dna_pipelines.dna import ActivationRanges, calibration_sample
-from dna_pipelines.errors import Incomparable, NothingToCompare, UnknownName, UserError
+from dna_pipelines.errors import Incomparable, LakeError, NothingToCompare, UnknownName, UserError
 from dna_pipelines.extraction.calibration import calibrate
 from dna_pipelines.extraction.extractor import Extractor
 from dna_pipelines.extraction.files.change_token import extractor_change_token
@@ -75,6 +75,8 @@ def ensure_ranges(
     if ranges is None and not on:
         ranges = _given_ranges(project, config, extractor, file, replace=replace)
     if ranges is None:
+        if not replace:
+            require_not_lost(project, config, extractor)
         ranges = _calibrated(project, config, [extractor, *others], tuple(on), progress)
     # Checked before they are stored: rejected ranges must not replace the existing ones.
     require_configured(project, config, ranges, file if made else None)
@@ -99,6 +101,28 @@ def _kept_ranges(project: ProjectFolder, config: ExtractorConfig, fingerprint: s
         if ranges and (not config.calibrate_on or set(ranges.datasets) <= set(config.calibrate_on)):
             return ranges
     return None
+
+
+def require_not_lost(project: ProjectFolder, config: ExtractorConfig, extractor: Extractor) -> None:
+    """Refuse to measure ranges again that were measured before: what was measured with them is then incomparable.
+
+    Raises:
+        LakeError: (`ranges.lost`) when the extractor was used, and its ranges are missing. Ranges of a file, and those
+            that come with a network, are written again.
+    """
+    record = project.lake.fingerprints.extractor(config.name)
+    if record is None or record.fingerprint != extractor.fingerprint:
+        return
+    if _kept_ranges(project, config, extractor.fingerprint) or _given_ranges(project, config, extractor):
+        return
+    folder = project.lake.layout.ranges(config.name)
+    raise LakeError(
+        f"the activation ranges of {config.name} are missing in {folder}: restore the folder from a copy, or measure "
+        f"them again with `dna calibrate {config.name}`, after which earlier versions are not comparable",
+        code="ranges.lost",
+        extractor=config.name,
+        path=str(folder),
+    )
 
 
 def _given_ranges(

@@ -85,8 +85,8 @@ def _estimates(
             yield Estimate(item.name, "failed", problem=Problem.of(error))
             continue
         manifest = drafted.manifest
-        n_images, n_quarantined = len(manifest.readable), len(manifest.quarantined)
-        reason = blocked([check_readable(item.dataset, n_images, n_quarantined)])
+        n_images = len(manifest.readable)
+        reason = blocked([check_readable(item.dataset, n_images, manifest.n_unreadable, manifest.n_unknown)])
         to_extract = {name: 0 if reason else _n_to_extract(project, key, manifest) for name, key in keys.items()}
         changes = {} if item.listing.is_current else drafted.diff.counts()
         yield Estimate(

@@ -8,6 +8,7 @@ from functools import partial
 from typing import NamedTuple
 
 from dna_pipelines.config import DatasetConfig
+from dna_pipelines.credentials import without_credentials
 from dna_pipelines.errors import DnaError, LakeError
 from dna_pipelines.identity import Item
 from dna_pipelines.imaging import RULES
@@ -16,6 +17,7 @@ from dna_pipelines.manifests.manifest import VANISHED
 from dna_pipelines.project.progress import Progress, Silent
 from dna_pipelines.project.project import ProjectFolder
 from dna_pipelines.project.resolve import location_id
+from dna_pipelines.sources.failures import only_own_errors
 from dna_pipelines.sources.metadata import read_metadata
 from dna_pipelines.storage import Commit
 from dna_pipelines.update.listing import Listing, list_location, manifest_of, settings_id, table_options
@@ -52,8 +54,6 @@ def draft(project: ProjectFolder, listing: Listing, progress: Progress | None = 
     """
     dataset, latest = listing.dataset, listing.latest
     previous = manifest_of(project, latest)
-    metadata = read_metadata(dataset.metadata, project.root, table_options(dataset)) if dataset.metadata else None
-    source = project.source(dataset)
     if previous and latest and latest.place != location_id(dataset):
         # At another location the same name and time prove nothing: every file is read again.
         previous = previous.forget_signatures()
@@ -61,10 +61,11 @@ def draft(project: ProjectFolder, listing: Listing, progress: Progress | None = 
         previous = previous.forget_quarantine()
     n_known = len(previous.rows) if previous else 0
     n_new = max(len(listing.scan.entries) - n_known, 0)
-    with (progress or Silent()).task(f"reading {dataset.name}", n_new) as advance:
+    with only_own_errors(dataset.uri), (progress or Silent()).task(f"reading {dataset.name}", n_new) as advance:
+        metadata = read_metadata(dataset.metadata, project.root, table_options(dataset)) if dataset.metadata else None
         manifest = build_manifest(
             listing.scan,
-            source,
+            project.source(dataset),
             dataset,
             previous,
             metadata,
@@ -129,7 +130,7 @@ def refresh(
             dataset.name,
             manifest,
             after=latest.seq if latest else 0,
-            uri=dataset.uri,
+            uri=without_credentials(dataset.uri),
             place=location_id(dataset),
             rules=RULES,
             raw_version=listing.scan.raw_version,

@@ -7,11 +7,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from dna_pipelines.config import DatasetConfig
+from dna_pipelines.credentials import without_credentials
 from dna_pipelines.errors import LakeError
 from dna_pipelines.identity import stable_hash
 from dna_pipelines.imaging import RULES
 from dna_pipelines.manifests import Manifest, Scan, scan_source
 from dna_pipelines.project.project import ProjectFolder
+from dna_pipelines.sources.failures import only_own_errors
 from dna_pipelines.sources.metadata import metadata_signature
 from dna_pipelines.storage import Commit
 
@@ -49,13 +51,18 @@ class Listing:
         return (latest.raw_version, latest.settings) == (self.scan.raw_version, self.settings)
 
     @property
+    def _any_container(self) -> bool:
+        """Whether a whole archive, table or folder cannot be read; its images are not listed."""
+        return any(entry.is_container for entry in self.scan.entries)
+
+    @property
     def occasion(self) -> str:
         """Why there is to be another commit although no image may have changed; empty if there is none."""
         if self.latest is None or self.is_current:
             return ""
         if self.latest.settings != self.settings:
             return "its settings changed, no image did"
-        if self.latest.raw_version != self.scan.raw_version:
+        if self.latest.raw_version != self.scan.raw_version and not self._any_container:
             return "files were touched, no readable image changed"
         return "what could not be read still cannot be" if self.has_manifest else "its manifest was lost"
 
@@ -68,12 +75,13 @@ def list_location(project: ProjectFolder, dataset: DatasetConfig) -> Listing:
     """
     began_ns, versions = time.time_ns(), project.lake.versions
     latest = versions.latest(dataset.name)
-    source = project.source(dataset)
     n_unsettled = latest.n_unsettled if latest else 0
     refreshed_at_ns = versions.refreshed_at_ns(dataset.name)
-    scan = scan_source(source, dataset, lambda: manifest_of(project, latest), n_unsettled, refreshed_at_ns)
     has_manifest = latest is None or versions.has_manifest(latest)
-    return Listing(dataset, scan, settings_id(project, dataset), latest, has_manifest, began_ns)
+    with only_own_errors(dataset.uri):
+        source = project.source(dataset)
+        scan = scan_source(source, dataset, lambda: manifest_of(project, latest), n_unsettled, refreshed_at_ns)
+        return Listing(dataset, scan, settings_id(project, dataset), latest, has_manifest, began_ns)
 
 
 def manifest_of(project: ProjectFolder, commit: Commit | None) -> Manifest | None:
@@ -88,7 +96,9 @@ def settings_id(project: ProjectFolder, dataset: DatasetConfig) -> str:
     """A hash of what decides the manifest besides the files: the settings, the metadata table, the decoding rules."""
     chosen = dataset.model_dump(mode="json", include={"uri", "globs", "exclude", "group_by", "metadata", "shard_size"})
     chosen |= dataset.model_dump(mode="json", include=_IF_SET, exclude_defaults=True)
+    chosen["uri"] = without_credentials(dataset.uri)
     if dataset.metadata:
+        chosen["metadata"]["uri"] = without_credentials(dataset.metadata.uri)
         chosen["metadata_signature"] = metadata_signature(dataset.metadata, project.root, table_options(dataset))
     return stable_hash({**chosen, "rules": RULES})
 

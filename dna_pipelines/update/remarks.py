@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 from dna_pipelines.config import DatasetConfig
+from dna_pipelines.credentials import without_credentials
 from dna_pipelines.errors import SourceError
 from dna_pipelines.manifests import Manifest, Scan
 from dna_pipelines.manifests.scan import Metadata
+
+_FEW_IMAGES = 2
+"""Fewer images may be one group without a fault."""
 
 
 def remark_on(dataset: DatasetConfig, scan: Scan, table: Metadata, manifest: Manifest) -> str:
@@ -22,7 +26,8 @@ def remark_on(dataset: DatasetConfig, scan: Scan, table: Metadata, manifest: Man
     """
     remark = _on_stray_rows(dataset, table, manifest)
     _require_group_column(dataset, manifest, remark)
-    return "; ".join(each for each in (remark, _on_no_file(dataset, scan)) if each)
+    remarks = (remark, _on_no_file(dataset, scan), _on_assumptions(manifest), _on_groups(dataset, manifest))
+    return "; ".join(each for each in (*remarks, *scan.remarks) if each)
 
 
 def _on_stray_rows(dataset: DatasetConfig, table: Metadata, manifest: Manifest) -> str:
@@ -31,7 +36,7 @@ def _on_stray_rows(dataset: DatasetConfig, table: Metadata, manifest: Manifest) 
     stray = [path for path in table if path not in names]
     if not stray or not dataset.metadata:
         return ""
-    uri, column = dataset.metadata.uri, dataset.metadata.path_column
+    uri, column = without_credentials(dataset.metadata.uri), dataset.metadata.path_column
     if len(stray) < len(table):
         return f"{len(stray):,} of {len(table):,} rows of {uri} name no image here, such as {stray[0]}"
     example = f", where an image is called {manifest.rows[0].name}" if manifest.rows else ""
@@ -40,7 +45,7 @@ def _on_stray_rows(dataset: DatasetConfig, table: Metadata, manifest: Manifest) 
 
 def _on_no_file(dataset: DatasetConfig, scan: Scan) -> str:
     """Why the dataset takes no file of its location; empty where it takes some."""
-    uri = dataset.uri
+    uri = without_credentials(dataset.uri)
     if scan.entries:
         return ""
     if scan.n_not_sampled:
@@ -52,6 +57,28 @@ def _on_no_file(dataset: DatasetConfig, scan: Scan) -> str:
     fault = f"passes {settings}" if settings else "has the suffix of an image (`globs` can ask for others)"
     example = f", such as {scan.ignored.decode('utf-8', 'backslashreplace')}" if scan.ignored else ""
     return f"no file at {uri} {fault}: {scan.n_ignored:,} ignored{example}"
+
+
+def _on_groups(dataset: DatasetConfig, manifest: Manifest) -> str:
+    """That `group_by` makes one group of all images, which tells nothing apart; empty where it does not."""
+    groups = {row.group for row in manifest.readable}
+    if not dataset.group_by or len(manifest.readable) < _FEW_IMAGES or len(groups) != 1 or None in groups:
+        return ""
+    return (
+        f"all {len(manifest.readable):,} images are in one group ({next(iter(groups))!r}) by "
+        f"`group_by: {dataset.group_by}`, so that no test of significance is possible"
+    )
+
+
+def _on_assumptions(manifest: Manifest) -> str:
+    """How many images leave open how to read them; empty where none does."""
+    rows = [row for row in manifest.readable if row.detail]
+    if not rows:
+        return ""
+    return (
+        f"of {len(rows):,} images a part was read, or their values were scaled by assumption, such as {rows[0].name}: "
+        f"{rows[0].detail} (the column `assumed` of the view `images` has all)"
+    )
 
 
 def _require_group_column(dataset: DatasetConfig, manifest: Manifest, remark: str) -> None:

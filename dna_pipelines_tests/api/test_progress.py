@@ -1,5 +1,6 @@
 """Progress where there is a terminal, a notebook or neither; and Ctrl-C, which loses nothing."""
 
+import io
 import os
 import signal
 import subprocess
@@ -9,6 +10,7 @@ import threading
 from types import SimpleNamespace
 
 import pytest
+from rich.console import Console
 
 import dna_pipelines as dna
 from dna_pipelines.api.progress import NotebookProgress, progress_for, watched
@@ -82,6 +84,13 @@ def test_bars_of_a_terminal_nest():
         outer(1)
     with progress.task("again", 1) as advance:
         advance(1)
+
+
+def test_the_name_of_a_slice_is_shown_as_it_is():
+    console = Console(file=io.StringIO(), force_terminal=True, width=200)
+    with TerminalProgress(console).task("builtin: a[weather=rain] [/red]", 3) as advance:
+        advance(3)
+    assert "a[weather=rain] [/red]" in console.file.getvalue()
 
 
 def test_ctrl_c_stops_the_work_at_its_next_step_and_restores_the_handler():

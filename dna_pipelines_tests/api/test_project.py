@@ -167,7 +167,7 @@ def test_pictures_are_figures_and_images(project, tmp_path):
         assert isinstance(figure, Figure)
         assert figure._repr_png_().startswith(b"\x89PNG")
     sheet = compared.top_images(3)
-    with Image.open(sheet.save(tmp_path / "some" / "sheet.png")) as saved:
+    with Image.open(sheet.save(tmp_path / "sheet.png")) as saved:
         assert saved.size == sheet.sheet().size
     assert len(sheet.table) == 3
     with raises(dna.UserError, "api.file", path=str(project.root / "d0")):

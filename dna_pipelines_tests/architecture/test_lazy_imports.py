@@ -35,6 +35,9 @@ ALLOWED = {
     "api/results/images.py": {
         "dna_pipelines.analysis.images.contact_sheets": MATPLOTLIB,
     },
+    "api/in_memory/fingerprints.py": {
+        "dna_pipelines.extraction.extractor": TORCH,
+    },
     "api/in_memory/measuring.py": {
         "dna_pipelines.extraction.calibration": TORCH,
         "dna_pipelines.extraction.loading.registry": TORCH,
@@ -122,8 +125,10 @@ ALLOWED = {
     "extraction/files/hub.py": {"huggingface_hub": EXTRA},
     "extraction/loading/timm_network.py": {"timm": EXTRA},
     "extraction/loading/transformers_network.py": {"transformers": EXTRA, "transformers.utils": EXTRA},
+    "imaging/rare_tiff.py": {"tifffile": EXTRA},
     "maintenance/doctor.py": {
         "dna_pipelines.extraction.devices.devices": TORCH,
+        "dna_pipelines.update.calibration": TORCH,
         "dna_pipelines.update.extractors": TORCH,
     },
     "orchestration/assets/fingerprints.py": {

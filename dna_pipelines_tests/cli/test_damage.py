@@ -91,7 +91,6 @@ def test_damage_within_a_table_is_an_error_that_names_how_to_find_it(project, la
         "partials/*/blocks/*.parquet",
         "dna/covariance/*.parquet",
         "distances/layers/*.parquet",
-        "ranges/builtin/*.parquet",
     ],
 )
 def test_the_doctor_reads_pages_where_asked_to(project, lake, dna, pattern):
@@ -259,7 +258,7 @@ def test_a_damaged_commit_that_is_past_stops_no_run(changed, dna):
     [
         ("partials/*/blocks/*.parquet", 700, ""),
         ("partials/*/images/*.parquet", 0, ""),
-        ("ranges/builtin/*.parquet", 100, "`dna run`"),
+        ("ranges/builtin/*.parquet", 100, "`dna calibrate builtin`"),
         ("dna/covariance/*.parquet", 700, "`dna run`"),
         ("distances/layers/*.parquet", 700, "`dna run`"),
     ],
@@ -292,3 +291,25 @@ def test_the_doctors_remedy_for_lost_partials_restores_them(project, lake, dna):
         record.unlink()
     assert dna("run").code == 0
     assert dna("doctor").code == 0
+
+
+@pytest.mark.parametrize("content", [b"", b"\xff\x00", b"[]"])
+def test_the_doctor_finds_a_damaged_note_and_a_run_goes_on(project, lake, dna, content):
+    attempt = lake / "attempts" / "builtin" / "dna" / "d0.json"
+    attempt.parent.mkdir(parents=True, exist_ok=True)
+    for path in (lake / "datasets" / "d0" / "seen.json", lake / "datasets" / "d0" / "looked.json", attempt):
+        path.write_bytes(content)
+        bad = [row for row in dna("doctor", "--json").json if not row["ok"]]
+        assert [(row["what"], str(path) in row["message"]) for row in bad] == [("notes", True)]
+        assert dna("run").code == 0
+        path.unlink(missing_ok=True)
+
+
+@pytest.mark.parametrize("content", [b"", b"\xff\x00", b"[]", b"{}", b"1", b"null", b"[" * 9999])
+def test_a_damaged_marker_of_the_lake_is_named(project, lake, dna, content):
+    (lake / "lake.json").write_bytes(content)
+    for command in ("run", "status"):
+        said = dna(command)
+        assert said.code == 1
+        assert said.error == "lake.damaged"
+        assert said.names(lake / "lake.json")

@@ -28,6 +28,7 @@ def as_the_reference_writes(path, **changes):
 
 @pytest.mark.parametrize("kind", ["histogram", "gaussian", "layer-gaussian"])
 def test_what_is_exported_is_no_distance_from_where_it_came_from(project, dna, kind):
+    (project / "out").mkdir(exist_ok=True)
     said = dna("export", "d0", "out/d0.json", "--type", kind)
     assert said.code == 0
     assert all(text in said.out for text in ("out/d0.json", "out/d0.npz", kind))
@@ -123,7 +124,7 @@ def test_a_file_of_the_reference_is_compared_once_its_ranges_are_named(project, 
         (["d0", "data/datasets.yaml"], "file.suffix", ["data/datasets.yaml", ".json"]),
         (["d0", "folder.json"], "file.folder", ["folder.json"]),
         (["d0", "there.json"], "file.exists", ["there.npz", "--force"]),
-        (["d0", "there.npz/x.json"], "lake.io", ["there.npz"]),
+        (["d0", "there.npz/x.json"], "api.no-folder", ["there.npz"]),
         (["d0", "x.json", "--extractor", "nope"], "name.extractor", ["nope", "builtin"]),
     ],
 )

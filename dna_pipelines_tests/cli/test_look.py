@@ -236,7 +236,6 @@ def test_sql_shows_as_many_rows_as_asked_for(project, dna):
         ("SELEC 1", "SELEC"),
         ("FROM nothing", "nothing"),
         ("SELECT colour FROM images", "colour"),
-        ("FROM read_csv('/no/such/file.csv')", "/no/such/file.csv"),
         ("DELETE FROM images", ""),
         ("SELECT 'a'::INT", "'a'"),
     ],
@@ -327,6 +326,18 @@ def test_a_copy_of_a_lake_that_cannot_be_written_answers(project, dna, monkeypat
     assert dna("sql", "SELECT count(*) AS n FROM images", "--json").json == [{"n": 30}]
     (lake / "current" / "d0.parquet").write_bytes((lake / "current" / "d1.parquet").read_bytes())
     assert dna("sql", "SELECT 1").error == "lake.not-written"
+
+
+@pytest.mark.parametrize("writable", [True, False])
+def test_a_read_only_copy_at_another_path_answers(project, dna, monkeypatch, writable):
+    def refuse(catalog):
+        raise LakeError(f"{catalog.database} cannot be written", code="lake.catalog-unwritable")
+
+    monkeypatch.setattr("dna_pipelines.storage.catalog.Catalog.export", refuse)
+    monkeypatch.setattr("dna_pipelines.project.current.os.access", lambda _path, _mode: writable)
+    for command in (["sql", "FROM matrix"], ["matrix"], ["map"]):
+        said = dna(*command)
+        assert (said.code, said.error) == ((1, "lake.catalog-unwritable") if writable else (0, None))
 
 
 def test_sql_explains_the_columns_of_a_view(project, dna):

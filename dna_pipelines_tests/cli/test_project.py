@@ -206,7 +206,7 @@ def test_a_wrong_datasets_file_is_an_error_that_names_the_line(project, dna, com
     [
         ("", "lake.damaged"),
         ("not json", "lake.damaged"),
-        ("[]", "lake.format"),
+        ("[]", "lake.damaged"),
         ('{"format": 99}', "lake.format"),
     ],
 )

@@ -60,6 +60,7 @@ def test_weights_come_from_a_table(project, dna):
     assert shown["weights"]["stage1.between"][:4] == [1, 0, 0, 3]
     dna(
         "sql",
+        "--unsafe",
         "COPY (SELECT 'stage1.between' AS layer, unnest([0, 3]) AS neuron, unnest([1.0, 3.0]) AS weight) TO 'w.parquet'",
     )
     # Spreadsheets write a byte order mark.

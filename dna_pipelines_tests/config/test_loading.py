@@ -263,3 +263,10 @@ def test_an_image_column_belongs_to_a_table(uri):
         DatasetConfig(name="d", uri=uri, image_column="image")
     assert [problem["type"] for problem in caught.value.errors()] == ["config.image-column-without-table"]
     assert DatasetConfig(name="d", uri=uri, image_column="image", kind="parquet").image_column == "image"
+
+
+def test_aliases_that_multiply_values_are_refused(written):
+    lines = ["a0: &a0 [x, x, x, x, x, x, x, x, x, x]"]
+    lines += [f"a{level}: &a{level} [{', '.join([f'*a{level - 1}'] * 10)}]" for level in range(1, 9)]
+    with raises(ConfigError, "config.too-large", at_most=1_000_000):
+        written("\n".join(lines)).load()

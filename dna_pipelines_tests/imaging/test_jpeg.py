@@ -100,8 +100,36 @@ def test_pillow_alone_would_pad_them_with_grey(encoded):
 
 def test_truncated_data_are_refused(encoded):
     data = encoded(photo(), "jpeg")
-    assert refused(data[:-2]) == "truncated"
     assert refused(data[: len(data) // 2]) == "truncated"
+
+
+@pytest.mark.parametrize("tail", [b"", bytes(1), bytes(4096)], ids=["cut off", "a zero", "zeros"])
+@pytest.mark.parametrize("seed", range(8))
+def test_without_its_end_marker_alone_an_image_is_whole(encoded, noise, tail, seed):
+    """Some of these end in the byte 0xFF, which is stored with a zero behind it."""
+    data = encoded(noise(24 + seed, 40, seed), "jpeg", quality=90)
+    np.testing.assert_array_equal(decode(data[:-2] + tail), decode(data))
+
+
+SETTINGS = [
+    {}, {"subsampling": "4:4:4", "quality": 95}, {"optimize": True}, {"progressive": True}, {"restart_marker_rows": 1},
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("settings", SETTINGS, ids=str)
+@pytest.mark.parametrize("mode", ["L", "RGB", "CMYK"])
+@pytest.mark.parametrize("share", [0.4, 0.6, 0.8, 0.95])
+def test_zeros_in_place_of_the_tail_are_not_decoded(encoded, settings, mode, share):
+    """Zeros are code words, too: a file whose download stopped can decode to the last row."""
+    data = encoded(photo((320, 240), mode), "jpeg", **settings)
+    kept = int(len(data) * share)
+    assert refused(data[:kept] + bytes(len(data) - kept)) == "truncated"
+
+
+def test_surplus_bytes_within_the_pixel_data_are_damage(encoded):
+    data = encoded(photo((320, 240)), "jpeg", restart_marker_rows=2)
+    offset = data.index(b"\xff\xd2")
+    assert refused(data[:offset] + bytes(range(1, 40)) + data[offset:]) == "corrupt"
 
 
 def with_frame(jpeg, change):

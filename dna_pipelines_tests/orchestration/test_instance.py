@@ -1,5 +1,8 @@
 """The instance of runs in this process: its databases wait for the disk little, and no others do."""
 
+import contextlib
+import os
+import resource
 import shutil
 import sqlite3
 from pathlib import Path
@@ -124,4 +127,22 @@ def test_a_question_mark_in_the_path_is_refused(tmp_path: Path) -> None:
 def test_the_daemon_is_refused_where_it_would_not_find_its_settings(tmp_path: Path, name: str) -> None:
     (tmp_path / name).mkdir()
     with raises(UserError, "dagster.home-pattern"):
-        serve(ProjectFolder(tmp_path / name), "127.0.0.1", 1)
+        serve(ProjectFolder(tmp_path / name), "127.0.0.1", 1, lambda: None)
+
+
+def test_too_few_open_files_are_no_full_disk(project: ProjectFolder) -> None:
+    with open_instance(project):
+        pass
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    handles: list[int] = []
+    resource.setrlimit(resource.RLIMIT_NOFILE, (psutil.Process().num_fds() + 64, hard))
+    try:
+        with contextlib.suppress(OSError):
+            while True:
+                handles.append(os.open(os.devnull, os.O_RDONLY))
+        with raises(UserError, "dagster.too-many-files", path=str(project.dagster_home)), open_instance(project):
+            pass
+    finally:
+        for handle in handles:
+            os.close(handle)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))

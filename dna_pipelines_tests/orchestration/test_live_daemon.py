@@ -23,7 +23,7 @@ from dna_pipelines_tests.toy import write_image
 
 pytestmark = pytest.mark.campaign
 
-LIMIT_S = 120
+LIMIT_S = 300
 
 
 @pytest.fixture

@@ -48,7 +48,8 @@ def started(program, patience_s, ignored=""):
         command = ["sh", "-c", f"trap '' {ignored}; exec \"$@\"", "sh", *command]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
     assert process.stdout.readline() == "begun\n"
-    return process, psutil.Process(process.pid).children(recursive=True)
+    children = psutil.Process(process.pid).children(recursive=True)
+    return process, [child for child in children if not any("guardian.py" in part for part in child.cmdline())]
 
 
 def said(process):
@@ -57,7 +58,7 @@ def said(process):
 
 
 def all_gone(family):
-    _, alive = psutil.wait_procs(family, timeout=10)
+    _, alive = psutil.wait_procs(family, timeout=30)
     # Where no process waits for orphans, zombies stay in the table.
     return all(one.status() == psutil.STATUS_ZOMBIE for one in alive if one.is_running())
 
@@ -100,3 +101,12 @@ def test_nohup_is_heeded():
     assert all(one.is_running() for one in family)
     os.kill(process.pid, signal.SIGTERM)
     assert said(process) == ["in order", f"ended by {signal.SIGTERM:d}"]
+
+
+@pytest.mark.parametrize("program", [ORDERLY, STUBBORN], ids=["orderly", "stubborn"])
+def test_what_was_started_ends_where_its_parent_is_killed(program):
+    process, family = started(program, 0.5)
+    process.kill()
+    process.wait()
+    process.stdout.close()
+    assert all_gone(family)

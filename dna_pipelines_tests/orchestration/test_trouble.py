@@ -9,6 +9,7 @@ from dna_pipelines.analysis.matrix import find_matrix
 from dna_pipelines.orchestration.project_resource import ProjectResource
 from dna_pipelines.orchestration.registry_sensor import registry_sensor
 from dna_pipelines.orchestration.scanning import scan_job
+from dna_pipelines.sources.folder import FolderSource
 from dna_pipelines_tests.orchestration.daemon import ALL_OF
 from dna_pipelines_tests.toy import write_image
 
@@ -46,6 +47,43 @@ def test_a_vanished_place_is_a_failed_scan_and_the_others_go_on(daemon):
     problems = failure.user_failure_data.metadata["problems"].value
     assert {name: problem["code"] for name, problem in problems.items()} == {"one": "source.missing"}
     assert daemon.until_idle() == [("manifest", "two"), ("toy/dna", "two"), *ALL_OF]
+
+
+def test_a_dataset_that_was_removed_since_the_tick_is_skipped(daemon):
+    write_image(daemon.place("two"), "new.png", 99)
+    daemon.project.file.remove("one")
+    result = scan_job.execute_in_process(
+        run_config={"ops": {"scan_locations": {"config": {"datasets": ["one", "two"]}}}},
+        instance=daemon.instance,
+        resources={"project_resource": ProjectResource(daemon.project)},
+    )
+    assert result.success
+    assert set(daemon.project.lake.versions.scanned()) == {"two"}
+    assert daemon.project.lake.versions.scan_result("two").n_files == len(list(daemon.place("two").iterdir()))
+
+
+def test_a_location_that_fails_in_an_unforeseen_way_is_a_failed_scan(daemon, monkeypatch):
+    write_image(daemon.place("two"), "new.png", 99)
+    listed = FolderSource.list
+
+    def fail(source):
+        if source._root.endswith(b"one"):
+            raise KeyError("contents")
+        return listed(source)
+
+    monkeypatch.setattr(FolderSource, "list", fail)
+    config = {"ops": {"scan_locations": {"config": {"datasets": ["one", "two"]}}}}
+    result = scan_job.execute_in_process(
+        run_config=config,
+        instance=daemon.instance,
+        resources={"project_resource": ProjectResource(daemon.project)},
+        raise_on_error=False,
+    )
+    [failure] = [event.step_failure_data for event in result.all_events if event.is_step_failure]
+    problems = failure.user_failure_data.metadata["problems"].value
+    assert {name: problem["code"] for name, problem in problems.items()} == {"one": "source.unexpected"}
+    assert set(daemon.project.lake.versions.scanned()) == {"one", "two"}
+    assert daemon.project.lake.versions.scan_result("two")
 
 
 def test_an_error_in_the_datasets_file_stops_nothing_that_runs(daemon):

@@ -47,3 +47,9 @@ def test_a_missing_image_has_its_reason_and_no_picture():
 
 def test_an_empty_sheet_is_a_picture():
     assert pixels_of(contact_sheet("nothing", [])).shape[2] == 3
+
+
+def test_letters_that_no_font_has_are_replaced():
+    name = "a\u2029b\n\udcff\x00.png"
+    sheet = pixels_of(contact_sheet(name, [Column(name, [Tile(None, (name,), name)])]))
+    assert (sheet != pixels_of(contact_sheet("", [Column("", [Tile(None, ("",), "")])]))[:1, :1]).any()

@@ -8,7 +8,7 @@ import tarfile
 import pytest
 
 from dna_pipelines.errors import SourceError
-from dna_pipelines.sources import tar
+from dna_pipelines.sources import temporary_files
 from dna_pipelines_tests.raising import raises
 from dna_pipelines_tests.sources.mutations import outcomes_of_mutations
 
@@ -165,13 +165,13 @@ def test_a_header_that_leads_back_ends_the_reading(archive, source):
 
 
 def test_a_compressed_archive_that_never_ends_is_not_read_further(tmp_path, source, monkeypatch, tar_bytes):
-    monkeypatch.setattr(tar, "_BOMB_FLOOR", 2**20)
+    monkeypatch.setattr(temporary_files, "_BOMB_FLOOR", 2**20)
     path = tmp_path / "bomb.tar.gz"
     path.write_bytes(tar_bytes({"a.png": b"1", "zeros.png": b"\0" * 2**23, "c.png": b"3"}, "gz"))
     listing = source(path).list()
     problems = {entry.path: entry.problem for entry in listing.entries}
     assert b"c.png" not in problems
-    assert str(tar._BOMB_RATIO) in problems[b"bomb.tar.gz"]
+    assert str(temporary_files.BOMB_RATIO) in problems[b"bomb.tar.gz"]
 
 
 def test_a_header_that_claims_to_be_huge_takes_no_memory(tmp_path, source):

@@ -179,3 +179,14 @@ def test_a_client_that_this_machine_lacks_is_no_missing_image(index, source, mak
     monkeypatch.setattr(fsspec.core, "url_to_fs", lacking)
     with raises(SourceError, "source.missing-package", extra="s3"):
         opened.list()
+
+
+def test_a_store_that_refuses_the_connection_is_no_missing_image(index, source, make_files, monkeypatch):
+    def refusing(*_arguments, **_options):
+        raise ConnectionRefusedError("refused")
+
+    make_files("a.png")
+    opened = source(index("a.png\nftp://host/b.png\n"))
+    monkeypatch.setattr(fsspec.core, "url_to_fs", refusing)
+    with raises(SourceError, "source.unreachable", error="ConnectionRefusedError"):
+        opened.list()

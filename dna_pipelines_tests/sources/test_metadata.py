@@ -1,5 +1,6 @@
 """Tables beside the images."""
 
+import csv
 import json
 
 import pyarrow as pa
@@ -99,6 +100,46 @@ def test_a_parquet_table_is_read_and_nulls_left_out(tmp_path):
 
 def test_an_empty_cell_of_a_csv_is_left_out(table):
     assert table("path,label,score\na.png,cat,3\nb.png,,4\n") == WANTED
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"\xef\xbb\xbfpath,label\r\na.png,cat\r\n",
+        b"path;label\na.png;cat\n",
+        b"sep=;\r\npath;label\r\na.png;cat\r\n",
+        b"path\tlabel\na.png\tcat\n",
+        "path,label\na.png,cat\n".encode("utf-16"),
+        b"path,label\ra.png,cat\r",
+        b"\r\npath,label\r\n\r\na.png,cat",
+        b'path,label\n"a.png","cat"',
+    ],
+    ids=["bom", "semicolon", "excel", "tabs", "utf-16", "mac", "blank-lines", "quoted"],
+)
+def test_a_csv_is_read_as_spreadsheets_write_it(tmp_path, data):
+    (tmp_path / "table.csv").write_bytes(data)
+    assert read_metadata(MetadataConfig(uri="table.csv"), tmp_path) == {"a.png": {"label": "cat"}}
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+def test_a_quoted_line_break_is_part_of_a_value_wherever_it_stands(tmp_path, end):
+    """Line ends fall on the edges of any blocks by which a reader may divide three megabytes."""
+    captions = [f"caption {row} {'x' * (row % 41)}{end}{row + 10**6}.png,stolen" for row in range(50_000)]
+    with open(tmp_path / "table.csv", "w", newline="") as file:
+        rows = csv.writer(file)
+        rows.writerow(["path", "caption"])
+        rows.writerows((f"{row}.png", caption) for row, caption in enumerate(captions))
+    read = read_metadata(MetadataConfig(uri="table.csv"), tmp_path)
+    assert read == {f"{row}.png": {"caption": caption} for row, caption in enumerate(captions)}
+
+
+@pytest.mark.parametrize(
+    "data", [b'path,label\na.png,"cat\nb.png,dog\n', "path,label\na.png,Zürich\n".encode("latin-1")]
+)
+def test_a_csv_with_an_open_quote_or_in_another_encoding_is_an_error(tmp_path, data):
+    (tmp_path / "table.csv").write_bytes(data)
+    with raises(SourceError, "source.metadata-unreadable", uri=str(tmp_path / "table.csv")):
+        read_metadata(MetadataConfig(uri="table.csv"), tmp_path)
 
 
 @pytest.mark.parametrize("value", ["007", "1.50", "true", "2024-01-02 00:00:00", "1e3", "NA"])

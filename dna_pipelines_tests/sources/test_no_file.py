@@ -8,10 +8,14 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from dna_pipelines.config import DatasetConfig
+from dna_pipelines.manifests import ImageRow, Manifest, Scan
 from dna_pipelines.project.checks import check_manifest
 from dna_pipelines.project.project import ProjectFolder
+from dna_pipelines.sources import Entry
 from dna_pipelines.update.ingest import draft, refresh
 from dna_pipelines.update.listing import list_location
+from dna_pipelines.update.remarks import remark_on
 from dna_pipelines_tests.cli.conftest import invoke
 from dna_pipelines_tests.toy import image_bytes, toy_project, write_image
 
@@ -103,3 +107,13 @@ def test_the_remark_is_shown_by_the_commands_and_by_the_check(dataset, tmp_path)
     commit = project.lake.versions.latest("d")
     (said,) = [check.message for check in check_manifest(config, commit) if check.name == "not_empty"]
     assert remark in said
+
+
+@pytest.mark.parametrize(("group_by", "remarked"), [("folder", True), (r"regex:(\d+)", False), (None, False)])
+def test_a_grouping_that_makes_one_group_of_all_is_remarked(dataset, tmp_path, group_by, remarked):
+    config = DatasetConfig(name="d", uri="u", group_by=group_by)
+    rows = [
+        ImageRow(b"in/%d.png" % n, 1, "s", "ok", f"{n}", "in" if group_by == "folder" else f"{n}") for n in range(3)
+    ]
+    scan = Scan((Entry(b"in/0.png", 1, "s"),), 0, frozenset())
+    assert bool(remark_on(config, scan, {}, Manifest(tuple(rows), ()))) == remarked

@@ -1,9 +1,11 @@
 """File systems that fsspec knows, by the one that lives in memory."""
 
+import socket
+
 import pytest
 
 from dna_pipelines.errors import SourceError
-from dna_pipelines.sources import retries
+from dna_pipelines.sources import remote, retries
 from dna_pipelines_tests.raising import raises
 
 
@@ -74,6 +76,43 @@ def test_a_location_that_cannot_be_reached_is_an_error(memory, source, monkeypat
     monkeypatch.setattr(memory.fs, "find", fail)
     with raises(SourceError, "source.unreachable", uri=memory.uri, error="ConnectionError"):
         opened.list()
+
+
+def test_a_store_that_refuses_the_connection_is_an_error_without_the_password(source):
+    """Its client connects when it is made, before anything is listed."""
+    with socket.socket() as server:
+        server.bind(("127.0.0.1", 0))
+        location = f"me:secret@127.0.0.1:{server.getsockname()[1]}/images"
+        # Bound and not listening: the port refuses connections.
+        with raises(SourceError, "source.unreachable", error="ConnectionRefusedError") as caught:
+            source(f"ftp://{location}").list()
+    assert "secret" not in str(caught.value) + caught.value.facts["uri"]
+
+
+def test_an_unforeseen_exception_is_an_error_of_the_location(memory, source, monkeypatch):
+    memory("a.png", b"1")
+    opened = source(memory.uri)
+
+    def fail(*arguments, **named):
+        raise KeyError("contents")
+
+    monkeypatch.setattr(remote, "entry_of", fail)
+    with raises(SourceError, "source.unexpected", uri=memory.uri, error="KeyError"):
+        opened.list()
+    monkeypatch.setattr(remote, "read_object", fail)
+    with raises(SourceError, "source.unexpected", uri=memory.uri, error="KeyError"):
+        opened.read(b"a.png")
+
+
+def test_an_image_that_does_not_fit_into_memory_is_quarantined(memory, source, manifest_of, monkeypatch):
+    memory("a.png", b"1")
+    opened = source(memory.uri)
+
+    def fail(*arguments, **named):
+        raise MemoryError
+
+    monkeypatch.setattr(memory.fs, "cat_file", fail)
+    assert [row.reason for row in manifest_of(opened).rows] == ["too large"]
 
 
 def test_whatever_a_back_end_raises_while_reading_is_an_os_error(memory, source, monkeypatch):

@@ -5,7 +5,9 @@ import json
 import random
 import tracemalloc
 from concurrent.futures import ThreadPoolExecutor
+from uuid import UUID
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.feather
 import pyarrow.parquet as pq
@@ -13,7 +15,7 @@ import pytest
 
 from dna_pipelines.errors import SourceError, Unreadable
 from dna_pipelines.sources import table as table_source
-from dna_pipelines.sources import table_formats
+from dna_pipelines.sources import table_formats, temporary_files
 from dna_pipelines_tests.raising import raises
 
 IMAGES = [bytes([65 + number]) * (number + 1) for number in range(10)]
@@ -240,3 +242,70 @@ def test_a_large_group_is_read_in_pieces(tmp_path, source):
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert peak < 40 * 2**20
+
+
+@pytest.mark.parametrize("suffix", ["parquet", "arrow"])
+@pytest.mark.parametrize(
+    ("column", "text", "remarked"),
+    [
+        (pa.array([UUID(int=7).bytes] * 2, pa.uuid()), str(UUID(int=7)), False),
+        (pa.FixedShapeTensorArray.from_numpy_ndarray(np.ones((2, 2, 2), np.float32)), None, False),
+        (pa.array([[1, 2]] * 2, pa.list_(pa.int64(), 2)), None, False),
+        (pa.array([b"1234"] * 2, pa.binary(4)), None, False),
+        (pa.array([b"x"] * 2, pa.binary_view()).cast(pa.binary()).dictionary_encode(), None, False),
+        (pa.Array.from_buffers(pa.string(), 2, pa.array([b"\xff\xfe"] * 2).buffers()), None, True),
+        (pa.array(["x" * 20_000] * 2), "x" * 2**14, True),
+    ],
+    ids=["uuid", "tensor", "list", "fixed-bytes", "bytes-in-dictionary", "not-utf8", "long"],
+)
+def test_a_column_that_is_odd_costs_no_image(tmp_path, source, png, suffix, column, text, remarked):
+    table = pa.table({"image": [png(0), png(1)], "odd": column, "label": ["a", "b"]})
+    path = tmp_path / f"table.{suffix}"
+    if suffix == "parquet":
+        pq.write_table(table, path)
+    else:
+        with pa.ipc.new_file(str(path), table.schema) as writer:
+            writer.write_table(table)
+    opened = source(path)
+    listing = opened.list()
+    assert [opened.read(entry.path) for entry in listing.entries] == [png(0), png(1)]
+    odd = {} if text is None else {"odd": text}
+    assert [entry.metadata for entry in listing.entries] == [{**odd, "label": "a"}, {**odd, "label": "b"}]
+    assert ["odd" in remark for remark in listing.remarks] == ([True] if remarked else [])
+
+
+def test_columns_of_one_name_are_left_out_and_remarked(tmp_path, source, png):
+    images, labels = pa.array([png(0)]), pa.array(["a"])
+    pq.write_table(pa.Table.from_arrays([images, labels, labels], ["image", "label", "label"]), tmp_path / "t.parquet")
+    listing = source(tmp_path / "t.parquet").list()
+    assert [entry.metadata for entry in listing.entries] == [None]
+    assert ["label" in remark for remark in listing.remarks] == [True]
+
+
+@pytest.mark.parametrize("kind", [pa.binary_view(), pa.dictionary(pa.int32(), pa.binary()), "fixed"], ids=str)
+def test_images_in_any_column_of_bytes_are_read(tmp_path, source, png, kind):
+    images = [png(0)] * 2 if kind == "fixed" else [png(0), png(1)]
+    kind = pa.binary(len(png(0))) if kind == "fixed" else kind
+    column = pa.array(images).dictionary_encode() if pa.types.is_dictionary(kind) else pa.array(images, kind)
+    table = pa.table({"picture": column, "label": ["a", "b"]})
+    with pa.ipc.new_file(str(tmp_path / "t.arrow"), table.schema) as writer:
+        writer.write_table(table)
+    opened = source(tmp_path / "t.arrow")
+    assert [opened.read(entry.path) for entry in opened.list().entries] == images
+
+
+def test_a_digest_beside_the_images_is_no_second_column_of_images(tmp_path, source, png):
+    pq.write_table(pa.table({"image": [png(0)], "sha": pa.array([b"1" * 16], pa.binary(16))}), tmp_path / "t.parquet")
+    opened = source(tmp_path / "t.parquet")
+    assert [opened.read(entry.path) for entry in opened.list().entries] == [png(0)]
+
+
+def test_a_row_group_that_unpacks_to_far_more_than_its_file_is_damaged(tmp_path, source, monkeypatch):
+    """One dictionary value that every row refers to."""
+    monkeypatch.setattr(temporary_files, "_BOMB_FLOOR", 0)
+    pq.write_table(pa.table({"image": [b"x" * 100_000] * 1000}), tmp_path / "t.parquet")
+    opened = source(tmp_path / "t.parquet")
+    entries = opened.list().entries
+    assert opened.read(entries[0].path) == b"x" * 100_000
+    with raises(Unreadable, "image.corrupt"):
+        opened.read(entries[-1].path)

@@ -181,9 +181,9 @@ def test_a_table_that_is_named_while_a_statement_runs_is_found(catalog):
 
 def test_what_comes_first_of_several_statements_happens_once(catalog, tmp_path):
     file = tmp_path / "kept.duckdb"
-    catalog.query(f"ATTACH '{file}' AS kept; CREATE TABLE kept.t (x INT)")
+    catalog.query(f"ATTACH '{file}' AS kept; CREATE TABLE kept.t (x INT)", unsafe=True)
     with raises(UserError, "sql.statement"):
-        catalog.query(f"ATTACH '{file}' AS kept; INSERT INTO kept.t VALUES (1); FROM nope")
+        catalog.query(f"ATTACH '{file}' AS kept; INSERT INTO kept.t VALUES (1); FROM nope", unsafe=True)
     with duckdb.connect(str(file)) as kept:
         assert kept.execute("SELECT count(*) FROM t").fetchone() == (1,)
 
@@ -194,6 +194,7 @@ def test_a_damaged_table_hinders_only_what_reads_it(tmp_path):
     path.write_bytes(b"PAR1 no longer")
     catalog = Catalog(Layout(tmp_path))
     assert catalog.rows("SELECT count(*) AS n FROM versions") == [{"n": 0}]
+    assert "image_features" in [name for name, _, _ in catalog.views()]
     with raises(LakeError, "lake.damaged", path=str(path)):
         catalog.rows("FROM image_features")
 
@@ -247,3 +248,19 @@ def test_a_neuron_without_values_counts_in_the_matrix_as_in_a_comparison(tmp_pat
     # A table of before does not tell how many neurons of a layer have values, but whether any has.
     elif len(without) != 1:
         assert found[0] == pytest.approx(expected[0], nan_ok=True)
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b"\xff\xfe\x00", b"[]", b"{}", b'{"files": 1}', b'{"files": [[]]}', b"[" * 9999]
+)
+def test_damaged_notes_count_as_missing(tmp_path, content):
+    lake = Lake(tmp_path)
+    lake.prepare()
+    for path in (lake.layout.drawn("e"), lake.layout.complete_pairs("k"), lake.layout.scanned):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content)
+    assert lake.distances.drawn("e") != "id"
+    assert lake.distances.complete("k") == (set(), set())
+    assert lake.versions.scanned().keys() <= {"files"}
+    lake.versions.note_scanned("a", 1.0)
+    assert lake.versions.scanned()["a"] == 1.0

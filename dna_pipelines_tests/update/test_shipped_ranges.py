@@ -1,9 +1,11 @@
 """Ranges that come with a network are used as they are, unless the settings ask for others."""
 
+import shutil
+
 import numpy as np
 import pytest
 
-from dna_pipelines.errors import NothingToCompare
+from dna_pipelines.errors import LakeError, NothingToCompare
 from dna_pipelines.extraction.loading import registry
 from dna_pipelines.extraction.loading.registry import load_extractor
 from dna_pipelines.project.project import ProjectFolder
@@ -96,3 +98,31 @@ def test_a_network_that_became_another_unnoticed_gets_its_ranges_where_they_are_
         assert project.lake.fingerprints.extractor("mine").comparability_key == fitted.comparability_key
         assert fitted.record
     assert keys[0] != keys[1]
+
+
+def test_measured_ranges_that_are_lost_are_not_measured_again(project):
+    refresh(project, project.file.dataset("few"))
+    config = entry(project, ", calibrate_on: [few]")
+    ranges, _ = ensure_ranges(project, config)
+    folder = project.lake.layout.ranges("builtin")
+    (file,) = folder.iterdir()
+    content = file.read_bytes()
+    file.write_bytes(content[:100])
+    with raises(LakeError, "lake.damaged-ranges", path=str(file), extractor="builtin"):
+        ensure_ranges(project, config)
+    shutil.rmtree(folder)
+    with raises(LakeError, "ranges.lost", path=str(folder), extractor="builtin"):
+        ensure_ranges(project, config)
+    folder.mkdir()
+    file.write_bytes(content)
+    assert ensure_ranges(project, config)[0].id == ranges.id
+    file.write_bytes(content[:100])
+    assert ensure_ranges(project, config, replace=True)[1]
+    assert ensure_ranges(project, config)[0].id == ranges.id
+
+
+def test_ranges_that_come_with_the_network_are_written_again(project):
+    ranges, _ = ensure_ranges(project, entry(project))
+    shutil.rmtree(project.lake.layout.ranges("builtin"))
+    again, made = ensure_ranges(project, entry(project))
+    assert (again.id, made) == (ranges.id, True)

@@ -5,9 +5,11 @@ import os
 import shutil
 import time
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from PIL import Image
 
 import dna_pipelines as dna
 from dna_pipelines.errors import LakeError, NothingToCompare, UnknownName
@@ -97,6 +99,16 @@ def test_what_was_quarantined_is_read_again_under_other_rules(project, monkeypat
     monkeypatch.setattr(listing, "RULES", 99)
     assert refreshed(project).commit.n_quarantined == 0
     assert list_location(project, project.file.dataset("a")).is_current
+
+
+def test_what_had_to_be_assumed_is_in_the_manifest_and_in_sql(project):
+    Image.fromarray((np.arange(400).reshape(20, 20) * 9).astype(np.uint16)).save(project.root / "images/a/dark.png")
+    done = refreshed(project)
+    [row] = [row for row in done.manifest.readable if row.detail]
+    assert row.name == "dark.png"
+    assert row.name in done.commit.remark
+    query = "SELECT path, assumed FROM images WHERE dataset = 'a' AND assumed IS NOT NULL"
+    assert invoke("--root", project.root, "sql", query, "--json").json == [{"path": row.name, "assumed": row.detail}]
 
 
 def test_a_dataset_whose_location_was_changed_is_not_taken_for_what_it_was(project):

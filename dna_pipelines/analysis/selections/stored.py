@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from dna_pipelines.analysis.selections.weights_file import read_weights
 from dna_pipelines.comparison import Selection
-from dna_pipelines.config.values import NAME_PATTERN
+from dna_pipelines.config.values import is_name
 from dna_pipelines.distributions import Layers
 from dna_pipelines.dna import Comparable, Dna, layer_differences
 from dna_pipelines.errors import ConfigError, Incomparable, UnknownName, UserError
@@ -81,7 +80,7 @@ def find_record(project: ProjectFolder, reference: str) -> SelectionRecord:
         UnknownName: when there is no such selection or version, or NAME was removed.
     """
     name, at, version = reference.partition("@")
-    history = project.lake.selections.history(name) if name else []
+    history = project.lake.selections.history(name) if is_name(name) else []
     if not history:
         known = [record.name for record in list_selections(project)]
         names = ", ".join(known) or "none (project.select() or `dna select save` creates one)"
@@ -144,7 +143,7 @@ def require_name(name: str) -> str:
     Raises:
         ConfigError: when a selection cannot have it.
     """
-    if not re.fullmatch(NAME_PATTERN, name):
+    if not is_name(name):
         raise ConfigError(
             f"'{name}' cannot be the name of a selection: use at most 100 letters, digits, dots, dashes and "
             "underscores, and begin with a letter or a digit",

@@ -84,14 +84,19 @@ class Fingerprint(Result):
             f"{self.n_neurons:,} neurons)"
         )
 
-    def compare(self, other: Fingerprint) -> Distances:
+    def compare(self, other: Any, *, progress: Shown = False) -> Distances:
         """All distances to another fingerprint, layer by layer.
+
+        Args:
+            other: a fingerprint, or images, which are measured like this one.
+            progress: True shows images being measured; see `Project`.
 
         Raises:
             Incomparable: when the two were not measured in the same way (`api.incomparable`).
         """
-        require_comparable(self, other)
-        compared = distances.compare(self.dna, other.dna)
+        alike = self.alike(other, progress=progress)
+        require_comparable(self, alike)
+        compared = distances.compare(self.dna, alike.dna)
         selection = distances.Selection.everything(self.dna.layers)
         return Distances(compared, selection, compared.summary(selection))
 
@@ -101,6 +106,8 @@ class Fingerprint(Result):
         Raises:
             Incomparable: when the two were not measured in the same way (`api.incomparable`).
         """
+        if not isinstance(other, Fingerprint):
+            return NotImplemented
         require_comparable(self, other)
         one, two = self.images, other.images
         together = Collection(
@@ -132,7 +139,7 @@ class Fingerprint(Result):
             Incomparable: when the two were not measured in the same way (`api.incomparable`).
             UserError: for fewer permutations (`api.permutations`).
         """
-        require_permutations(n_permutations)
+        n_permutations = require_permutations(n_permutations)
         alike = self.alike(other, progress=progress)
         require_comparable(self, alike)
 

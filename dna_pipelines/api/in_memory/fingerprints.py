@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
 from dna_pipelines.analysis.significance.pair import N_PERMUTATIONS
-from dna_pipelines.api.arguments import location_settings, number, one_of, texts, wrong_type
+from dna_pipelines.api.arguments import device_name, location_settings, number, one_of, text, texts, wrong_type
 from dna_pipelines.api.in_memory.fingerprint import Fingerprint, measured, require_readable
 from dna_pipelines.api.in_memory.measuring import measuring_with
 from dna_pipelines.api.inputs.collection import collect
@@ -18,6 +18,9 @@ from dna_pipelines.project.progress import Progress
 
 if TYPE_CHECKING:  # it imports torch
     from dna_pipelines.extraction.extractor import Network
+
+MOST_BATCH = 4096
+"""Images in one pass, as in the datasets file."""
 
 
 def fingerprint(
@@ -58,7 +61,7 @@ def fingerprint(
         tokens: of a transformer, which tokens count.
         device: `cpu`, or one GPU, such as `cuda:0`.
         precision: `fast` computes in bfloat16.
-        batch_size: images in one pass, at least 1.
+        batch_size: images in one pass, 1 to 4,096.
         workers: threads, at least 1; 0 for as many as there are cores. The result does not depend on it.
         globs, exclude, kind, every, limit, group_by: of locations, as for `Project.add`.
         groups: of objects, the group of each (clip, patient, …): images of one group are not independent.
@@ -79,13 +82,16 @@ def fingerprint(
         >>> noise.n_images, noise.dna.counts.shape, len(noise.quarantined)
         (40, (240, 1000), 0)
     """
+    _require_network(network)
+    if label is not None:
+        text("label", label)
     _require_like(like, network=network, layers=layers, tokens=tokens)
     measuring_settings: dict[str, Any] = {
         "layers": texts("layers", layers),
         "tokens": one_of("tokens", tokens, ("all", "cls", "patch")),
-        "device": device,
+        "device": device_name(device),
         "precision": one_of("precision", precision, ("float32", "fast")),
-        "batch_size": number("batch_size", batch_size, at_least=1),
+        "batch_size": number("batch_size", batch_size, at_least=1, at_most=MOST_BATCH),
         "workers": number("workers", workers, at_least=0),
     }
     settings = location_settings(
@@ -102,6 +108,16 @@ def fingerprint(
         return measured(collection, measuring, steps)
 
     return watched(work, progress)
+
+
+def _require_network(network: object) -> None:
+    """Refuse what is neither a name nor a network."""
+    if network is None or isinstance(network, str):
+        return
+    from dna_pipelines.extraction.extractor import Network
+
+    if not isinstance(network, Network):
+        raise wrong_type("network", network, "a name or a Network")
 
 
 def _require_like(like: object, *, network: object, layers: object, tokens: str) -> None:
@@ -139,8 +155,9 @@ def emd(a: Any, b: Any, *, progress: Shown = False) -> float:
 def test(a: Any, b: Any, *, n_permutations: int = N_PERMUTATIONS, progress: Shown = False) -> TestResult:  # noqa: PT028
     """Test whether two collections of images differ significantly.
 
-    Images that both have are excluded, and where one side is far larger, a uniform sample of it is tested; `TestResult`
-    says so. Images of one group are permuted together.
+    Images that both have are excluded: equal bytes, so that an array (which becomes a PNG) is none of the files that it
+    was read from. Where one side is far larger, a uniform sample of it is tested; `TestResult` says so. Images of one
+    group are permuted together.
 
     Args:
         a, b: fingerprints; or images, as `fingerprint` takes them, of which the second are measured like the first.
@@ -159,7 +176,7 @@ def test(a: Any, b: Any, *, n_permutations: int = N_PERMUTATIONS, progress: Show
         >>> result.significant, result.p_value < 0.05, result.caveats
         (True, True, ())
     """
-    require_permutations(n_permutations)
+    n_permutations = require_permutations(n_permutations)
     left, right = _both(a, b, progress)
     return left.test(right, n_permutations, progress=progress)
 

@@ -6,8 +6,10 @@ import csv
 import io
 import os
 import re
+import shutil
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -120,6 +122,23 @@ def _written(folder: ProjectFolder, name: str, items: Any, n_items: int, progres
     What has no bytes becomes an empty file, so that the project quarantines it too.
     """
     root = folder.root / IMAGES / name
+    with _kept_if_complete(root):
+        return _written_to(root, name, items, n_items, progress)
+
+
+@contextmanager
+def _kept_if_complete(root: Path) -> Iterator[None]:
+    """Remove a folder that work made and did not finish; one that was there before stays."""
+    existed = root.exists()
+    try:
+        yield
+    except BaseException:
+        if not existed:
+            shutil.rmtree(root, ignore_errors=True)
+        raise
+
+
+def _written_to(root: Path, name: str, items: Any, n_items: int, progress: Progress) -> Table:
     seen: Counter[str] = Counter()
     rows: list[dict[str, str]] = []
     quarantined = []

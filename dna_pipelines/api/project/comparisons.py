@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from dna_pipelines.api.arguments import texts
+from dna_pipelines.api.arguments import places, real, texts
+from dna_pipelines.api.door import checked
 from dna_pipelines.api.progress import Shown, watched
 from dna_pipelines.errors import NothingToCompare
 from dna_pipelines.project.current import current_dnas
@@ -24,6 +25,7 @@ class ComparisonMethods:
 
     folder: ProjectFolder
 
+    @checked
     def compare(
         self,
         a: str,
@@ -74,6 +76,7 @@ class ComparisonMethods:
 
         return watched(work, progress)
 
+    @checked
     def matrix(
         self,
         *,
@@ -103,7 +106,7 @@ class ComparisonMethods:
         from dna_pipelines.api.results.overview import MatrixResult
 
         if n_permutations is not None:
-            require_permutations(n_permutations)
+            n_permutations = require_permutations(n_permutations)
         name = self.folder.extractor_name(extractor)
 
         def work(steps: Progress) -> MatrixResult:
@@ -116,6 +119,7 @@ class ComparisonMethods:
 
         return watched(work, progress)
 
+    @checked
     def map(
         self,
         *,
@@ -151,6 +155,7 @@ class ComparisonMethods:
 
         return watched(work, progress)
 
+    @checked
     def images(
         self,
         a: str,
@@ -166,6 +171,7 @@ class ComparisonMethods:
 
         return top_images(self.folder, a, b, extractor, n, in_detail, progress)
 
+    @checked
     def image_groups(
         self, a: str, b: str, by: str, *, extractor: str | None = None, progress: Shown = False
     ) -> GroupsResult:
@@ -188,6 +194,7 @@ class ComparisonMethods:
 
         return watched(work, progress)
 
+    @checked
     def image_fits(
         self,
         images: str | Path | Sequence[str | Path],
@@ -203,19 +210,27 @@ class ComparisonMethods:
             against: datasets, versions or slices.
             extractor: one of the datasets file; its first by default.
             progress: True shows it; see `Project`.
+
+        Raises:
+            UserError: when images are no paths (`api.argument`), or one is none (`api.settings`).
+            NothingToCompare: when nothing is given (`api.no-images-given`).
         """
         from dna_pipelines.analysis.images.scores import score_images
-        from dna_pipelines.api.results.images import FitsResult, listed
+        from dna_pipelines.api.results.images import FitsResult
         from dna_pipelines.api.results.tables import Table
 
+        locations, datasets = places("images", images), texts("against", against)
+        if not locations or not datasets:
+            what = "against" if locations else "images"
+            raise NothingToCompare(f"{what} is empty; name at least one", code="api.no-images-given", argument=what)
+
         def work(steps: Progress) -> FitsResult:
-            fits, problems = score_images(
-                self.folder, listed(images), listed(against), extractor=extractor, progress=steps
-            )
+            fits, problems = score_images(self.folder, locations, datasets, extractor=extractor, progress=steps)
             return FitsResult(tuple(fits), Table(("path", "problem"), tuple(problems.items())))
 
         return watched(work, progress)
 
+    @checked
     def duplicates(
         self,
         *names: str,
@@ -249,8 +264,8 @@ class ComparisonMethods:
             )
         limits: dict[str, Any] = {
             "extractor": extractor,
-            "most_bits": MOST_BITS if most_bits is None else most_bits,
-            "most_distance": MOST_DISTANCE if most_distance is None else most_distance,
+            "most_bits": MOST_BITS if most_bits is None else real("most_bits", most_bits, low=0, high=0.5),
+            "most_distance": MOST_DISTANCE if most_distance is None else real("most_distance", most_distance, low=0),
         }
         each = len(chosen) > 2 or not names
 

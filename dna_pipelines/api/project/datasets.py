@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from dna_pipelines.api.arguments import location_settings
+from dna_pipelines.api.door import checked
 from dna_pipelines.api.progress import Shown, watched
 from dna_pipelines.maintenance.prune import PruningPlan, prune_as_configured
 from dna_pipelines.project.current import publish
@@ -24,6 +25,7 @@ class DatasetMethods:
 
     folder: ProjectFolder
 
+    @checked
     def add(
         self,
         name: str,
@@ -82,6 +84,7 @@ class DatasetMethods:
             lambda steps: add_dataset(self.folder, name, images, entry, groups, metadata, steps, force=force), progress
         )
 
+    @checked
     def remove(self, name: str) -> None:
         """Remove a dataset from the datasets file. Its fingerprints stay in the lake, its images are never touched.
 
@@ -96,6 +99,7 @@ class DatasetMethods:
 
         return listed(self.folder)
 
+    @checked
     def scan(self, *names: str, progress: Shown = False) -> DatasetsResult:
         """What changed since the last update, path by path: reads new files, stores nothing.
 
@@ -117,6 +121,7 @@ class DatasetMethods:
 
         return state(self.folder)
 
+    @checked
     def forecast(self, *names: str, progress: Shown = False) -> ForecastResult:
         """What `update` would do, and about how long it would take; computes and stores nothing.
 
@@ -133,6 +138,7 @@ class DatasetMethods:
 
         return watched(work, progress)
 
+    @checked
     def update(self, *names: str, progress: Shown = False) -> UpdateReport:
         """Bring fingerprints, distances and the matrix up to date, computing only what changed.
 
@@ -149,6 +155,7 @@ class DatasetMethods:
 
         return UpdateReport(*watched(lambda steps: _updated(self.folder, names, steps), progress))
 
+    @checked
     def history(self, name: str) -> HistoryResult:
         """The versions of a dataset, oldest first.
 

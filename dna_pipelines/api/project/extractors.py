@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from dna_pipelines.api.arguments import texts
+from dna_pipelines.api.arguments import new_file, texts
+from dna_pipelines.api.door import checked
 from dna_pipelines.api.progress import Shown, watched
 from dna_pipelines.errors import ConfigError
 from dna_pipelines.project.progress import Progress
@@ -29,6 +30,7 @@ class ExtractorMethods:
 
         return ExtractorsResult(tuple(list_networks(self.folder)))
 
+    @checked
     def extractor(self, name: str) -> ExtractorResult:
         """One network in detail: it is loaded and probed on the CPU.
 
@@ -44,6 +46,7 @@ class ExtractorMethods:
 
         return ExtractorResult(describe_network(self.folder, name))
 
+    @checked
     def calibrate(self, extractor: str, *, on: str | Sequence[str] = (), progress: Shown = False) -> RangesResult:
         """Measure the activation ranges of an extractor again. The next `update` computes all its DNAs again.
 
@@ -69,6 +72,7 @@ class ExtractorMethods:
 
         return watched(work, progress)
 
+    @checked
     def import_ranges(
         self, extractor: str, path: str | Path, *, dry_run: bool = False, progress: Shown = False
     ) -> RangesResult:
@@ -106,23 +110,24 @@ class ExtractorMethods:
 
         return result if same or dry_run else watched(work, progress)
 
+    @checked
     def export_ranges(self, extractor: str, path: str | Path, *, force: bool = False) -> RangesResult:
         """Write the activation ranges of an extractor as the reference implementation reads them.
 
         Args:
             extractor: one of the datasets file.
-            path: the file.
+            path: the file, in a folder that exists.
             force: write over a file that is there.
 
         Raises:
             NothingToCompare: when the extractor has no ranges yet.
             InterchangeError: when the file cannot be written.
-            UserError: when the extractor is a view (`file.view-ranges`).
+            UserError: when the extractor is a view (`file.view-ranges`), or there is no such folder (`api.no-folder`).
         """
         from dna_pipelines.api.results.extractors import RangesResult
         from dna_pipelines.maintenance.export import export_ranges
 
-        return RangesResult.of(extractor, export_ranges(self.folder, extractor, Path(path), force=force))
+        return RangesResult.of(extractor, export_ranges(self.folder, extractor, new_file(Path(path)), force=force))
 
 
 def require_calibratable(folder: ProjectFolder, extractor: str, on: Sequence[str] = ()) -> None:

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from dna_pipelines.api.arguments import texts
+from dna_pipelines.api.arguments import new_file, real, texts
+from dna_pipelines.api.door import checked
 from dna_pipelines.api.progress import Shown, watched
 from dna_pipelines.errors import UserError
 from dna_pipelines.project.current import publish
@@ -23,6 +24,7 @@ class InspectionMethods:
 
     folder: ProjectFolder
 
+    @checked
     def inspect(
         self, name: str, then: str | None = None, *, extractor: str | None = None, progress: Shown = False
     ) -> InspectResult:
@@ -45,6 +47,7 @@ class InspectionMethods:
 
         return watched(work, progress)
 
+    @checked
     def select(
         self,
         name: str,
@@ -107,7 +110,7 @@ class InspectionMethods:
                 code="api.selection",
             )
         goal = LearningGoal(
-            datasets, respond_to, ignore, against, within, layers, method, share,
+            datasets, respond_to, ignore, against, within, layers, method, real("share", share, low=0, high=1),
         )  # fmt: skip
 
         def work(steps: Progress) -> SelectionsResult:
@@ -117,6 +120,7 @@ class InspectionMethods:
 
         return watched(work, progress)
 
+    @checked
     def selection(self, name: str) -> SelectionsResult:
         """One stored selection of neurons, with its `weights`.
 
@@ -131,6 +135,7 @@ class InspectionMethods:
 
         return SelectionsResult((find_record(self.folder, name),), lake=self.folder.lake)
 
+    @checked
     def remove_selection(self, name: str) -> None:
         """Remove a selection. Its versions remain available as NAME@VERSION.
 
@@ -149,23 +154,28 @@ class InspectionMethods:
 
         return SelectionsResult(tuple(list_selections(self.folder)))
 
-    def sql(self, query: str | None = None) -> SqlResult:
-        """Query the lake with DuckDB.
+    @checked
+    def sql(self, query: str | None = None, *, unsafe: bool = False, limit_s: float | None = None) -> SqlResult:
+        """Query the lake with DuckDB. Statements read files of the project alone, and write none.
 
         Args:
             query: a statement, such as `"FROM quarantine"`; without one, the views are listed with their columns.
+            unsafe: let the statement read and write every file that this process may, and load extensions.
+            limit_s: stop the statement after so many seconds.
 
         Raises:
-            UserError: with DuckDB's message, when the statement is wrong.
+            UserError: with DuckDB's message, when the statement is wrong (`sql.statement`); when it reads or writes
+                other files (`sql.not-allowed`) or takes longer than the limit (`sql.time-limit`).
         """
         from dna_pipelines.api.results.answers import SqlResult
 
         publish(self.folder)
         if query is None:
             return SqlResult(("view", "comment", "columns"), tuple(self.folder.catalog.views()))
-        columns, rows = self.folder.catalog.query(query)
+        columns, rows = self.folder.catalog.query(query, unsafe=unsafe, limit_s=limit_s)
         return SqlResult(tuple(columns), tuple(rows))
 
+    @checked
     def columns(self, view: str) -> Table:
         """The columns of a view for `sql`, a row each: `name`, `type` and `meaning`.
 
@@ -180,6 +190,7 @@ class InspectionMethods:
         publish(self.folder)
         return Table.of(column._asdict() for column in self.folder.catalog.columns(view))
 
+    @checked
     def export(
         self,
         name: str,
@@ -194,7 +205,7 @@ class InspectionMethods:
 
         Args:
             name: a dataset, version or slice.
-            path: NAME.json; the arrays go to NAME.npz beside it.
+            path: NAME.json, in a folder that exists; the arrays go to NAME.npz beside it.
             kind: what of the fingerprint to write.
             extractor: one of the datasets file; its first by default.
             force: write over files that are there.
@@ -202,11 +213,12 @@ class InspectionMethods:
 
         Raises:
             InterchangeError: when the files cannot be written.
+            UserError: when there is no such folder (`api.no-folder`).
         """
         from dna_pipelines.api.results.answers import ExportResult
         from dna_pipelines.maintenance.export import export_dna
 
-        file = Path(path)
+        file = new_file(Path(path))
 
         def work(steps: Progress) -> ExportResult:
             done = export_dna(self.folder, name, file, kind, extractor=extractor, force=force, progress=steps)

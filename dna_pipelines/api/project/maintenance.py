@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from dna_pipelines.api.arguments import number
+from dna_pipelines.api.door import checked
 from dna_pipelines.errors import UserError
 from dna_pipelines.project.project import ProjectFolder
 
@@ -19,6 +20,7 @@ class MaintenanceMethods:
 
     folder: ProjectFolder
 
+    @checked
     def doctor(self, *, pages: bool = False, on_finding: Callable[[Finding], None] | None = None) -> DoctorResult:
         """Examine the installation, the datasets file, every location and the lake. Nothing is changed.
 
@@ -36,6 +38,7 @@ class MaintenanceMethods:
                 on_finding(finding)
         return DoctorResult(tuple(findings))
 
+    @checked
     def prune(self, keep: int | None = None, *, dry_run: bool = False) -> PruneResult:
         """Remove old versions of all datasets, and the files that no kept version needs.
 

@@ -7,6 +7,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from dna_pipelines.api.arguments import path as path_of
+from dna_pipelines.api.arguments import wrong_type
 from dna_pipelines.api.project.comparisons import ComparisonMethods
 from dna_pipelines.api.project.datasets import DatasetMethods
 from dna_pipelines.api.project.extractors import ExtractorMethods
@@ -33,7 +35,7 @@ def open_project(path: str | os.PathLike[str] | None = None) -> Project:
         >>> open_project(folder).list().names
         ()
     """
-    folder = ProjectFolder.find(None if path is None else Path(path))
+    folder = ProjectFolder.find(None if path is None else path_of("path", path))
     if not folder.file.path.exists():
         raise ConfigError(
             f"{folder.root} is not a project: it has no {DATASETS_FILE}; create_project makes one",
@@ -69,9 +71,11 @@ def create_project(
         >>> [extractor.name for extractor in project.folder.config().extractors]
         ['scattering']
     """
+    root = path_of("path", path).expanduser()
     given = [extractors] if isinstance(extractors, str | Mapping) else extractors
+    if not isinstance(given, Sequence):
+        raise wrong_type("extractors", extractors, "names, mappings of settings, or a list of them")
     entries = [_entry(extractor) for extractor in given]
-    root = Path(path).expanduser()
     try:
         root.mkdir(parents=True, exist_ok=True)
     except OSError as error:

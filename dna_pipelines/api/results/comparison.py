@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 from dna_pipelines import comparison as distances
 from dna_pipelines.analysis.compare import PairComparison, significance_of
 from dna_pipelines.analysis.significance.pair import N_PERMUTATIONS
-from dna_pipelines.api.arguments import number
+from dna_pipelines.api.arguments import whole
+from dna_pipelines.api.door import checked
 from dna_pipelines.api.progress import Shown, watched
 from dna_pipelines.api.results.explanation import Explanation, explain
 from dna_pipelines.api.results.images import ImagesResult, top_images
@@ -138,6 +139,7 @@ class Comparison(Distances):
         """By side, the check that blocks it, so that the matrix leaves it out."""
         return {side: str(reason) for side, reason in self.pair.blocked.items()}
 
+    @checked
     def test(self, n_permutations: int = N_PERMUTATIONS, *, progress: Shown = False) -> TestResult:
         """Test whether the distance is significant. The result is stored, so the same test is not run twice.
 
@@ -155,6 +157,7 @@ class Comparison(Distances):
 
         return watched(work, progress)
 
+    @checked
     def top_images(self, n: int = 10, *, in_detail: int | None = None, progress: Shown = False) -> ImagesResult:
         """The images of A that contribute most to the difference.
 
@@ -179,17 +182,18 @@ class Comparison(Distances):
         return explain(self, self.test(progress=progress) if test is None else test, progress)
 
 
-def require_permutations(n_permutations: int) -> None:
+def require_permutations(n_permutations: object) -> int:
     """Refuse a number of permutations too small for a p-value.
 
     Raises:
         UserError: (`api.permutations`); when it is no number (`api.argument`).
     """
-    number("n_permutations", n_permutations, at_least=0)
-    if n_permutations < FEWEST_PERMUTATIONS:
+    given = whole("n_permutations", n_permutations)
+    if given < FEWEST_PERMUTATIONS:
         raise UserError(
-            f"{n_permutations} permutations resolve no p-value of 5 %; use at least {FEWEST_PERMUTATIONS}",
+            f"{given} permutations resolve no p-value of 5 %; use at least {FEWEST_PERMUTATIONS}",
             code="api.permutations",
-            n_permutations=n_permutations,
+            n_permutations=given,
             fewest=FEWEST_PERMUTATIONS,
         )
+    return given

@@ -6,6 +6,7 @@ from typing import Any
 
 from dna_pipelines.api.results.datasets import DatasetsResult
 from dna_pipelines.config import DatasetConfig
+from dna_pipelines.credentials import without_credentials
 from dna_pipelines.errors import LakeError, SourceError, UserError
 from dna_pipelines.project.problem import old_word
 from dna_pipelines.project.progress import Progress
@@ -25,7 +26,7 @@ def listed(folder: ProjectFolder) -> DatasetsResult:
         rows.append(
             {
                 "dataset": dataset.name,
-                "uri": dataset.uri,
+                "uri": without_credentials(dataset.uri),
                 "tags": dataset.tags,
                 "group_by": dataset.group_by,
                 "n_images": latest.n_images if latest else None,

@@ -8,6 +8,7 @@ from typing import Any
 
 from dna_pipelines.api.results.result import Result
 from dna_pipelines.api.results.tables import Table
+from dna_pipelines.credentials import without_credentials
 from dna_pipelines.project.progress import counted
 from dna_pipelines.storage import Commit
 
@@ -43,12 +44,12 @@ class AddResult(Result):
         files = "its location cannot be listed now" if self.n_files is None else counted(self.n_files, "file")
         unreadable = f", {len(self.quarantined):,} of them unreadable" if len(self.quarantined) else ""
         repeated = f"; {counted(len(self.repeated), 'path')} listed more than once count once" if self.repeated else ""
-        return f"added {self.name}: {files} at {self.uri}{unreadable}{repeated}"
+        return f"added {self.name}: {files} at {without_credentials(self.uri)}{unreadable}{repeated}"
 
     def _json(self) -> Any:
         return {
             "dataset": self.name,
-            "uri": self.uri,
+            "uri": without_credentials(self.uri),
             "n_files": self.n_files,
             "quarantined": list(self.quarantined),
         }

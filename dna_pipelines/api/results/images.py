@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -14,7 +13,8 @@ from dna_pipelines.analysis.images.attribution import IN_DETAIL, Attribution, at
 from dna_pipelines.analysis.images.attribution_by_group import AttributionByGroup
 from dna_pipelines.analysis.images.duplicates import Duplicates
 from dna_pipelines.analysis.images.scores import Fit
-from dna_pipelines.api.arguments import number
+from dna_pipelines.api.arguments import new_file, number
+from dna_pipelines.api.door import checked
 from dna_pipelines.api.progress import Shown, watched
 from dna_pipelines.api.results.result import Result
 from dna_pipelines.api.results.tables import Table
@@ -53,13 +53,17 @@ class ImagesResult(Result):
         """A contact sheet as a PIL image (RGB): these images beside typical ones of B. The images are read again."""
         return _opened(self._png())
 
+    @checked
     def save(self, path: str | Path) -> Path:
         """Write the contact sheet as a PNG file.
 
+        Args:
+            path: NAME.png, in a folder that exists.
+
         Raises:
-            UserError: when it cannot be written (`api.file`).
+            UserError: when it cannot be written (`api.file`, `api.no-folder`), or is no PNG (`api.picture-ending`).
         """
-        return _saved(Path(path), self._png())
+        return _saved(_png_file(Path(path)), self._png())
 
     def _png(self) -> bytes:
         from dna_pipelines.analysis.images.contact_sheets import attribution_sheet
@@ -165,13 +169,18 @@ class DuplicatesResult(Result):
         """
         return _opened(self._png())
 
+    @checked
     def save(self, path: str | Path) -> Path:
         """Write the contact sheet as a PNG file.
 
+        Args:
+            path: NAME.png, in a folder that exists.
+
         Raises:
-            UserError: for more than two datasets (`api.too-many`), or when it cannot be written (`api.file`).
+            UserError: for more than two datasets (`api.too-many`); when it cannot be written (`api.file`,
+                `api.no-folder`), or is no PNG (`api.picture-ending`).
         """
-        return _saved(Path(path), self._png())
+        return _saved(_png_file(Path(path)), self._png())
 
     def _png(self) -> bytes:
         if self.each:
@@ -196,7 +205,7 @@ def top_images(
     progress: Shown,
 ) -> ImagesResult:
     """See `Comparison.top_images` and `Project.images`."""
-    number("n", n, at_least=1)
+    n = number("n", n, at_least=1)
     detail = IN_DETAIL if in_detail is None else number("in_detail", in_detail, at_least=0)
 
     def work(steps: Progress) -> ImagesResult:
@@ -206,18 +215,25 @@ def top_images(
     return watched(work, progress)
 
 
-def listed(images: str | Path | Sequence[str | Path]) -> list[str]:
-    """One location, or several, as text."""
-    return [str(images)] if isinstance(images, str | Path) else [str(image) for image in images]
-
-
 def _opened(png: bytes) -> Image.Image:
     return Image.open(io.BytesIO(png))
 
 
+def _png_file(path: Path) -> Path:
+    """A file for a picture, checked before the picture is made."""
+    if path.suffix.lower() != ".png" and not path.is_dir():
+        raise UserError(
+            f"{path} cannot be saved: contact sheets are written as PNG; name a file that ends in .png",
+            code="api.picture-ending",
+            path=str(path),
+            ending=path.suffix,
+            known=[".png"],
+        )
+    return new_file(path)
+
+
 def _saved(path: Path, data: bytes) -> Path:
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(data)
     except OSError as error:
         raise UserError(
