@@ -170,23 +170,27 @@ def test_a_leading_dot_is_no_part_of_a_name(make_files, source):
     assert [opened.read(entry.path) for entry in listing.entries] == [b".c.png", b".d/e.png", b"a.png", b"deep/b.png"]
 
 
-def test_a_client_that_this_machine_lacks_is_no_missing_image(index, source, make_files, monkeypatch):
-    def lacking(*_arguments, **_options):
-        raise ImportError("Install s3fs to access S3")
+@pytest.mark.parametrize(
+    ("uri", "error", "code", "facts"),
+    [
+        ("s3://bucket/b.png", ImportError("Install s3fs to access S3"), "source.missing-package", {"extra": "s3"}),
+        (
+            "ftp://host/b.png",
+            ConnectionRefusedError("refused"),
+            "source.unreachable",
+            {"error": "ConnectionRefusedError"},
+        ),
+    ],
+    ids=["a client that this machine lacks", "a store that refuses the connection"],
+)
+def test_a_client_that_cannot_be_made_is_no_missing_image(
+    index, source, make_files, monkeypatch, uri, error, code, facts
+):
+    def fail(*_arguments, **_options):
+        raise error
 
     make_files("a.png")
-    opened = source(index("a.png\ns3://bucket/b.png\n"))
-    monkeypatch.setattr(fsspec.core, "url_to_fs", lacking)
-    with raises(SourceError, "source.missing-package", extra="s3"):
-        opened.list()
-
-
-def test_a_store_that_refuses_the_connection_is_no_missing_image(index, source, make_files, monkeypatch):
-    def refusing(*_arguments, **_options):
-        raise ConnectionRefusedError("refused")
-
-    make_files("a.png")
-    opened = source(index("a.png\nftp://host/b.png\n"))
-    monkeypatch.setattr(fsspec.core, "url_to_fs", refusing)
-    with raises(SourceError, "source.unreachable", error="ConnectionRefusedError"):
+    opened = source(index(f"a.png\n{uri}\n"))
+    monkeypatch.setattr(fsspec.core, "url_to_fs", fail)
+    with raises(SourceError, code, **facts):
         opened.list()
