@@ -4,7 +4,7 @@ BIN := $(VENV)/bin
 # The project that `make ui` shows: the demo where it was made, else this folder.
 ROOT ?= $(if $(wildcard demo/data/datasets.yaml),demo,.)
 
-.PHONY: help demo test test-full check docs wheel bench ui clean
+.PHONY: help demo test test-full check lint types docs wheel bench ui clean
 
 help: ## List these targets
 	@grep -E '^[a-z-]+:.*## ' Makefile | sed -E 's/:.*## /\t/' | expand -t 12
@@ -14,7 +14,7 @@ $(VENV)/.installed: pyproject.toml constraints.txt
 	@echo "Installing into $(VENV) (a few minutes the first time) …"
 	@$(PYTHON) -c 'import sys; sys.version_info >= (3, 11) or sys.exit("Python 3.11 or later is needed: make PYTHON=python3.12 …")'
 	@$(PYTHON) -m venv $(VENV)
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[demo,dev,ui]'
+	@$(BIN)/python -m pip install --quiet --no-compile --disable-pip-version-check --constraint constraints.txt --editable '.[demo,dev,ui]'
 	@touch $@
 
 demo: $(VENV)/.installed ## Fingerprint real images, change them, and see only the change computed
@@ -23,13 +23,18 @@ demo: $(VENV)/.installed ## Fingerprint real images, change them, and see only t
 test: check docs ## Lint, types, import contracts, documentation and tests (what CI runs; minutes)
 	@$(BIN)/python -m pytest -n 2 --dist worksteal -m "not campaign"
 
-test-full: check docs ## The same with the long campaigns (tens of minutes)
+test-full: check docs ## The same with the long campaigns (an hour and a half)
 	@$(BIN)/python -m pytest -n 2 --dist worksteal
 
-check: $(VENV)/.installed ## Lint, types and import contracts
+check: lint types ## Lint, types and import contracts
+
+# Types take as long as all else that needs no tests, so they have a job of their own (`make -j2`).
+types: $(VENV)/.installed
+	@$(BIN)/mypy
+
+lint: $(VENV)/.installed
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
-	@$(BIN)/mypy
 	@$(BIN)/lint-imports
 
 docs: $(VENV)/.installed ## Build the documentation site: docs/_build/html/index.html

@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from dna_pipelines.api.results.datasets import AddResult as AddResult
     from dna_pipelines.api.results.datasets import DatasetsResult as DatasetsResult
     from dna_pipelines.api.results.datasets import HistoryResult as HistoryResult
+    from dna_pipelines.api.results.datasets import ScanResult as ScanResult
     from dna_pipelines.api.results.explanation import Explanation as Explanation
     from dna_pipelines.api.results.extractors import ExtractorResult as ExtractorResult
     from dna_pipelines.api.results.extractors import ExtractorsResult as ExtractorsResult
@@ -74,7 +75,7 @@ __version__ = "0.1.0"
 _HOMES = {
     "api.results.answers": ("ExportResult", "InspectResult", "SelectionsResult", "SqlResult"),
     "api.results.comparison": ("Comparison", "Distances"),
-    "api.results.datasets": ("AddResult", "DatasetsResult", "HistoryResult"),
+    "api.results.datasets": ("AddResult", "DatasetsResult", "HistoryResult", "ScanResult"),
     "api.results.explanation": ("Explanation",),
     "api.results.extractors": ("ExtractorResult", "ExtractorsResult", "RangesResult"),
     "api.in_memory.fingerprint": ("Fingerprint",),

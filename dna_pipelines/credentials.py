@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
+from typing import Any
 
 MASK = "***"
 
@@ -20,6 +22,32 @@ _SECRET = re.compile(
     r"secret)=",
     re.IGNORECASE,
 )
+
+_SECRET_OPTION = re.compile(
+    r"(?:.*[_-])?(?:key|secret|token|pass|passw(?:or)?d|passphrase|credentials?|authorization|cookie|sas|signature|"
+    r"connection[_-]string)(?:[_-]id)?s?",
+    re.IGNORECASE,
+)
+"""The names of options that hold a secret, such as `secret`, `sas_token` or `aws_access_key_id`."""
+
+
+def options_without_credentials(options: Any) -> Any:
+    """Options of a file system in which the values of secrets are `***`, at any depth.
+
+    So a location keeps its identity when its secrets change, and no hash of them is stored.
+
+    Examples:
+        >>> options_without_credentials({"endpoint_url": "http://host", "client_kwargs": {"aws_access_key_id": "abc"}})
+        {'endpoint_url': 'http://host', 'client_kwargs': {'aws_access_key_id': '***'}}
+    """
+    if isinstance(options, Mapping):
+        return {
+            name: MASK if _SECRET_OPTION.fullmatch(str(name)) else options_without_credentials(value)
+            for name, value in options.items()
+        }
+    if isinstance(options, list | tuple):
+        return [options_without_credentials(value) for value in options]
+    return without_credentials(options) if isinstance(options, str) else options
 
 
 def without_credentials(text: str) -> str:

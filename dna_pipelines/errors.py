@@ -60,6 +60,18 @@ def _masked(value: Any) -> Any:
     return without_credentials(value) if isinstance(value, str) else value
 
 
+class DamagedFileWarning(UserWarning):
+    """A damaged file of the lake was left out of an answer; the message names it and says what to do.
+
+    Attributes:
+        path: of the file; empty where the message is of several.
+    """
+
+    def __init__(self, message: str, path: str = "") -> None:
+        super().__init__(message)
+        self.path = path
+
+
 class UserError(DnaError):
     """A mistake the user can mend; the command line prints it without a stack trace."""
 
@@ -125,7 +137,7 @@ class Unreadable(DnaError):
     def __init__(self, reason: str, detail: str, **facts: Any) -> None:
         super().__init__(f"{reason}: {detail}", code=f"image.{reason.replace(' ', '-')}", **facts)
         self.reason = reason
-        self.detail = detail
+        self.detail = without_credentials(detail)
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Keeps reason, detail and facts where an error passes from one process to another."""

@@ -23,6 +23,24 @@ def digest_of(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()
 
 
+def image_digest(file_digest: str, reading: Mapping[str, Any]) -> str:
+    """The identity of an image: the digest of its file, and how it is read where more than the rules decide that.
+
+    So equal digests always stand for equal pixels, also of two datasets that read one file in different ways.
+
+    Args:
+        file_digest: see `digest_of`.
+        reading: JSON values; empty where the rules alone decide.
+
+    Returns:
+        64 hex digits.
+    """
+    if not reading:
+        return file_digest
+    text = json.dumps(reading, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(f"reading\t{file_digest}\t{text}".encode()).hexdigest()
+
+
 def stable_hash(value: Any) -> str:
     """An id for any JSON value: the same on every machine, whatever the order of its keys."""
     text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=True)

@@ -6,7 +6,7 @@ import math
 import operator
 import os
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -219,6 +219,58 @@ def location_settings(
         "limit": None if limit is None else number("limit", limit, at_least=1),
     }  # fmt: skip
     return {key: value for key, value in settings.items() if value not in (None, [])}
+
+
+def further_settings(settings: Mapping[str, Any], taken: Collection[str]) -> dict[str, Any]:
+    """Other keys of an entry of the datasets file, which are checked with the rest of it.
+
+    Args:
+        settings: by key.
+        taken: keys that arguments of their own have given already.
+
+    Raises:
+        UserError: when a key has an argument of its own that is given, too, or must be one (`api.settings`).
+    """
+    for key in settings:
+        if key in taken or key in ("name", "uri", "metadata"):
+            raise UserError(
+                f"settings has the key {key!r}, which has an argument of its own",
+                code="api.settings",
+                settings=[str(key)],
+                value=settings[key],
+            )
+    return dict(settings)
+
+
+READING = ("pixels", "value_range", "bands", "pages")
+"""The settings that say how files are read."""
+
+
+def reading_settings(
+    *, bits: int | None, value_range: Sequence[float] | None, bands: int | Sequence[int], pages: str | None
+) -> dict[str, Any]:
+    """How files are read, as an entry of the datasets file has it, without what is not given.
+
+    Raises:
+        UserError: when an argument is wrong (`api.argument`, `api.settings`).
+
+    Examples:
+        >>> reading_settings(bits=12, value_range=None, bands=[4, 3, 2], pages="all")
+        {'pixels': {'bits': 12}, 'bands': [4, 3, 2], 'pages': 'all'}
+    """
+    settings: dict[str, Any] = {}
+    if bits is not None:
+        settings["pixels"] = {"bits": number("bits", bits, at_least=1, at_most=32)}
+    if value_range is not None:
+        limits = [real("value_range", value) for value in values("value_range", value_range)]
+        if len(limits) != 2:
+            raise wrong_value("value_range", limits, "two numbers: the values that are black and white")
+        settings["value_range"] = limits
+    if chosen := list(bands) if isinstance(bands, Iterable) else [bands]:
+        settings["bands"] = [number("bands", band, at_least=1) for band in chosen]
+    if pages is not None:
+        settings["pages"] = one_of("pages", pages, ("all", "first"))
+    return settings
 
 
 def wrong_type(name: str, value: object, wanted: str) -> UserError:

@@ -6,7 +6,7 @@ import contextvars
 import signal
 import threading
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from types import FrameType
 from typing import TypeVar
@@ -15,6 +15,8 @@ from dna_pipelines.errors import Interrupted
 from dna_pipelines.project.progress import Advance, Progress
 
 T = TypeVar("T")
+
+_WAKE_S = 0.5
 
 
 class _Stoppable:
@@ -75,7 +77,11 @@ def interruptible(
     pool = ThreadPoolExecutor(1)
     try:
         # Notebooks find the cell that output belongs to by context variables.
-        return pool.submit(contextvars.copy_context().run, work, _Stoppable(progress, stop)).result()
+        done = pool.submit(contextvars.copy_context().run, work, _Stoppable(progress, stop))
+        # Python runs the handler in this thread, which has to wake up for it: the system may have interrupted another.
+        while not wait([done], _WAKE_S).done:
+            pass
+        return done.result()
     except Interrupted:
         raise KeyboardInterrupt from None
     finally:

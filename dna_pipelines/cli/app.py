@@ -11,7 +11,7 @@ from typer.core import TyperGroup
 
 import dna_pipelines
 from dna_pipelines.cli.options import wants_json
-from dna_pipelines.cli.terminal import note, show_error, strays_aside
+from dna_pipelines.cli.terminal import note, show_error, strays_aside, warnings_as_notes
 from dna_pipelines.errors import ConfigError, DnaError
 
 if TYPE_CHECKING:  # completion and help import no more than they show
@@ -48,7 +48,8 @@ class _Group(TyperGroup):
     def invoke(self, ctx: Any) -> Any:
         """Run a command."""
         try:
-            return super().invoke(ctx)
+            with warnings_as_notes():
+                return super().invoke(ctx)
         except DnaError as error:
             show_error(error, json=wants_json(ctx))
             raise typer.Exit(FAILED) from None

@@ -12,7 +12,6 @@ from dna_pipelines.cli.app import COMPARE, app, project_of
 from dna_pipelines.cli.options import ExtractorName, Json, Picture, SelectionName, metric_option
 from dna_pipelines.cli.progress import run_with_progress
 from dna_pipelines.cli.terminal import note, save_figure, show_json, show_matrix
-from dna_pipelines.errors import NothingToCompare
 from dna_pipelines.project.progress import counted
 
 
@@ -41,12 +40,6 @@ def matrix(
     if json:
         show_json(result.to_json())
         return
-    if not distances.names:
-        raise NothingToCompare(
-            f"no two datasets have a DNA of {distances.extractor} yet; run `dna run`",
-            code="cli.no-pairs",
-            extractor=distances.extractor,
-        )
     cells = [
         [
             "·" if a == b else marks.get((a, b), "") + ("?" if isnan(value) else f"{value:.3g}")
@@ -65,10 +58,10 @@ def _note_tests(tested: Sequence[Any]) -> None:
         note(f"{counted(n_extracted, 'image')} extracted for samples of much larger datasets; their DNAs are stored")
     if not_stored := next((one.result.not_stored for one in tested if one.result.not_stored), ""):
         note(f"results are shown, but not stored: {not_stored}", style="yellow")
-    n_alike = sum(one.significant is False for one in tested)
+    n_significant = sum(one.significant is True for one in tested)
     note(
-        f"{n_alike:,} of {counted(len(tested), 'pair')} do not differ significantly (marked ≈; p corrected for all "
-        "pairs by Benjamini-Yekutieli, at the 5 % level)"
+        f"{n_significant:,} of {counted(len(tested), 'pair')} differ significantly; those that do not are marked ≈ (p "
+        "corrected for all pairs by Benjamini-Yekutieli, at the 5 % level)"
     )
     if unknown := [one for one in tested if one.significant is None]:
         first = unknown[0]

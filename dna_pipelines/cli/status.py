@@ -7,7 +7,7 @@ from typing import Any
 
 import typer
 
-from dna_pipelines.cli.app import DATASETS, FAILED, app, project_of
+from dna_pipelines.cli.app import DATASETS, app, exit_code, project_of
 from dna_pipelines.cli.options import Json
 from dna_pipelines.cli.terminal import note, say, show_json, show_table, size_text
 
@@ -25,8 +25,7 @@ def status(context: typer.Context, json: Json = False) -> None:
         show_json(facts)
     else:
         _show_status(facts, extractors)
-    if any(row["problem"] for row in facts):
-        raise typer.Exit(FAILED)
+    raise typer.Exit(exit_code("failed" if row["problem"] else "blocked" if row["blocked"] else "" for row in facts))
 
 
 def _show_status(facts: Sequence[Mapping[str, Any]], extractors: list[str]) -> None:

@@ -6,6 +6,7 @@ import io
 import json
 import math
 import sys
+import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from decimal import Decimal
@@ -18,7 +19,7 @@ from rich.filesize import decimal
 from rich.text import Text
 
 from dna_pipelines.cli.tables import Column, lay_out, lay_out_matrix, wrapped
-from dna_pipelines.errors import DnaError, UserError
+from dna_pipelines.errors import DamagedFileWarning, DnaError, UserError
 
 _CONTROLS = {code: chr(code).encode("unicode_escape").decode() for code in (*range(32), *range(127, 160))}
 _JSON_CONTROLS = {code: f"\\u{code:04x}" for code in range(127, 160)}
@@ -101,6 +102,23 @@ def say(*parts: str | tuple[str, str], indent: int = 0) -> None:
 def note(message: str, style: str = "") -> None:
     """Write something that is not the result to standard error."""
     _print(err, Text(shown(message), style=style))
+
+
+@contextmanager
+def warnings_as_notes() -> Iterator[None]:
+    """Show warnings about damaged files of the lake as notes; others as Python does."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("always", DamagedFileWarning)
+        others = warnings.showwarning
+
+        def show(message: Warning | str, category: type[Warning], *where: Any, **more: Any) -> None:
+            if issubclass(category, DamagedFileWarning):
+                note(f"warning: {message}", style="yellow")
+            else:
+                others(message, category, *where, **more)
+
+        warnings.showwarning = show
+        yield
 
 
 def _print(console: Console, text: Text, indent: int = 0) -> None:

@@ -4,18 +4,17 @@ from __future__ import annotations
 
 from importlib.util import find_spec
 from ipaddress import ip_address
-from typing import TYPE_CHECKING, Annotated
+from operator import attrgetter
+from typing import Annotated
 
 import typer
+from rich.markup import escape
 
 from dna_pipelines.cli.app import FAILED, TOOLS, app, project_of
 from dna_pipelines.cli.options import Json, Yes
-from dna_pipelines.cli.terminal import note, require_yes, say, show_json, show_table
+from dna_pipelines.cli.terminal import err, note, require_yes, say, show_json, show_table
 from dna_pipelines.errors import UserError
 from dna_pipelines.project.progress import counted
-
-if TYPE_CHECKING:
-    from dna_pipelines.maintenance.doctor import Finding
 
 
 @app.command(rich_help_panel=TOOLS)
@@ -23,20 +22,23 @@ def doctor(
     context: typer.Context,
     pages: Annotated[
         bool,
-        typer.Option("--pages", help="Also read every table of the lake, with its checksums (this can take long)."),
+        typer.Option("--pages", help="Also verify every byte of the lake by its checksums (this can take long)."),
     ] = False,
     json: Json = False,
 ) -> None:
     """Check the installation, the datasets file, every location and the lake."""
-    result = project_of(context).doctor(pages=pages, on_finding=None if json else _show_finding)
+    with err.status("examining …") as shown:
+        result = project_of(context).doctor(
+            pages=pages, on_finding=lambda finding: shown.update(f"examined: {escape(finding.what)}")
+        )
     if json:
         show_json(result.to_json())
+    else:
+        say(result.summary)
+        for finding in sorted(result.findings, key=attrgetter("ok")):
+            say(("ok ", "green") if finding.ok else ("BAD", "red"), f" {finding.what}: {finding.message}")
     if not result.ok:
         raise typer.Exit(FAILED)
-
-
-def _show_finding(finding: Finding) -> None:
-    say(("ok ", "green") if finding.ok else ("BAD", "red"), f" {finding.what}: {finding.message}")
 
 
 @app.command(rich_help_panel=TOOLS)
@@ -79,6 +81,14 @@ def ui(
     context: typer.Context,
     port: Annotated[int, typer.Option(help="The port of the web page.", min=1, max=65535)] = 3000,
     host: Annotated[str, typer.Option(help="The address of the web page.")] = "127.0.0.1",
+    allow_host: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--allow-host",
+            metavar="NAME",
+            help="A host name by which the page is reached, such as that of a proxy in front of it; may be repeated.",
+        ),
+    ] = None,
 ) -> None:
     """Start Dagster's web page and daemon for this project; Ctrl-C, SIGTERM or SIGHUP stops both."""
     project = project_of(context).folder
@@ -100,7 +110,7 @@ def ui(
             "login in front of it",
             style="yellow",
         )
-    stopped_by = serve(project, host, port, announce)
+    stopped_by = serve(project, host, port, announce, allow_host or ())
     if stopped_by is None:
         note("Dagster ended by itself; its output is above", style="red")
     raise typer.Exit(FAILED if stopped_by is None else 128 + stopped_by)

@@ -150,8 +150,8 @@ def why_untestable(n_images_a: U64, n_images_b: U64) -> NotTested | None:
     n_blocks = [int(np.count_nonzero(side)) for side in (n_images_a, n_images_b)]
     too_few = NotTested(
         "significance.too-few-units",
-        f"there are too few independent units: {n_blocks[0]} and {n_blocks[1]} blocks have images; 4 on each side are "
-        "enough (about as many groups, or images without one)",
+        f"too few images: {n_blocks[0]} and {n_blocks[1]} blocks of independent ones (groups, or images without a "
+        "group); about 4 on each side are enough",
         {"n_blocks_a": n_blocks[0], "n_blocks_b": n_blocks[1]},
     )
     if comb(sum(n_blocks), n_blocks[0]) < _FEWEST_WAYS:

@@ -15,9 +15,10 @@ from ruamel.yaml import YAML
 from ruamel.yaml.comments import CommentedMap, CommentedSeq
 from ruamel.yaml.error import YAMLError
 
+from dna_pipelines.config.dataset import DatasetConfig
 from dna_pipelines.config.document import dump_document, last_line_of, line_of, parse_document
 from dna_pipelines.config.mistakes import Mistake, explain
-from dna_pipelines.config.models import DatasetConfig, WatchConfig
+from dna_pipelines.config.models import WatchConfig
 from dna_pipelines.errors import ConfigError, UnknownName
 
 

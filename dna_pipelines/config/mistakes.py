@@ -8,7 +8,10 @@ from typing import Any, NamedTuple
 
 from pydantic import BaseModel
 
-from dna_pipelines.config.models import ChecksConfig, DatasetConfig, ExtractorConfig, MetadataConfig, WatchConfig
+from dna_pipelines.config.dataset import ChecksConfig, DatasetConfig, MetadataConfig
+from dna_pipelines.config.extractor import ExtractorConfig
+from dna_pipelines.config.models import WatchConfig
+from dna_pipelines.config.readings import PixelsConfig
 
 _NAMES = "use letters, digits, '.', '_' and '-', at most 100, beginning with a letter or a digit"
 
@@ -17,6 +20,7 @@ _MODELS: dict[str, type[BaseModel]] = {
     "extractors": ExtractorConfig,
     "metadata": MetadataConfig,
     "checks": ChecksConfig,
+    "pixels": PixelsConfig,
 }
 
 _EXPECTED = {

@@ -45,7 +45,7 @@ def calibrate(
         extractor: the network, or a view of it.
         digests: the images.
         datasets: the names of the datasets they come from, for the record.
-        read: returns the bytes of a digest.
+        read: returns the encoded image of a digest.
         workers: see `ActivationStream`; the result does not depend on it.
         on_images: called with the number of images that have just been processed.
         others: the same extractor on more devices of one kind.

@@ -90,10 +90,48 @@ class Network:
     neuron_names: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     ranges: ActivationRanges | None = None
 
+    def __post_init__(self) -> None:
+        """Refuse attributes of another type. Whether the module can serve is examined when it is loaded.
+
+        Raises:
+            ExtractorError: (`network.attribute`).
+        """
+        texts = ("name", "weights_digest", "architecture", "licence", "summary", "origin")
+        numbers = ("prefix_tokens", "patch_px")
+        wanted: dict[str, Any] = {"preprocessing": Preprocessing}
+        wanted |= dict.fromkeys(texts, str) | dict.fromkeys(numbers, int | None)
+        for attribute, kind in wanted.items():
+            if not isinstance(value := getattr(self, attribute), kind):
+                raise ExtractorError(
+                    f"{attribute} of a Network is a {type(value).__name__}; it must be {_word(kind)}",
+                    code="network.attribute",
+                    attribute=attribute,
+                    type=type(value).__name__,
+                )
+        if isinstance(self.module, nn.Module):
+            self._require_layers()
+
+    def _require_layers(self) -> None:
+        """Refuse chosen layers that are neither tapped nor modules."""
+        modules = dict(self.module.named_modules())
+        for attribute in ("covariance_layers", "image_layers"):
+            for layer in getattr(self, attribute):
+                if layer not in modules and layer not in self.taps:
+                    raise ExtractorError(
+                        f"{attribute} names '{layer}', which is no module of {self.name}",
+                        code="network.attribute",
+                        attribute=attribute,
+                        layer=layer,
+                    )
+
     @property
     def label(self) -> str:
         """What messages call the network."""
         return self.origin or self.name
+
+
+def _word(kind: Any) -> str:
+    return getattr(kind, "__name__", str(kind))
 
 
 @dataclass(frozen=True)

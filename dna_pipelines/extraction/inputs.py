@@ -14,18 +14,18 @@ import torch
 from numpy.typing import NDArray
 from torch.nn.functional import interpolate
 
-from dna_pipelines.imaging import Interpolation, Preprocessing, decode, pillow_resize
+from dna_pipelines.imaging import Encoded, Interpolation, Preprocessing, decode_known, pillow_resize
 
 _IN_TORCH = ("bilinear", "bicubic")
 
 
-def network_input(data: bytes, preprocessing: Preprocessing) -> NDArray[np.float32]:
-    """The bytes of an image file to (3, size_px, size_px) float32.
+def network_input(image: Encoded, preprocessing: Preprocessing) -> NDArray[np.float32]:
+    """An encoded image that a scan accepted to (3, size_px, size_px) float32.
 
     Raises:
         Unreadable: `image.REASON`, with the reason for the quarantine.
     """
-    return preprocessing(decode(data), torch_resize)
+    return preprocessing(decode_known(image), torch_resize)
 
 
 def torch_resize(rgb: NDArray[np.uint8], width: int, height: int, interpolation: Interpolation) -> NDArray[np.uint8]:

@@ -53,7 +53,7 @@ def extract_partials(
         extractor: the network.
         ranges: its activation ranges, which bin the histograms.
         shards: the shards to extract; they share batches.
-        read: returns the bytes of a digest.
+        read: returns the encoded image of a digest.
         workers: number of threads that decode, and of lanes on a CPU; 0 for one of each per core. The result does not
             depend on it.
         on_images: called with the number of images that have just been extracted.

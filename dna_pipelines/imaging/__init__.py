@@ -3,13 +3,18 @@
 This package holds the decoding rules and the preprocessing. Reading bytes is not its task.
 """
 
-from dna_pipelines.imaging.decode import ImageInfo, decode, decode_with_info
+from dna_pipelines.imaging.decode import ImageInfo, decode, decode_known, decode_with_info, n_pages
 from dna_pipelines.imaging.preprocess import Interpolation, Preprocessing, Resize, pillow_resize
+from dna_pipelines.imaging.reading import BY_RULES, Encoded, FileRead, Reading, encoded
 
-RULES = 2
-"""The version of the rules that decide whether a file is a readable image. Raise it when they change, so that files
-quarantined under other rules are decoded again."""
+RULES = 3
+"""The version of the rules of decoding. Raise it when they change: files that were quarantined under other rules are
+decoded again, and so are images of the formats in `CHANGED`."""
+
+CHANGED = {"TGA": 3, "TIFF": 3, "JPEG2000": 3, "WEBP": 3}
+"""By format, the rules that last changed the pixels of images that were accepted before, or refused some of them."""
 
 __all__ = [
-    "RULES", "ImageInfo", "Interpolation", "Preprocessing", "Resize", "decode", "decode_with_info", "pillow_resize",
+    "BY_RULES", "CHANGED", "RULES", "Encoded", "FileRead", "ImageInfo", "Interpolation", "Preprocessing", "Reading",
+    "Resize", "decode", "decode_known", "decode_with_info", "encoded", "n_pages", "pillow_resize",
 ]  # fmt: skip

@@ -10,7 +10,8 @@ from __future__ import annotations
 import io
 import threading
 import warnings
-from contextlib import nullcontext
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,13 +19,18 @@ from numpy.typing import NDArray
 from PIL import ExifTags, Image, TiffImagePlugin, UnidentifiedImageError
 
 from dna_pipelines.errors import Unreadable
-from dna_pipelines.imaging.colour import to_rgb
+from dna_pipelines.imaging.colour import has_alpha, to_rgb
 from dna_pipelines.imaging.jpeg import decode_jpeg
 from dna_pipelines.imaging.jpeg2000 import check_jpeg2000
+from dna_pipelines.imaging.pages import count_pages, count_tiff_pages, further_pages, pages_in_words, turn_to
 from dna_pipelines.imaging.png import check_png
 from dna_pipelines.imaging.rare_tiff import decode_rare_tiff
+from dna_pipelines.imaging.reading import Encoded, Reading, split
+from dna_pipelines.imaging.rendering import Rendered, render
+from dna_pipelines.imaging.samples import Samples, samples_of
 from dna_pipelines.imaging.signatures import why_not_identified
-from dna_pipelines.imaging.tiff import check_tiff, is_header_of_tiff, not_read, widen_palette
+from dna_pipelines.imaging.tiff import Layout, bands_not_read, check_tiff, is_header_of_tiff, widen_palette
+from dna_pipelines.imaging.webp import show_free_canvas
 
 MAX_PIXELS = 178_956_970
 """The largest image that is decoded (Pillow's own limit, 2 x 89.5 megapixels)."""
@@ -35,8 +41,11 @@ LARGE_PIXELS = 2**25
 FORMATS = ("AVIF", "BMP", "DIB", "GIF", "JPEG", "JPEG2000", "PNG", "PPM", "TGA", "TIFF", "WEBP")
 """The formats that are decoded. Pillow knows more, and would start Ghostscript for PostScript whatever its name."""
 
-_ANIMATED = ("AVIF", "GIF", "PNG", "WEBP")
-"""The formats whose further frames are images like the first; those of a phone's JPEG (MPO) are depths and previews."""
+RULES_OF_LAYOUTS = 2
+"""The version of the rules that changed the pixels of some layouts: those for which `ImageInfo.rules` is this."""
+
+_MOST_ZEROS = 64
+"""More zeros at the end of a file are remarked on."""
 
 _one_large = threading.Lock()
 
@@ -66,25 +75,77 @@ class ImageInfo:
     format: str
     mode: str
     assumed: str = ""
-    """What the file leaves open, and how it was read: the first of several pages, the scale of deep values; "" for
-    nothing."""
+    """What the file leaves open, and how it was read, such as the scale of deep values; "" for nothing."""
+    further_pages: str = ""
+    """The pages or frames beside the one that was read, in words; "" for none."""
+    n_clipped: int | None = None
+    """Values outside the declared range; None where none is declared."""
+    rules: int = 1
+    """See `Reading`."""
 
 
-def decode(data: bytes) -> NDArray[np.uint8]:
+def decode(image: Encoded) -> NDArray[np.uint8]:
     """Decode to an RGB array of shape (height, width, 3).
+
+    Args:
+        image: the bytes of a file, or with them how to read them.
 
     Raises:
         Unreadable: with the reason for the quarantine.
     """
-    return decode_with_info(data)[0]
+    return decode_with_info(image)[0]
 
 
-def decode_with_info(data: bytes) -> tuple[NDArray[np.uint8], ImageInfo]:
+def decode_with_info(image: Encoded) -> tuple[NDArray[np.uint8], ImageInfo]:
     """Like `decode`, and the properties in the header."""
+    data, reading = split(image)
+    with _every_error_a_reason(data):
+        return _opened(data, reading, is_known=False)
+
+
+def decode_known(image: Encoded) -> NDArray[np.uint8]:
+    """Like `decode` for an image that `decode` accepted before, of which every byte is the same.
+
+    So it repeats no check of what the decoder skips: checksums of PNG, tiles of JPEG 2000, further pages.
+
+    Raises:
+        Unreadable: also `other rules` where the image was accepted under rules that gave other pixels.
+    """
+    data, reading = split(image)
+    with _every_error_a_reason(data):
+        pixels, info = _opened(data, reading, is_known=True)
+    if info.rules != reading.rules:
+        raise Unreadable(
+            "other rules",
+            "the rules of decoding changed since it was scanned; run again",
+            rules=info.rules,
+            scanned_by=reading.rules,
+        )
+    return pixels
+
+
+def n_pages(data: bytes) -> int:
+    """How many pages or frames a file has, that `decode_with_info` accepted.
+
+    Raises:
+        Unreadable: `too large` for more than a thousand.
+    """
+    with _every_error_a_reason(data):
+        try:
+            with Image.open(io.BytesIO(data), formats=FORMATS) as image:
+                return count_pages(image, data)
+        except UnidentifiedImageError:
+            if not is_header_of_tiff(data):
+                raise
+            return count_tiff_pages(data)
+
+
+@contextmanager
+def _every_error_a_reason(data: bytes) -> Iterator[None]:
     if not data:
         raise Unreadable("empty", "the file has no bytes")
     try:
-        return _opened(data)
+        yield
     except Unreadable:
         raise
     except UnidentifiedImageError as error:
@@ -100,50 +161,102 @@ def decode_with_info(data: bytes) -> tuple[NDArray[np.uint8], ImageInfo]:
         raise Unreadable(reason, f"{type(error).__name__}: {error}", error=type(error).__name__) from error
 
 
-def _opened(data: bytes) -> tuple[NDArray[np.uint8], ImageInfo]:
+def _opened(data: bytes, reading: Reading, *, is_known: bool) -> tuple[NDArray[np.uint8], ImageInfo]:
     try:
         image = Image.open(io.BytesIO(data), formats=FORMATS)
-    except UnidentifiedImageError:
-        if is_header_of_tiff(data) and (decoded := _rare_tiff(data)):
+        if reading.page > 1:
+            turn_to(image, data, reading.page)
+    # Of a page whose layout it does not know, Pillow says SyntaxError.
+    except (UnidentifiedImageError, SyntaxError):
+        if is_header_of_tiff(data) and (decoded := _rare_tiff(data, reading)):
             return decoded
         raise
-    assumed: list[str] = []
     with image:
         _check_size(image)
-        if image.format == "PNG":
-            check_png(data)
-        if image.format == "JPEG2000":
-            check_jpeg2000(data)
+        assumed, rules = [], 1
+        if not is_known:
+            _check_file(image, data)
+            assumed.append(_zeros_in_words(image, data))
         if isinstance(image, TiffImagePlugin.TiffImageFile):
-            layout = check_tiff(image, data)
-            if not layout.is_decoded_by_pillow:
-                if decoded := _rare_tiff(data):
+            layout = Layout.of(image)
+            is_read_by_pillow = layout.has_all_samples if reading.declares_samples else layout.is_decoded_by_pillow
+            if not is_read_by_pillow:
+                if decoded := _rare_tiff(data, reading):
                     return decoded
                 raise Unreadable(
                     "unsupported", f"a TIFF of {layout}: install dna_pipelines[tiff], or convert it", format="TIFF"
                 )
-            widen_palette(image)
-            assumed += not_read(layout.photometric, len(layout.bits), data)
-        elif image.format in _ANIMATED and getattr(image, "is_animated", False):
-            assumed.append("the first of several frames")
+            rules = RULES_OF_LAYOUTS if widen_palette(image) else 1
+            assumed.append(bands_not_read(layout.photometric, len(layout.bits), reading))
+        elif show_free_canvas(image) or (image.format == "TGA" and image.has_transparency_data and not has_alpha(data)):
+            rules = RULES_OF_LAYOUTS
+        further = "" if is_known else further_pages(image, data)
         size, mode = image.size, image.mode
         with _one_large if image.width * image.height > LARGE_PIXELS else nullcontext():
-            pixels = decode_jpeg(data, image)
-            if pixels is None:
-                image.load()
-                pixels, of_values = to_rgb(image, data)
-                assumed.append(of_values)
-            info = ImageInfo(*size, image.format or "?", mode, "; ".join(filter(None, assumed)))
-            return _upright(pixels, _orientation(image)), info
+            rendered = _rendered(image, data, reading)
+            info = ImageInfo(
+                *size,
+                image.format or "?",
+                mode,
+                "; ".join(filter(None, [*assumed, rendered.assumed])),
+                further,
+                rendered.n_clipped,
+                rules,
+            )
+            return _upright(rendered.pixels, _orientation(image)), info
 
 
-def _rare_tiff(data: bytes) -> tuple[NDArray[np.uint8], ImageInfo] | None:
-    decoded = decode_rare_tiff(data, MAX_PIXELS)
+def _check_file(image: Image.Image, data: bytes) -> None:
+    """Refuse what the decoder does not notice; what it accepts once is not checked again."""
+    if image.format == "PNG":
+        check_png(data)
+    if image.format == "JPEG2000":
+        check_jpeg2000(data)
+    if isinstance(image, TiffImagePlugin.TiffImageFile):
+        check_tiff(image, data)
+
+
+def _zeros_in_words(image: Image.Image, data: bytes) -> str:
+    """That zeros may stand in place of a lost tail, which decoders of some formats take for pixels; "" elsewhere.
+
+    A sound WEBP may end with some hundred zeros where the lower part of its image is plain.
+    """
+    if image.format not in ("AVIF", "WEBP") or data[-_MOST_ZEROS:].strip(b"\0"):
+        return ""
+    n_zeros = len(data) - len(data.rstrip(b"\0"))
+    return f"its last {n_zeros} bytes are zeros, as a full disk or an interrupted copy leaves them"
+
+
+def _rendered(image: Image.Image, data: bytes, reading: Reading) -> Rendered:
+    """The pixels of an opened image before it is turned upright."""
+    pixels = decode_jpeg(data, image)
+    if pixels is None:
+        image.load()
+        if not reading.declares_samples:
+            return Rendered(*to_rgb(image, data), None)
+        return render(samples_of(image, data), reading)
+    if not reading.declares_samples:
+        return Rendered(pixels, "", None)
+    planes = np.moveaxis(pixels if image.mode != "L" else pixels[..., :1], -1, 0)
+    return render(Samples(planes, 8, len(planes)), reading)
+
+
+def _rare_tiff(data: bytes, reading: Reading) -> tuple[NDArray[np.uint8], ImageInfo] | None:
+    decoded = decode_rare_tiff(data, MAX_PIXELS, reading)
     if decoded is None:
         return None
-    pixels = _upright(decoded.pixels, decoded.orientation)
+    pixels = _upright(decoded.rendered.pixels, decoded.orientation)
     height, width = pixels.shape[:2]
-    return pixels, ImageInfo(width, height, "TIFF", decoded.layout, decoded.assumed)
+    return pixels, ImageInfo(
+        width,
+        height,
+        "TIFF",
+        decoded.layout,
+        decoded.assumed,
+        pages_in_words(data),
+        decoded.rendered.n_clipped,
+        RULES_OF_LAYOUTS,
+    )
 
 
 def _check_size(image: Image.Image) -> None:

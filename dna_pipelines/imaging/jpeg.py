@@ -21,7 +21,13 @@ MAX_SCANS = 500
 _COLORSPACES = {"L": "RGB", "RGB": "RGB", "CMYK": "CMYK"}
 _START_OF_SCAN = b"\xff\xda"
 _END_OF_IMAGE = b"\xff\xd9"
+_MARKER = re.compile(rb"\xff([\xc0-\xcf\xda-\xfe])")
+"""A marker with a segment; neither a stored 0xFF, nor a restart, nor the start of the image."""
+_PROGRESSIVE_FRAME, _SCAN = 0xC2, 0xDA
+_MANY = 14
+"""More bits than any scan may leave out."""
 _NO_END = "premature end of jpeg file"
+_ODD_SCAN = "invalid sos parameters"
 _TRUNCATED = ("premature end of data segment", _NO_END)
 _HARMLESS = re.compile(
     r"unknown jfif revision|unknown adobe color transform|icc profile|invalid sos parameters"
@@ -59,9 +65,14 @@ def decode_jpeg(data: bytes, image: Image.Image) -> NDArray[np.uint8] | None:
         return None
     pixels, warning = _decoded(data, colorspace)
     if _NO_END in warning.lower():
+        if image.info.get("progressive") and _lacks_scans(data):
+            raise Unreadable("truncated", "the last scans of a progressive JPEG are missing")
         # A download or a full disk leaves zeros, which are code words, too. Without them the data show whether
         # only the end marker is missing.
         pixels, warning = _decoded(_closed(data), colorspace)
+    if _ODD_SCAN in warning.lower() and data.rfind(_END_OF_IMAGE) < data.rfind(_START_OF_SCAN):
+        # Encoders err in the headers of scans, but here zeros stand in that of the last scan and behind it.
+        raise Unreadable("truncated", f"libjpeg-turbo: {warning}, and no end", warning=warning)
     if pixels is None and not _HARMLESS.search(warning.lower()) and _recoverable(data, colorspace):
         reason = "truncated" if any(part in warning.lower() for part in _TRUNCATED) else "corrupt"
         raise Unreadable(reason, f"libjpeg-turbo: {warning}", warning=warning)
@@ -82,6 +93,27 @@ def _closed(data: bytes) -> bytes:
     if kept.endswith(b"\xff") and len(kept) < len(data):
         kept += b"\0"  # the code byte 0xFF is stored with a zero behind it
     return kept + _END_OF_IMAGE
+
+
+def _lacks_scans(data: bytes) -> bool:
+    """Whether the scans of a progressive JPEG leave bits of a coefficient out (ITU-T T.81, annex G).
+
+    Each scan refines some of the 64 coefficients of some components; one that ends at a scan looks whole.
+    """
+    left: dict[int, list[int]] = {}
+    offset = 2
+    while marker := _MARKER.search(data, offset):
+        kind, offset = marker[1][0], marker.end()
+        length = int.from_bytes(data[offset : offset + 2])
+        segment = data[offset + 2 : offset + length]
+        if kind == _PROGRESSIVE_FRAME:
+            left = {segment[at]: [_MANY] * 64 for at in range(6, len(segment), 3)}
+        elif kind == _SCAN and segment:
+            first, last, bits = segment[-3:]
+            for at in range(1, 1 + 2 * segment[0], 2):
+                left[segment[at]][first : last + 1] = [bits & 0x0F] * (last + 1 - first)
+        offset += length
+    return any(any(bits) for bits in left.values())
 
 
 def _recoverable(data: bytes, colorspace: str) -> bool:

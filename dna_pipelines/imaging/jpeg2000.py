@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from dna_pipelines.errors import Unreadable
 
 _SIZE, _START_OF_TILE, _END = 0xFF51, 0xFF90, 0xFFD9
+_TILE_HEADER_BYTES = 12
 _MOST_SMALL_TILES = 1024
 _SMALL_TILE_PIXELS = 1024
 _DAMAGE = (struct.error, IndexError)
@@ -86,7 +87,7 @@ def _check_tiles(data: bytes, start: int) -> None:
     if n_tiles > _MOST_SMALL_TILES and n_tiles * _SMALL_TILE_PIXELS > (width - left) * (height - top):
         raise Unreadable("too large", f"{n_tiles} tiles of {tile_width} x {tile_height} pixels", n_tiles=n_tiles)
     found = set(_tiles(data, start))
-    if found and len(found) < n_tiles:
+    if len(found) < n_tiles:
         raise Unreadable("truncated", f"it has {len(found)} of {n_tiles} tiles", n_tiles=n_tiles, n_found=len(found))
 
 
@@ -96,11 +97,15 @@ def _tiles(data: bytes, start: int) -> Iterator[int]:
     while offset + 4 <= len(data):
         marker, length = struct.unpack_from(">HH", data, offset)
         if marker == _START_OF_TILE:
+            if offset + _TILE_HEADER_BYTES > len(data):
+                raise Unreadable("truncated", "the header of a tile is not whole")
             tile, tile_bytes = struct.unpack_from(">HI", data, offset + 4)
             yield tile
             if tile_bytes == 0:  # it reaches to the end
                 return
             offset += tile_bytes
+            if offset > len(data):
+                raise Unreadable("truncated", f"the data of tile {tile} are not whole", tile=tile)
         elif marker == _END:
             return
         else:

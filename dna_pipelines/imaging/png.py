@@ -10,8 +10,12 @@ from dna_pipelines.errors import Unreadable
 _SIGNATURE_BYTES = 8
 _FRAME_BYTES = 12
 """What a chunk takes beside its data: length, kind and checksum."""
-_CHECKED = frozenset({b"IHDR", b"PLTE", b"tRNS", b"IDAT"})
-"""The chunks that decide what the pixels are. Damage in others, such as texts and times, does not change an image."""
+_UNCHECKED = frozenset({
+    b"tEXt", b"zTXt", b"iTXt", b"tIME", b"iCCP", b"gAMA", b"cHRM", b"sRGB", b"sBIT", b"bKGD", b"hIST", b"pHYs", b"sPLT",
+    b"acTL", b"fcTL", b"fdAT",
+})  # fmt: skip
+"""The chunks that do not decide what the (first) image is: damage in texts, times and profiles changes no pixel. Those
+of an unknown name are checked, because one that does decide it may have lost its name."""
 
 
 def check_png(data: bytes) -> None:
@@ -29,16 +33,22 @@ def check_png(data: bytes) -> None:
         end = offset + _FRAME_BYTES + length
         if kind == b"CgBI":
             raise Unreadable("unsupported", "Apple's variant of PNG (CgBI); convert it", format="CgBI")
-        if kind in _CHECKED:
+        if not kind.isalpha() and not view[offset:].tobytes().strip(b"\0"):
+            return
+        if kind not in _UNCHECKED:
             if end > len(data):
-                raise Unreadable("truncated", f"its {kind.decode()} chunk at byte {offset} is not whole", offset=offset)
+                raise Unreadable("truncated", f"its {_named(kind)} chunk at byte {offset} is not whole", offset=offset)
             if zlib.crc32(view[offset + 4 : end - 4]) != int.from_bytes(view[end - 4 : end]):
                 raise Unreadable(
                     "corrupt",
-                    f"the checksum of its {kind.decode()} chunk at byte {offset} is wrong",
-                    chunk=kind.decode(),
+                    f"the checksum of its {_named(kind)} chunk at byte {offset} is wrong",
+                    chunk=_named(kind),
                     offset=offset,
                 )
         if kind == b"IEND":
             return
         offset = end
+
+
+def _named(kind: bytes) -> str:
+    return kind.decode("ascii", "backslashreplace")

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
+
+from dna_pipelines.errors import ExtractorError
 
 Interpolation = Literal["bilinear", "bicubic", "lanczos", "box"]
 
@@ -25,6 +27,9 @@ _FILTERS = {
     "lanczos": Image.Resampling.LANCZOS,
     "box": Image.Resampling.BOX,
 }
+
+
+_FITS, _LEVELS = ("squash", "crop"), ("uint8", "float32")
 
 
 def pillow_resize(rgb: NDArray[np.uint8], width: int, height: int, interpolation: Interpolation) -> NDArray[np.uint8]:
@@ -53,11 +58,27 @@ class Preprocessing:
     resized_as: Literal["uint8", "float32"] = "uint8"
 
     def __post_init__(self) -> None:
-        """Refuse what would make every input useless."""
-        if not all(len(colour) == 3 and np.isfinite(colour).all() for colour in (self.mean, self.std)):
-            raise ValueError(f"mean and std must be three finite numbers each, not {self.mean} and {self.std}")
-        if min(self.std) <= 0:
-            raise ValueError(f"std must be greater than 0, not {self.std}")
+        """Refuse what would make every input useless.
+
+        Raises:
+            ExtractorError: (`network.preprocessing-value`).
+        """
+        wanted = {
+            "size_px": (isinstance(self.size_px, int | np.integer) and self.size_px > 0, "a whole number of pixels"),
+            "fit": (self.fit in _FITS, f"one of: {', '.join(_FITS)}"),
+            "interpolation": (self.interpolation in _FILTERS, f"one of: {', '.join(_FILTERS)}"),
+            "mean": (_three_numbers(self.mean), "three finite numbers"),
+            "std": (_three_numbers(self.std) and min(self.std) > 0, "three numbers greater than 0"),
+            "crop_share": (_is_number(self.crop_share) and 0 < self.crop_share <= 1, "greater than 0, at most 1"),
+            "resized_as": (self.resized_as in _LEVELS, f"one of: {', '.join(_LEVELS)}"),
+        }
+        for setting, (right, what) in wanted.items():
+            if not right:
+                raise ExtractorError(
+                    f"{setting} of a Preprocessing is {getattr(self, setting)!r}; it must be {what}",
+                    code="network.preprocessing-value",
+                    setting=setting,
+                )
 
     @classmethod
     def reference(
@@ -112,6 +133,18 @@ class Preprocessing:
         height, width = resized.shape[:2]
         top, left = (height - self.size_px) // 2, (width - self.size_px) // 2
         return resized[top : top + self.size_px, left : left + self.size_px]
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float | np.number) and not isinstance(value, bool)
+
+
+def _three_numbers(values: object) -> bool:
+    return (
+        isinstance(values, Sequence | np.ndarray)
+        and len(values) == 3
+        and all(_is_number(value) and np.isfinite(value) for value in values)
+    )
 
 
 def _resized_floats(

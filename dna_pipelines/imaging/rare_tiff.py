@@ -13,8 +13,19 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from dna_pipelines.errors import Unreadable
-from dna_pipelines.imaging.levels import levels, over_white
-from dna_pipelines.imaging.tiff import BLACK_IS_ZERO, RGB, SENSOR, SEPARATED, WHITE_IS_ZERO, check_tiles, not_read
+from dna_pipelines.imaging.reading import BY_RULES, Reading
+from dna_pipelines.imaging.rendering import Rendered, render
+from dna_pipelines.imaging.samples import Samples
+from dna_pipelines.imaging.tiff import (
+    BLACK_IS_ZERO,
+    RGB,
+    SENSOR,
+    SEPARATED,
+    WHITE_IS_ZERO,
+    bands_not_read,
+    check_tiles,
+    index_of_page,
+)
 
 _ORIENTATION, _PLANAR = 274, 2
 _ASSOCIATED, _UNASSOCIATED = 1, 2
@@ -26,23 +37,29 @@ class Decoded:
     """A decoded image.
 
     Attributes:
-        pixels: RGB of shape (height, width, 3).
+        rendered: its pixels before they are turned upright.
         orientation: as in EXIF, 1 to 8.
         layout: its interpretation, samples and type, in words.
         assumed: what the file leaves open, and how it was read; see `ImageInfo`.
     """
 
-    pixels: NDArray[np.uint8]
+    rendered: Rendered
     orientation: int
     layout: str
     assumed: str
 
 
-def decode_rare_tiff(data: bytes, most_pixels: int) -> Decoded | None:
-    """The first page of a TIFF; None where tifffile is not installed.
+def decode_rare_tiff(data: bytes, most_pixels: int, reading: Reading) -> Decoded | None:
+    """One page of a TIFF; None where tifffile is not installed.
+
+    Args:
+        data: the file.
+        most_pixels: see below.
+        reading: which page, and what its values mean.
 
     Raises:
-        Unreadable: `unsupported` for a layout without a rule, `too large` for more pixels than `most_pixels`.
+        Unreadable: `unsupported` for a layout without a rule, `too large` for more pixels than `most_pixels`,
+            `not as declared` where the reading cannot apply.
     """
     try:
         import tifffile
@@ -51,20 +68,22 @@ def decode_rare_tiff(data: bytes, most_pixels: int) -> Decoded | None:
     # What it logs of damaged files is in the quarantine.
     logging.getLogger("tifffile").setLevel(logging.CRITICAL)
     with tifffile.TiffFile(io.BytesIO(data)) as file:
-        page: Any = file.pages.first
+        page: Any = file.pages.first if reading.page == 1 else file.pages[index_of_page(data, reading.page)]
         size, tile = (page.imagewidth, page.imagelength), (page.tilewidth, page.tilelength)
         if page.photometric in SENSOR:
             raise Unreadable("unsupported", "a camera raw file; develop it", format="raw")
         if math.prod(size) > most_pixels:
             raise Unreadable("too large", f"{size[0]} x {size[1]} pixels", size_px=list(size), limit=most_pixels)
         check_tiles(size, tile)
-        pixels, of_values = _rgb(page)
-        assumed = [*not_read(page.photometric, page.samplesperpixel, data), of_values]
+        rendered = render(_samples(page), reading)
+        assumed = [bands_not_read(page.photometric, page.samplesperpixel, reading), rendered.assumed]
         orientation = page.tags.get(_ORIENTATION)
-        return Decoded(pixels, orientation.value if orientation else 1, _layout(page), "; ".join(filter(None, assumed)))
+        return Decoded(
+            rendered, orientation.value if orientation else 1, _layout(page), "; ".join(filter(None, assumed))
+        )
 
 
-def _rgb(page: Any) -> tuple[NDArray[np.uint8], str]:
+def _samples(page: Any) -> Samples:
     n_colours, kind = _COLOURS.get(page.photometric, 0), page.dtype.kind if page.dtype else ""
     if not n_colours or page.samplesperpixel < n_colours or kind not in ("uif" if n_colours == 1 else "uf"):
         raise Unreadable(
@@ -82,26 +101,25 @@ def _rgb(page: Any) -> tuple[NDArray[np.uint8], str]:
         planes = values[None]
     else:
         planes = values if page.planarconfig == _PLANAR else np.moveaxis(values, -1, 0)
-    colours, assumed = _levels(planes[:n_colours], page)
-    if page.photometric == WHITE_IS_ZERO:
-        colours = 255 - colours
+    bits = page.bitspersample
     if n_colours == 4:
-        inks = Image.fromarray(np.ascontiguousarray(colours.transpose(1, 2, 0)), "CMYK")
-        return np.asarray(inks.convert("RGB")), assumed
-    rgb = np.repeat(colours, 3, axis=0) if n_colours == 1 else colours
-    extra = tuple(page.extrasamples)
-    for index, kind in enumerate(extra[: len(planes) - n_colours]):
-        if kind in (_ASSOCIATED, _UNASSOCIATED):
-            alpha, _ = _levels(planes[n_colours + index][None], page)
-            rgb = over_white(rgb, alpha, is_associated=kind == _ASSOCIATED)
-    return np.ascontiguousarray(rgb.transpose(1, 2, 0)), assumed
+        planes, n_colours, bits = _printed(Samples(planes, bits, 4)), 3, 8
+    extra = tuple(page.extrasamples)[: len(planes) - n_colours]
+    alpha = next((index for index, kind in enumerate(extra) if kind in (_ASSOCIATED, _UNASSOCIATED)), None)
+    return Samples(
+        planes,
+        bits,
+        n_colours,
+        None if alpha is None else planes[n_colours + alpha],
+        is_associated=alpha is not None and extra[alpha] == _ASSOCIATED,
+        is_white_zero=page.photometric == WHITE_IS_ZERO,
+    )
 
 
-def _levels(planes: NDArray[Any], page: Any) -> tuple[NDArray[np.uint8], str]:
-    # As Pillow opens them: the upper byte of colours, and of whatever has alpha.
-    if page.samplesperpixel > 1 and planes.dtype == np.uint16 and page.bitspersample == 16:
-        return (planes >> 8).astype(np.uint8), ""
-    return levels(planes, page.bitspersample)
+def _printed(inks: Samples) -> NDArray[np.uint8]:
+    """Inks, with any further bands left out, as red, green and blue."""
+    cmyk = Image.fromarray(render(inks, BY_RULES).pixels, "CMYK")
+    return np.moveaxis(np.asarray(cmyk.convert("RGB")), -1, 0)
 
 
 def _layout(page: Any) -> str:

@@ -10,12 +10,14 @@ from __future__ import annotations
 import io
 import math
 import struct
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
 from PIL import TiffImagePlugin
 
 from dna_pipelines.errors import Unreadable
+from dna_pipelines.imaging.reading import Reading
 
 WHITE_IS_ZERO, BLACK_IS_ZERO, RGB, PALETTE, SEPARATED, YCBCR = 0, 1, 2, 3, 5, 6
 UNSIGNED, SIGNED, FLOAT = 1, 2, 3
@@ -84,6 +86,13 @@ class Layout:
         }.get(self.photometric, self.sample_format == UNSIGNED)
 
     @property
+    def has_all_samples(self) -> bool:
+        """Whether Pillow gives every sample in full: not the upper byte of deep colours, and no band left out."""
+        if not self.is_decoded_by_pillow:
+            return False
+        return len(self.bits) == 1 or (max(self.bits) <= 8 and len(self.bits) <= 4 and self.extra in ((), (0,), (2,)))
+
+    @property
     def _planar_is_right(self) -> bool:
         if self.compression == _UNCOMPRESSED:
             return self.bits[0] == 8 and self.photometric in (RGB, SEPARATED) and self.extra in ((), (2,))
@@ -114,7 +123,7 @@ def is_header_of_tiff(data: bytes) -> bool:
     return data[:4] in (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 
 
-def check_tiff(image: TiffImagePlugin.TiffImageFile, data: bytes) -> Layout:
+def check_tiff(image: TiffImagePlugin.TiffImageFile, data: bytes) -> None:
     """Refuse what is no photograph but holds a preview of one, and what would take more memory than its size says.
 
     Raises:
@@ -132,25 +141,30 @@ def check_tiff(image: TiffImagePlugin.TiffImageFile, data: bytes) -> Layout:
     for offset, count in zip(offsets, counts, strict=False):
         if offset + count > len(data):
             raise Unreadable("truncated", f"pixels at byte {offset} end after the file", offset=offset)
-    return Layout.of(image)
 
 
-def not_read(photometric: int, n_bands: int, data: bytes) -> list[str]:
-    """What is left out of a file: bands beyond the colours and one for alpha, and pages after the first."""
+def bands_not_read(photometric: int, n_bands: int, reading: Reading) -> str:
+    """The bands beyond the colours and one for alpha, which the rules leave out; "" where there are none."""
     n_colours = {RGB: 3, YCBCR: 3, SEPARATED: 4}.get(photometric, 1)
-    left_out = [f"{n_colours} of {n_bands} bands"] if n_bands > n_colours + 1 else []
-    return [*left_out, f"the first of {pages} pages"] if (pages := n_pages(data)) > 1 else left_out
+    if n_bands <= n_colours + 1 or reading.bands:
+        return ""
+    return f"{n_colours} of {n_bands} bands (`bands: {[1] if n_colours == 1 else [1, 2, 3]}` chooses)"
 
 
-def widen_palette(image: TiffImagePlugin.TiffImageFile) -> None:
+def widen_palette(image: TiffImagePlugin.TiffImageFile) -> bool:
     """Read a palette of 8-bit entries as what it is: they belong into the upper byte (TIFF 6.0), and some writers err.
 
     All entries are below 256 then, as no palette of 16 bits that has a colour other than black is.
+
+    Returns:
+        Whether the image has such a palette.
     """
     entries = _numbers(image.tag_v2.get(320, ()))
-    if image.mode == "P" and entries and 0 < max(entries) < 256:
+    is_of_8_bits = image.mode == "P" and bool(entries) and 0 < max(entries) < 256
+    if is_of_8_bits:
         third = len(entries) // 3
         image.putpalette(bytes(entries[band * third + at] for at in range(third) for band in range(3)))
+    return is_of_8_bits
 
 
 def check_tiles(size: tuple[int, int], tile: tuple[int, int]) -> None:
@@ -183,19 +197,47 @@ def _is_camera_raw(image: TiffImagePlugin.TiffImageFile, data: bytes) -> bool:
     return bool(sub_files) and (tags.get(254, 0) & _REDUCED != 0 or any(_is_sensor(data, at) for at in sub_files))
 
 
-def n_pages(data: bytes) -> int:
-    """Pages of full resolution; copies of less resolution and masks are none (TIFF 6.0, NewSubfileType)."""
-    count, offset, seen = 0, None, set[int]()
+def pages_of(data: bytes, most: int) -> list[int]:
+    """The positions of the pages in the chain of directories: the first, and all others of full resolution.
+
+    Copies of less resolution and masks are no pages (TIFF 6.0, NewSubfileType).
+
+    Args:
+        data: the file.
+        most: no more than so many are returned.
+    """
+    pages: list[int] = []
     try:
-        while offset is None or (offset and offset not in seen):
-            seen.add(offset or 0)
-            directory = _directory(data, offset)
-            count += not directory.get(254, 0) & (_REDUCED | _MASK)
-            offset = directory.next
+        for index, directory in enumerate(_directories(data)):
+            if index == 0 or not directory.get(254, 0) & (_REDUCED | _MASK):
+                pages.append(index)
+            if len(pages) == most:
+                break
     # What follows the first page cannot be read, and is not.
     except _DAMAGE:
         pass
-    return count
+    return pages
+
+
+def index_of_page(data: bytes, page: int) -> int:
+    """The position of a page, counted from 1, in the chain of directories.
+
+    Raises:
+        Unreadable: `truncated` where there is none.
+    """
+    pages = pages_of(data, page)
+    if len(pages) < page:
+        raise Unreadable("truncated", f"it has no page {page}", page=page, n_pages=len(pages))
+    return pages[-1]
+
+
+def _directories(data: bytes) -> Iterator[TiffImagePlugin.ImageFileDirectory_v2]:
+    offset, seen = None, set[int]()
+    while offset is None or (offset and offset not in seen):
+        seen.add(offset or 0)
+        directory = _directory(data, offset)
+        yield directory
+        offset = directory.next
 
 
 def is_sound_header(data: bytes) -> bool:

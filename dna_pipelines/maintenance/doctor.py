@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -16,16 +17,21 @@ from dna_pipelines.project.partials import partial_location
 from dna_pipelines.project.progress import counted
 from dna_pipelines.project.project import ProjectFolder
 from dna_pipelines.project.vdna import imported_ranges, require_configured
+from dna_pipelines.storage.checksums import verified_bytes, verified_json
+from dna_pipelines.storage.files import read
 from dna_pipelines.storage.measure_tables import DNA_TABLES
-from dna_pipelines.storage.records import Attempt, Record, Refreshed, ScanResult
-from dna_pipelines.storage.tables import read_parquet, require_footer
+from dna_pipelines.storage.records import Attempt, KeyRecord, Record, Refreshed, ScanResult
+from dna_pipelines.storage.tables import damage_named, require_footer, require_sound
 
 _LITTLE_SPACE_GB = 2.0
 
 _NOTES: dict[str, type[Record]] = {
     "datasets/*/seen.json": ScanResult, "datasets/*/looked.json": Refreshed, "attempts/**/*.json": Attempt,
+    "keys/*.json": KeyRecord,
 }  # fmt: skip
-"""The classes of the notes of scans and retries."""
+"""The classes of the keys, and of the notes of scans and retries."""
+
+_OTHER_NOTES = ("scanned.json", "distances/complete/*")
 
 
 @dataclass(frozen=True)
@@ -48,7 +54,8 @@ def examine(project: ProjectFolder, *, pages: bool = False) -> Iterator[Finding]
 
     Args:
         project: what to examine.
-        pages: also read every table of the lake completely, with its checksums.
+        pages: also read every file of the lake completely. Otherwise records are, and so are small tables that SQL
+            reads; of other tables that are in use, the footers are verified.
     """
     packages = ", ".join(f"{name} {version(name)}" for name in ("dagster", "torch", "pyarrow", "duckdb", "numpy"))
     yield Finding("installation", True, f"dna_pipelines {dna_pipelines.__version__}, {packages}")
@@ -56,7 +63,7 @@ def examine(project: ProjectFolder, *, pages: bool = False) -> Iterator[Finding]
     yield _try("datasets file", lambda: f"{counted(len(project.config().datasets), 'dataset')} in {project.file.path}")
     yield _try("lake", lambda: _lake(project))
     yield _try("notes", lambda: _notes(project))
-    yield _try("SQL", lambda: _sql(project))
+    yield from _sql(project)
     if pages:
         yield from _pages(project)
     free_gb = shutil.disk_usage(project.root).free / 1e9
@@ -148,33 +155,47 @@ def _dna(project: ProjectFolder, dataset: str, extractor: str) -> str:
 
 def _notes(project: ProjectFolder) -> str:
     """Examine what a run writes again and takes for missing where it is damaged."""
-    n_notes = 0
+    root, n_notes = project.lake.layout.root, 0
     for pattern, kind in _NOTES.items():
-        for path in sorted(project.lake.layout.root.glob(pattern)):
+        for path in sorted(root.glob(pattern)):
             kind.read(path)
             n_notes += 1
-    return f"{counted(n_notes, 'note')} of scans and retries"
+    for path in (path for pattern in _OTHER_NOTES for path in sorted(root.glob(pattern))):
+        with damage_named(path):
+            json.loads(verified_json(read(path)))
+        n_notes += 1
+    return counted(n_notes, "key and note of scans and retries", "keys and notes of scans and retries")
 
 
-def _sql(project: ProjectFolder) -> str:
-    project.catalog.require_sound()
-    return f"{counted(len(project.catalog.views()), 'view')} over the lake"
+def _sql(project: ProjectFolder) -> Iterator[Finding]:
+    """Examine what SQL reads, and would leave out where it is damaged."""
+    damaged = project.catalog.damaged()
+    for problem in damaged.values():
+        yield Finding("SQL", False, str(problem))
+    if not damaged:
+        n_views = counted(len(project.catalog.views()), "view")
+        yield Finding("SQL", True, f"{n_views} over the lake; of large tables, only footers were read (--pages: all)")
 
 
 def _pages(project: ProjectFolder) -> Iterator[Finding]:
-    """Examine all tables of the lake, also those that nothing reads at present."""
-    paths = sorted(project.lake.layout.root.rglob("[!.]*.parquet"))
+    """Examine all tables and listings of the lake, also those that nothing reads at present."""
+    root = project.lake.layout.root
+    paths = sorted(path for pattern in ("[!.]*.parquet", "[!.]*.arrow") for path in root.rglob(pattern))
     # A manifest has a second name in `current/`, which is a link.
-    tables = {(stat.st_dev, stat.st_ino): path for path in paths for stat in [path.stat()]}
+    files = {(stat.st_dev, stat.st_ino): path for path in paths for stat in [path.stat()]}
     n_damaged = 0
-    for path in tables.values():
+    for path in files.values():
         try:
-            read_parquet(path)
+            if path.suffix == ".parquet":
+                require_sound(path)
+            else:
+                with damage_named(path):
+                    verified_bytes(read(path))
         except LakeError as error:
             n_damaged += 1
             yield Finding("pages", False, str(error))
     if not n_damaged:
-        yield Finding("pages", True, f"{counted(len(tables), 'table')} read completely")
+        yield Finding("pages", True, f"{counted(len(files), 'file')} read completely")
 
 
 def _manifest(project: ProjectFolder, dataset: str) -> str:

@@ -5,6 +5,7 @@ Storing manifests, networks and DNAs are not its task.
 """
 
 from dna_pipelines.manifests.diff import ManifestDiff, diff_manifests
+from dna_pipelines.manifests.folder_tables import with_folder_tables
 from dna_pipelines.manifests.manifest import ImageRow, Manifest, ReadImage
 from dna_pipelines.manifests.scan import Scan, build_manifest, raw_version, scan_source
 from dna_pipelines.manifests.shards import Shard, cut_shards, slice_shards
@@ -22,4 +23,5 @@ __all__ = [
     "raw_version",
     "scan_source",
     "slice_shards",
+    "with_folder_tables",
 ]

@@ -11,6 +11,7 @@ _WORDS = {
     "quarantined": "{:,} unreadable",
     "described": "metadata of {:,} images changed",
     "regrouped": "groups of {:,} images changed",
+    "reread": "reading of {:,} images changed",
 }
 
 
@@ -26,6 +27,8 @@ class ManifestDiff:
         quarantined: files that cannot be read now and were not quarantined before.
         described: files with the same bytes and other metadata.
         regrouped: files with the same bytes in another group.
+        reread: files with the same bytes and other pixels, because the dataset declares another reading, or the rules
+            of decoding changed.
     """
 
     added: tuple[ImageRow, ...] = ()
@@ -35,6 +38,7 @@ class ManifestDiff:
     quarantined: tuple[ImageRow, ...] = ()
     described: tuple[tuple[ImageRow, ImageRow], ...] = ()
     regrouped: tuple[tuple[ImageRow, ImageRow], ...] = ()
+    reread: tuple[tuple[ImageRow, ImageRow], ...] = ()
 
     def counts(self) -> dict[str, int]:
         """The number of rows by kind of change."""
@@ -43,7 +47,7 @@ class ManifestDiff:
 
 def images_changed(changes: Mapping[str, int]) -> bool:
     """Whether counts of a diff have another image, and not other names, groups or metadata alone."""
-    return any(changes.get(what) for what in ("added", "removed", "changed"))
+    return any(changes.get(what) for what in ("added", "removed", "changed", "reread"))
 
 
 def in_words(changes: Mapping[str, int]) -> str:
@@ -60,9 +64,9 @@ def diff_manifests(old: Manifest | None, new: Manifest) -> ManifestDiff:
     after = {row.path: row for row in new.readable}
     disappeared = [row for path, row in before.items() if path not in after]
     appeared = [row for path, row in after.items() if path not in before]
-    changed = tuple(
-        (before[path], row) for path, row in after.items() if path in before and before[path].digest != row.digest
-    )
+    other = [(was, row) for path, row in after.items() if (was := before.get(path)) and was.digest != row.digest]
+    changed = tuple((was, row) for was, row in other if was.of_file != row.of_file)
+    reread = tuple((was, row) for was, row in other if was.of_file == row.of_file)
     by_digest: dict[str | None, list[ImageRow]] = {}
     for row in disappeared:
         by_digest.setdefault(row.digest, []).append(row)
@@ -80,4 +84,4 @@ def diff_manifests(old: Manifest | None, new: Manifest) -> ManifestDiff:
     same = [(was, row) for path, row in after.items() if (was := before.get(path)) and was.digest == row.digest]
     described = tuple((was, row) for was, row in same if (was.metadata or {}) != (row.metadata or {}))
     regrouped = tuple((was, row) for was, row in same if was.group != row.group)
-    return ManifestDiff(tuple(added), removed, changed, tuple(renamed), quarantined, described, regrouped)
+    return ManifestDiff(tuple(added), removed, changed, tuple(renamed), quarantined, described, regrouped, reread)

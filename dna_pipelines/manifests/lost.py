@@ -5,7 +5,7 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections.abc import Sequence
 
-from dna_pipelines.manifests.manifest import Manifest
+from dna_pipelines.manifests.manifest import PROBLEMS, Manifest
 from dna_pipelines.sources import Entry
 
 
@@ -23,8 +23,11 @@ def lost_images(entries: Sequence[Entry], previous: Manifest | None) -> dict[byt
     if not containers:
         return {}
     listed = sorted(entry.path for entry in entries if not entry.problem)
-    held = sorted(row.path for row in previous.readable) if previous else []
     lost_before = previous.lost if previous else {}
+    # With those that could not be read either, such as the last member of an archive that was cut before.
+    rows = previous.rows if previous else ()
+    # The pages of a file are not listed: it counts once.
+    held = sorted({row.file for row in rows if row.signature not in PROBLEMS and row.path not in lost_before})
     lost = {}
     for entry in containers:
         n_listed = _count(listed, entry.holds or b"")

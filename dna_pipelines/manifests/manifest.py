@@ -6,13 +6,15 @@ import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-from dna_pipelines.identity import Item, multiset_id, stable_hash
+from dna_pipelines.identity import Item, digest_of, image_digest, multiset_id, stable_hash
+from dna_pipelines.imaging import Encoded, Reading
+from dna_pipelines.imaging.reading import split
 from dna_pipelines.manifests.shards import Shard
 
-ReadImage = Callable[[str], bytes]
-"""From a digest to the bytes that have it."""
+ReadImage = Callable[[str], Encoded]
+"""From a digest to the encoded image that has it."""
 
 OK, QUARANTINED = "ok", "quarantined"
 
@@ -29,7 +31,14 @@ PROBLEMS = frozenset({"broken", "special", "unlistable", "missing"})
 class ImageRow(NamedTuple):
     """One file of a dataset. Paths are bytes: file names need not be UTF-8.
 
-    `detail` is why a file is quarantined, or what had to be assumed to read a readable one.
+    Attributes:
+        path: its name; of a page after the first, the file's name and the page.
+        digest: see `identity.image_digest`.
+        detail: why a file is quarantined, or what had to be assumed to read a readable one.
+        page: which page or frame of several it is, counted from 1, where they are read one by one.
+        reading: see `Reading.to_text`; None where the rules alone decide the pixels.
+        file_digest: of the file's bytes, where `digest` is another.
+        n_clipped: values outside the declared range; None where none is declared.
     """
 
     path: bytes
@@ -46,6 +55,25 @@ class ImageRow(NamedTuple):
     reason: str | None = None
     detail: str | None = None
     metadata: Mapping[str, str] | None = None
+    page: int | None = None
+    reading: str | None = None
+    file_digest: str | None = None
+    n_clipped: int | None = None
+
+    @property
+    def file(self) -> bytes:
+        """The path of the file: that of a further page is followed by its number."""
+        return self.path.removesuffix(page_suffix(self.page)) if self.page else self.path
+
+    @property
+    def of_file(self) -> str | None:
+        """The digest of the file's bytes; None where it could not be read."""
+        return self.file_digest or self.digest
+
+    @property
+    def read_as(self) -> Reading:
+        """How its pixels come from the file."""
+        return Reading.from_text(self.reading)
 
     @property
     def item(self) -> Item:
@@ -60,9 +88,26 @@ class ImageRow(NamedTuple):
         return display_name(self.path)
 
 
+def page_suffix(page: int) -> bytes:
+    """What follows the name of a file in that of one of its pages; the first has the file's name."""
+    return b"#page=%d" % page if page > 1 else b""
+
+
+def digest_of_image(image: Encoded) -> str:
+    """The digest of an image; see `identity.image_digest`."""
+    data, reading = split(image)
+    return image_digest(digest_of(data), reading.facts)
+
+
 def display_name(path: bytes) -> str:
     """A path as text that any terminal, file or database can hold."""
     return path.decode("utf-8", "backslashreplace")
+
+
+MORE_COLUMNS = ("page", "reading", "file_digest", "n_clipped")
+"""The fields of a row that manifests of version 0.1 do not have."""
+
+_N_BEFORE_METADATA = ImageRow._fields.index("metadata")
 
 
 @dataclass(frozen=True)
@@ -116,10 +161,11 @@ class Manifest:
         rows = tuple(row._replace(signature="") for row in self.rows)
         return replace(self, rows=rows, unsettled=frozenset())
 
-    def forget_quarantine(self) -> Manifest:
-        """The same rows, with the quarantined ones made unknown, so that the next scan reads and decodes them again."""
-        rows = tuple(row if row.status == OK else row._replace(signature="", digest=None) for row in self.rows)
-        return replace(self, rows=rows)
+    def forget(self, is_doubtful: Callable[[ImageRow], bool]) -> Manifest:
+        """The same rows, some of them made unknown, so that the next scan reads and decodes these files again."""
+        files = {row.file for row in self.rows if is_doubtful(row)}
+        unknown: dict[str, Any] = {"signature": "", "digest": None, "file_digest": None}
+        return replace(self, rows=tuple(row._replace(**unknown) if row.file in files else row for row in self.rows))
 
     @cached_property
     def version_id(self) -> str:
@@ -135,4 +181,6 @@ class Manifest:
 
 def _fields(row: ImageRow) -> list[object]:
     metadata = sorted(row.metadata.items()) if row.metadata else None
-    return [os.fsdecode(row.path), *row[1:-1], metadata]
+    # Ids of manifests from before these columns existed do not change.
+    more = {name: getattr(row, name) for name in MORE_COLUMNS if getattr(row, name) is not None}
+    return [os.fsdecode(row.path), *row[1:_N_BEFORE_METADATA], metadata, *([more] if more else [])]

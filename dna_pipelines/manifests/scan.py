@@ -6,26 +6,29 @@ Only files whose signature changed are read again, and only bytes never seen bef
 from __future__ import annotations
 
 import hashlib
-import re
+import os
+import posixpath
 import time
 from array import array
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import cached_property, partial
+from functools import cached_property
 
 from dna_pipelines.config import DatasetConfig
 from dna_pipelines.errors import SourceError, Unreadable
 from dna_pipelines.identity import block_of, digest_of, stable_hash
-from dna_pipelines.imaging import ImageInfo, decode_with_info
+from dna_pipelines.manifests.file_rows import FileReader, bounded_read, by_file
+from dna_pipelines.manifests.grouping import grouping
 from dna_pipelines.manifests.lost import lost_images
-from dna_pipelines.manifests.manifest import OK, QUARANTINED, RETRIED, VANISHED, ImageRow, Manifest, display_name
+from dna_pipelines.manifests.manifest import OK, RETRIED, ImageRow, Manifest, display_name
 from dna_pipelines.manifests.sampling import sample
 from dna_pipelines.manifests.shards import Known, cut_shards
 from dna_pipelines.sources import Entry, Source
-from dna_pipelines.sources.base import MAX_IMAGE_BYTES
-from dna_pipelines.sources.failures import failure_facts
+from dna_pipelines.sources.base import TableFile
+from dna_pipelines.sources.image_folder import chosen
+from dna_pipelines.sources.names import rows_of_images
 
 SETTLING_NS = 2_000_000_000
 """A file modified this shortly before a scan may change again without its time changing
@@ -48,11 +51,14 @@ class Scan:
     """An ignored file, as an example."""
     remarks: tuple[str, ...] = ()
     """See `Listing.remarks`."""
+    tables: tuple[TableFile, ...] = ()
+    """The tables among the files that describe the images, those of outer folders first."""
 
     @cached_property
     def raw_version(self) -> str:
         """A hash of names, signatures and counts: equal as long as no change is visible."""
-        return stable_hash([raw_version(self.entries), self.n_ignored, self.n_not_sampled])
+        tables = [[os.fsdecode(table.path), table.signature] for table in self.tables]
+        return stable_hash([raw_version(self.entries), self.n_ignored, self.n_not_sampled, *tables])
 
 
 def raw_version(entries: Sequence[Entry]) -> str:
@@ -95,7 +101,20 @@ def scan_source(
     unsettled = frozenset(
         entry.path for entry in entries if entry.modified_ns is not None and entry.modified_ns > limit
     )
-    return Scan(tuple(entries), listing.n_ignored, unsettled, n_not_sampled, listing.ignored, listing.remarks)
+    tables, unused = ([], list(listing.tables)) if config.metadata else chosen(listing.tables)
+    n_ignored = listing.n_ignored + sum(not table.within for table in unused)
+    remarks = (*listing.remarks, *_on_unused(unused, config))
+    return Scan(tuple(entries), n_ignored, unsettled, n_not_sampled, listing.ignored, remarks, tuple(tables))
+
+
+def _on_unused(tables: Sequence[TableFile], config: DatasetConfig) -> Iterator[str]:
+    """That a table among the images is not used, although nothing leaves it out."""
+    declared = posixpath.normpath(config.metadata.uri) if config.metadata else ""
+    names = [display_name(table.path) for table in tables if not table.within]
+    others = [name for name in names if posixpath.normpath(f"{config.uri}/{name}") != declared]
+    if others:
+        reason = "the dataset has a `metadata` table of its own" if declared else "another in its folder is used"
+        yield f"{len(others):,} metadata files among the images are not used, such as {others[0]}, because {reason}"
 
 
 def _read_again(entry: Entry, manifest: Manifest, source: Source, settled_ns: int) -> Entry:
@@ -109,10 +128,10 @@ def _read_again(entry: Entry, manifest: Manifest, source: Source, settled_ns: in
     if entry.modified_ns is not None and entry.modified_ns < settled_ns:
         return entry._replace(signature=row.signature)
     try:
-        digest = digest_of(_bounded_read(source, entry))
+        digest = digest_of(bounded_read(source, entry))
     except (OSError, Unreadable):
         return entry
-    if row.digest == digest:
+    if row.of_file == digest:
         return entry._replace(signature=row.signature)
     return entry._replace(signature=f"{entry.signature}~{digest[:12]}")
 
@@ -145,26 +164,28 @@ def build_manifest(
         known_shards: finds existing shards among added images.
 
     Raises:
-        SourceError: when reading fails because of the location, not because of a file (`source.read-failed`).
+        SourceError: when reading fails because of the location, not because of a file (`source.read-failed`), or a page
+            has the name of a file (`source.page-name`).
     """
-    known = previous.by_path if previous else {}
-    by_digest: dict[str | None, ImageRow] = {row.digest: row for row in previous.rows if row.digest} if previous else {}
-    rows: dict[bytes, ImageRow] = {}
+    known = by_file(previous) if previous else {}
+    reader = FileReader(source, config, {row.of_file: rows for rows in known.values() if (row := rows[0]).of_file})
+    images: dict[bytes, list[ImageRow]] = {}
     fresh: list[Entry] = []
     for entry in scan.entries:
-        row = known.get(entry.path)
-        if row and row.signature == entry.signature and row.reason not in RETRIED and not entry.problem:
-            rows[entry.path] = row if entry.size_bytes is None else row._replace(size_bytes=entry.size_bytes)
+        rows = known.get(entry.path, [])
+        if rows and not entry.problem and all(_is_unchanged(row, entry) for row in rows):
+            size = entry.size_bytes
+            images[entry.path] = rows if size is None else [row._replace(size_bytes=size) for row in rows]
         else:
             fresh.append(entry)
-    read = partial(_read_row, source=source, by_digest=by_digest)
     with ThreadPoolExecutor(workers) as pool:
-        for done, row in enumerate(_in_order(pool, read, fresh), start=1):
-            rows[row.path] = row
+        for done, (entry, rows) in enumerate(_in_order(pool, reader.rows, fresh), start=1):
+            images[entry.path] = rows
             if on_progress:
                 on_progress(done, len(fresh))
-    group, lost = grouping(config), lost_images(scan.entries, previous)
-    described = [_describe(rows[entry.path], entry, group, metadata) for entry in scan.entries]
+    lost = lost_images(scan.entries, previous)
+    read = [(row, entry) for entry in scan.entries for row in _named(images, entry.path)]
+    described = _described(read, grouping(config), metadata or {})
     readable = [row for row in described if row.status == OK]
     items, previous_shards = [row.item for row in readable], previous.shards if previous else ()
     shards = cut_shards(items, previous_shards, config.shard_size, known_shards)
@@ -181,85 +202,49 @@ def build_manifest(
     return Manifest(assigned, shards, scan.unsettled, scan.n_ignored, scan.n_not_sampled, lost)
 
 
+def _is_unchanged(row: ImageRow, entry: Entry) -> bool:
+    return row.signature == entry.signature and row.reason not in RETRIED
+
+
 def _in_order(
-    pool: ThreadPoolExecutor, read: Callable[[Entry], ImageRow], entries: Sequence[Entry]
-) -> Iterator[ImageRow]:
+    pool: ThreadPoolExecutor, read: Callable[[Entry], list[ImageRow]], entries: Sequence[Entry]
+) -> Iterator[tuple[Entry, list[ImageRow]]]:
     """Map with a bounded number of files in flight, so that an interruption does not wait for all of them."""
     window = 256
     for start in range(0, len(entries), window):
-        yield from pool.map(read, entries[start : start + window])
+        some = entries[start : start + window]
+        yield from zip(some, pool.map(read, some), strict=True)
 
 
-def _read_row(entry: Entry, source: Source, by_digest: Mapping[str | None, ImageRow]) -> ImageRow:
-    digest = None
-    try:
-        if entry.problem:
-            raise Unreadable("cannot be read", entry.problem)
-        data = _read(source, entry)
-        digest = digest_of(data)
-        if seen := by_digest.get(digest):
-            return seen._replace(path=entry.path, size_bytes=len(data), signature=entry.signature)
-        info = _decoded_info(data)
-    except Unreadable as error:
-        size = entry.size_bytes or 0
-        return ImageRow(
-            entry.path, size, entry.signature, QUARANTINED, digest, reason=error.reason, detail=error.detail
-        )
-    return ImageRow(
-        entry.path, len(data), entry.signature, OK, digest, None, info.width_px, info.height_px, info.format,
-        detail=info.assumed or None,
-    )  # fmt: skip
+def _named(images: Mapping[bytes, list[ImageRow]], file: bytes) -> list[ImageRow]:
+    """The rows of a file.
+
+    Raises:
+        SourceError: where one of its pages has the name of another file (`source.page-name`).
+    """
+    for row in images[file]:
+        if row.path != file and row.path in images:
+            name = display_name(row.path)
+            raise SourceError(
+                f"{name} is a file, and so would page {row.page} of {display_name(file)} be called; rename one of them",
+                code="source.page-name",
+                path=name,
+                page=row.page,
+            )
+    return images[file]
 
 
-def _decoded_info(data: bytes) -> ImageInfo:
-    try:
-        return decode_with_info(data)[1]
-    except MemoryError as error:
-        raise Unreadable("too large", "this machine has not enough memory to decode it") from error
-
-
-def _read(source: Source, entry: Entry) -> bytes:
-    try:
-        return _bounded_read(source, entry)
-    except FileNotFoundError as error:
-        raise Unreadable(VANISHED, "it was listed, and gone when it was read") from error
-    except (PermissionError, IsADirectoryError, NotADirectoryError) as error:
-        raise Unreadable("cannot be read", str(error.strerror or error)) from error
-    except OSError as error:
-        raise SourceError(
-            f"reading {entry.path!r} failed: {error}; nothing was changed, run again",
-            code="source.read-failed",
-            path=display_name(entry.path),
-            **failure_facts(error),
-        ) from error
-
-
-def _bounded_read(source: Source, entry: Entry) -> bytes:
-    """Read a file, unless it claims to be larger than any image, as a member of an archive may."""
-    if entry.size_bytes is not None and entry.size_bytes > MAX_IMAGE_BYTES:
-        raise Unreadable(
-            "too large", f"{entry.size_bytes:,} bytes, the limit is {MAX_IMAGE_BYTES:,}", size_bytes=entry.size_bytes
-        )
-    return source.read(entry.path)
-
-
-def _describe(row: ImageRow, entry: Entry, group: Callable[[ImageRow], str | None], table: Metadata | None) -> ImageRow:
-    """Join the metadata of an image: those of its location and those of the table, which override them."""
-    from_table = table.get(row.name) if table is not None else None
-    has_metadata = from_table is not None or entry.metadata is not None
-    joined = {**(entry.metadata or {}), **(from_table or {})} if has_metadata else None
-    row = row._replace(metadata=joined)
-    return row._replace(group=group(row) if row.status == OK else None)
-
-
-def grouping(config: DatasetConfig) -> Callable[[ImageRow], str | None]:
-    """How the rows of a dataset are grouped into sampling units."""
-    kind, _, argument = (config.group_by or "").partition(":")
-    if kind == "folder":
-        return lambda row: row.name.rpartition("/")[0]
-    if kind == "column":
-        return lambda row: (row.metadata or {}).get(argument)
-    if kind == "regex":
-        pattern = re.compile(argument)
-        return lambda row: match[1] if (match := pattern.search(row.name)) else None
-    return lambda _row: None
+def _described(
+    rows: Sequence[tuple[ImageRow, Entry]], group: Callable[[ImageRow], str | None], table: Metadata
+) -> list[ImageRow]:
+    """Join the metadata of images: those of their locations and those of the table, which override them."""
+    named = rows_of_images(table, (row.name for row, _ in rows)) if table else {}
+    described = []
+    for row, entry in rows:
+        # The metadata of a file are those of its pages, unless the table names a page.
+        key = named.get(row.name) or named.get(display_name(row.file))
+        has_metadata = key is not None or entry.metadata is not None
+        joined = {**(entry.metadata or {}), **(table[key] if key is not None else {})} if has_metadata else None
+        with_metadata = row._replace(metadata=joined)
+        described.append(with_metadata._replace(group=group(with_metadata) if row.status == OK else None))
+    return described

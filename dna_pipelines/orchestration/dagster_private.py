@@ -10,7 +10,7 @@ import glob
 import hashlib
 import importlib
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
@@ -79,6 +79,12 @@ _RUN_IN_PROGRESS = PrivateName(
 _BACKFILL_IN_PROGRESS = PrivateName(
     "dagster._core.asset_graph_view.asset_graph_view", "AssetGraphView.compute_backfill_in_progress_subset"
 )
+
+_DEV = PrivateName("dagster._cli.dev", "dev_command")
+_START_SERVICE = PrivateName("dagster._cli.dev", "open_ipc_subprocess")
+_WEB_SERVER = PrivateName("dagster_webserver.cli", "dagster_webserver")
+_MIDDLEWARE = PrivateName("dagster_webserver.webserver", "DagsterWebserver.build_middleware")
+_WEB_MODULE = "dagster_webserver"
 
 
 @cache
@@ -187,3 +193,24 @@ async def without_requested_partitions(view: Any, key: dg.AssetKey, subset: Any)
     for in_progress in (_RUN_IN_PROGRESS, _BACKFILL_IN_PROGRESS):
         subset = subset.compute_difference(await in_progress.resolve()(view, key=key, from_subset=subset))
     return subset
+
+
+def dev_command_with(web_server: str) -> Callable[[], None]:
+    """The command `dagster dev`, which from now on starts a module of ours (`python -m …`) as its web server."""
+    dev: Callable[[], None] = _DEV.resolve()
+    start = _START_SERVICE.resolve()
+
+    def start_service(command: Sequence[str], **options: Any) -> Any:
+        return start([web_server if part == _WEB_MODULE else part for part in command], **options)
+
+    vars(importlib.import_module(_START_SERVICE.module))[_START_SERVICE.name] = start_service
+    return dev
+
+
+def web_server_with(middleware: Any) -> Callable[[], None]:
+    """The command `dagster-webserver`, from now on with a middleware of Starlette before all others."""
+    serve: Callable[[], None] = _WEB_SERVER.resolve()
+    build = _MIDDLEWARE.resolve()
+    owner: Any = PrivateName(_MIDDLEWARE.module, _MIDDLEWARE.name.partition(".")[0]).resolve()
+    owner.build_middleware = lambda server: [middleware, *build(server)]
+    return serve

@@ -128,7 +128,8 @@ def describe_matrix(project: ProjectFolder, matrix: Matrix) -> Metadata:
     file = project.put_picture(f"{matrix.extractor}-matrix.png", picture)
     header = ("dataset", "dataset", matrix.metric)
     return {
-        "dagster/row_count": len(matrix.names) ** 2,
+        # As in SQL: every pair in both orders.
+        "dagster/row_count": len(matrix.names) * (len(matrix.names) - 1),
         "dagster/column_schema": _view("matrix"),
         **matrix_lineage(matrix.extractor),
         "n_datasets": len(matrix.names),

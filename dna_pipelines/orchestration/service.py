@@ -5,7 +5,7 @@ import glob
 import os
 import socket
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -16,13 +16,16 @@ from dna_pipelines.orchestration.instance import open_instance, prepare_home
 from dna_pipelines.orchestration.orphaned_runs import reap
 from dna_pipelines.orchestration.partitions import sync_partitions
 from dna_pipelines.orchestration.process_group import PartLost, run_together
+from dna_pipelines.orchestration.request_guard import ALLOWED_HOSTS
 from dna_pipelines.project.project import ProjectFolder
 
 _MOST_RESTARTS = 5
 """Restarts after the code server was lost, such as for lack of memory, before that is an error."""
 
 
-def serve(project: ProjectFolder, host: str, port: int, on_start: Callable[[], None]) -> int | None:
+def serve(
+    project: ProjectFolder, host: str, port: int, on_start: Callable[[], None], allowed_hosts: Sequence[str] = ()
+) -> int | None:
     """Serve the web page and keep the project current, until a signal ends it.
 
     Runs that it interrupts are requested again the next time.
@@ -32,6 +35,7 @@ def serve(project: ProjectFolder, host: str, port: int, on_start: Callable[[], N
         host: the address of the web page.
         port: its port.
         on_start: called before Dagster starts, and again when it is restarted because its code server was lost.
+        allowed_hosts: host names for which the page answers, beside those of this machine (see `request_guard`).
 
     Returns:
         The number of the signal; None if Dagster ended by itself.
@@ -51,8 +55,13 @@ def serve(project: ProjectFolder, host: str, port: int, on_start: Callable[[], N
         # `dg dev`, which supersedes `dagster dev`, needs a project in a layout of its own.
         quiet = {"PYTHONWARNINGS": "ignore:Function `dev_command` is superseded"}
         # Python would import modules of the working folder before its own: a `queue.py` there would run.
-        own = {"DAGSTER_HOME": str(home), "DNA_ROOT": str(project.root), "PYTHONSAFEPATH": "1"}
-        command = [sys.executable, "-m", "dagster", "dev", "-m", "dna_pipelines.definitions"]
+        own = {
+            "DAGSTER_HOME": str(home),
+            "DNA_ROOT": str(project.root),
+            ALLOWED_HOSTS: ",".join(allowed_hosts),
+            "PYTHONSAFEPATH": "1",
+        }
+        command = [sys.executable, "-m", "dna_pipelines.orchestration.development", "-m", "dna_pipelines.definitions"]
         for _ in range(1 + _MOST_RESTARTS):
             on_start()
             try:

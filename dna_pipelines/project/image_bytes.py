@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 from dna_pipelines.config import DatasetConfig
 from dna_pipelines.errors import DnaError, SourceChanged, SourceError, UnknownName, Unreadable
-from dna_pipelines.identity import digest_of
-from dna_pipelines.imaging import decode
+from dna_pipelines.imaging import Encoded, decode_known, encoded
 from dna_pipelines.manifests import ImageRow, Manifest, ReadImage
+from dna_pipelines.manifests.manifest import digest_of_image
 from dna_pipelines.project.project import ProjectFolder
 
 CANNOT_BE_READ = "cannot be read"
@@ -26,27 +26,27 @@ class ImageReader:
     def __init__(self, project: ProjectFolder, dataset: str, rows: Sequence[ImageRow]) -> None:
         self._project, self._dataset = project, dataset
         self._rows = tuple(rows)
-        self._read: Callable[[str], bytes] | None = None
+        self._read: ReadImage | None = None
 
-    def bytes_of(self, digest: str) -> bytes:
-        """The bytes of an image that can be decoded.
+    def image(self, digest: str) -> Encoded:
+        """An encoded image that can be decoded.
 
         Raises:
             Unreadable: when it can no longer be read, with the reason.
         """
         try:
             self._read = self._read or self._reader()
-            data = self._read(digest)
+            image = self._read(digest)
         except UnknownName as error:
             raise Unreadable(
                 CANNOT_BE_READ, f"{self._dataset} is no longer in the datasets file, which says how it is read"
             ) from error
         except (SourceChanged, SourceError) as error:
             raise Unreadable(CANNOT_BE_READ, str(error).removesuffix("; run again")) from error
-        decode(data)
-        return data
+        decode_known(image)
+        return image
 
-    def _reader(self) -> Callable[[str], bytes]:
+    def _reader(self) -> ReadImage:
         config = self._project.file.dataset(self._dataset)
         manifests = [Manifest(self._rows, ())]
         if latest := self._project.lake.versions.latest(self._dataset):
@@ -54,24 +54,24 @@ class ImageReader:
         return reader(self._project, config, *manifests)
 
 
-def read_all(reader: ImageReader, digests: Sequence[str]) -> tuple[dict[str, bytes], dict[str, str]]:
-    """The bytes of the images that can be read, and the problems of the others, by digest."""
-    data, problems = {}, {}
+def read_all(reader: ImageReader, digests: Sequence[str]) -> tuple[dict[str, Encoded], dict[str, str]]:
+    """The images that can be read, and the problems of the others, by digest."""
+    images, problems = {}, {}
     for digest in digests:
         try:
-            data[digest] = reader.bytes_of(digest)
+            images[digest] = reader.image(digest)
         except DnaError as error:
             problems[digest] = str(error)
-    return data, problems
+    return images, problems
 
 
 def reader(project: ProjectFolder, dataset: DatasetConfig, *manifests: Manifest) -> ReadImage:
     """A function that reads images by digest, and refuses other bytes; the paths of later manifests take precedence."""
     source = project.source(dataset)
-    paths = {row.digest: row.path for manifest in manifests for row in manifest.readable}
+    images = {row.digest: (row.file, row.read_as) for manifest in manifests for row in manifest.readable}
 
-    def read(digest: str) -> bytes:
-        path = paths[digest]
+    def read(digest: str) -> Encoded:
+        path, reading = images[digest]
         name = f"{dataset.name}: {path.decode('utf-8', 'backslashreplace')}"
         try:
             data = source.read(path)
@@ -83,8 +83,9 @@ def reader(project: ProjectFolder, dataset: DatasetConfig, *manifests: Manifest)
             raise SourceError(
                 f"{name} cannot be read: {error}; run again", code="source.image-unreadable", path=name
             ) from error
-        if digest_of(data) != digest:
+        image = encoded(data, reading)
+        if digest_of_image(image) != digest:
             raise SourceChanged(f"{name} changed since the scan; run again", code="source.changed", path=name)
-        return data
+        return image
 
     return read

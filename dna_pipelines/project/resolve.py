@@ -6,7 +6,7 @@ import re
 
 from dna_pipelines.config import DatasetConfig
 from dna_pipelines.config.values import is_name
-from dna_pipelines.credentials import without_credentials
+from dna_pipelines.credentials import options_without_credentials, without_credentials
 from dna_pipelines.dna import ActivationRanges
 from dna_pipelines.errors import LakeError, NothingToCompare, UnknownName
 from dna_pipelines.identity import stable_hash
@@ -22,8 +22,9 @@ _FEWEST_DIGITS = 4
 def location_id(dataset: DatasetConfig) -> str:
     """A hash of the settings that decide which bytes a file name stands for."""
     chosen = dataset.model_dump(mode="json", include={"uri", "kind", "image_column", "storage_options"})
-    # A location that is signed again is the same.
-    return stable_hash({**chosen, "uri": without_credentials(dataset.uri)})
+    # A location that is signed again, or of which the secrets change, is the same.
+    options = options_without_credentials(chosen["storage_options"])
+    return stable_hash({**chosen, "uri": without_credentials(dataset.uri), "storage_options": options})
 
 
 def is_of_this_location(dataset: DatasetConfig, commit: Commit) -> bool:

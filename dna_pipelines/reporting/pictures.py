@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import textwrap
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
@@ -64,7 +65,9 @@ def matrix_figure(matrix: Matrix, marks: Mapping[tuple[str, str], str] | None = 
     if n <= _MOST_NUMBERS:
         mark_of = marks or {}
         _write_numbers(axes, matrix.values, [[mark_of.get((a, b), "") for b in matrix.names] for a in matrix.names])
-        axes.set_xlabel(legend, fontsize=9)
+        # Five points a character at this size; the picture is as wide as its names and numbers need.
+        n_fitting = max(20, int(figure.get_figwidth() * 72 / 5))
+        figure.supxlabel("\n".join(textwrap.wrap(legend, n_fitting)), fontsize=9)
     return figure
 
 

@@ -8,8 +8,11 @@ To add a kind of source, write a class with `list` and `read` in a module of its
 - `folder`, `remote`, `index`, `zip`, `tar`, `table`: the sources.
 - `files`, `file_patterns`: the files of an archive or table source; `listings_cache` keeps what they contain.
 - `table_formats`, `table_columns`, `text_values`, `webdataset`: what tables and WebDataset shards say of images.
-- `metadata`: the table beside a dataset; `delimited` reads .csv and .tsv.
-- `retries`, `failures`, `web`, `temporary_files`: access to stores.
+- `metadata`: the table beside a dataset; `image_folder`: tables among the images. `metadata_tables` and `delimited`
+  read them.
+- `names`: what files are called where a name may be written in several ways.
+- `memory`, `temporary_files`: how much reading may take; `arrow_messages` tells it of Arrow's files beforehand.
+- `retries`, `failures`, `web`: access to stores.
 """
 
 from dna_pipelines.sources.base import Entry, Source

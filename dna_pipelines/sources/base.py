@@ -8,7 +8,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
+import regex
 from fsspec.utils import glob_translate
+
+from dna_pipelines.errors import SourceError
 
 IMAGE_SUFFIXES = (
     "avif", "bmp", "dib", "gif", "jfif", "jp2", "jpe", "jpeg", "jpg", "pbm", "pgm", "png", "pnm",
@@ -21,10 +24,12 @@ IMAGE_SUFFIXES = (
 MAX_IMAGE_BYTES = 2**30
 """The largest file that is read; an uncompressed image of the largest size that is decoded fits into it."""
 
+_FEW_ASTERISKS = 3
+_PATIENCE_S = 2.0
+"""Seconds that a pattern with more asterisks may take for one name."""
+
 _ENDINGS = frozenset(f".{suffix}".encode() for suffix in IMAGE_SUFFIXES)
 _USUAL_ENDINGS = frozenset(cased for ending in _ENDINGS if len(ending) == 4 for cased in (ending, ending.upper()))
-
-_LEADING_DOT = re.compile(rb"\A(?:\./+)+(?=[^/])")
 
 
 class Entry(NamedTuple):
@@ -56,6 +61,21 @@ class Entry(NamedTuple):
         return self.holds is not None
 
 
+class TableFile(NamedTuple):
+    """A table among the files of a location that describes the images beside and below it.
+
+    Attributes:
+        path: relative to the location; that of a table above the location begins with `../`.
+        size_bytes, signature: as of an `Entry`.
+        within: of a table above the location, the beginning of the names there that lie in the location.
+    """
+
+    path: bytes
+    size_bytes: int | None
+    signature: str
+    within: bytes = b""
+
+
 @dataclass(frozen=True)
 class Listing:
     """The files of a source now, sorted by path."""
@@ -67,6 +87,8 @@ class Listing:
     """A file that no glob selects, as an example."""
     remarks: tuple[str, ...] = ()
     """What is odd in the files, and costs no image."""
+    tables: tuple[TableFile, ...] = ()
+    """Files that describe images, as in Hugging Face's ImageFolder. They are neither listed nor ignored."""
 
 
 class Source(Protocol):
@@ -91,7 +113,10 @@ class Source(Protocol):
 
 
 class Selection:
-    """The paths that belong to the dataset: those that a glob matches (without globs, those with an image suffix)."""
+    """The paths that belong to the dataset: those that a glob matches.
+
+    Without globs, those with an image suffix, except what macOS writes beside files (`._x.png`).
+    """
 
     def __init__(self, globs: Sequence[str] = (), exclude: Sequence[str] = ()) -> None:
         self.globs = tuple(globs)
@@ -103,14 +128,19 @@ class Selection:
         if self._wanted is None:
             # Called for every file at every scan, therefore without decoding and patterns.
             wanted = path[-4:] in _USUAL_ENDINGS or path[path.rfind(b".") :].lower() in _ENDINGS
+            # macOS writes what its file systems know of `x.png` into `._x.png` wherever it copies or packs files.
+            wanted = wanted and path[path.rfind(b"/") + 1 :][:2] != b"._"
             return wanted and (self._unwanted is None or self.admits(path))
         return self.admits(path)
 
     def admits(self, path: bytes) -> bool:
         """Whether globs and excludes select a path, whatever its suffix."""
         text = os.fsdecode(path)
-        wanted = self._wanted is None or self._wanted.search(text) is not None
-        return wanted and (self._unwanted is None or self._unwanted.search(text) is None)
+        return (self._wanted is None or self._wanted.search(text) is not None) and not self.excludes(path)
+
+    def excludes(self, path: bytes) -> bool:
+        """Whether an exclude leaves out a path."""
+        return self._unwanted is not None and self._unwanted.search(os.fsdecode(path)) is not None
 
     def leaves_out(self, folder: bytes) -> bool:
         """Whether an exclude leaves out all that may be below a folder, whose path ends with a slash."""
@@ -118,13 +148,30 @@ class Selection:
         return self._unwanted is not None and self._unwanted.search(os.fsdecode(folder + b"\0/\0")) is not None
 
 
-def without_leading_dot(name: bytes) -> bytes:
-    """A name without the leading `./` of `find`: both names are one file."""
-    return _LEADING_DOT.sub(b"", name)
+class _Bounded:
+    """A regular expression that may take many ways through a name, for a bounded time."""
+
+    def __init__(self, pattern: str, globs: Sequence[str]) -> None:
+        self._pattern, self._globs = regex.compile(pattern), ", ".join(globs)
+
+    def search(self, text: str) -> object:
+        """The first match; None where there is none."""
+        try:
+            return self._pattern.search(text, timeout=_PATIENCE_S)
+        except TimeoutError as error:
+            name = os.fsencode(text).decode("utf-8", "backslashreplace")
+            raise SourceError(
+                f"the pattern {self._globs} takes too long for {name}; write it with fewer asterisks",
+                code="source.slow-pattern",
+                pattern=self._globs,
+                path=name,
+            ) from error
 
 
-def _any_of(globs: Sequence[str]) -> re.Pattern[str]:
+def _any_of(globs: Sequence[str]) -> re.Pattern[str] | _Bounded:
     # A bare `*.png` means that suffix at any depth, as in .gitignore.
     deep = [glob if "/" in glob else f"**/{glob}" for glob in globs]
-    patterns = (glob_translate(glob) for glob in deep)
-    return re.compile("|".join(rf"\A(?:{pattern})" for pattern in patterns))
+    pattern = "|".join(rf"\A(?:{glob_translate(glob)})" for glob in deep)
+    # Each asterisk multiplies the ways through a name by its length; few of them need no watching, which takes time.
+    is_long = any(glob.replace("**", "").count("*") > _FEW_ASTERISKS for glob in globs)
+    return _Bounded(pattern, globs) if is_long else re.compile(pattern)

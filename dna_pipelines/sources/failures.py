@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from dna_pipelines.credentials import without_credentials
 from dna_pipelines.errors import DnaError, SourceError
 
 _REFUSED = frozenset({401, 403})
-_PASSWORD = re.compile(r"(?<=://)([^/@:\s]*):[^/@\s]*(?=@)")
 
 _NO_RANGES = (
     "the server does not answer range requests, which reading parts of a file needs; use a server that answers them, "
@@ -33,8 +32,8 @@ def source_error(
         code: the code where the exception has none of its own.
         facts: further facts.
     """
-    what, description = without_password(what), describe(error)
-    facts |= {"uri": without_password(uri), **failure_facts(error)}
+    what, description = without_credentials(what), describe(error)
+    facts |= {"uri": without_credentials(uri), **failure_facts(error)}
     # fsspec's words for a server that sends the whole file on every request, and for one that announces it.
     if "support range requests" in description or "seek streaming" in description:
         return SourceError(f"{what}: {_NO_RANGES}", code="source.no-range-requests", **facts)
@@ -74,11 +73,6 @@ def only_own_errors(uri: str, *others: type[Exception]) -> Iterator[None]:
         ) from error
 
 
-def without_password(text: str) -> str:
-    """A text without the passwords of the URIs in it, such as `ftp://me:secret@host`."""
-    return _PASSWORD.sub(r"\1:***", text)
-
-
 def no_range_requests(uri: str) -> SourceError:
     """The error for a server that sends more bytes than it was asked for."""
     return SourceError(f"{uri} cannot be read in parts: {_NO_RANGES}", code="source.no-range-requests", uri=uri)
@@ -102,4 +96,4 @@ def describe(error: Exception) -> str:
     else:
         text = f"{type(error).__name__}: {error}"
     # Clients quote the braces of a name, which then differs from the name in the datasets file.
-    return without_password(text.replace("%7B", "{").replace("%7D", "}"))
+    return without_credentials(text.replace("%7B", "{").replace("%7D", "}"))

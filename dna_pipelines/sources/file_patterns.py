@@ -14,11 +14,13 @@ from typing import Any
 import fsspec
 from fsspec.implementations.local import LocalFileSystem
 
+from dna_pipelines.credentials import without_credentials
 from dna_pipelines.errors import SourceError
 from dna_pipelines.sources.base import Entry
 from dna_pipelines.sources.failures import source_error
 from dna_pipelines.sources.files import SourceFile
-from dna_pipelines.sources.remote import Options, entry_of, file_system_of, find, info_of
+from dna_pipelines.sources.names import name_of_address
+from dna_pipelines.sources.remote import Options, entry_of, file_system_of, find, info_of, is_web
 from dna_pipelines.sources.retries import with_retries
 
 _BRACES = re.compile(r"\{([^{}]*)\}")
@@ -52,7 +54,7 @@ def find_files(
             raise SourceError(f"{uri} does not exist", code="source.missing", uri=uri)
         if info["type"] == "directory":
             return _below(fs, path, suffixes, uri)
-        (file,) = _files(fs, {path: info}, path.rpartition("/")[0], uri)
+        (file,) = _files(fs, {path: info}, _names([path], path.rpartition("/")[0]), uri)
         return [replace(file, is_whole=True)], []
     except SourceError:
         raise
@@ -68,8 +70,8 @@ def _info(fs: fsspec.AbstractFileSystem, path: str) -> dict[str, Any] | None:
 
 
 def is_pattern(path: str) -> bool:
-    """Whether a path has wildcards; braces are expanded before."""
-    return re.search(r"[*?\[]", path) is not None
+    """Whether a path has wildcards; braces are expanded before. On the web, a question mark begins a query."""
+    return re.search(r"[*\[]" if is_web(path) else r"[*?\[]", path) is not None
 
 
 def _below(
@@ -84,7 +86,7 @@ def _below(
             suffixes=list(suffixes),
         )
     infos, missing = _through_links(fs, infos, folder, uri)
-    return _files(fs, infos, folder, uri), missing
+    return _files(fs, infos, _names(list(infos), folder), uri), missing
 
 
 def _matching(
@@ -92,13 +94,14 @@ def _matching(
 ) -> tuple[list[SourceFile], list[Entry]]:
     root = base + re.split(r"[*?\[{]", pattern, maxsplit=1)[0].rpartition("/")[0]
     infos: dict[str, Any] = {}
-    missing = []
+    missing: list[Entry] = []
+    absent = []
     for name in names:
         if not is_pattern(name):
             if (info := _info(fs, base + name)) is not None:
                 infos[base + name] = info
             else:
-                missing.append(_missing(_relative(base + name, root), f"named by {uri}, but it does not exist"))
+                absent.append(base + name)
         elif isinstance(fs, LocalFileSystem):
             paths = glob.glob(name, root_dir=base or None, recursive=True, include_hidden=True)
             described, broken = _through_links(fs, {base + path: {} for path in paths}, root, uri)
@@ -109,7 +112,9 @@ def _matching(
     infos = {path: info for path, info in infos.items() if info["type"] != "directory"}
     if not infos:
         raise SourceError(f"no file matches {uri}", code="source.no-files", uri=uri)
-    return _files(fs, infos, root, uri), missing
+    called = _names([*infos, *absent], root)
+    missing += [_missing(called[path], f"named by {uri}, but it does not exist") for path in absent]
+    return _files(fs, infos, called, uri), missing
 
 
 def _through_links(
@@ -131,22 +136,33 @@ def _through_links(
 
 
 def _missing(name: bytes, problem: str) -> Entry:
-    return Entry(name, 0, "missing", problem=problem, holds=name + b"/")
+    return Entry(name, 0, "missing", problem=without_credentials(problem), holds=name + b"/")
 
 
-def _files(fs: fsspec.AbstractFileSystem, infos: Mapping[str, Any], root: str, uri: str) -> list[SourceFile]:
+def _files(
+    fs: fsspec.AbstractFileSystem, infos: Mapping[str, Any], names: Mapping[str, bytes], uri: str
+) -> list[SourceFile]:
     scheme = uri.partition("://")[0] + "://" if "://" in uri else ""
     files = []
     for path in sorted(infos):
-        name = _relative(path, root)
-        whole = path if "://" in path else f"{scheme}{path}"
+        name, whole = names[path], path if "://" in path else f"{scheme}{path}"
         files.append(SourceFile(name, whole, fs, path, entry_of(name, infos[path])))
     return files
 
 
+def _names(paths: Sequence[str], root: str) -> dict[str, bytes]:
+    """The names of files by their paths; on the web without a query, unless only the query tells them apart."""
+    names = {path: _relative(without_credentials(path), root) for path in paths}
+    if is_web(root):
+        short = {path: _relative(path.partition("?")[0], root) for path in paths}
+        names = short if len(set(short.values())) == len(names) else names
+    return names
+
+
 def _relative(path: str, root: str) -> bytes:
     # Only one slash is removed, because a key may continue with another.
-    return os.fsencode(path.removeprefix(root.rstrip("/")).removeprefix("/"))
+    below = path.removeprefix(root.rstrip("/")).removeprefix("/")
+    return name_of_address(below) if is_web(root) else os.fsencode(below)
 
 
 def _expanded(path: str) -> Iterator[str]:

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
-from collections.abc import Sequence
+from collections.abc import MutableSequence, Sequence
 from functools import partial
 from operator import attrgetter
 from pathlib import Path
 from stat import S_ISREG
 
 from dna_pipelines.errors import SourceError
-from dna_pipelines.sources.base import Entry, Listing, Selection
+from dna_pipelines.sources.base import Entry, Listing, Selection, TableFile
 from dna_pipelines.sources.failures import source_error
+from dna_pipelines.sources.image_folder import TABLE_NAMES, is_table
 
 # A scan creates one entry per file, and the constructor with names takes twice as long.
 _new_entry = partial(tuple.__new__, Entry)
@@ -28,39 +30,47 @@ class FolderSource:
 
     def list(self) -> Listing:
         """Walk the tree; a link to a folder that contains it is not followed."""
-        uri = os.fsdecode(self._root)
-        self._require_folder(uri)
+        self._require_folder()
         entries: list[Entry] = []
+        tables = _tables_above(self._root)
         n_ignored, ignored, wanted = 0, None, self._selection.__call__
         stack, followed = [b""], set[bytes]()
         while stack:
             prefix = stack.pop()
             folder = self._root + b"/" + prefix
-            try:
-                # In order, so that of two links to one folder every scan follows the same one.
-                items = sorted(os.scandir(folder), key=attrgetter("name"))
-            except OSError as error:
-                if not prefix:
-                    raise source_error(f"{uri} cannot be listed", error, uri=uri) from error
-                if not self._selection.leaves_out(prefix):
-                    problem = f"folder cannot be listed: {error.strerror}"
-                    entries.append(Entry(prefix, 0, "unlistable", None, problem, None, prefix))
-                continue
-            for item in items:
+            for item in self._items(prefix, entries):
                 path = prefix + item.name
                 if _is_dir(item):
                     if self._without and os.path.realpath(item.path) in self._without:
                         continue
                     if not item.is_symlink() or _may_follow(folder, item.path, followed):
                         stack.append(path + b"/")
+                elif item.name in TABLE_NAMES and is_table(path, self._selection):
+                    entry = _entry(path, item)
+                    tables.append(TableFile(path, entry.size_bytes, entry.signature))
                 elif wanted(path):
                     entries.append(_entry(path, item))
                 else:
                     n_ignored, ignored = n_ignored + 1, path
         entries.sort()
-        return Listing(entries, n_ignored, ignored)
+        return Listing(entries, n_ignored, ignored, tables=tuple(tables))
 
-    def _require_folder(self, uri: str) -> None:
+    def _items(self, prefix: bytes, entries: MutableSequence[Entry]) -> Sequence[os.DirEntry[bytes]]:
+        """What is in a folder; of one that cannot be listed, nothing, and an entry with the reason."""
+        try:
+            # In order, so that of two links to one folder every scan follows the same one.
+            return sorted(os.scandir(self._root + b"/" + prefix), key=attrgetter("name"))
+        except OSError as error:
+            if not prefix:
+                uri = os.fsdecode(self._root)
+                raise source_error(f"{uri} cannot be listed", error, uri=uri) from error
+            if not self._selection.leaves_out(prefix):
+                problem = f"folder cannot be listed: {error.strerror}"
+                entries.append(Entry(prefix, 0, "unlistable", None, problem, None, prefix))
+            return []
+
+    def _require_folder(self) -> None:
+        uri = os.fsdecode(self._root)
         if not os.path.isdir(self._root):
             if os.path.exists(self._root):
                 raise SourceError(f"{uri} is a file, not a folder", code="source.not-a-folder", uri=uri)
@@ -68,8 +78,24 @@ class FolderSource:
 
     def read(self, path: bytes) -> bytes:
         """Read one file, relative to the folder."""
-        with open(os.path.join(self._root, path), "rb") as file:
-            return file.read()
+        full = os.path.join(self._root, path)
+        # Where the folder is a link, the system would look for what lies above its target.
+        with open(os.path.normpath(full) if path.startswith(b"../") else full, "rb") as file:
+            # Files of the kernel have no size, and reading one may wait for ever (/proc/kmsg).
+            return file.read() if os.fstat(file.fileno()).st_size else b""
+
+
+def _tables_above(root: bytes) -> list[TableFile]:
+    """The tables beside the folder itself, which name its images where it is one split of a dataset."""
+    above, name = os.path.split(os.path.abspath(root))
+    tables = []
+    for table in TABLE_NAMES:
+        with contextlib.suppress(OSError):
+            status = os.stat(os.path.join(above, table))
+            signature = f"{status.st_size:x}-{status.st_mtime_ns:x}"
+            if S_ISREG(status.st_mode):
+                tables.append(TableFile(b"../" + table, status.st_size, signature, name + b"/"))
+    return tables
 
 
 def _is_dir(item: os.DirEntry[bytes]) -> bool:

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple, Protocol
 
 import pyarrow as pa
 
+from dna_pipelines.credentials import without_credentials
 from dna_pipelines.errors import SourceError
 from dna_pipelines.sources.failures import source_error
 from dna_pipelines.sources.files import SourceFile
@@ -167,12 +168,16 @@ class FileLister:
         if known and known[0] == signature:
             return known[1]
         token = f"{self._variant} {signature}"
-        # Several datasets may list one file in several ways.
-        key = f"{self._variant} {file.uri}"
+        # Several datasets may list one file in several ways. One that is signed again is the same file.
+        key = f"{self._variant} {without_credentials(file.uri)}"
         kept = self._cache.get(key)
         listing = FileListing.from_bytes(kept, token) if kept else None
         if listing is None:
-            listing = self._new_listing(file)
+            try:
+                listing = self._new_listing(file)
+            except MemoryError:
+                # Another time there may be enough.
+                return FileListing([], damage="too large: this machine has not enough memory to list it")
             modified_ns = file.entry.modified_ns
             if modified_ns is None or modified_ns < time.time_ns() - _SETTLING_NS:
                 self._cache.put(key, listing.to_bytes(token))
@@ -182,7 +187,7 @@ class FileLister:
     def _new_listing(self, file: SourceFile) -> FileListing:
         try:
             return self._list_file(file)
-        except SourceError:
+        except (SourceError, MemoryError):
             raise
         except Exception as error:
             raise source_error(f"{file.display_uri} cannot be read", error, uri=file.display_uri) from error

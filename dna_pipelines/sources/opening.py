@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from urllib.request import url2pathname
 
-from dna_pipelines.config.models import SUFFIXES, Kind, kind_of_suffix
+from dna_pipelines.config.dataset import SUFFIXES, Kind, kind_of_suffix
 from dna_pipelines.errors import SourceError
 from dna_pipelines.sources.base import Selection, Source
 from dna_pipelines.sources.file_patterns import is_pattern

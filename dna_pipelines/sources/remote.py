@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import logging
 import os
+import threading
 import time
 from collections.abc import Mapping
 from functools import partial
@@ -13,8 +15,10 @@ from urllib.request import url2pathname
 import fsspec
 
 from dna_pipelines.errors import SourceError
-from dna_pipelines.sources.base import Entry, Listing, Selection
+from dna_pipelines.sources.base import Entry, Listing, Selection, TableFile
 from dna_pipelines.sources.failures import no_range_requests, source_error
+from dna_pipelines.sources.image_folder import is_table
+from dna_pipelines.sources.names import name_of_address
 from dna_pipelines.sources.retries import read_with_retries, with_retries
 
 Options = Mapping[str, Any]
@@ -22,6 +26,8 @@ Options = Mapping[str, Any]
 
 _EXTRAS = {"s3": "s3", "s3a": "s3", "gs": "gcs", "gcs": "gcs", "http": "http", "https": "http"}
 _WEB = ("http://", "https://")
+_S3 = ("s3://", "s3a://")
+_S3_VERSION = "?versionId="
 _GOOGLE = ("gs://", "gcs://")
 _GOOGLE_PATIENCE_S = 5.0
 """Seconds. Google's client asks for the kind of a bucket before each listing, in another protocol; without a connection
@@ -38,6 +44,9 @@ class RemoteSource:
         self._selection = selection
         self._fs, root = file_system_of(uri, options)
         self._root = root.rstrip("/")
+        self._is_web = is_web(uri)
+        self._addresses: dict[bytes, str] | None = None
+        self._lock = threading.Lock()
 
     def list(self) -> Listing:
         """List every object below the URI in one pass."""
@@ -48,18 +57,47 @@ class RemoteSource:
                 code="source.not-a-folder",
                 uri=self._uri,
             )
-        entries, n_ignored, ignored = [], 0, None
-        for full, info in infos.items():
-            path = os.fsencode(full.removeprefix(self._root).removeprefix("/"))
-            if self._selection(path):
-                entries.append(entry_of(path, info))
+        addresses: dict[bytes, str] = {}
+        for full in sorted(infos) if self._is_web else infos:
+            below = full.removeprefix(self._root).removeprefix("/")
+            addresses.setdefault(name_of_address(below) if self._is_web else os.fsencode(below), full)
+        entries: list[Entry] = []
+        tables: list[TableFile] = []
+        n_ignored, ignored = len(infos) - len(addresses), None
+        for path, full in addresses.items():
+            if is_table(path, self._selection):
+                tables.append(self._table(path, full, infos[full]))
+            elif self._selection(path):
+                entries.append(entry_of(path, infos[full]))
             else:
                 n_ignored, ignored = n_ignored + 1, path
-        return Listing(sorted(entries, key=lambda entry: entry.path), n_ignored, ignored)
+        self._addresses = addresses if self._is_web else None
+        return Listing(sorted(entries, key=lambda entry: entry.path), n_ignored, ignored, tables=tuple(sorted(tables)))
 
     def read(self, path: bytes) -> bytes:
-        """Read one object, relative to the URI."""
-        return read_object(self._fs, f"{self._root}/{os.fsdecode(path)}")
+        """Read one object, relative to the URI; on the web by the address that the server listed."""
+        return read_object(self._fs, self._address(path) if self._is_web else f"{self._root}/{os.fsdecode(path)}")
+
+    def _address(self, path: bytes) -> str:
+        with self._lock:
+            if self._addresses is None:
+                self.list()
+        try:
+            return (self._addresses or {})[path]
+        except KeyError as error:
+            raise FileNotFoundError(f"{self._uri} lists no {path!r}") from error
+
+    def _table(self, path: bytes, full: str, info: Mapping[str, Any]) -> TableFile:
+        entry = entry_of(path, info)
+        if shows_change(info):
+            return TableFile(*entry[:3])
+        digest = hashlib.sha256(read_object(self._fs, full)).hexdigest()[:24]
+        return TableFile(path, entry.size_bytes, digest)
+
+
+def is_web(uri: str) -> bool:
+    """Whether a URI is the address of a web server, whose names are percent-encoded."""
+    return uri.startswith(_WEB)
 
 
 def file_system_of(uri: str, options: Options | None = None) -> tuple[fsspec.AbstractFileSystem, str]:
@@ -74,11 +112,14 @@ def file_system_of(uri: str, options: Options | None = None) -> tuple[fsspec.Abs
     if "://" not in uri:
         return fsspec.filesystem("file"), uri
     try:
-        if uri.startswith(_WEB) and "::" not in uri:
+        if is_web(uri) and "::" not in uri:
             return _web(**(options or {})), uri
         if uri.startswith(_GOOGLE):
             options = {"retry_timeout": _GOOGLE_PATIENCE_S, **(options or {})}
             _silence("gcsfs")
+        if uri.startswith(_S3) and _S3_VERSION in uri:
+            # Otherwise s3fs leaves the version out of account, and reads the object as it is now.
+            options = {"version_aware": True, **(options or {})}
         fs, path = fsspec.core.url_to_fs(uri, **(options or {}))
     except ImportError as error:
         extra = _EXTRAS.get(uri.partition("://")[0])
@@ -163,11 +204,16 @@ def entry_of(path: bytes, info: Mapping[str, Any]) -> Entry:
     """The entry for the description of a file."""
     time_s = info.get("mtime")
     modified_ns = int(time_s * 1e9) if isinstance(time_s, float) else None
-    if not any(info.get(key) for key in (*_CHECKSUMS, *_TIMES)):
-        # The description would not show a change, so that the file is read at every scan.
+    if not shows_change(info):
+        # The file is read at every scan.
         modified_ns = time.time_ns()
     size = info.get("size")
     return Entry(path, None if size is None else int(size), signature_of(info), modified_ns)
+
+
+def shows_change(info: Mapping[str, Any]) -> bool:
+    """Whether the description of a file changes when the file does."""
+    return any(info.get(key) for key in (*_CHECKSUMS, *_TIMES))
 
 
 def signature_of(info: Mapping[str, Any]) -> str:

@@ -9,6 +9,7 @@ from typing import TypeVar
 
 import fsspec
 
+from dna_pipelines.errors import DnaError
 from dna_pipelines.sources.failures import describe
 
 T = TypeVar("T")
@@ -51,7 +52,7 @@ def read_with_retries(fs: fsspec.AbstractFileSystem, request: Callable[[], T]) -
     try:
         return with_retries(fs, request)
     except Exception as error:
-        if isinstance(error, OSError | MemoryError):
+        if isinstance(error, OSError | MemoryError | DnaError):
             raise
         raise OSError(describe(error)) from error
 

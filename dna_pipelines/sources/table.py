@@ -15,13 +15,14 @@ import pyarrow as pa
 import pyarrow.compute
 
 from dna_pipelines.errors import SourceError, Unreadable
-from dna_pipelines.sources.base import Entry, Listing, Selection
+from dna_pipelines.sources.base import MAX_IMAGE_BYTES, Entry, Listing, Selection
 from dna_pipelines.sources.file_patterns import find_files
 from dna_pipelines.sources.files import SourceFile
 from dna_pipelines.sources.listings_cache import FileLister, FileListing, ListingsCache, Member
+from dna_pipelines.sources.memory import IN_FLIGHT
 from dna_pipelines.sources.remote import Options
 from dna_pipelines.sources.table_columns import image_column, metadata_of
-from dna_pipelines.sources.table_formats import Group, open_table
+from dna_pipelines.sources.table_formats import Group, TooLarge, open_table
 from dna_pipelines.sources.temporary_files import RecentValues, TemporaryBytes, most_unpacked
 
 
@@ -89,7 +90,7 @@ class TableSource:
             raise FileNotFoundError(f"{self._uri} has no row {path!r}")
         ends = list(accumulate(n_rows for _, n_rows in listing.groups))
         group = bisect_right(ends, int(number))
-        rows = self._groups.get((name, group))
+        rows = self._groups.get((name, file.entry.signature, group))
         return rows.read(int(number) - (ends[group - 1] if group else 0))
 
     def _list_file(self, file: SourceFile) -> FileListing:
@@ -98,7 +99,9 @@ class TableSource:
                 table = open_table(opened)
                 column = image_column(table.schema, self._column, file.display_uri)
                 groups = _plausible(table.groups(), file)
-                metadata, faults = metadata_of(table, groups, column)
+                metadata, faults = metadata_of(table, groups, column, file.entry.size_bytes)
+            except MemoryError:
+                raise
             except Exception as error:
                 if opened.failure or isinstance(error, SourceError):
                     raise
@@ -106,21 +109,22 @@ class TableSource:
         members = [Member(b"%09d" % row, row, None, None, values) for row, values in enumerate(metadata)]
         return FileListing(members, tuple(groups), faults=faults)
 
-    def _read_group(self, key: tuple[bytes, int]) -> _GroupRows:
+    def _read_group(self, key: tuple[bytes, str, int]) -> _GroupRows:
         """Keep the images of a group: a group is decoded from its beginning, whichever row is asked for."""
-        name, index = key
+        name, _, index = key
         file = (self._files or {})[name]
         group, rows = self._lister.one(file).groups[index], _GroupRows(most_unpacked(file.entry.size_bytes))
         with file.open() as opened:
             try:
                 table = open_table(opened)
                 column = image_column(table.schema, self._column, file.display_uri)
-                for batch in table.batches(group, [column]):
-                    rows.add(batch.column(0))
+                with IN_FLIGHT.reserved(table.n_bytes(group, [column])):
+                    for batch in table.batches(group, [column]):
+                        rows.add(batch.column(0))
             except Exception as error:
                 if opened.failure or isinstance(error, SourceError):
                     raise
-                rows.damage = f"{type(error).__name__}: {error}"
+                rows.stop(error)
         return rows
 
 
@@ -147,7 +151,12 @@ class _GroupRows:
         self._most_bytes = most_bytes
         self._bytes = TemporaryBytes()
         self._rows: list[_Row] = []
-        self.damage: str | None = None
+        self._damage, self._reason = "", "corrupt"
+
+    def stop(self, error: Exception) -> None:
+        """Note why the rows that follow cannot be read."""
+        self._damage = f"{type(error).__name__}: {error}"
+        self._reason = "too large" if isinstance(error, MemoryError | TooLarge) else "corrupt"
 
     @property
     def n_bytes(self) -> int:
@@ -164,15 +173,18 @@ class _GroupRows:
                 # Of a dictionary, only the value that the row refers to.
                 data = (value.value if pa.types.is_dictionary(column.type) else value).as_buffer()
                 if self._bytes.n_bytes + data.size > self._most_bytes:
-                    raise pa.ArrowInvalid("it unpacks to far more bytes than the file has, as no images do")
+                    raise TooLarge("it unpacks to far more bytes than the file has, as no images do")
                 self._rows.append(_Row(self._bytes.append(data), data.size, None))
             else:
                 self._rows.append(_Row(0, -1, paths[row].as_py() if paths is not None else None))
 
     def read(self, index: int) -> bytes:
         if index >= len(self._rows):
-            raise Unreadable("corrupt", f"the table's rows cannot be read: {self.damage}", damage=self.damage)
+            raise Unreadable(self._reason, f"the table's rows cannot be read: {self._damage}", damage=self._damage)
         row = self._rows[index]
+        if row.size_bytes > MAX_IMAGE_BYTES:
+            detail = f"{row.size_bytes:,} bytes, the limit is {MAX_IMAGE_BYTES:,}"
+            raise Unreadable("too large", detail, size_bytes=row.size_bytes)
         if row.size_bytes < 0:
             path = f", only the path {row.path}" if row.path else ""
             raise Unreadable("empty", f"the row has no image bytes{path}", path=row.path)

@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.compute
 
 from dna_pipelines.errors import SourceError
+from dna_pipelines.sources.memory import most_in_memory
 from dna_pipelines.sources.table_formats import Group, TableFile
 from dna_pipelines.sources.text_values import column_texts, is_bytes, is_plain_bytes, stored_type
 
@@ -18,6 +19,7 @@ _ROWS = 1000
 """Rows of metadata to read at once, at most."""
 _LONGEST_TEXT = 2**14
 """Characters of a value that are kept."""
+_LEFT_OUT = "left out"
 
 Rows = list[dict[str, str] | None]
 Faults = dict[str, str]
@@ -71,49 +73,104 @@ def _holds_images(kind: Any) -> bool:
     return is_bytes(kind)
 
 
-def metadata_of(table: TableFile, groups: Sequence[Group], column: str) -> tuple[Rows, Faults]:
+def metadata_of(table: TableFile, groups: Sequence[Group], column: str, size_bytes: int | None) -> tuple[Rows, Faults]:
     """The metadata of each image as text, without nulls; and the columns that are left out, or cut.
 
     A column that cannot be read costs none of the images and no other column.
+
+    Args:
+        table: the file.
+        groups: its groups.
+        column: with the images.
+        size_bytes: of the file. A column whose texts take far more is left out.
+
+    Raises:
+        MemoryError: when this machine has not enough memory; that is no fault of a column.
     """
     counts = Counter(table.schema.names)
-    faults = {name: "left out, because there is more than one" for name, count in counts.items() if count > 1}
+    faults = {name: f"{_LEFT_OUT}, because there is more than one" for name, count in counts.items() if count > 1}
     names = [field.name for field in table.schema if field.name not in (column, *faults) and _is_scalar(field.type)]
     if _has_path(table.schema.field(column).type):
         names.append(f"{column}.path")
-    texts: dict[str, list[str | None]] = {name: [] for name in names}
-    labels = _class_names(table.schema)
+    texts, labels, n_rows = _Texts(names, faults, most_in_memory(size_bytes)), _class_names(table.schema), 0
     for group in groups:
-        for name, some in _texts_of(table, group, [name for name in names if name not in faults], labels, faults):
-            texts[name] += some
-    for name in faults:
-        texts.pop(name, None)
-    if not texts:
-        return [None] * sum(n_rows for _, n_rows in groups), faults
-    for name in (name for name, some in texts.items() if any(text and len(text) > _LONGEST_TEXT for text in some)):
-        faults[name] = f"cut after {_LONGEST_TEXT:,} characters"
-        texts[name] = [text and text[:_LONGEST_TEXT] for text in texts[name]]
-    rows = zip(*texts.values(), strict=True)
-    return [{name: text for name, text in zip(texts, row, strict=True) if text is not None} for row in rows], faults
+        _add_group(table, group, texts.names(), labels, texts, n_rows)
+        n_rows += group[1]
+    return texts.rows(n_rows), faults
 
 
-def _texts_of(
-    table: TableFile, group: Group, names: Sequence[str], labels: dict[str, Sequence[str]], faults: Faults
-) -> list[tuple[str, list[str | None]]]:
-    """Columns of a group as text; those that have no text are added to the faults."""
-    texts: dict[str, list[str | None]] = {name: [] for name in names}
+class _Texts:
+    """Columns of text in the making. Long values are cut, and of columns that grow too large nothing is kept.
+
+    Args:
+        names: the columns.
+        faults: see `Faults`; added to.
+        most: characters of all columns together.
+    """
+
+    def __init__(self, names: Sequence[str], faults: Faults, most: int) -> None:
+        self._columns: dict[str, list[str | None]] = {name: [] for name in names}
+        self._faults, self._most = faults, most
+        self._lengths: Counter[str] = Counter()
+
+    def names(self) -> list[str]:
+        """The columns that are still read."""
+        return [name for name in self._columns if not self._faults.get(name, "").startswith(_LEFT_OUT)]
+
+    def add(self, name: str, some: Sequence[str | None]) -> None:
+        """Add the texts of the next rows."""
+        if name not in self.names():
+            return
+        cut = [text and text[:_LONGEST_TEXT] for text in some]
+        if cut != some:
+            self._faults[name] = f"cut after {_LONGEST_TEXT:,} characters"
+        self._lengths[name] += _length(cut)
+        self._columns[name] += cut
+        if self._lengths.total() > self._most:
+            self.leave_out(name, "its values unpack to far more characters than the file has")
+
+    def forget_after(self, n_rows: int, names: Sequence[str]) -> None:
+        """Undo what was added to columns after the first rows."""
+        for name in names:
+            del self._columns[name][n_rows:]
+            self._lengths[name] = _length(self._columns[name])
+
+    def leave_out(self, name: str, reason: str) -> None:
+        """Keep nothing of a column."""
+        self._faults[name] = f"{_LEFT_OUT}, because {reason}"
+        self._columns[name], self._lengths[name] = [], 0
+
+    def rows(self, n_rows: int) -> Rows:
+        columns = {name: self._columns[name] for name in self.names()}
+        if not columns:
+            return [None] * n_rows
+        rows = zip(*columns.values(), strict=True)
+        return [{name: text for name, text in zip(columns, row, strict=True) if text is not None} for row in rows]
+
+
+def _length(texts: Sequence[str | None]) -> int:
+    return sum(len(text) for text in texts if text)
+
+
+def _add_group(
+    table: TableFile, group: Group, names: Sequence[str], labels: dict[str, Sequence[str]], texts: _Texts, n_before: int
+) -> None:
+    """Add columns of a group, which comes after `n_before` rows; a column that has no text is left out."""
     try:
         for batch in table.batches(group, names, _ROWS) if names else ():
             for name in names:
-                texts[name] += _texts(_column(batch, name), labels.get(name))
+                texts.add(name, _texts(_column(batch, name), labels.get(name)))
+    except MemoryError:
+        raise
     except (pa.ArrowException, ValueError, OverflowError) as error:
+        texts.forget_after(n_before, names)
         if len(names) > 1:
             # One of them is at fault, which shows where each is read by itself.
-            return [each for name in names for each in _texts_of(table, group, [name], labels, faults)]
+            for name in names:
+                _add_group(table, group, [name], labels, texts, n_before)
+            return
         reason = " ".join(str(error).split())[:200]
-        faults[names[0]] = f"left out, because its type {_type_of(table.schema, names[0])} is no text here ({reason})"
-        return []
-    return list(texts.items())
+        texts.leave_out(names[0], f"its type {_type_of(table.schema, names[0])} is no text here ({reason})")
 
 
 def _column(batch: pa.RecordBatch, name: str) -> Any:

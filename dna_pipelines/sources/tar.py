@@ -15,15 +15,22 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import IO, Any, cast
 
-from dna_pipelines.config.models import SUFFIXES
+from dna_pipelines.config.dataset import SUFFIXES
 from dna_pipelines.errors import SourceError, Unreadable
 from dna_pipelines.sources.base import Entry, Listing, Selection
 from dna_pipelines.sources.file_patterns import find_files
 from dna_pipelines.sources.files import MonitoredFile, SourceFile
 from dna_pipelines.sources.listings_cache import FileLister, FileListing, ListingsCache, Member
+from dna_pipelines.sources.names import without_leading_dot
 from dna_pipelines.sources.remote import Options, read_object
 from dna_pipelines.sources.temporary_files import BOMB_RATIO, RecentValues, TemporaryBytes, most_unpacked
-from dna_pipelines.sources.webdataset import MAX_DESCRIPTION_BYTES, described_key, key_of, with_descriptions
+from dna_pipelines.sources.webdataset import (
+    MAX_DESCRIPTION_BYTES,
+    MOST_CHARACTERS,
+    described_key,
+    key_of,
+    with_descriptions,
+)
 
 _OPENERS: dict[bytes, Callable[[Any], Any]] = {
     b"\x1f\x8b": lambda file: gzip.GzipFile(fileobj=file),
@@ -104,7 +111,7 @@ class TarSource:
         if size == 0:
             return b""
         if self._lister.one(file).compressed:
-            data = self._unpacked.get(file.uri).read(member.start, size)
+            data = self._unpacked.get((file.uri, file.entry.signature)).read(member.start, size)
         else:
             data = read_object(file.fs, file.path, member.start, member.start + size)
         if len(data) < size:
@@ -113,8 +120,10 @@ class TarSource:
             )
         return data
 
-    def _unpack(self, uri: str) -> TemporaryBytes:
-        file = next(file for file, _ in (self._members or {}).values() if file.uri == uri)
+    def _unpack(self, key: tuple[str, str]) -> TemporaryBytes:
+        """The bytes of an archive in one of its states."""
+        files = (file for file, _ in (self._members or {}).values())
+        file = next(file for file in files if (file.uri, file.entry.signature) == key)
         unpacked = TemporaryBytes()
         with _uncompressed(file) as (stream, _):
             try:
@@ -139,7 +148,7 @@ def _list_file(file: SourceFile) -> FileListing:
     """Read the headers of an archive, up to where it is damaged."""
     members: dict[bytes, Member] = {}
     texts: dict[bytes, bytes | str] = {}
-    n_hidden, damage, last_offset = 0, None, -1
+    n_hidden, damage, last_offset, n_read = 0, None, -1, 0
     with _uncompressed(file) as (stream, compressed):
         try:
             archive: Any = tarfile.TarFile(
@@ -157,7 +166,8 @@ def _list_file(file: SourceFile) -> FileListing:
                 texts.pop(member.name, None)
                 members[member.name] = member
                 if member.describes is not None:
-                    texts[member.name] = _text(stream, member)
+                    texts[member.name] = _text(stream, member, n_read)
+                    n_read += len(texts[member.name])
             damage = _wrong_end(stream, archive.offset)
         except Exception as error:
             if stream.failure:
@@ -183,12 +193,15 @@ def _member(info: tarfile.TarInfo, earlier: Mapping[bytes, Member]) -> Member:
 
 
 def _name(name: str) -> bytes:
-    return name.encode("utf-8", "surrogateescape").removeprefix(b"./")
+    return without_leading_dot(name.encode("utf-8", "surrogateescape"))
 
 
-def _text(stream: _BoundedStream, member: Member) -> bytes | str:
+def _text(stream: _BoundedStream, member: Member, n_before: int) -> bytes | str:
+    """The bytes of a description, or why they are not read; `n_before` are those of the descriptions before it."""
     if member.problem or (member.size_bytes or 0) > MAX_DESCRIPTION_BYTES:
         return member.problem or f"{member.size_bytes:,} bytes, more than the {MAX_DESCRIPTION_BYTES:,} that are read"
+    if n_before > MOST_CHARACTERS:
+        return f"left out, because the descriptions before it have over {MOST_CHARACTERS:,} bytes"
     stream.seek(member.start)
     return stream.read(member.size_bytes or 0)
 

@@ -29,8 +29,8 @@ def is_plain_bytes(kind: Any) -> bool:
 
 
 def stored_type(kind: Any) -> Any:
-    """The type of the values themselves, of a dictionary or of an extension type such as a tensor."""
-    kind = kind.value_type if pa.types.is_dictionary(kind) else kind
+    """The type of the values themselves, of a dictionary, of runs, or of an extension type such as a tensor."""
+    kind = kind.value_type if pa.types.is_dictionary(kind) or pa.types.is_run_end_encoded(kind) else kind
     return kind.storage_type if isinstance(kind, pa.BaseExtensionType) else kind
 
 
@@ -49,8 +49,18 @@ def column_texts(column: Any) -> list[str | None]:
     kind = column.type
     if isinstance(kind, pa.UuidType):
         return [None if value is None else str(value) for value in _list(column)]
-    if pa.types.is_dictionary(kind) or isinstance(kind, pa.BaseExtensionType):
+    if pa.types.is_dictionary(kind):
+        return [text for chunk in _chunks(column) for text in _dictionary_texts(chunk)]
+    if pa.types.is_run_end_encoded(kind):
+        return column_texts(pa.compute.run_end_decode(column))
+    if isinstance(kind, pa.BaseExtensionType):
         return column_texts(column.cast(stored_type(kind)))
+    return _plain_texts(column)
+
+
+def _plain_texts(column: Any) -> list[str | None]:
+    """The texts of a column that stores its values themselves."""
+    kind = column.type
     if pa.types.is_nested(kind):
         return [
             None if value is None else json.dumps(value, ensure_ascii=False, default=str) for value in _list(column)
@@ -63,6 +73,16 @@ def column_texts(column: Any) -> list[str | None]:
     if not pa.types.is_temporal(kind):
         return texts
     return [text and _ZEROS.sub(r"\1", text) for text in texts]
+
+
+def _chunks(column: Any) -> list[Any]:
+    return list(column.chunks) if isinstance(column, pa.ChunkedArray) else [column]
+
+
+def _dictionary_texts(array: Any) -> list[str | None]:
+    """The texts of a dictionary's values; those that are equal are one object, so that they take no memory again."""
+    texts = column_texts(array.dictionary)
+    return [None if index is None else texts[index] for index in array.indices.to_pylist()]
 
 
 def _list(column: Any) -> list[Any]:

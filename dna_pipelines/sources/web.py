@@ -5,14 +5,22 @@ Only the statuses 404 (not found) and 410 (gone) mean that a file does not exist
 
 from __future__ import annotations
 
+import re
 from collections.abc import AsyncIterator
+from html import unescape
 from typing import Any
 
 from aiohttp import ClientTimeout
 from fsspec.implementations.http import HTTPFileSystem
+from yarl import URL
+
+from dna_pipelines.errors import Unreadable
+from dna_pipelines.sources.base import MAX_IMAGE_BYTES
 
 _SILENCE_S = 30.0
+_PIECE_BYTES = 2**20
 _GONE = frozenset({404, 410})
+_ENCODED = re.compile(r"(?:[A-Za-z0-9._~:/?#\[\]@!$&'()*+,;=-]|%[0-9A-Fa-f]{2})*")
 
 
 class WebFileSystem(HTTPFileSystem):  # type: ignore[misc]
@@ -37,6 +45,39 @@ class WebFileSystem(HTTPFileSystem):  # type: ignore[misc]
         if response.status in _GONE:
             raise FileNotFoundError(url)
         response.raise_for_status()
+
+    def encode_url(self, url: str) -> URL:
+        """An address as it is sent: one that is encoded already stays as it is, because it may be signed."""
+        return URL(url, encoded=_ENCODED.fullmatch(url) is not None)
+
+    async def _ls_real(self, url: str, detail: bool = True, **kwargs: Any) -> Any:
+        try:
+            links = await super()._ls_real(url, detail=detail, **kwargs)
+        except FileNotFoundError:
+            # fsspec leaves out the slash of a folder, without which a server need not know it.
+            if url.endswith("/"):
+                raise
+            links = await super()._ls_real(f"{url}/", detail=detail, **kwargs)
+        # fsspec reads pages by a pattern, and leaves `&amp;` in their links.
+        if detail:
+            return [{**link, "name": unescape(link["name"])} for link in links]
+        return [unescape(link) for link in links]
+
+    async def _cat_file(self, url: str, start: int | None = None, end: int | None = None, **kwargs: Any) -> bytes:
+        if start is not None or end is not None:
+            data: bytes = await super()._cat_file(url, start=start, end=end, **kwargs)
+            return data
+        # In pieces, because an answer may be compressed, or without end.
+        pieces, n_bytes = [], 0
+        session = await self.set_session()
+        async with session.get(self.encode_url(url), **self.kwargs) as answer:
+            self._raise_not_found_for_status(answer, url)
+            async for piece in answer.content.iter_chunked(_PIECE_BYTES):
+                pieces.append(piece)
+                n_bytes += len(piece)
+                if n_bytes > MAX_IMAGE_BYTES:
+                    raise Unreadable("too large", f"more than the limit of {MAX_IMAGE_BYTES:,} bytes")
+        return b"".join(pieces)
 
     async def _info(self, url: str, **kwargs: Any) -> dict[str, Any]:
         try:

@@ -19,6 +19,9 @@ PROBLEM_COLUMN = "metadata_problem"
 MAX_DESCRIPTION_BYTES = 2**20
 """Larger descriptions are not read; the images they belong to list them as a problem."""
 
+MOST_CHARACTERS = 256 * 2**20
+"""Characters of metadata of one archive, and bytes of its descriptions. Images beyond that list it as a problem."""
+
 _SUFFIXES = (b"json", b"cls", b"txt")
 
 
@@ -33,12 +36,15 @@ def described_key(name: bytes) -> bytes | None:
     return key if suffix.rpartition(b".")[2].lower() in _SUFFIXES and key else None
 
 
-def with_descriptions(members: Iterable[Member], texts: dict[bytes, bytes | str]) -> list[Member]:
+def with_descriptions(
+    members: Iterable[Member], texts: dict[bytes, bytes | str], most_characters: int = MOST_CHARACTERS
+) -> list[Member]:
     """Members together with their descriptions.
 
     Args:
         members: all members of the shard.
         texts: the bytes of each description by its name, or why it could not be read.
+        most_characters: of all images together. One description may belong to any number of images.
     """
     members = list(members)
     fields: dict[bytes, dict[str, str]] = defaultdict(dict)
@@ -52,10 +58,21 @@ def with_descriptions(members: Iterable[Member], texts: dict[bytes, bytes | str]
             fields[key][PROBLEM_COLUMN] = "; ".join(filter(None, (fields[key].get(PROBLEM_COLUMN), named)))
     if not fields:
         return members
-    return [
-        member if member.describes is not None else member._replace(metadata=fields.get(key_of(member.name)))
-        for member in members
-    ]
+    sizes = {key: sum(len(name) + len(text) for name, text in columns.items()) for key, columns in fields.items()}
+    described, left = [], most_characters
+    for member in members:
+        key = key_of(member.name)
+        if member.describes is None and key in fields:
+            left -= sizes[key]
+            metadata = fields[key] if left >= 0 else _too_much(most_characters)
+            described.append(member._replace(metadata=metadata))
+        else:
+            described.append(member)
+    return described
+
+
+def _too_much(most_characters: int) -> dict[str, str]:
+    return {PROBLEM_COLUMN: f"left out, because the metadata of this archive have over {most_characters:,} characters"}
 
 
 def _split(name: bytes) -> tuple[bytes, bytes]:

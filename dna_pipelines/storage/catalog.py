@@ -7,7 +7,7 @@ the same views for the duckdb shell.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager, suppress
 from functools import cache, partial
 from itertools import groupby
@@ -20,22 +20,32 @@ from ruamel.yaml import YAML
 
 from dna_pipelines.errors import LakeError, UserError
 from dna_pipelines.identity import digest_of
-from dna_pipelines.storage.catalog_files import RECORDS, TABLES, split
+from dna_pipelines.storage.catalog_damage import Damaged, damaged_files, damaged_for_duckdb, warn_of
+from dna_pipelines.storage.catalog_files import TABLES
 from dna_pipelines.storage.catalog_guard import (
     guarded,
     interruptible,
-    literal,
     not_allowed,
     quoted,
     require_reading,
     unguarded,
 )
-from dna_pipelines.storage.catalog_views import definitions, needed_by, resource
+from dna_pipelines.storage.catalog_views import resource, tables_of, views_sql
 from dna_pipelines.storage.files import draft_of, replace
 from dna_pipelines.storage.layout import Layout
-from dna_pipelines.storage.tables import read_parquet, require_footer
+
+Answer = tuple[list[str], list[tuple[Any, ...]]]
+"""Columns and rows."""
 
 _EMPTY = Layout(Path("/nonexistent"))
+
+_HEAD = "-- sha256 of catalog.duckdb and the statements below: "
+
+_NOT_OF_A_FILE = (
+    duckdb.ParserException, duckdb.BinderException, duckdb.CatalogException, duckdb.PermissionException,
+    duckdb.InterruptException,
+)  # fmt: skip
+"""Errors that have their reason in the statement."""
 
 
 class Column(NamedTuple):
@@ -53,21 +63,35 @@ class Catalog:
         """A catalog; statements read the lake, and `readable`: the folder of its project."""
         self._layout = layout
         self._readable = [layout.root] if readable is None else [layout.root, readable]
+        self._warned_of = set[Path]()
 
-    def connect(self, statement: str | None = None, *, unsafe: bool = False) -> duckdb.DuckDBPyConnection:
+    def connect(
+        self, statement: str | None = None, *, unsafe: bool = False, known: Damaged | None = None
+    ) -> duckdb.DuckDBPyConnection:
         """A connection in memory with views; it holds no lock on anything.
 
         Args:
             statement: creates only the views that it names, and those that these need, because DuckDB reads the footer
                 of every file of a view when it creates the view. By default all views.
             unsafe: whether it may open other files than those of the project.
+            known: files that are left out because they are damaged, besides those that are found to be.
 
-        Raises:
-            LakeError: when a file of the lake is damaged.
+        Warns:
+            DamagedFileWarning: of each damaged file, which is left out.
         """
+        tables = tables_of(statement)
+        damaged = {**damaged_files(self._layout, tables), **(known or {})}
         connection = unguarded() if unsafe else guarded(self._readable)
-        with self._damage_named():
-            connection.execute(self.views_sql(statement))
+        try:
+            connection.execute(views_sql(self._layout, statement, damaged))
+        except duckdb.Error as error:
+            connection.close()
+            found = damaged_for_duckdb(self._layout, tables, str(error), pages=False)
+            if found.keys() <= damaged.keys():
+                raise
+            return self.connect(statement, unsafe=unsafe, known={**damaged, **found})
+        warn_of({path: problem for path, problem in damaged.items() if path not in self._warned_of})
+        self._warned_of |= damaged.keys()
         return connection
 
     @property
@@ -75,9 +99,7 @@ class Catalog:
         """A database file that has only the views."""
         return self._layout.root / "catalog.duckdb"
 
-    def query(
-        self, sql: str, *, unsafe: bool = False, limit_s: float | None = None
-    ) -> tuple[list[str], list[tuple[Any, ...]]]:
+    def query(self, sql: str, *, unsafe: bool = False, limit_s: float | None = None) -> Answer:
         """The columns and rows of a statement; both are empty where it returns nothing.
 
         Args:
@@ -139,35 +161,26 @@ class Catalog:
         names, rows = self._answer(sql, parameters)
         return [dict(zip(names, row, strict=True)) for row in rows]
 
-    def views_sql(self, statement: str | None = None) -> str:
-        """The statements that create all views, or those that a statement needs."""
-        needed = needed_by(statement) if statement is not None else None
-        raw = [
-            f"CREATE OR REPLACE VIEW _{name} AS {self._scan(name)};"
-            for name in TABLES
-            if needed is None or f"_{name}" in needed
-        ]
-        views = [text for name, text in definitions().items() if needed is None or name in needed]
-        return "\n".join(raw + views)
+    def damaged(self) -> Damaged:
+        """The damaged files that statements leave out; of large tables only footers are read."""
+        return damaged_files(self._layout, TABLES, unverified=True)
 
     def export(self) -> None:
-        """Write `catalog.sql` and `catalog.duckdb`, if they are missing or out of date.
+        """Write `catalog.sql` and `catalog.duckdb`, if they are missing, damaged or out of date.
+
+        Files that DuckDB cannot read are left out of the views until they are repaired.
 
         Raises:
-            LakeError: when they cannot be written, or a file of the lake is damaged.
+            LakeError: when they cannot be written.
         """
-        # Asking DuckDB for the columns of all views takes longer than this comparison.
-        head = f"-- Columns as in {digest_of(resource('columns.yaml').encode())}.\n{self.views_sql()}\n"
         script, database = self._layout.root / "catalog.sql", self.database
-        if script.exists() and database.exists() and script.read_bytes().startswith(head.encode()):
+        # Asking DuckDB for the columns of all views takes longer than these comparisons.
+        if _is_current(script, database, self._views()):
             return
-        text = head + _comments_sql()
         draft = draft_of(database)
         try:
-            with duckdb.connect() as connection, self._damage_named():
-                # The oldest format that DuckDB writes, so that older shells open it too.
-                connection.execute(f"ATTACH '{quoted(draft)}' AS shared (STORAGE_VERSION 'v1.0.0'); USE shared;")
-                connection.execute(text)
+            text = self._write(draft)
+            checksum = digest_of(draft.read_bytes() + text.encode())
             draft.replace(database)
         except (duckdb.IOException, OSError) as error:
             raise LakeError(
@@ -178,99 +191,94 @@ class Catalog:
         finally:
             with suppress(OSError):
                 draft.unlink(missing_ok=True)
-        replace(script, text.encode())
+        replace(script, f"{_HEAD}{checksum}\n{text}".encode())
+
+    def _views(self, known: Damaged | None = None) -> str:
+        columns = digest_of(resource("columns.yaml").encode())
+        return f"-- Columns as in {columns}.\n{views_sql(self._layout, None, known or ())}\n"
+
+    def _write(self, database: Path, known: Damaged | None = None) -> str:
+        """Write a database with all views; returns the statements that create them."""
+        text = f"{self._views(known)}{_comments_sql()}"
+        try:
+            with duckdb.connect() as connection:
+                # The oldest format that DuckDB writes, so that older shells open it too.
+                connection.execute(f"ATTACH '{quoted(database)}' AS shared (STORAGE_VERSION 'v1.0.0'); USE shared;")
+                connection.execute(text)
+        except duckdb.Error as error:
+            database.unlink(missing_ok=True)
+            found = damaged_for_duckdb(self._layout, TABLES, str(error), pages=False)
+            if found.keys() <= (known or {}).keys():
+                raise
+            return self._write(database, {**(known or {}), **found})
+        return text
 
     def _answer(
         self, sql: str, parameters: list[Any] | None = None, *, unsafe: bool = False, limit_s: float | None = None
-    ) -> tuple[list[str], list[tuple[Any, ...]]]:
-        def run(connection: duckdb.DuckDBPyConnection) -> tuple[list[str], list[tuple[Any, ...]]]:
+    ) -> Answer:
+        def run(connection: duckdb.DuckDBPyConnection) -> Answer:
             with closing(connection):
                 cursor = connection.execute(sql, parameters or [])
                 if cursor is None:
                     raise UserError("no statement to run; `dna sql` without one lists the views", code="sql.empty")
                 return [column[0] for column in cursor.description or []], cursor.fetchall()
 
-        def answer(statement: str | None) -> tuple[list[str], list[tuple[Any, ...]]]:
-            connection = self.connect(statement, unsafe=unsafe)
+        def answer(statement: str | None, known: Damaged | None = None) -> Answer:
+            connection = self.connect(statement, unsafe=unsafe, known=known)
             return interruptible(connection, partial(run, connection), limit_s)
 
-        with self._damage_named():
-            try:
-                return answer(sql)
-            except duckdb.CatalogException:
-                # The first of several statements must not run twice.
-                if ";" in sql.rstrip("; \n"):
-                    raise
-                # With all views, DuckDB's message suggests similar names.
-                return answer(None)
+        # The first of several statements must not run twice.
+        is_one = ";" not in sql.rstrip("; \n")
+        try:
+            return self._without_damaged(answer, sql, is_one=is_one)
+        except duckdb.CatalogException:
+            if not is_one:
+                raise
+            # With all views, DuckDB's message suggests similar names.
+            return self._without_damaged(answer, None, is_one=is_one)
+
+    def _without_damaged(self, answer: Callable[..., Answer], statement: str | None, *, is_one: bool) -> Answer:
+        """The answer to a statement; where DuckDB fails for damaged files, once more without these."""
+        try:
+            return answer(statement)
+        except _NOT_OF_A_FILE:
+            raise
+        except duckdb.Error as error:
+            damaged = damaged_for_duckdb(self._layout, tables_of(statement), str(error), pages=True)
+            if damaged and is_one:
+                with self._damage_named():
+                    return answer(statement, damaged)
+            if damaged:
+                raise next(iter(damaged.values())) from error
+            with self._damage_named():
+                raise
 
     @contextmanager
     def _damage_named(self) -> Iterator[None]:
-        """Where DuckDB fails, raise an error that names the damaged file of the lake, if there is one."""
+        """Say of an error of DuckDB that a file of the lake is its reason, if it is."""
         try:
             yield
-        except (
-            duckdb.ParserException, duckdb.BinderException, duckdb.CatalogException, duckdb.PermissionException,
-            duckdb.InterruptException,
-        ):  # fmt: skip
+        except _NOT_OF_A_FILE:
             raise
         except duckdb.Error as error:
-            try:
-                self.require_sound(named_in=str(error))
-            except LakeError as damage:
-                raise damage from error
-            if type(error) is duckdb.Error:
-                # DuckDB's error on damaged pages does not name the file.
-                raise LakeError(
-                    f"a table that this reads is damaged ({error}); `dna doctor --pages` lists the damaged tables",
-                    code="lake.damaged-pages",
-                ) from error
-            raise
+            # DuckDB's error on damaged pages does not name the file.
+            if type(error) is not duckdb.Error and str(self._layout.root) not in str(error):
+                raise
+            raise LakeError(
+                f"a table that this reads is damaged ({error}); `dna doctor --pages` lists the damaged tables",
+                code="lake.damaged-pages",
+            ) from error
 
-    def require_sound(self, *, named_in: str = "") -> None:
-        """Check every file that the views read; only the footers of tables are read.
 
-        Args:
-            named_in: a text; tables whose paths are in it are read completely.
-
-        Raises:
-            LakeError: when one is damaged.
-        """
-        for name, (pattern, _) in TABLES.items():
-            for path in sorted(self._layout.root.glob(pattern)):
-                if kind := RECORDS.get(name):
-                    kind.read(path)
-                elif path.suffix == ".parquet":
-                    (read_parquet if str(path) in named_in else require_footer)(self._source(path))
-
-    def _source(self, path: Path) -> Path:
-        """The manifest that a file in `current/` is a link to; the file itself for other files."""
-        manifests = self._layout.manifest(path.stem, "*")
-        candidates = manifests.parent.glob(manifests.name) if path == self._layout.current_manifest(path.stem) else ()
-        return next(filter(path.samefile, candidates), path)
-
-    def _scan(self, name: str) -> str:
-        pattern, columns = TABLES[name]
-        typed = ", ".join(f"NULL::{kind} AS {column}" for column, kind in split(columns))
-        empty = f"SELECT {typed} WHERE false"
-        if not any(self._layout.root.glob(pattern)):
-            return empty
-        glob = quoted(f"{literal(self._layout.root)}/{pattern}")
-        # Otherwise a folder above the lake with a name like `key=value` becomes a column.
-        options = "hive_partitioning=false"
-        if pattern.endswith(".json"):
-            typed = ", ".join(f"{column}: '{kind}'" for column, kind in split(columns))
-            options += f", maximum_object_size={_room(self._layout.root.glob(pattern))}"
-            return f"SELECT * FROM read_json('{glob}', columns={{{typed}}}, {options})"  # noqa: S608 (quoted above)
-        if name == "image_rows":
-            # Each layer is a column of the files, and the columns of a view must not depend on the layers.
-            every = f"FROM read_parquet('{glob}', union_by_name=true, filename=true, {options})"
-            long = f"UNPIVOT ({every}) ON COLUMNS('pooled/.*') INTO NAME layer VALUE pooled"
-            return f"SELECT digest, signs, layer[8:] AS layer, pooled, filename FROM ({long})"  # noqa: S608
-        if name in ("verdicts", "layer_rows"):
-            # Older files have fewer columns, and the columns of a view must not depend on that.
-            return f"{empty} UNION ALL BY NAME SELECT * FROM read_parquet('{glob}', union_by_name=true, {options})"  # noqa: S608
-        return f"SELECT * FROM read_parquet('{glob}', {options})"  # noqa: S608 (quoted above)
+def _is_current(script: Path, database: Path, views: str) -> bool:
+    """Whether the files for the duckdb shell are whole, and have these views with the present meanings of columns."""
+    try:
+        head, _, text = script.read_bytes().partition(b"\n")
+        checksum = digest_of(database.read_bytes() + text)
+    except OSError:
+        return False
+    # The comments come after the views.
+    return head == f"{_HEAD}{checksum}".encode() and text.startswith(views.encode())
 
 
 @cache
@@ -306,16 +314,3 @@ def _comments_sql() -> str:
 def _meanings() -> dict[str, str]:
     known: dict[str, str] = YAML(typ="safe").load(resource("columns.yaml"))
     return known
-
-
-def _room(records: Iterable[Path]) -> int:
-    """The most bytes of a record, in powers of 2, so that the views seldom change.
-
-    A commit has a line for each shard. DuckDB's default is 16 MiB, and it allocates twice the limit.
-    """
-    sizes = [2**24]
-    for record in records:
-        # Another process may prune it at this moment.
-        with suppress(FileNotFoundError):
-            sizes.append(2 ** record.stat().st_size.bit_length())
-    return max(sizes)

@@ -38,7 +38,8 @@ TABLES: dict[str, tuple[str, str]] = {
         "current/*.parquet",
         """dataset VARCHAR, path VARCHAR, path_bytes BLOB, digest VARCHAR, "group" VARCHAR, size_bytes BIGINT,
         width_px INTEGER, height_px INTEGER, format VARCHAR, shard_id VARCHAR, block SMALLINT, status VARCHAR,
-        reason VARCHAR, detail VARCHAR, signature VARCHAR, unsettled BOOLEAN, metadata MAP(VARCHAR, VARCHAR)""",
+        reason VARCHAR, detail VARCHAR, signature VARCHAR, unsettled BOOLEAN, metadata MAP(VARCHAR, VARCHAR),
+        page INTEGER, reading VARCHAR, file_digest VARCHAR, n_clipped BIGINT""",
     ),
     "dna_histogram": (
         "dna/histogram/*.parquet",
@@ -93,6 +94,10 @@ RECORDS: dict[str, type[Record]] = {
     "commits": Commit, "extractors": ExtractorRecord, "dna_records": DnaRecord, "selection_records": SelectionRecord,
 }  # fmt: skip
 """The classes of the tables that are JSON records."""
+
+
+OPTIONAL = frozenset({"verdicts", "layer_rows", "manifest_rows", "image_rows"})
+"""Tables whose files may lack columns: those of earlier versions do, and features have a column for each layer."""
 
 
 def split(columns: str) -> list[tuple[str, str]]:

@@ -6,6 +6,7 @@ import json
 import os
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -14,10 +15,20 @@ import pyarrow.compute as pc
 
 from dna_pipelines.comparison import Comparison, LayerDistance, SteeredDistance
 from dna_pipelines.dna import Dna
+from dna_pipelines.errors import LakeError
 from dna_pipelines.identity import stable_hash
-from dna_pipelines.storage.files import replace, write_new
+from dna_pipelines.storage.checksums import json_with_checksum, verified_json
+from dna_pipelines.storage.files import if_writable, remove, replace
 from dna_pipelines.storage.layout import Layout
-from dna_pipelines.storage.tables import list_column, read_parquet, to_parquet
+from dna_pipelines.storage.tables import (
+    is_damaged,
+    list_column,
+    put_table,
+    read_parquet,
+    require_footer,
+    to_parquet,
+    unless_damaged,
+)
 
 Pair = tuple[str, str]
 """A pair of DNA ids, the smaller first."""
@@ -61,12 +72,14 @@ class Distances:
         """DNAs of which all pairs are stored, and other pairs that are, by the last note."""
         note = self._layout.complete_pairs(comparability_key)
         try:
-            noted = json.loads(note.read_bytes())
+            noted = json.loads(verified_json(note.read_bytes()))
             if not self._files(comparability_key).issuperset(noted["files"]):
                 return set(), set()
+            for file in noted["files"]:
+                require_footer(self._layout.layer_distances("x").with_name(file))
             return set(noted["dnas"]), {(a, b) for a, b in noted["pairs"]}
-        except (OSError, ValueError, KeyError, TypeError, RecursionError):
-            # The note only saves time: without it the files are read.
+        except (LakeError, OSError, ValueError, KeyError, TypeError, RecursionError):
+            # The note only saves time: without it the files are read, and those that are damaged are found.
             return set(), set()
 
     def note_complete(self, comparability_key: str, dnas: Iterable[str], pairs: Iterable[Pair]) -> None:
@@ -76,7 +89,15 @@ class Distances:
         """
         files = sorted(self._files(comparability_key))
         note = {"dnas": sorted(dnas), "pairs": sorted(pairs), "files": files}
-        replace(self._layout.complete_pairs(comparability_key), json.dumps(note).encode())
+        data = json_with_checksum(json.dumps(note).encode())
+        if_writable(lambda: replace(self._layout.complete_pairs(comparability_key), data))
+
+    def remove_damaged(self, comparability_key: str) -> None:
+        """Remove damaged files with layer distances of a key, whose pairs are then computed again."""
+        for name in self._files(comparability_key):
+            path = self._layout.layer_distances("x").with_name(name)
+            if is_damaged(path):
+                remove(path)
 
     def _files(self, comparability_key: str) -> set[str]:
         """The names of the files with layer distances."""
@@ -95,8 +116,8 @@ class Distances:
             return None
 
     def note_drawn(self, extractor: str, matrix_id: str) -> None:
-        """Note which matrix was drawn."""
-        replace(self._layout.drawn(extractor), matrix_id.encode())
+        """Note which matrix was drawn, where that can be written."""
+        if_writable(lambda: replace(self._layout.drawn(extractor), matrix_id.encode()))
 
     def known_pairs(self, comparability_key: str, among: Collection[str]) -> set[Pair]:
         """The pairs of some DNAs whose layer distances are stored."""
@@ -114,7 +135,7 @@ class Distances:
         columns = dict(zip(STEERED_SCHEMA.names, map(list, zip(*rows, strict=True)), strict=True))
         pairs = sorted((row[1], row[2]) for row in rows)
         path = self._layout.steered_distances(f"{weights_id}-{stable_hash(pairs)}")
-        write_new(path, to_parquet(pa.table(columns, schema=STEERED_SCHEMA), {"n_pairs": len(pairs)}))
+        put_table(path, to_parquet(pa.table(columns, schema=STEERED_SCHEMA), {"n_pairs": len(pairs)}))
 
     def put_layers(self, comparability_key: str, distances: Iterable[LayerDistance]) -> None:
         """Store layer distances; the name of the file is a hash of its pairs, so writing them twice changes nothing."""
@@ -127,7 +148,7 @@ class Distances:
         columns["comparability_key"] = [comparability_key] * len(rows)
         table = pa.table({name: columns[name] for name in LAYER_SCHEMA.names}, schema=LAYER_SCHEMA)
         path = self._layout.layer_distances(f"{comparability_key}-{stable_hash(pairs)}")
-        write_new(path, to_parquet(table, {"n_pairs": len(pairs)}))
+        put_table(path, to_parquet(table, {"n_pairs": len(pairs)}))
 
     def put_neurons(self, comparison: Comparison) -> None:
         """Store the neuron distances of a pair of DNAs of the lake: one row per metric and layer."""
@@ -150,17 +171,21 @@ class Distances:
                 "values": _lists([values.astype(np.float32) for _, _, values in rows]),
             }
         )
-        write_new(self._layout.neuron_distances(a.id, b.id), to_parquet(table, {}, split=["values.list.element"]))
+        put_table(self._layout.neuron_distances(a.id, b.id), to_parquet(table, {}, split=["values.list.element"]))
 
 
 def _pairs(paths: Iterable[Path], among: Collection[str]) -> set[Pair]:
-    """The pairs in some files, of those between some DNAs."""
+    """The pairs in some files, of those between some DNAs; those in damaged files count as missing."""
     pairs: set[Pair] = set()
     wanted = pa.array(among, pa.string())
-    for path in paths:
+
+    def read_one(path: Path) -> list[Pair]:
         table, _ = read_parquet(path, ["dna_a", "dna_b"])
         table = table.filter(pc.and_(*(pc.is_in(table[name], wanted) for name in ("dna_a", "dna_b"))))
-        pairs.update(zip(table["dna_a"].to_pylist(), table["dna_b"].to_pylist(), strict=True))
+        return list(zip(table["dna_a"].to_pylist(), table["dna_b"].to_pylist(), strict=True))
+
+    for path in paths:
+        pairs.update(unless_damaged(path, partial(read_one, path)) or ())
     return pairs
 
 

@@ -83,6 +83,21 @@ def _content(path: Path) -> bytes:
         return b""
 
 
+def read(path: Path) -> bytes:
+    """The bytes of a file.
+
+    Raises:
+        FileNotFoundError: when there is none.
+        LakeError: when it cannot be read.
+    """
+    with _system_errors(path, "read"):
+        try:
+            return path.read_bytes()
+        except (FileNotFoundError, NotADirectoryError) as error:
+            missing = error
+    raise FileNotFoundError(str(path)) from missing
+
+
 def replace(path: Path, data: bytes) -> None:
     """Write a file in place of an existing one; readers see the old content or the new one.
 
@@ -91,6 +106,21 @@ def replace(path: Path, data: bytes) -> None:
     """
     with _draft(path, data) as draft:
         draft.replace(path)
+
+
+def put(path: Path, data: bytes) -> None:
+    """Give a file a content; nothing is written where it has that already.
+
+    Raises:
+        LakeError: as `replace`.
+    """
+    try:
+        known = read(path)
+    except (FileNotFoundError, LakeError):
+        # What cannot be read is replaced.
+        known = None
+    if known != data:
+        replace(path, data)
 
 
 def replace_by_link(path: Path, of: Path) -> None:

@@ -13,7 +13,8 @@ from dna_pipelines.distributions import Blocks, Histogram, ImageFeatures, Layers
 from dna_pipelines.dna import ActivationRanges, Dna, Partial
 from dna_pipelines.errors import LakeError
 from dna_pipelines.identity import Key
-from dna_pipelines.storage.files import replace, write_new
+from dna_pipelines.storage.checksums import json_with_checksum
+from dna_pipelines.storage.files import put, replace, write_new
 from dna_pipelines.storage.layout import Layout
 from dna_pipelines.storage.measure_tables import (
     DNA_TABLES,
@@ -30,7 +31,7 @@ from dna_pipelines.storage.names import names_file, read_names
 from dna_pipelines.storage.range_table import ranges_file, read_ranges
 from dna_pipelines.storage.record_cache import RecordCache
 from dna_pipelines.storage.records import DnaRecord, ExtractorRecord, KeyRecord
-from dna_pipelines.storage.tables import read_parquet, require_footer
+from dna_pipelines.storage.tables import is_damaged, put_table, read_parquet, require_footer
 
 Sums = tuple[Histogram, Moments, Blocks]
 """The measures that add up to a DNA."""
@@ -81,20 +82,32 @@ class Fingerprints:
         record = self._records.read(ExtractorRecord, self._layout.extractor(name))
         return record if record and self._key(record.comparability_key) and self._key(record.compute_key) else None
 
+    def is_known(self, name: str, token: str) -> bool:
+        """Whether an extractor was used with its files as they are now, by their change token.
+
+        It also counts as unknown where a file is damaged that is written again when the extractor is loaded.
+        """
+        record = self.extractor(name)
+        if record is None or record.stamp != token:
+            return False
+        return not is_damaged(self._layout.names(record.comparability_key))
+
     def put_extractor(self, record: ExtractorRecord) -> None:
         """Store the keys of an extractor."""
         replace(self._layout.extractor(record.name), record.to_bytes())
 
     def put_names(self, comparability_key: str, names: Mapping[str, Sequence[str]]) -> None:
         """Store the names of the neurons of a key's DNAs, by layer; without any name, nothing is written."""
-        data, path = names_file(comparability_key, names), self._layout.names(comparability_key)
-        if names and not (path.exists() and path.read_bytes() == data):
-            replace(path, data)
+        if names:
+            put(self._layout.names(comparability_key), names_file(comparability_key, names))
 
     def names(self, comparability_key: str) -> dict[str, tuple[str, ...]]:
-        """The names of the neurons of a key's DNAs, by layer; layers without names are missing."""
+        """The names of the neurons of a key's DNAs, by layer; layers without names are missing.
+
+        Damaged names are missing too, until the next run writes them again.
+        """
         path = self._layout.names(comparability_key)
-        return read_names(path) if path.exists() else {}
+        return {} if not path.exists() or is_damaged(path) else read_names(path)
 
     # Activation ranges
 
@@ -182,10 +195,10 @@ class Fingerprints:
         return set(table["digest"].to_pylist())
 
     def put_partial(self, compute_key: str, shard_id: str, measured: Partial, layers: Layers) -> None:
-        """Store a partial; existing tables are not changed."""
+        """Store a partial; existing tables are not changed, unless they are damaged."""
         facts = {"shard_id": shard_id, "compute_key": compute_key, "n_images": len(measured.images.digests)}
         for table, data in measure_files(measured, layers, facts).items():
-            write_new(self._layout.partial(compute_key, table, shard_id), data)
+            put_table(self._layout.partial(compute_key, table, shard_id), data)
 
     # DNAs
 
@@ -203,9 +216,7 @@ class Fingerprints:
 
     def register(self, current: list[dict[str, str]]) -> None:
         """Record the current DNAs by extractor and dataset, for SQL; unchanged records are not written."""
-        data, path = json.dumps(current, indent=1).encode(), self._layout.current_dnas
-        if not path.exists() or path.read_bytes() != data:
-            replace(path, data)
+        put(self._layout.current_dnas, json_with_checksum(json.dumps(current, indent=1).encode()))
 
     def put_dna(self, record: DnaRecord, histogram: Histogram, moments: Moments, blocks: Blocks) -> None:
         """Store a DNA, unless it is stored already; its record is written last.

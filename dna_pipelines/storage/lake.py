@@ -8,6 +8,7 @@ from pathlib import Path
 import dna_pipelines
 from dna_pipelines.errors import LakeError
 from dna_pipelines.storage.attempts import Attempts
+from dna_pipelines.storage.checksums import json_with_checksum, verified_json
 from dna_pipelines.storage.contents import StoredContents
 from dna_pipelines.storage.distances import Distances
 from dna_pipelines.storage.files import remove, remove_drafts, replace, write_new
@@ -62,15 +63,15 @@ class Lake:
     def prepare(self) -> None:
         """Mark an empty folder as a lake, before the first write."""
         facts = {"format": FORMAT, "writer": dna_pipelines.__version__}
-        write_new(self.layout.marker, json.dumps(facts).encode())
+        write_new(self.layout.marker, json_with_checksum(json.dumps(facts).encode()))
 
     def _require_format(self) -> None:
         marker = self.layout.marker
         if not marker.exists():
             return
         try:
-            found = json.loads(marker.read_bytes())["format"]
-        except (ValueError, TypeError, LookupError, RecursionError) as error:
+            found = json.loads(verified_json(marker.read_bytes()))["format"]
+        except (OSError, ValueError, TypeError, LookupError, RecursionError) as error:
             raise LakeError(
                 f'{marker} is damaged; replace its content by {{"format": {FORMAT}}}',
                 code="lake.damaged",

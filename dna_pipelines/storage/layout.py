@@ -36,6 +36,24 @@ from pathlib import Path
 FORMAT = 1
 """The format of the lake; a lake of another one is refused."""
 
+_TESTS = "verdicts"
+_REPAIRS = {
+    "ranges": "restore it from a copy",
+    "manifests": "restore it from a copy; `dna run` writes that of a current version again once you remove it",
+    "partials": "remove it and the DNA records that `dna doctor` names, and run `dna run` to recompute it",
+    "neurons": "remove it; `dna compare` computes it again",
+    "steered": "remove it; `dna matrix` computes it again for the selection",
+    _TESTS: "the next test of the pair computes it again",
+    "weights": "restore it from a copy, or define the selection again",
+}
+"""By a folder of the lake, what to do about a damaged table in it."""
+
+
+def repair_of(table: Path) -> str:
+    """What to do about a damaged table."""
+    advice = (_REPAIRS[folder] for folder in table.parts[-4:-1] if folder in _REPAIRS)
+    return next(advice, "remove it and run `dna run` to recompute it")
+
 
 @dataclass(frozen=True)
 class Layout:
@@ -129,7 +147,7 @@ class Layout:
 
     def significance(self, a: str, b: str, key_id: str) -> Path:
         """The result of a significance test of a pair."""
-        return self.root / "verdicts" / f"{a}-{b}-{key_id}.parquet"
+        return self.root / _TESTS / f"{a}-{b}-{key_id}.parquet"
 
     def complete_pairs(self, comparability_key: str) -> Path:
         """A note of the last set of pairs that was complete."""

@@ -12,9 +12,9 @@ import pyarrow.compute as pc
 
 from dna_pipelines.identity import Item
 from dna_pipelines.manifests import ImageRow, Manifest, Shard
-from dna_pipelines.manifests.manifest import OK
+from dna_pipelines.manifests.manifest import MORE_COLUMNS, OK
 from dna_pipelines.storage.records import ShardRecord
-from dna_pipelines.storage.tables import read_parquet, to_parquet
+from dna_pipelines.storage.tables import damage_named, read_parquet, to_parquet
 
 SCHEMA = pa.schema(
     [
@@ -35,13 +35,17 @@ SCHEMA = pa.schema(
         ("signature", pa.string()),
         ("unsettled", pa.bool_()),
         ("metadata", pa.map_(pa.string(), pa.string())),
+        ("page", pa.int32()),
+        ("reading", pa.string()),
+        ("file_digest", pa.string()),
+        ("n_clipped", pa.int64()),
     ]
 )
 """The columns of a manifest; `path` is for display, `path_bytes` is the name."""
 
 _SAME = (
     "digest", "group", "size_bytes", "width_px", "height_px", "format", "shard_id", "block", "status",
-    "reason", "detail", "signature",
+    "reason", "detail", "signature", *MORE_COLUMNS,
 )  # fmt: skip
 
 
@@ -65,9 +69,23 @@ def manifest_to_parquet(dataset: str, manifest: Manifest) -> bytes:
 
 
 def read_manifest(path: Path, shards: tuple[ShardRecord, ...]) -> Manifest:
-    """A manifest, with its shards in the order of the commit record."""
-    table, metadata = read_parquet(path)
-    columns = {name: table[name].to_pylist() for name in SCHEMA.names if name not in ("dataset", "path")}
+    """A manifest, with its shards in the order of the commit record.
+
+    Raises:
+        LakeError: when it is missing or damaged.
+    """
+    with damage_named(path):
+        table, metadata = read_parquet(path)
+        return _manifest(table, metadata, shards)
+
+
+def _manifest(table: pa.Table, metadata: dict[str, Any], shards: tuple[ShardRecord, ...]) -> Manifest:
+    nothing: list[Any] = [None] * len(table)
+    columns: dict[str, list[Any]] = {
+        name: nothing if name in MORE_COLUMNS and name not in table.column_names else table[name].to_pylist()
+        for name in SCHEMA.names
+        if name not in ("dataset", "path")
+    }
     rows: list[ImageRow] = []
     unsettled: set[bytes] = set()
     items: dict[str, list[Item]] = {}
@@ -90,10 +108,11 @@ def read_manifest(path: Path, shards: tuple[ShardRecord, ...]) -> Manifest:
 
 def read_members(path: Path) -> tuple[list[Item], list[str]]:
     """The readable images of a manifest, and their paths for display."""
-    table, _ = read_parquet(path, ["digest", "group", "path", "status"])
-    table = table.filter(pc.equal(table["status"], OK))
-    digests, groups, paths = (table[name].to_pylist() for name in ("digest", "group", "path"))
-    return [Item(digest, group) for digest, group in zip(digests, groups, strict=True)], paths
+    with damage_named(path):
+        table, _ = read_parquet(path, ["digest", "group", "path", "status"])
+        table = table.filter(pc.equal(table["status"], OK))
+        digests, groups, paths = (table[name].to_pylist() for name in ("digest", "group", "path"))
+        return [Item(digest, group) for digest, group in zip(digests, groups, strict=True)], paths
 
 
 def _every(n: int, items: list[Item]) -> tuple[Item, ...]:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from dna_pipelines.distributions import COARSE_BINS, Blocks, Covariance, Histogram, ImageFeatures, Layers, Moments
 from dna_pipelines.dna import Partial
 from dna_pipelines.identity import N_BLOCKS
-from dna_pipelines.storage.tables import list_column, matrix, read_parquet, to_parquet, vector
+from dna_pipelines.storage.tables import damage_named, list_column, matrix, read_parquet, to_parquet, vector
 
 _TALLIES = ("n_values", "clipped_low", "clipped_high", "n_zero", "n_nan", "minimum", "maximum")
 _COUNTS = "counts.list.element"
@@ -48,48 +48,55 @@ def dna_files(histogram: Histogram, moments: Moments, blocks: Blocks, layers: La
 
 def read_histogram(path: Path, layer: int | None = None) -> Histogram:
     """A histogram, of all layers or of one: each layer is a row group."""
-    table, metadata = read_parquet(path, ["counts", *_TALLIES], None if layer is None else [layer])
-    return Histogram(matrix(table["counts"], metadata["n_bins"]), *(vector(table, name) for name in _TALLIES))
+    with damage_named(path):
+        table, metadata = read_parquet(path, ["counts", *_TALLIES], None if layer is None else [layer])
+        return Histogram(matrix(table["counts"], metadata["n_bins"]), *(vector(table, name) for name in _TALLIES))
 
 
 def read_moments(path: Path, covariance_path: Path, layer: int | None = None) -> Moments:
     """Moments with their covariances, of all layers or of one."""
-    table, _ = read_parquet(path, ["n_images", "mean", "m2", "layer"], None if layer is None else [layer])
-    covariances = read_covariances(covariance_path, None if layer is None else table["layer"][0].as_py())
-    return Moments(vector(table, "n_images"), vector(table, "mean"), vector(table, "m2"), covariances)
+    with damage_named(path):
+        table, _ = read_parquet(path, ["n_images", "mean", "m2", "layer"], None if layer is None else [layer])
+        n_images, mean, m2 = (vector(table, name) for name in ("n_images", "mean", "m2"))
+        name = None if layer is None else table["layer"][0].as_py()
+    return Moments(n_images, mean, m2, read_covariances(covariance_path, name))
 
 
 def read_covariances(path: Path, layer: str | None = None) -> dict[str, Covariance]:
     """The covariances by layer, from their upper triangles; of all layers or of one, which may have none."""
-    if layer is not None and layer not in read_parquet(path, ["layer"])[0]["layer"].to_pylist():
-        return {}
-    table, _ = read_parquet(path)
-    if layer is not None:
-        table = table.filter(pc.equal(table["layer"], layer))
-    covariances = {}
-    for row in range(table.num_rows):
-        mean = table["mean"][row].values.to_numpy()
-        full = np.zeros((len(mean), len(mean)))
-        upper = np.triu_indices(len(mean))
-        full[upper] = table["comoment_upper"][row].values.to_numpy()
-        full.T[upper] = full[upper]
-        covariances[table["layer"][row].as_py()] = Covariance(table["n_images"][row].as_py(), mean, full)
-    return covariances
+    with damage_named(path):
+        if layer is not None and layer not in read_parquet(path, ["layer"])[0]["layer"].to_pylist():
+            return {}
+        table, _ = read_parquet(path)
+        if layer is not None:
+            table = table.filter(pc.equal(table["layer"], layer))
+        return {table["layer"][row].as_py(): _covariance(table, row) for row in range(table.num_rows)}
+
+
+def _covariance(table: pa.Table, row: int) -> Covariance:
+    mean = table["mean"][row].values.to_numpy()
+    full = np.zeros((len(mean), len(mean)))
+    upper = np.triu_indices(len(mean))
+    full[upper] = table["comoment_upper"][row].values.to_numpy()
+    full.T[upper] = full[upper]
+    return Covariance(table["n_images"][row].as_py(), mean, full)
 
 
 def read_blocks(path: Path, layer: int | None = None) -> Blocks:
     """The coarse counts per block, of all layers or of one."""
-    table, metadata = read_parquet(path, ["counts"], None if layer is None else [layer])
-    counts = matrix(table["counts"], N_BLOCKS * COARSE_BINS).reshape(-1, N_BLOCKS, COARSE_BINS)
-    return Blocks(counts, np.asarray(metadata["block_n_images"], np.uint64))
+    with damage_named(path):
+        table, metadata = read_parquet(path, ["counts"], None if layer is None else [layer])
+        counts = matrix(table["counts"], N_BLOCKS * COARSE_BINS).reshape(-1, N_BLOCKS, COARSE_BINS)
+        return Blocks(counts, np.asarray(metadata["block_n_images"], np.uint64))
 
 
 def read_images(path: Path) -> ImageFeatures:
     """The rows per image."""
-    table, metadata = read_parquet(path)
-    widths: dict[str, int] = metadata["layers"]
-    pooled = {name: matrix(table[f"pooled/{name}"], width) for name, width in widths.items()}
-    return ImageFeatures(tuple(table["digest"].to_pylist()), pooled, matrix(table["signs"], metadata["sign_bytes"]))
+    with damage_named(path):
+        table, metadata = read_parquet(path)
+        widths: dict[str, int] = metadata["layers"]
+        pooled = {name: matrix(table[f"pooled/{name}"], width) for name, width in widths.items()}
+        return ImageFeatures(tuple(table["digest"].to_pylist()), pooled, matrix(table["signs"], metadata["sign_bytes"]))
 
 
 def read_partial(path_of: Callable[[str], Path]) -> Partial:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from dna_pipelines.storage.tables import read_parquet, to_parquet
+from dna_pipelines.storage.tables import damage_named, read_parquet, to_parquet
 
 SCHEMA = pa.schema(
     [
@@ -35,8 +35,9 @@ def read_names(path: Path) -> dict[str, tuple[str, ...]]:
     Raises:
         LakeError: when the file is damaged.
     """
-    table, _ = read_parquet(path, ["layer", "name"])
     names: dict[str, tuple[str, ...]] = {}
-    for layer, name in zip(table["layer"].to_pylist(), table["name"].to_pylist(), strict=True):
-        names[layer] = (*names.get(layer, ()), name)
+    with damage_named(path):
+        table, _ = read_parquet(path, ["layer", "name"])
+        for layer, name in zip(table["layer"].to_pylist(), table["name"].to_pylist(), strict=True):
+            names[layer] = (*names.get(layer, ()), name)
     return names

@@ -9,7 +9,7 @@ import pyarrow as pa
 
 from dna_pipelines.distributions import Binning, Layers
 from dna_pipelines.dna import ActivationRanges, Basis
-from dna_pipelines.storage.tables import read_parquet, to_parquet, vector
+from dna_pipelines.storage.tables import damage_named, read_parquet, to_parquet, vector
 
 
 def ranges_file(extractor: str, fingerprint: str, ranges: ActivationRanges) -> bytes:
@@ -50,21 +50,22 @@ def read_ranges(path: Path, fingerprint: str) -> ActivationRanges | None:
     Raises:
         LakeError: when the file is damaged.
     """
-    table, facts = read_parquet(path)
-    if facts["fingerprint"] != fingerprint:
-        return None
-    layers = Layers.from_key(facts["layers"])
-    return ActivationRanges(
-        layers,
-        Binning(vector(table, "lo"), vector(table, "hi"), facts["n_bins"]),
-        vector(table, "minimum"),
-        vector(table, "maximum"),
-        vector(table, "centre"),
-        facts["n_images"],
-        tuple(facts["datasets"]),
-        facts.get("origin", ""),
-        _read_basis(table, layers),
-    )
+    with damage_named(path):
+        table, facts = read_parquet(path)
+        if facts["fingerprint"] != fingerprint:
+            return None
+        layers = Layers.from_key(facts["layers"])
+        return ActivationRanges(
+            layers,
+            Binning(vector(table, "lo"), vector(table, "hi"), facts["n_bins"]),
+            vector(table, "minimum"),
+            vector(table, "maximum"),
+            vector(table, "centre"),
+            facts["n_images"],
+            tuple(facts["datasets"]),
+            facts.get("origin", ""),
+            _read_basis(table, layers),
+        )
 
 
 def _basis_columns(basis: Basis | None) -> dict[str, pa.Array]:

@@ -7,8 +7,11 @@ from typing import Any, ClassVar, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from dna_pipelines.dna import dna_id
 from dna_pipelines.errors import LakeError
 from dna_pipelines.identity import Key
+from dna_pipelines.storage.checksums import ChecksumMismatch, json_with_checksum, verified_json
+from dna_pipelines.storage.files import read as read_file
 
 DnaKind = Literal["version", "slice", "sample", "remainder"]
 """The images of a DNA: a version of a dataset, a slice, a uniform sample, or what remains of a set without another."""
@@ -27,21 +30,29 @@ class Record(BaseModel):
         """The record in a file.
 
         Raises:
-            LakeError: when it is damaged, or another version wrote it.
+            FileNotFoundError: when there is none.
+            LakeError: when it is damaged, another version wrote it, or it is the record of something else.
         """
         try:
-            return cls.model_validate_json(path.read_bytes())
-        except ValidationError as error:
-            advice = cls.repair or "remove it and run `dna run`, which writes it again"
-            raise LakeError(
-                f"{path} is damaged, or another version of dna_pipelines wrote it; {advice}",
-                code="lake.damaged",
-                path=str(path),
-            ) from error
+            record = cls.model_validate_json(verified_json(read_file(path)))
+        except (ValidationError, ChecksumMismatch) as error:
+            raise cls._damaged(path, "or another version of dna_pipelines wrote it") from error
+        if not record.belongs_at(path):
+            raise cls._damaged(path, "or it is a copy of another record")
+        return record
+
+    def belongs_at(self, path: Path) -> bool:  # noqa: ARG002 (of records that name themselves)
+        """Whether a path is that of what the record says it is of."""
+        return True
 
     def to_bytes(self) -> bytes:
-        """The record as a JSON file."""
-        return self.model_dump_json(indent=1).encode()
+        """The record as a JSON file, with a checksum."""
+        return json_with_checksum(self.model_dump_json(indent=1).encode())
+
+    @classmethod
+    def _damaged(cls, path: Path, otherwise: str) -> LakeError:
+        advice = cls.repair or "remove it and run `dna run`, which writes it again"
+        return LakeError(f"{path} is damaged, {otherwise}; {advice}", code="lake.damaged", path=str(path))
 
 
 class ShardRecord(Record):
@@ -67,7 +78,9 @@ class Commit(Record):
     place: str = ""
     """Hash of everything that decides which bytes belong to a path: the URI, and how it is read."""
     rules: int = 0
-    """Version of the rules of decoding, which decide which files are readable."""
+    """Version of the rules of decoding, which decide which files are readable, and what their pixels are."""
+    reading: dict[str, Any] = Field(default_factory=dict)
+    """What the dataset declared of its pixels and pages; empty where the rules alone decide."""
     seq: int
     version_id: str
     manifest_id: str
@@ -93,6 +106,12 @@ class Commit(Record):
     remark: str = ""
     """A warning: rows of the metadata table that name no image, globs that match nothing."""
     created_at: str
+
+    def belongs_at(self, path: Path) -> bool:
+        """Whether its number and dataset are those of the path, and its shards hold its images."""
+        return (path.parts[-3], path.stem) == (self.dataset, f"{self.seq:08d}") and sum(
+            shard.n_images for shard in self.shards
+        ) == self.n_images
 
 
 class ScanResult(Record):
@@ -153,6 +172,10 @@ class DnaRecord(Record):
     extraction_s: float
     created_at: str
 
+    def belongs_at(self, path: Path) -> bool:
+        """Whether its id is that of the path."""
+        return path.stem == self.dna_id == dna_id(self.comparability_key, self.version_id)
+
 
 class ExtractorRecord(Record):
     """The keys of an extractor when it was last loaded, and the change token of its files (`stamp`)."""
@@ -165,6 +188,10 @@ class ExtractorRecord(Record):
     compute_key: str
     recorded_at: str
 
+    def belongs_at(self, path: Path) -> bool:
+        """Whether its extractor is that of the path."""
+        return path.stem == self.name
+
 
 class KeyRecord(Record):
     """The parts of a comparability or compute key."""
@@ -176,21 +203,9 @@ class KeyRecord(Record):
         """The key of these parts."""
         return Key(self.model_extra or {})
 
-    @classmethod
-    def read(cls, path: Path) -> Self:
-        """The record in a file, whose name is the id of the key.
-
-        Raises:
-            LakeError: when it is damaged.
-        """
-        record = super().read(path)
-        if record.key.id != path.stem:
-            raise LakeError(
-                f"{path} is damaged: its content has the id {record.key.id}; remove it and run `dna run`",
-                code="lake.damaged",
-                path=str(path),
-            )
-        return record
+    def belongs_at(self, path: Path) -> bool:
+        """Whether the path is named by the hash of the parts, which are verified by that."""
+        return path.stem == self.key.id
 
 
 class SelectionRecord(Record):
@@ -214,3 +229,7 @@ class SelectionRecord(Record):
     how: dict[str, Any] = Field(default_factory=dict)
     """How it was made, as a JSON value."""
     created_at: str
+
+    def belongs_at(self, path: Path) -> bool:
+        """Whether its name and number are those of the path."""
+        return (path.parts[-2], path.stem) == (self.name, f"{self.seq:08d}")

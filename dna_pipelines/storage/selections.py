@@ -19,7 +19,7 @@ from dna_pipelines.storage.files import write_new
 from dna_pipelines.storage.layout import Layout
 from dna_pipelines.storage.record_cache import RecordCache
 from dna_pipelines.storage.records import SelectionRecord
-from dna_pipelines.storage.tables import read_parquet, to_parquet
+from dna_pipelines.storage.tables import damage_named, put_table, read_parquet, to_parquet
 from dna_pipelines.storage.versions import now
 
 
@@ -63,7 +63,7 @@ class Selections:
             extractor, comparability_key, how: see `SelectionRecord`.
         """
         identity = weights_id(layers, weights)
-        write_new(self._layout.selection_weights(identity), _table(identity, layers, weights))
+        put_table(self._layout.selection_weights(identity), _table(identity, layers, weights))
         return self._commit(
             name,
             extractor=extractor,
@@ -86,7 +86,10 @@ class Selections:
         """
         path, layers = self._layout.selection_weights(record.weights_id), Layers.from_key(record.layers)
         try:
-            table, _ = read_parquet(path)
+            with damage_named(path):
+                table, _ = read_parquet(path)
+                lists = dict(zip(table["layer"].to_pylist(), table["weights"].to_pylist(), strict=True))
+                weights = np.asarray([weight for name in layers.names for weight in lists.get(name, [])], np.float64)
         except LakeError as error:
             raise LakeError(
                 f"{error}. A run does not recompute weights: define the selection {record.name} again",
@@ -94,8 +97,6 @@ class Selections:
                 path=str(path),
                 selection=record.name,
             ) from error
-        lists = dict(zip(table["layer"].to_pylist(), table["weights"].to_pylist(), strict=True))
-        weights = np.asarray([weight for name in layers.names for weight in lists.get(name, [])], np.float64)
         if weights_id(layers, weights) != record.weights_id:
             raise LakeError(
                 f"{path} is damaged: its content has another id; define the selection {record.name} again",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -12,9 +13,8 @@ import pyarrow as pa
 from dna_pipelines.comparison import LayerSignificance, Significance
 from dna_pipelines.distributions import Layers
 from dna_pipelines.identity import stable_hash
-from dna_pipelines.storage.files import write_new
 from dna_pipelines.storage.layout import Layout
-from dna_pipelines.storage.tables import read_parquet, to_parquet
+from dna_pipelines.storage.tables import put_table, read_parquet, to_parquet, unless_damaged
 
 _LAYER = pa.struct([
     ("layer", pa.string()), ("n_neurons", pa.int64()), ("emd_bins", pa.float64()),
@@ -80,7 +80,7 @@ class SignificanceStore:
         self._layout = layout
 
     def get(self, key: SignificanceKey, layers: Layers) -> Significance | None:
-        """The stored result; None if there is none.
+        """The stored result; None if there is none, or it is damaged, so that the test is computed again.
 
         Args:
             key: of the test.
@@ -89,20 +89,7 @@ class SignificanceStore:
         path = self._path(key)
         if not path.exists():
             return None
-        table, _ = read_parquet(path)
-        row = table.to_pylist()[0]
-        neuron_p = np.full(layers.n_neurons, np.nan)
-        for part in row["neurons"]:
-            neuron_p[layers.slice_of(part["layer"])] = [np.nan if p is None else p for p in part["p"]]
-        names = (field.name for field in fields(Significance))
-        values = {name: row[column] for name in names if (column := COLUMNS.get(name, name)) in row}
-        named = tuple(
-            LayerSignificance(
-                layer["layer"], layer["n_neurons"], layer["emd_bins"], layer["noise_floor_bins"], layer["p"]
-            )
-            for layer in row["layers"]
-        )
-        return Significance(**{**values, "layers": named, "neuron_p": neuron_p})
+        return unless_damaged(path, lambda: _significance(read_parquet(path)[0].to_pylist()[0], key, layers))
 
     def put(self, key: SignificanceKey, result: Significance, layers: Layers) -> None:
         """Store a result."""
@@ -128,7 +115,27 @@ class SignificanceStore:
                 "neurons": pa.array([neurons], pa.list_(_NEURONS)),
             }
         )
-        write_new(self._path(key), to_parquet(table, {}))
+        put_table(self._path(key), to_parquet(table, {}))
 
     def _path(self, key: SignificanceKey) -> Path:
         return self._layout.significance(key.dna_a, key.dna_b, key.id)
+
+
+def _significance(row: dict[str, Any], key: SignificanceKey, layers: Layers) -> Significance:
+    """The result in the row of a file.
+
+    Raises:
+        ValueError: when it is that of another test.
+    """
+    if any(row[name] != getattr(key, name) for name in ("dna_a", "dna_b", "selection_id", "method", "n_tests")):
+        raise ValueError("it is the result of another test")
+    neuron_p = np.full(layers.n_neurons, np.nan)
+    for part in row["neurons"]:
+        neuron_p[layers.slice_of(part["layer"])] = [np.nan if p is None else p for p in part["p"]]
+    names = (field.name for field in fields(Significance))
+    values = {name: row[column] for name in names if (column := COLUMNS.get(name, name)) in row}
+    named = tuple(
+        LayerSignificance(layer["layer"], layer["n_neurons"], layer["emd_bins"], layer["noise_floor_bins"], layer["p"])
+        for layer in row["layers"]
+    )
+    return Significance(**{**values, "layers": named, "neuron_p": neuron_p})

@@ -1,17 +1,18 @@
 """Arrays to Parquet and back: one row per neuron, and the options that keep counts small.
 
 Counts are written with BYTE_STREAM_SPLIT and zstd, which compresses their leading zero bytes to almost nothing.
-Pages have checksums, so that a damaged file is an error rather than a wrong number.
+Files have checksums (and so do their pages, for other readers), so that a damaged file is an error rather than a wrong
+number.
 """
 
 from __future__ import annotations
 
 import io
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import pyarrow as pa
@@ -20,9 +21,18 @@ from numpy.typing import NDArray
 
 import dna_pipelines
 from dna_pipelines.errors import LakeError
+from dna_pipelines.storage.checksums import parquet_with_checksum, verify_footer, verify_parquet
+from dna_pipelines.storage.files import read, replace, write_new
+from dna_pipelines.storage.layout import repair_of
+
+T = TypeVar("T")
 
 FORMAT = 1
 """The format of the tables, which is written into each file."""
+
+_MALFORMED = (
+    OSError, pa.ArrowException, ValueError, LookupError, TypeError, AttributeError, ArithmeticError, RecursionError,
+)  # fmt: skip
 
 
 def to_parquet(
@@ -50,18 +60,22 @@ def to_parquet(
         for n_rows in row_groups or [table.num_rows]:
             writer.write_table(table.slice(start, n_rows), row_group_size=max(n_rows, 1))
             start += n_rows
-    return buffer.getvalue()
+    return parquet_with_checksum(buffer.getvalue())
 
 
 def read_parquet(
     path: Path, columns: Sequence[str] | None = None, row_groups: Sequence[int] | None = None
 ) -> tuple[pa.Table, dict[str, Any]]:
-    """A table and its metadata.
+    """A table and its metadata. The whole file is verified, whichever part of it is read.
 
     Raises:
         LakeError: when the file is missing, damaged or of a newer format.
     """
-    with _opened(path) as file:
+    with damage_named(path):
+        data = read(path)
+        # A file without a checksum is one of an earlier version, whose pages have checksums.
+        unverified = not verify_parquet(data)
+        file = pq.ParquetFile(pa.BufferReader(data), page_checksum_verification=unverified)
         metadata = {
             key.decode(): json.loads(value)
             for key, value in (file.schema_arrow.metadata or {}).items()
@@ -69,6 +83,7 @@ def read_parquet(
         }
         groups = range(file.num_row_groups) if row_groups is None else row_groups
         table = file.read_row_groups(list(groups), columns=list(columns) if columns else None)
+        _require_name(path, metadata)
     if metadata.get("dna_format", 0) > FORMAT:
         raise LakeError(
             f"{path} was written by dna_pipelines {metadata.get('dna_writer')}, which is newer; update dna_pipelines",
@@ -80,30 +95,100 @@ def read_parquet(
 
 
 def require_footer(path: Path) -> None:
-    """Check that a file is not cut off or overwritten, without reading its columns.
+    """Check that the footer of a file is sound, without reading its columns.
 
     Raises:
         LakeError: as `read_parquet`.
     """
-    with _opened(path):
-        pass
+    with damage_named(path):
+        if not verify_footer(path):
+            pq.ParquetFile(path).close()
+
+
+def require_unchanged(path: Path, *, whole: bool) -> None:
+    """Verify the checksum of a file, or that of its footer alone. A file without one passes.
+
+    Raises:
+        LakeError: as `read_parquet`.
+    """
+    with damage_named(path):
+        if whole:
+            verify_parquet(read(path))
+        else:
+            verify_footer(path)
+
+
+def require_sound(path: Path) -> None:
+    """Check every byte of a file; of one without a checksum, the pages and whether its columns can be read.
+
+    Raises:
+        LakeError: as `read_parquet`.
+    """
+    with damage_named(path):
+        if verify_parquet(read(path)):
+            return
+    read_parquet(path)
+
+
+def unless_damaged(path: Path, read_it: Callable[[], T]) -> T | None:
+    """What a function reads from a file; None where the file is damaged."""
+    try:
+        with damage_named(path):
+            return read_it()
+    except LakeError as error:
+        if error.code != "lake.damaged":
+            raise
+        return None
+
+
+def put_table(path: Path, data: bytes) -> None:
+    """Store a table that is written once: an existing file stays, unless it is damaged."""
+    if write_new(path, data):
+        return
+    if is_damaged(path):
+        replace(path, data)
+
+
+def is_damaged(path: Path) -> bool:
+    """Whether a file is there and damaged."""
+    try:
+        require_sound(path)
+    except LakeError as error:
+        if error.code not in ("lake.damaged", "lake.missing"):
+            raise
+        return error.code == "lake.damaged"
+    return False
+
+
+def _require_name(path: Path, metadata: Mapping[str, Any]) -> None:
+    """A table of a DNA or a shard says whose it is: a file under the name of another is no table of that one."""
+    for fact in ("dna_id", "shard_id"):
+        if metadata.get(fact, path.stem) != path.stem:
+            raise ValueError(f"it is a table of {metadata[fact]}")
 
 
 @contextmanager
-def _opened(path: Path) -> Iterator[pq.ParquetFile]:
+def damage_named(path: Path) -> Iterator[None]:
+    """Where a file is read that is missing or malformed, raise an error that names it.
+
+    Only files without a checksum can be malformed in ways that a parser does not notice; what is then wrong with their
+    columns shows as any error of the code that reads them.
+
+    Raises:
+        LakeError: see `read_parquet`.
+    """
     try:
-        with pq.ParquetFile(path, page_checksum_verification=True) as file:
-            yield file
+        yield
     except FileNotFoundError as error:
         raise LakeError(
             f"{path} is missing; `dna run` recomputes it if the images are available",
             code="lake.missing",
             path=str(path),
         ) from error
-    except (OSError, pa.ArrowException, ValueError) as error:
-        problem = " ".join(str(error).split())
+    except _MALFORMED as error:
+        problem = " ".join(str(error).split()) or type(error).__name__
         raise LakeError(
-            f"{path} is damaged ({problem}); remove it and run `dna run` to recompute it",
+            f"{path} is damaged ({problem}); {repair_of(path)}",
             code="lake.damaged",
             path=str(path),
             problem=problem,

@@ -9,17 +9,19 @@ import re
 import time
 from collections.abc import Collection, Iterable, Iterator
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 from dna_pipelines.errors import LakeError
-from dna_pipelines.identity import Item
+from dna_pipelines.identity import Item, multiset_id
 from dna_pipelines.manifests import Manifest, Shard
-from dna_pipelines.storage.files import replace, replace_by_link, write_new
+from dna_pipelines.storage.checksums import json_with_checksum, verified_json
+from dna_pipelines.storage.files import put, replace, replace_by_link, write_new
 from dna_pipelines.storage.layout import Layout
 from dna_pipelines.storage.manifest_table import manifest_to_parquet, read_manifest, read_members
 from dna_pipelines.storage.record_cache import RecordCache
 from dna_pipelines.storage.records import Commit, Refreshed, ScanResult, ShardRecord
-from dna_pipelines.storage.tables import read_parquet
+from dna_pipelines.storage.tables import put_table
 
 
 class Versions:
@@ -67,6 +69,7 @@ class Versions:
         # The ignored files may change while the rows, which give the file its name, do not.
         try:
             manifest = read_manifest(path, commit.shards)
+            _require_version(path, manifest.version_id, commit)
             return dataclasses.replace(manifest, n_ignored=commit.n_ignored, n_not_sampled=commit.n_not_sampled)
         except LakeError as error:
             if commit == self.latest(commit.dataset):
@@ -104,7 +107,10 @@ class Versions:
             LakeError: as `manifest`.
         """
         self._require_manifest(commit)
-        return read_members(self._layout.manifest(commit.dataset, commit.manifest_id))
+        path = self._layout.manifest(commit.dataset, commit.manifest_id)
+        items, paths = read_members(path)
+        _require_version(path, multiset_id(items), commit)
+        return items, paths
 
     def has_manifest(self, commit: Commit) -> bool:
         """Whether the manifest of a commit exists (it may be damaged)."""
@@ -128,13 +134,7 @@ class Versions:
 
     def put_manifest(self, dataset: str, manifest: Manifest) -> None:
         """Store a manifest; an existing file stays, unless it is damaged."""
-        path, data = self._layout.manifest(dataset, manifest.id), manifest_to_parquet(dataset, manifest)
-        if write_new(path, data):
-            return
-        try:
-            read_parquet(path)
-        except LakeError:
-            replace(path, data)
+        put_table(self._layout.manifest(dataset, manifest.id), manifest_to_parquet(dataset, manifest))
 
     def add(
         self,
@@ -145,6 +145,7 @@ class Versions:
         uri: str,
         place: str = "",
         rules: int = 0,
+        reading: dict[str, Any] | None = None,
         raw_version: str,
         settings: str,
         changes: dict[str, int],
@@ -156,7 +157,7 @@ class Versions:
             dataset: its name.
             manifest: of the new version.
             uri: the location it was read from.
-            place, rules: see `Commit`.
+            place, rules, reading: see `Commit`.
             after: the number of the commit that the manifest was made from; 0 for none.
             raw_version: of the listing it was made from.
             settings: see `Commit`.
@@ -169,6 +170,7 @@ class Versions:
             uri=uri,
             place=place,
             rules=rules,
+            reading=reading or {},
             seq=after + 1,
             version_id=manifest.version_id,
             manifest_id=manifest.id,
@@ -183,7 +185,7 @@ class Versions:
             n_unsettled=len(manifest.unsettled),
             n_to_retry=manifest.n_to_retry,
             n_groups=len({row.group for row in manifest.readable if row.group is not None}),
-            n_bytes=sum(row.size_bytes for row in manifest.readable),
+            n_bytes=sum({row.file: row.size_bytes for row in manifest.readable}.values()),
             shards=tuple(
                 ShardRecord(
                     shard_id=shard.id,
@@ -213,7 +215,7 @@ class Versions:
     def scanned(self) -> dict[str, float]:
         """When each dataset's location was scanned last, in seconds since 1970."""
         try:
-            found = json.loads(self._layout.scanned.read_bytes())
+            found = json.loads(verified_json(self._layout.scanned.read_bytes()))
             return {str(name): float(at) for name, at in found.items()}
         except (OSError, ValueError, TypeError, AttributeError, OverflowError, RecursionError):
             # Nothing depends on it: the locations are scanned once more.
@@ -221,7 +223,8 @@ class Versions:
 
     def note_scanned(self, dataset: str, at: float) -> None:
         """Record that a dataset's location was scanned, whether or not that succeeded."""
-        replace(self._layout.scanned, json.dumps({**self.scanned(), dataset: at}).encode())
+        data = json_with_checksum(json.dumps({**self.scanned(), dataset: at}).encode())
+        replace(self._layout.scanned, data)
 
     def refreshed_at_ns(self, dataset: str) -> int:
         """When the last refresh that succeeded began to list the location, in nanoseconds since 1970.
@@ -251,9 +254,7 @@ class Versions:
     def register(self, watched: list[dict[str, Any]]) -> None:
         """Record the watched datasets, for SQL; unchanged records are not written."""
         data = json.dumps(watched, indent=1, sort_keys=True).encode()
-        path = self._layout.registry
-        if not path.exists() or path.read_bytes() != data:
-            replace(path, data)
+        put(self._layout.registry, json_with_checksum(data))
 
     def _numbers(self, dataset: str) -> list[int]:
         try:
@@ -262,6 +263,18 @@ class Versions:
             return []
         # The folder may have other files, such as backups.
         return sorted(int(match[1]) for name in names if (match := re.fullmatch(r"([0-9]{8,})\.json", name)))
+
+
+def _require_version(path: Path, version_id: str, commit: Commit) -> None:
+    """Raise an error where the images of a manifest are not those of its commit."""
+    if version_id != commit.version_id:
+        raise LakeError(
+            f"{path} has other images than commit {commit.seq} of {commit.dataset}: one of the two is damaged or not "
+            "its own; restore both from a copy",
+            code="lake.damaged",
+            path=str(path),
+            version_id=version_id,
+        )
 
 
 def now() -> str:

@@ -12,6 +12,7 @@ from dna_pipelines.extraction.calibration import calibrate
 from dna_pipelines.extraction.extractor import Extractor
 from dna_pipelines.extraction.files.change_token import extractor_change_token
 from dna_pipelines.extraction.loading.registry import builder_of
+from dna_pipelines.identity import stable_hash
 from dna_pipelines.manifests import Manifest, ReadImage
 from dna_pipelines.project.image_bytes import reader
 from dna_pipelines.project.progress import Progress, Silent
@@ -107,11 +108,10 @@ def require_not_lost(project: ProjectFolder, config: ExtractorConfig, extractor:
     """Refuse to measure ranges again that were measured before: what was measured with them is then incomparable.
 
     Raises:
-        LakeError: (`ranges.lost`) when the extractor was used, and its ranges are missing. Ranges of a file, and those
-            that come with a network, are written again.
+        LakeError: (`ranges.lost`) when there are DNAs of the extractor, or a record of its use, and its ranges are
+            missing. Ranges of a file, and those that come with a network, are written again.
     """
-    record = project.lake.fingerprints.extractor(config.name)
-    if record is None or record.fingerprint != extractor.fingerprint:
+    if not _was_used(project, config, extractor):
         return
     if _kept_ranges(project, config, extractor.fingerprint) or _given_ranges(project, config, extractor):
         return
@@ -123,6 +123,20 @@ def require_not_lost(project: ProjectFolder, config: ExtractorConfig, extractor:
         extractor=config.name,
         path=str(folder),
     )
+
+
+def _was_used(project: ProjectFolder, config: ExtractorConfig, extractor: Extractor) -> bool:
+    """Whether a network was used: by the record of its last use, and by the keys of DNAs, should that be lost too."""
+    store = project.lake.fingerprints
+    record = store.extractor(config.name)
+    if record and record.fingerprint == extractor.fingerprint:
+        return True
+    keys = {record.comparability_key for record in store.dna_records() if record.extractor == config.name}
+    for key in keys & set(store.key_ids()):
+        parts = {name: part for name, part in store.key(key).parts.items() if name not in ("ranges", "n_bins")}
+        if stable_hash(parts) == extractor.fingerprint:
+            return True
+    return False
 
 
 def _given_ranges(

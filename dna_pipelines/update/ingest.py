@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from dna_pipelines.config import DatasetConfig
 from dna_pipelines.credentials import without_credentials
 from dna_pipelines.errors import DnaError, LakeError
 from dna_pipelines.identity import Item
-from dna_pipelines.imaging import RULES
-from dna_pipelines.manifests import Manifest, ManifestDiff, Shard, build_manifest, diff_manifests
-from dna_pipelines.manifests.manifest import VANISHED
+from dna_pipelines.imaging import CHANGED, RULES
+from dna_pipelines.manifests import Manifest, ManifestDiff, Shard, build_manifest, diff_manifests, with_folder_tables
+from dna_pipelines.manifests.manifest import OK, VANISHED
 from dna_pipelines.project.progress import Progress, Silent
 from dna_pipelines.project.project import ProjectFolder
 from dna_pipelines.project.resolve import location_id
@@ -53,27 +53,42 @@ def draft(project: ProjectFolder, listing: Listing, progress: Progress | None = 
         SourceError: when the metadata table cannot be read, or no image has a value in the column of `group_by`.
     """
     dataset, latest = listing.dataset, listing.latest
-    previous = manifest_of(project, latest)
-    if previous and latest and latest.place != location_id(dataset):
-        # At another location the same name and time prove nothing: every file is read again.
-        previous = previous.forget_signatures()
-    if previous and latest and latest.rules != RULES:
-        previous = previous.forget_quarantine()
+    before = manifest_of(project, latest)
+    previous = _of_value(before, latest, dataset) if before and latest else None
     n_known = len(previous.rows) if previous else 0
     n_new = max(len(listing.scan.entries) - n_known, 0)
     with only_own_errors(dataset.uri), (progress or Silent()).task(f"reading {dataset.name}", n_new) as advance:
         metadata = read_metadata(dataset.metadata, project.root, table_options(dataset)) if dataset.metadata else None
+        source = project.source(dataset)
+        scan = with_folder_tables(listing.scan, source, dataset)
         manifest = build_manifest(
-            listing.scan,
-            project.source(dataset),
+            scan,
+            source,
             dataset,
             previous,
             metadata,
             on_progress=lambda *_: advance(1),
             known_shards=partial(_known_shards, project, dataset.name),
         )
-    remark = remark_on(dataset, listing.scan, metadata or {}, manifest)
-    return Draft(manifest, diff_manifests(previous, manifest), remark)
+    remark = remark_on(dataset, scan, metadata or {}, manifest)
+    return Draft(manifest, diff_manifests(before, manifest), remark)
+
+
+def _of_value(before: Manifest, commit: Commit, dataset: DatasetConfig) -> Manifest:
+    """A manifest without what it no longer proves of the files."""
+    if commit.place != location_id(dataset):
+        # At another location the same name and time prove nothing: every file is read again.
+        before = before.forget_signatures()
+    if commit.reading != _declared(dataset):
+        return before.forget(lambda _: True)
+    if commit.rules != RULES:
+        return before.forget(lambda row: row.status != OK or CHANGED.get(row.format or "", 0) > commit.rules)
+    return before
+
+
+def _declared(dataset: DatasetConfig) -> dict[str, Any]:
+    """What decides the rows of unchanged files besides the rules."""
+    return {**dataset.reading, "pages": dataset.pages} if dataset.pages else dataset.reading
 
 
 def changes_since(project: ProjectFolder, dataset: str, before: Commit | None) -> dict[str, int]:
@@ -133,6 +148,7 @@ def refresh(
             uri=without_credentials(dataset.uri),
             place=location_id(dataset),
             rules=RULES,
+            reading=_declared(dataset),
             raw_version=listing.scan.raw_version,
             settings=listing.settings,
             changes=diff.counts(),

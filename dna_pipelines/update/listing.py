@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from dna_pipelines.config import DatasetConfig
-from dna_pipelines.credentials import without_credentials
+from dna_pipelines.credentials import options_without_credentials, without_credentials
 from dna_pipelines.errors import LakeError
 from dna_pipelines.identity import stable_hash
 from dna_pipelines.imaging import RULES
@@ -17,7 +17,9 @@ from dna_pipelines.sources.failures import only_own_errors
 from dna_pipelines.sources.metadata import metadata_signature
 from dna_pipelines.storage import Commit
 
-_IF_SET = {"kind", "image_column", "every", "limit", "seed", "storage_options"}
+_IF_SET = {
+    "kind", "image_column", "every", "limit", "seed", "storage_options", "pixels", "value_range", "bands", "pages",
+}  # fmt: skip
 """Settings that count only where they differ from their defaults: manifests from before they existed stay current."""
 
 
@@ -97,6 +99,8 @@ def settings_id(project: ProjectFolder, dataset: DatasetConfig) -> str:
     chosen = dataset.model_dump(mode="json", include={"uri", "globs", "exclude", "group_by", "metadata", "shard_size"})
     chosen |= dataset.model_dump(mode="json", include=_IF_SET, exclude_defaults=True)
     chosen["uri"] = without_credentials(dataset.uri)
+    if "storage_options" in chosen:
+        chosen["storage_options"] = options_without_credentials(chosen["storage_options"])
     if dataset.metadata:
         chosen["metadata"]["uri"] = without_credentials(dataset.metadata.uri)
         chosen["metadata_signature"] = metadata_signature(dataset.metadata, project.root, table_options(dataset))

@@ -83,6 +83,7 @@ class PairsUpdated:
 def update_pairs(project: ProjectFolder, extractor: str, progress: Progress | None = None) -> PairsUpdated:
     """Compute the layer distances of every pair of current DNAs that has none."""
     store, key = project.lake.fingerprints, used_extractor(project, extractor).comparability_key
+    project.lake.distances.remove_damaged(key)
     current, changes, pairs, n_known = wanted_pairs(project, extractor)
     if pairs:
         record = store.dna_record(pairs[0][0])

@@ -87,7 +87,7 @@ def make_plan(project: ProjectFolder, only: tuple[str, ...] = (), progress: Prog
     stale = {
         extractor.name
         for extractor in config.extractors
-        if (record := records[extractor.name]) is None or record.stamp != extractor_change_token(extractor)
+        if not project.lake.fingerprints.is_known(extractor.name, extractor_change_token(extractor))
     }
     keys = {name: record.comparability_key for name, record in records.items() if record}
     plans: list[DatasetPlan] = []

@@ -7,6 +7,7 @@ from dna_pipelines.credentials import without_credentials
 from dna_pipelines.errors import SourceError
 from dna_pipelines.manifests import Manifest, Scan
 from dna_pipelines.manifests.scan import Metadata
+from dna_pipelines.sources.names import rows_of_images
 
 _FEW_IMAGES = 2
 """Fewer images may be one group without a fault."""
@@ -26,14 +27,20 @@ def remark_on(dataset: DatasetConfig, scan: Scan, table: Metadata, manifest: Man
     """
     remark = _on_stray_rows(dataset, table, manifest)
     _require_group_column(dataset, manifest, remark)
-    remarks = (remark, _on_no_file(dataset, scan), _on_assumptions(manifest), _on_groups(dataset, manifest))
-    return "; ".join(each for each in (*remarks, *scan.remarks) if each)
+    remarks = (
+        remark,
+        _on_no_file(dataset, scan),
+        _on_assumptions(manifest),
+        _on_clipped_values(dataset, manifest),
+        _on_groups(dataset, manifest),
+    )
+    return without_credentials("; ".join(each for each in (*remarks, *scan.remarks) if each))
 
 
 def _on_stray_rows(dataset: DatasetConfig, table: Metadata, manifest: Manifest) -> str:
     """Which rows of the metadata table name no image; empty where all name one."""
-    names = {row.name for row in manifest.rows}
-    stray = [path for path in table if path not in names]
+    used = set(rows_of_images(table, (row.name for row in manifest.rows)).values())
+    stray = [path for path in table if path not in used]
     if not stray or not dataset.metadata:
         return ""
     uri, column = without_credentials(dataset.metadata.uri), dataset.metadata.path_column
@@ -60,13 +67,22 @@ def _on_no_file(dataset: DatasetConfig, scan: Scan) -> str:
 
 
 def _on_groups(dataset: DatasetConfig, manifest: Manifest) -> str:
-    """That `group_by` makes one group of all images, which tells nothing apart; empty where it does not."""
-    groups = {row.group for row in manifest.readable}
-    if not dataset.group_by or len(manifest.readable) < _FEW_IMAGES or len(groups) != 1 or None in groups:
+    """That `group_by` makes one group of all images, or leaves some without a group; empty where it does neither."""
+    rows = manifest.readable
+    if not dataset.group_by or len(rows) < _FEW_IMAGES:
+        return ""
+    groups, rule = {row.group for row in rows}, f"`group_by: {dataset.group_by}`"
+    if None in groups:
+        alone = [row.name for row in rows if row.group is None]
+        return (
+            f"{len(alone):,} of {len(rows):,} images are in no group by {rule}, such as {alone[0]}; each of them "
+            "counts as independent of all others"
+        )
+    if len(groups) > 1:
         return ""
     return (
-        f"all {len(manifest.readable):,} images are in one group ({next(iter(groups))!r}) by "
-        f"`group_by: {dataset.group_by}`, so that no test of significance is possible"
+        f"all {len(rows):,} images are in one group ({next(iter(groups))!r}) by {rule}, so that no test of "
+        "significance is possible"
     )
 
 
@@ -76,8 +92,21 @@ def _on_assumptions(manifest: Manifest) -> str:
     if not rows:
         return ""
     return (
-        f"of {len(rows):,} images a part was read, or their values were scaled by assumption, such as {rows[0].name}: "
-        f"{rows[0].detail} (the column `assumed` of the view `images` has all)"
+        f"{len(rows):,} images leave open how to read them, such as {rows[0].name}: {rows[0].detail} (the column "
+        "`assumed` of the view `images` has all)"
+    )
+
+
+def _on_clipped_values(dataset: DatasetConfig, manifest: Manifest) -> str:
+    """How many images have values outside the declared range; empty where none has."""
+    rows = [row for row in manifest.readable if row.n_clipped]
+    if not rows:
+        return ""
+    n_values = sum(row.n_clipped or 0 for row in rows)
+    black, white = dataset.value_range or (0, 0)
+    return (
+        f"{len(rows):,} images have {n_values:,} values outside `value_range: [{black:g}, {white:g}]`, which were "
+        f"clipped, such as {rows[0].name} (the column `n_clipped` of the view `images` counts them)"
     )
 
 

@@ -8,6 +8,7 @@ from contextlib import closing
 from dna_pipelines.dna import Partial
 from dna_pipelines.extraction.partials import extract_partials
 from dna_pipelines.identity import Item
+from dna_pipelines.imaging import Encoded
 from dna_pipelines.manifests import Shard
 from dna_pipelines.project.progress import Progress, Silent
 from dna_pipelines.project.project import ProjectFolder
@@ -18,7 +19,7 @@ def partials_of(
     project: ProjectFolder,
     ready: Calibrated,
     sets: Sequence[Sequence[str]],
-    data: Mapping[str, bytes],
+    data: Mapping[str, Encoded],
     progress: Progress | None = None,
 ) -> Iterator[tuple[tuple[str, ...], Partial]]:
     """The partial of each set of images, with the digests of the set, in the order in which they are done.
@@ -27,7 +28,7 @@ def partials_of(
         project: says how many workers there are.
         ready: see `ready_as`.
         sets: digests.
-        data: bytes by digest, of images that can be decoded.
+        data: encoded images by digest, which can be decoded.
         progress: shows the images.
     """
     shards = [Shard(tuple(map(Item, digests))) for digests in sets]

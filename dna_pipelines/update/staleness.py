@@ -75,7 +75,7 @@ def needs(project: ProjectFolder) -> Needs:
     stale = Needs(manifests, {}, {}, {}, {})
     for extractor in config.extractors:
         name, record, token = extractor.name, store.extractor(extractor.name), extractor_change_token(extractor)
-        if record is None or record.stamp != token:
+        if record is None or not store.is_known(name, token):
             if any_image:
                 stale.ranges[name] = token
             continue

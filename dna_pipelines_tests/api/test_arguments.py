@@ -172,6 +172,13 @@ def test_a_list_of_files_gets_the_caveats_of_their_folder(tmp_path):
         assert [caveat.code for caveat in result.result.caveats] == ["significance.sequences-without-group"]
 
 
+def test_a_dataset_named_twice_and_a_project_without_fingerprints_are_errors(project, tmp_path):
+    with raises(dna.UserError, "api.named-twice", names=["a", "a"]):
+        project.duplicates("a", "a")
+    with raises(dna.NothingToCompare, "api.no-fingerprint"):
+        dna.create_project(tmp_path / "new", extractors="scattering").matrix()
+
+
 def test_a_tested_matrix_counts_its_pairs(project):
     plain, tested = project.matrix(), project.matrix(test=True, n_permutations=99)
     assert sum(plain.n_pairs.values()) == 0

@@ -1,9 +1,11 @@
 """Fingerprints in memory: laws, and the same numbers as a project's."""
 
 import json
+import pickle
 
 import numpy as np
 import pytest
+from PIL import Image
 
 import dna_pipelines as dna
 from dna_pipelines_tests.api.conftest import pixels, write_folder
@@ -96,6 +98,7 @@ def test_shared_images_are_excluded_as_in_a_project(project, n_more):
     assert _numbers(found) == _numbers(theirs)
 
 
+@pytest.mark.campaign
 def test_a_far_smaller_side_meets_a_sample_as_in_a_project(project):
     write_folder(project.root / "large", 260, 20_000, 0, 128)
     write_folder(project.root / "small", 2, 30_000)
@@ -157,6 +160,40 @@ def test_no_readable_image_is_an_error_that_counts_them(tmp_path):
         dna.fingerprint(tmp_path / "missing")
     with raises(dna.ConfigError, "api.settings"):
         dna.fingerprint(tmp_path / "images", group_by="nonsense")
+
+
+def test_files_are_read_as_declared(tmp_path, some):
+    for number, image in enumerate(some["noise"]):
+        grey = image[..., 0]
+        for name, values in (("eight", grey), ("twelve", np.rint(grey * (4095 / 255)).astype(np.uint16))):
+            (tmp_path / name).mkdir(exist_ok=True)
+            Image.fromarray(values).save(tmp_path / name / f"{number}.png")
+    eight = dna.fingerprint(tmp_path / "eight")
+    files = [path.read_bytes() for path in sorted((tmp_path / "twelve").iterdir())]
+    for images in (tmp_path / "twelve", files):
+        twelve = pickle.loads(pickle.dumps(dna.fingerprint(images, bits=12, like=eight)))
+        assert (twelve.dna.counts == eight.dna.counts).all()
+    assert (dna.fingerprint(tmp_path / "twelve", like=eight).dna.counts != eight.dna.counts).any()
+    with raises(dna.NothingToCompare, "api.no-image", n_quarantined=len(files), reasons=["not as declared"]):
+        dna.fingerprint(files, bands=2)
+
+
+@pytest.mark.parametrize(
+    ("settings", "code"),
+    [
+        ({"bits": 0}, "api.settings"),
+        ({"bits": "12"}, "api.argument"),
+        ({"value_range": (1, 2, 3)}, "api.settings"),
+        ({"value_range": (1, 1)}, "api.settings"),
+        ({"value_range": "01"}, "api.argument"),
+        ({"bands": [1.5]}, "api.argument"),
+        ({"bands": (1, 2)}, "api.settings"),
+        ({"pages": "some"}, "api.settings"),
+    ],
+)
+def test_a_reading_that_cannot_be(some, settings, code):
+    with raises(dna.DnaError, code):
+        dna.fingerprint(some["noise"], **settings)
 
 
 def test_settings_of_locations_are_refused_for_objects(some):

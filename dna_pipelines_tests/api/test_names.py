@@ -11,7 +11,7 @@ import pytest
 import dna_pipelines as dna
 
 PUBLIC = {
-    "AddResult", "CheckFailed", "Comparison", "ConfigError", "DatasetsResult", "Distances", "DnaError",
+    "AddResult", "CheckFailed", "Comparison", "ConfigError", "DatasetsResult", "ScanResult", "Distances", "DnaError",
     "DoctorResult", "DuplicatesResult", "Explanation", "ExportResult", "ExtractorError", "ExtractorResult", "ExtractorsResult", "Fingerprint", "FitsResult", "ForecastResult",
     "GroupsResult", "HistoryResult", "ImagesResult", "Incomparable", "InspectResult", "InterchangeError", "LakeError",
     "MapResult", "MatrixResult", "Network", "NothingToCompare", "Preprocessing", "Project", "PruneResult", "RangesResult", "SelectionsResult",

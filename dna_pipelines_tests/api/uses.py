@@ -31,7 +31,7 @@ assert_type(project.update("a", progress=True), dna.UpdateReport)
 assert_type(project.update().ok, bool)
 assert_type(project.forecast(), dna.ForecastResult)
 assert_type(project.list(), dna.DatasetsResult)
-assert_type(project.scan(), dna.DatasetsResult)
+assert_type(project.scan(), dna.ScanResult)
 assert_type(project.status().problems, dict[str, str])
 
 compared = project.compare("a", "a@-1", layers=["stage1"])

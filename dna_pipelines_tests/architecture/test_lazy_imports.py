@@ -126,6 +126,7 @@ ALLOWED = {
     "extraction/loading/timm_network.py": {"timm": EXTRA},
     "extraction/loading/transformers_network.py": {"transformers": EXTRA, "transformers.utils": EXTRA},
     "imaging/rare_tiff.py": {"tifffile": EXTRA},
+    "imaging/samples.py": {"imagecodecs": EXTRA},
     "maintenance/doctor.py": {
         "dna_pipelines.extraction.devices.devices": TORCH,
         "dna_pipelines.update.calibration": TORCH,

@@ -18,6 +18,8 @@ from dna_pipelines.comparison.selection import Selection
 from dna_pipelines.comparison.significance import significance
 from dna_pipelines.distributions import COARSE_BINS, Layer, Layers
 
+pytestmark = pytest.mark.campaign
+
 
 def of_images(rng, n_images, shift=0.0):
     """Images of three neurons and 20 positions that share an effect of the image."""

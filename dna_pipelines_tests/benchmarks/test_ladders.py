@@ -13,6 +13,9 @@ from benchmarks.protocols.ladders import SOURCES, Real, digits, gaussian, halves
 from benchmarks.protocols.seen import Seen
 from benchmarks.protocols.viewed import NEURONS
 
+pytestmark = pytest.mark.campaign
+
+
 TRAIN, HELD_OUT = halves(digits(), np.random.default_rng(0))
 
 

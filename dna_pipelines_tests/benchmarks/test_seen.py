@@ -8,6 +8,8 @@ from dna_pipelines.config import View
 from dna_pipelines.distributions import COARSE_BINS
 from dna_pipelines.extraction.views.view_layers import layers_of_view
 
+pytestmark = pytest.mark.campaign
+
 
 @pytest.mark.parametrize("name", ["seeded_cnn", "scattering"])
 def test_single_images_and_their_cells_add_up(name):

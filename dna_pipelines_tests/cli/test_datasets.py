@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from dna_pipelines.project.project import ProjectFolder
 from dna_pipelines_tests.cli.conftest import snapshot, write_image
 
 
@@ -46,6 +47,18 @@ def test_everything_about_a_dataset_can_be_said(tmp_path, dna):
     assert "team=night, old" in dna("list").out
 
 
+def test_how_files_are_read_can_be_said(tmp_path, dna):
+    write_image(tmp_path / "images" / "one.png", 1)
+    dna("add", "x", "images", "--value-range", "-1", "0.5", "--bands", "4,3,2", "--pages", "all")
+    dna("add", "y", "images", "--bits", "12", "--bands", "1")
+    x, y = ProjectFolder(tmp_path).config().datasets
+    assert (x.reading, x.pages) == ({"value_range": [-1, 0.5], "bands": [4, 3, 2]}, "all")
+    assert (y.reading, y.pages) == ({"bits": 12, "bands": [1]}, None)
+    assert [dna("add", "z", "images", *wrong).code for wrong in (["--bands", "a"], ["--bands", "1,2"], ["--bits", "0"])] == [
+        2, 1, 1,
+    ]  # fmt: skip
+
+
 def test_a_place_inside_the_project_is_written_relative_to_it(project, dna, monkeypatch):
     (project / "deep" / "images").mkdir(parents=True)
     monkeypatch.chdir(project / "deep")
@@ -84,7 +97,6 @@ def test_a_missing_place_is_not_added_unless_forced(project, dna):
         (["D0", "d1"], "config.name-taken", ["D0"]),
         (["bad name", "d1"], "config.bad-name", ["bad name"]),
         (["x", "d1", "--group-by", "regex:("], "config.bad-regex", ["group_by"]),
-        (["x", "d1", "--group-by", "column:a"], "config.grouping-without-metadata", ["group_by"]),
         (["x", "d1", "--glob", "a**"], "config.bad-pattern", ["a**"]),
         (["x", "data/datasets.yaml"], "source.unknown-kind", ["datasets.yaml", ".txt", ".zip", ".tar"]),
         (["x", "nope://bucket"], "source.unknown-scheme", ["nope"]),
@@ -227,3 +239,35 @@ def test_grouping_by_a_missing_column_is_reported(project, settings, dna):
     assert said.code == 1
     assert said.json[0]["problem_code"] == "source.group-column"
     assert "patiant" in said.json[0]["problem"]
+
+
+def test_every_key_of_the_datasets_file_can_be_given(project, dna, monkeypatch):
+    (project / "below").mkdir()
+    (project / "below" / "labels.csv").write_text("path,weather\n")
+    # Paths are relative to where the command is called, those of tables too.
+    monkeypatch.chdir(project / "below")
+    further = ["--set", "checks={min_images: 5}", "--set", "seed=7", "--set", "shard_size=16"]
+    options = ["--metadata", "labels.csv", "--every", "2", "--scan-every", "15m", "--owner", "team:x", *further]
+    assert dna("add", "x", "../d1", *options).code == 0
+    (entry,) = [each for each in ProjectFolder(project).config().datasets if each.name == "x"]
+    assert (entry.uri, entry.metadata.uri) == ("d1", "below/labels.csv")
+    assert (entry.every, entry.scan_every, entry.owners) == (2, 900, ("team:x",))
+    assert (entry.checks.min_images, entry.seed, entry.shard_size) == (5, 7, 16)
+
+
+@pytest.mark.parametrize(
+    ("text", "code", "error"),
+    [
+        ("seed", 2, None),
+        ("seed=[", 2, None),
+        ("seed=", 2, None),
+        ("sed=7", 1, "config.unknown-key"),
+        ("uri=d0", 1, "api.settings"),
+        ("seed=many", 1, "config.wrong-type"),
+    ],
+)
+def test_a_key_that_cannot_be_set_adds_nothing(project, dna, text, code, error):
+    before = snapshot(project)
+    refused = dna("add", "x", "d1", "--set", text)
+    assert (refused.code, refused.error) == (code, error)
+    assert snapshot(project) == before

@@ -183,6 +183,7 @@ def test_ranges_that_were_exported_are_the_same_when_imported(project, dna):
     assert set(states(dna).values()) == {"current"}
 
 
+@pytest.mark.campaign
 def test_other_ranges_make_every_dna_missing(project, dna):
     dna("ranges", "export", "builtin", "ranges.json")
     as_the_reference_writes(project / "ranges.json")

@@ -46,6 +46,7 @@ def test_weights_that_are_here_show_their_digest_and_others_where_to_put_them(pr
     assert str(project / "data" / "weights" / "inception.pth") in rows["inception"]["weights"]
 
 
+@pytest.mark.campaign
 def test_extractors_of_the_datasets_file_are_listed_by_what_they_load(project, dna, settings):
     write_family(project / "models" / "mine", "dinov2")
     (project / "models" / "mine" / "README.md").write_text("---\nlicense: mit\n---\n")
@@ -196,6 +197,7 @@ def brought(tmp_path, monkeypatch):
     return root
 
 
+@pytest.mark.campaign
 def test_a_whole_run_with_a_network_from_a_folder(brought, dna):
     first = dna("run", "--json")
     assert first.code == 0, first.err

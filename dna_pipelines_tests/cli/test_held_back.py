@@ -36,7 +36,9 @@ def test_a_dna_that_a_check_blocks_is_reported_everywhere(clipped, dna):
     assert {name: row["dna"]["builtin"] for name, row in rows.items()} == states | {"d0": "held back"}
     assert rows["d0"]["held_back"] == reason
     assert reason in problem
-    assert dna("status").names("d0", reason)
+    status = dna("status")
+    assert status.code == 3
+    assert status.names("d0", reason)
     exported = dna("export", "d0", "d0.json", "--json").json
     bare = exported["blocked"]
     assert bare

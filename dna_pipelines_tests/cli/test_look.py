@@ -37,11 +37,11 @@ def test_status_of_what_was_never_run(tmp_path, dna):
 def test_status_reports_a_location_that_is_missing(project, settings, dna):
     (project / "d1").rename(project / "elsewhere")
     said = dna("status", "--json")
-    assert said.code == 1
+    assert said.code == 3
     problems = {row["dataset"]: row["problem_code"] for row in said.json}
     assert problems == {"d0": None, "d1": "source.missing", "d2": None}
     shown = dna("status")
-    assert (shown.code, shown.names("d1", project / "d1")) == (1, True)
+    assert (shown.code, shown.names("d1", project / "d1")) == (3, True)
     assert shown.out.split()[0] == "2"
 
 
@@ -200,7 +200,7 @@ def test_a_comparison_is_shown_where_the_lake_cannot_be_written(project, dna, mo
     before = snapshot(lake)
     with monkeypatch.context() as patched:
         for module in ("distances", "significance"):
-            patched.setattr(f"dna_pipelines.storage.{module}.write_new", refuse)
+            patched.setattr(f"dna_pipelines.storage.{module}.put_table", refuse)
         said = dna("compare", "d0", "d2", "--json")
     assert (said.code, said.names("cannot be written")) == (0, True)
     assert snapshot(lake) == before

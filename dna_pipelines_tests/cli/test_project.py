@@ -143,7 +143,7 @@ def test_a_sound_project_is_well(project, dna):
     assert "BAD" not in said.out
     findings = dna("doctor", "--json").json
     assert all(row["ok"] for row in findings)
-    assert len(findings) == len(said.out.splitlines())
+    assert len(findings) == len(said.out.splitlines()) - 1  # the first line sums them up
 
 
 def test_the_doctor_finds_a_missing_place_and_goes_on(project, dna):
@@ -222,7 +222,7 @@ def test_a_damaged_lake_is_an_error(project, dna, marker, code):
 def test_a_damaged_commit_is_a_message_that_names_the_file(project, dna):
     (project / "data" / "lake" / "datasets" / "d0" / "commits" / "00000001.json").write_text("{")
     status, compared = dna("status"), dna("compare", "d0", "d1")
-    assert (status.code, compared.code, compared.error) == (1, 1, "lake.damaged")
+    assert (status.code, compared.code, compared.error) == (3, 1, "lake.damaged")
     assert status.names("00000001.json")
     assert compared.names("00000001.json")
 

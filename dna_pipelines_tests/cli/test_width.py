@@ -8,7 +8,7 @@ from rich.text import Text
 from dna_pipelines.cli.tables import Column, elided, lay_out, lay_out_matrix, wrapped
 from dna_pipelines_tests.cli.conftest import invoke, made_once, write_image
 
-WIDTHS = (80, 100, 120)
+WIDTHS = (80, *(pytest.param(width, marks=pytest.mark.campaign) for width in (100, 120)))
 NAMES = (
     "cameras",
     *(f"vehicle-camera-front-left_night_rain_2026-11-{day:02d}_unit.07" for day in range(1, 7)),

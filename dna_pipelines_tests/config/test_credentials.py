@@ -3,7 +3,7 @@
 import pytest
 
 from dna_pipelines.config import DatasetConfig
-from dna_pipelines.credentials import without_credentials
+from dna_pipelines.credentials import options_without_credentials, without_credentials
 from dna_pipelines.errors import SourceError
 from dna_pipelines.identity import stable_hash
 from dna_pipelines.project.resolve import location_id
@@ -59,3 +59,29 @@ def test_errors_show_no_credentials():
     error = SourceError(f"{SIGNED} is away", code="source.missing", uri=SIGNED, n=1)
     assert "abc" not in str(error)
     assert error.facts == {"uri": without_credentials(SIGNED), "n": 1}
+
+
+SECRET = {
+    "key": "K1",
+    "secret": "S1",
+    "client_kwargs": {"aws_session_token": "T1", "region_name": "eu"},
+    "headers": {"Authorization": "Bearer B1", "Accept": "image/*"},
+    "proxies": ["http://ann:P1@proxy"],
+}
+PLAIN = {"endpoint_url": "https://minio:9000", "anon": True, "timeout": 3, "monkey": 1, "use_ssl": False}
+
+
+def test_secrets_of_options_are_masked_and_nothing_else():
+    masked = str(options_without_credentials({**SECRET, **PLAIN}))
+    assert not any(secret in masked for secret in ("K1", "S1", "T1", "B1", "P1"))
+    assert "region_name" in masked
+    assert options_without_credentials(PLAIN) == PLAIN
+
+
+def test_a_location_keeps_its_identity_when_its_secrets_change():
+    first, second, other = (
+        DatasetConfig(name="a", uri="s3://b/x", storage_options=options)
+        for options in (SECRET | PLAIN, {**SECRET, "secret": "S2"} | PLAIN, SECRET | {"endpoint_url": "https://aws"})
+    )
+    assert location_id(first) == location_id(second)
+    assert location_id(first) != location_id(other)

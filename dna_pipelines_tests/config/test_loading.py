@@ -175,14 +175,21 @@ def test_what_is_not_an_entry_is_refused_with_its_line(refused, text, line, key,
         ("'column:'", "config.unknown-grouping"),
         ("'regex:('", "config.bad-regex"),
         ("'regex:clip'", "config.regex-without-group"),
-        ("'column:patient'", "config.grouping-without-metadata"),
     ],
 )
 def test_a_wrong_grouping_is_refused(refused, grouping, code):
     assert refused(f"{ENTRY}    group_by: {grouping}\n")[0] == code
 
 
-@pytest.mark.parametrize("location", ["uri: train-{00..99}.tar", "uri: hf/*.parquet", "uri: hf\n    kind: arrow"])
+def test_a_column_of_an_index_needs_a_table(refused):
+    text = "datasets:\n  - name: a\n    uri: list.txt\n    group_by: 'column:patient'\n"
+    assert refused(text)[0] == "config.grouping-without-metadata"
+
+
+@pytest.mark.parametrize(
+    "location",
+    ["uri: images", "uri: images.zip", "uri: train-{00..99}.tar", "uri: hf/*.parquet", "uri: hf\n    kind: arrow"],
+)
 def test_a_location_with_metadata_of_its_own_needs_no_table_to_group_by(written, location):
     (dataset,) = written(f"datasets:\n  - name: a\n    {location}\n    group_by: column:patient\n").load().datasets
     assert dataset.group_by == "column:patient"
@@ -270,3 +277,37 @@ def test_aliases_that_multiply_values_are_refused(written):
     lines += [f"a{level}: &a{level} [{', '.join([f'*a{level - 1}'] * 10)}]" for level in range(1, 9)]
     with raises(ConfigError, "config.too-large", at_most=1_000_000):
         written("\n".join(lines)).load()
+
+
+def test_a_declared_reading(written):
+    file = written(
+        "datasets:\n"
+        "  - {name: a, uri: images, pixels: {bits: 12}, bands: [4, 3, 2], pages: all}\n"
+        "  - {name: b, uri: images, value_range: [0, 0.5], pages: first}\n"
+        "  - {name: c, uri: images}\n"
+    )
+    a, b, c = file.load().datasets
+    assert (a.reading, a.pages) == ({"bits": 12, "bands": [4, 3, 2]}, "all")
+    assert (b.reading, b.pages) == ({"value_range": [0.0, 0.5]}, "first")
+    assert (c.reading, c.pages) == ({}, None)
+
+
+@pytest.mark.parametrize(
+    ("line", "code"),
+    [
+        ("pixels: {bits: 0}", "config.out-of-range"),
+        ("pixels: {bits: 12.0}", "config.wrong-type"),
+        ("pixels: 12", "config.wrong-type"),
+        ("pixels: {bits: 12, bot: 1}", "config.unknown-key"),
+        ("value_range: [1, 1]", "config.bad-value-range"),
+        ("value_range: [0, .inf]", "config.bad-value-range"),
+        ("value_range: [0]", "config.missing-key"),
+        ("bands: [1, 2]", "config.bad-bands"),
+        ("bands: [0]", "config.bad-bands"),
+        ("pages: some", "config.unknown-value"),
+        ("pixels: {bits: 12}\n    value_range: [0, 1]", "config.scale-twice"),
+    ],
+)
+def test_a_reading_that_cannot_be(written, line, code):
+    with raises(ConfigError, code):
+        written(f"{ENTRY}    {line}\n").load()

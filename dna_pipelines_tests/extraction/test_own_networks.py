@@ -158,7 +158,13 @@ def test_what_is_installed_comes_before_a_module_of_the_project(tmp_path, monkey
         ("own_ten", "import sys\n\ndef build():\n    sys.exit(3)\n", "build", "SystemExit", 4),
         ("own_eleven", "import sys\nsys.exit()\n", "import", "SystemExit", 2),
         ("own_12", "import json\n\ndef build():\n    json.loads('{')\n", "build", "JSONDecodeError", 4),
-        ("own_15", MODULE.replace("Preprocessing(8)", "Preprocessing(8, std=(0, 0, 0))"), "build", "ValueError", 10),
+        (
+            "own_15",
+            MODULE.replace("Preprocessing(8)", "Preprocessing(8, std=(0, 0, 0))"),
+            "build",
+            "ExtractorError",
+            10,
+        ),
     ],
 )
 def test_what_user_code_raises_is_an_error_with_file_and_line(tmp_path, module, text, step, error, line):

@@ -134,7 +134,8 @@ def test_a_device_without_memory_is_an_error_with_the_batch_size(extractor):
 def test_stage_times_add_up(extractor):
     n, delay_s = 60, 0.004
     ranges = calibrate(extractor, DIGESTS[:20], ("x",), Reader())
-    clock, started = StageClock(), time.perf_counter()
+    started = time.perf_counter()
+    clock = StageClock()
     shard = Shard(tuple(map(Item, DIGESTS[:n])))
     list(extract_partials(extractor, ranges, [shard], Reader(delay_s), workers=2, clock=clock))
     times, elapsed_s = clock.times(), time.perf_counter() - started

@@ -8,13 +8,15 @@ import tifffile
 from PIL import Image
 
 from dna_pipelines.imaging import decode_with_info
+from dna_pipelines_tests.imaging.crafting import COLOUR, png
 from dna_pipelines_tests.imaging.test_jpeg import photo
 
 Y, X = np.mgrid[0:20, 0:30]
 
 
 def assumed(data):
-    return decode_with_info(data)[1].assumed
+    info = decode_with_info(data)[1]
+    return f"{info.assumed}{info.further_pages}"
 
 
 def tiff(*pages, reduced=False, order="<", **settings):
@@ -75,3 +77,15 @@ def test_values_that_do_not_say_their_scale(values, facts, order):
 
 def test_12_bits_in_a_png_of_16(encoded):
     assert "16 bits" in assumed(encoded(Image.fromarray((X * 130).astype(np.uint16)), "png"))
+
+
+@pytest.mark.parametrize(("largest", "is_said"), [(4095, True), (4096, False)])
+def test_12_bits_in_colours_of_16(largest, is_said):
+    colours = np.stack([X * largest // 29, Y * 9, X * Y], axis=2).astype(np.uint16)
+    planes = colours.transpose(2, 0, 1).copy()
+    files = [
+        png(colours, COLOUR, 16),
+        tiff(colours, photometric="rgb"),
+        tiff(planes, photometric="rgb", planarconfig="separate"),
+    ]
+    assert ["16 bits" in assumed(file) for file in files] == [is_said] * 3

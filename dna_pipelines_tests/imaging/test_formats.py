@@ -303,3 +303,19 @@ def test_a_bmp_of_odd_bit_fields_is_unsupported():
     file = struct.pack("<2sIHHI", b"BM", 14 + 40 + 12 + 8, 0, 0, 14 + 40 + 12)
     with raises(Unreadable, "image.unsupported"):
         decode(file + header + masks + bytes(8))
+
+
+@pytest.mark.parametrize("lossless", [True, False])
+def test_canvas_that_no_frame_of_an_animation_covers_is_white(lossless):
+    frames = [Image.new("RGBA", (32, 24)) for _ in range(2)]
+    for frame, red in zip(frames, (255, 200), strict=True):
+        frame.paste((red, 0, 0, 255), (4, 4, 20, 20))
+    buffer = io.BytesIO()
+    frames[0].save(buffer, "WEBP", save_all=True, append_images=frames[1:], lossless=lossless)
+    # The flag for transparency is not set, because the frames have none.
+    assert not buffer.getvalue()[20] & 0x10
+    pixels, info = decode_with_info(buffer.getvalue())
+    expected = np.full((24, 32, 3), 255)
+    expected[4:20, 4:20] = (255, 0, 0)
+    assert np.abs(pixels - expected).max() <= (0 if lossless else 4)
+    assert info.rules == 2

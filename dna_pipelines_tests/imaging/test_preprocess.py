@@ -1,7 +1,6 @@
 """From pixels to what a network sees."""
 
 import os
-import re
 import resource
 import subprocess
 import sys
@@ -9,7 +8,9 @@ import sys
 import numpy as np
 import pytest
 
+from dna_pipelines.errors import ExtractorError
 from dna_pipelines.imaging import Preprocessing
+from dna_pipelines_tests.raising import raises
 
 PLAIN = {"mean": (0.0, 0.0, 0.0), "std": (1.0, 1.0, 1.0)}
 RED, GREEN, BLUE = (255, 0, 0), (0, 255, 0), (0, 0, 255)
@@ -41,7 +42,7 @@ def test_any_image_becomes_one_square_of_finite_floats(noise, fit, interpolation
     ],
 )
 def test_a_normalisation_that_makes_every_image_the_same_is_refused(name, colour):
-    with pytest.raises(ValueError, match=re.escape(str(colour))):
+    with raises(ExtractorError, "network.preprocessing-value", setting=name):
         Preprocessing(8, **{name: colour})
 
 

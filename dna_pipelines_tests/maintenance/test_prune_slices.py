@@ -83,7 +83,8 @@ def rewrite(project, identity, **fields):
     path = project.lake.layout.dna_record(identity)
     used = path.stat().st_mtime_ns
     record = {**json.loads(path.read_bytes()), **fields}
-    path.write_text(json.dumps({name: value for name, value in record.items() if value is not None}))
+    left_out = {name for name, value in record.items() if value is None} | {"checksum"}
+    path.write_text(json.dumps({name: value for name, value in record.items() if name not in left_out}))
     os.utime(path, ns=(used, used))
 
 

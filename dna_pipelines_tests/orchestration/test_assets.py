@@ -4,6 +4,7 @@ import hashlib
 
 import dagster as dg
 import pytest
+from PIL import Image
 
 from dna_pipelines.manifests import ManifestDiff
 from dna_pipelines.orchestration import headless
@@ -77,6 +78,7 @@ def test_the_first_run_computes_everything_and_the_second_nothing(project):
     assert len(materialized(project, "manifest", "one")) == 1
 
 
+@pytest.mark.campaign
 def test_a_picture_that_is_not_drawn_is_drawn(project):
     """As after a run that was killed once the pairs were compared, or where notes and pictures were removed."""
     run(project)
@@ -115,6 +117,7 @@ def test_renamed_files_reach_the_manifest_and_nothing_after_it(project):
     assert len(materialized(project, ["toy", "dna"], "one")) == 1
 
 
+@pytest.mark.campaign
 def test_of_two_runs_that_start_together_the_second_reports_what_the_other_ingested(project):
     plans = [make_plan(project) for _ in range(2)]
     first, second = (by_name(follow(project, plan)) for plan in plans)
@@ -135,6 +138,7 @@ def test_data_versions_are_ids_of_content_and_raw_versions_are_events(project):
     assert raw.tags["dagster/data_version"] == commit.raw_version
 
 
+@pytest.mark.usefixtures("drawn")
 def test_people_see_counts_schema_and_the_heat_map(project):
     run(project)
     (project.root / "images" / "one" / "bad|name.png").write_bytes(b"no image")
@@ -147,9 +151,13 @@ def test_people_see_counts_schema_and_the_heat_map(project):
     columns = {column.name: column.description for column in manifest["dagster/column_schema"].value.columns}
     assert columns.keys() >= {"digest", "shard_id", "block"}
     assert all(columns.values())
-    matrix = materialized(project, ["toy", "matrix"])[0].asset_materialization.metadata
+    matrix, before = (event.asset_materialization.metadata for event in materialized(project, ["toy", "matrix"]))
+    # As in SQL: a pair in both orders. Then a check blocks one of the two datasets.
+    assert (before["dagster/row_count"].value, matrix["dagster/row_count"].value) == (2, 0)
     assert matrix["heat_map"].value.startswith("![matrix](data:image/png;base64,iVBOR")
-    assert (project.root / "data" / "reports" / "toy-matrix.png").read_bytes().startswith(b"\x89PNG")
+    for name in ("toy-matrix", "toy-changes"):
+        with Image.open(project.root / "data" / "reports" / f"{name}.png") as picture:
+            assert picture.width > 300
 
 
 def test_a_dataset_that_fails_stops_no_other(project):
@@ -167,6 +175,7 @@ def test_a_dataset_that_fails_stops_no_other(project):
     assert project.lake.versions.latest("one").n_images == 8
 
 
+@pytest.mark.campaign
 @pytest.mark.parametrize("phase", ["_ensure_ranges", "_compare"])
 def test_a_dataset_that_is_removed_during_the_run_stops_no_other(project, monkeypatch, phase):
     original, text = getattr(headless.HeadlessRun, phase), project.file.path.read_text()
@@ -208,6 +217,7 @@ def test_images_that_change_during_the_run_are_listed_once_more(project, monkeyp
     assert (report["one"].n_images, report["one"].n_quarantined, report["one"].why) == (11, 0, "11 added")
 
 
+@pytest.mark.campaign
 @pytest.mark.parametrize("n_times", [1, 9])
 def test_ranges_replaced_during_the_run_are_followed_once_and_then_reported(project, monkeypatch, n_times):
     original, calibrated = fingerprint.fit, []
@@ -280,6 +290,7 @@ def test_partitions_follow_the_datasets_file(project):
         assert str(project.file.path) in registry_sensor(context).skip_reason.skip_message
 
 
+@pytest.mark.campaign
 def test_replacing_the_ranges_recomputes_every_dna(project):
     run(project)
     write_image(project.root / "images" / "one", "bright.png", 12345)

@@ -5,6 +5,7 @@ import os
 import time
 
 import dagster as dg
+import pytest
 
 from dna_pipelines.analysis.matrix import find_matrix
 from dna_pipelines.errors import LakeError
@@ -66,6 +67,7 @@ def test_the_same_bytes_touched_reach_the_manifest_only(daemon):
     assert daemon.news() == []
 
 
+@pytest.mark.campaign
 def test_a_renamed_file_reaches_the_manifest_only(daemon):
     (daemon.place("one") / "1.png").rename(daemon.place("one") / "x.png")
     assert daemon.news() == [("manifest", "one")]
@@ -78,6 +80,7 @@ def test_an_added_dataset(daemon):
     assert daemon.news() == [("manifest", "four"), ("toy/dna", "four"), *ALL_OF]
 
 
+@pytest.mark.campaign
 def test_a_removed_dataset_leaves_the_matrix_and_nothing_is_computed(daemon):
     daemon.project.file.remove("one")
     assert daemon.news() == [("toy/matrix", None)]
@@ -93,6 +96,7 @@ def test_a_renamed_dataset_has_the_dna_it_had(daemon):
     assert "uno" in current_dnas(daemon.project, "toy")
 
 
+@pytest.mark.campaign
 def test_an_emptied_dataset_is_left_out_and_holds_back_no_other(daemon):
     for file in daemon.place("one").iterdir():
         file.unlink()
@@ -138,6 +142,7 @@ def test_a_change_seen_after_the_run_looked_is_not_lost(daemon, monkeypatch):
     assert daemon.project.lake.versions.latest("one").n_images == 7
 
 
+@pytest.mark.campaign
 def test_new_code_of_an_extractor_looks_at_that_extractor_only(daemon, monkeypatch):
     daemon.project.file.path.write_text(
         daemon.project.file.path.read_text().replace(
@@ -196,6 +201,7 @@ def test_a_try_that_was_killed_is_made_again_at_once_and_then_with_patience(daem
     assert notes.may_try("toy/dna", "one", "other input")
 
 
+@pytest.mark.campaign
 def test_a_file_of_ranges_that_contradicts_the_frozen_ones_is_no_run_at_every_tick(daemon):
     file = daemon.project.root / "r.json"
     export_ranges(daemon.project, "toy", file)
@@ -269,6 +275,7 @@ def test_few_changed_datasets_are_runs_of_their_own_and_many_are_one_backfill(tm
         assert {first, *daemon.tick()} >= {(MANIFEST, "d1"), (MANIFEST, "d2")}
 
 
+@pytest.mark.campaign
 def test_what_another_process_did_meanwhile_is_seen(daemon):
     write_image(daemon.place("one"), "new.png", 99)
     daemon.scan()
@@ -285,6 +292,7 @@ def test_needs_names_what_is_lacking(daemon):
     assert found.dnas == {"toy": {}}
 
 
+@pytest.mark.campaign
 def test_a_dataset_may_be_called_all(tmp_path):
     project = toy_project(tmp_path, {name: {"1.png": n, "2.png": n + 1} for n, name in ((0, "all"), (10, "other"))})
     with open_instance(project) as instance:
@@ -294,6 +302,7 @@ def test_a_dataset_may_be_called_all(tmp_path):
         assert daemon.news() == [("manifest", "all"), ("toy/dna", "all"), *ALL_OF]
 
 
+@pytest.mark.campaign
 def test_a_clock_that_was_wrong_once_stops_nothing(daemon):
     in_a_year = time.time() + 365 * 86_400
     for times in (({"a": in_a_year}, {}), ({}, {"a": in_a_year})):

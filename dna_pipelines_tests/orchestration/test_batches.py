@@ -80,6 +80,7 @@ def test_a_first_run_takes_one_run_for_each_step_not_for_each_dataset(project):
     assert states_of_runs(project) == ["SUCCESS"] * 4
 
 
+@pytest.mark.campaign
 def test_dagster_calls_nothing_of_a_batch_out_of_date_and_after_a_change_only_what_it_reaches(project):
     run(project)
 
@@ -112,6 +113,7 @@ def test_a_dataset_that_fails_is_reported_alone_and_the_others_are_done(project,
     assert sorted(states_of_runs(project)) == ["FAILURE", "SUCCESS", "SUCCESS", "SUCCESS"]
 
 
+@pytest.mark.campaign
 @pytest.mark.parametrize("names", [NAMES, ("alone",)])
 def test_of_two_extractors_that_fail_each_is_named(tmp_path, monkeypatch, names):
     project = toy_project(tmp_path, {name: {f"{i}.png": i} for i, name in enumerate(names)})
@@ -133,6 +135,7 @@ def test_of_two_extractors_that_fail_each_is_named(tmp_path, monkeypatch, names)
             assert f"{name}/dna" in line
 
 
+@pytest.mark.campaign
 def test_a_dataset_that_keeps_changing_is_reported_as_changed_and_not_as_a_failure(project, monkeypatch):
     error = SourceChanged("3.png changed since the scan; run again", name="3.png")
     changed = Problem("source.changed", str(error), {"name": "3.png"}, "source changed")

@@ -2,6 +2,7 @@
 
 import ast
 import asyncio
+import importlib
 import re
 from pathlib import Path
 from types import SimpleNamespace
@@ -56,6 +57,10 @@ USES = {
     "_LOG_FILE": lambda instance: dagster_private.log_file(instance, ["a", "b"]),
     "_RUN_IN_PROGRESS": lambda _: asyncio.run(dagster_private.without_requested_partitions(View(), KEY, View())),
     "_BACKFILL_IN_PROGRESS": lambda _: asyncio.run(dagster_private.without_requested_partitions(View(), KEY, View())),
+    "_DEV": lambda _: dagster_private.dev_command_with("module"),
+    "_START_SERVICE": lambda _: dagster_private.dev_command_with("module"),
+    "_WEB_SERVER": lambda _: dagster_private.web_server_with(None),
+    "_MIDDLEWARE": lambda _: dagster_private.web_server_with(None),
 }
 """By private name: something that needs it."""
 
@@ -117,6 +122,21 @@ def test_what_is_wrapped_does_what_it_says(instance):
 def test_a_missing_module_is_the_same_error():
     with raises(UserError, "dagster.private-api", module="dagster._core.nowhere", name="Thing"):
         PrivateName("dagster._core.nowhere", "Thing").resolve()
+
+
+def test_dagster_dev_starts_our_web_server(monkeypatch):
+    dev, started = importlib.import_module("dagster._cli.dev"), []
+    monkeypatch.setattr(dev, "open_ipc_subprocess", lambda command, **options: started.append((command, options)))
+    assert dagster_private.dev_command_with("ours") is dev.dev_command
+    dev.open_ipc_subprocess(["python", "-m", "dagster_webserver", "--port", "1"], pass_fds=[3])
+    assert started == [(["python", "-m", "ours", "--port", "1"], {"pass_fds": [3]})]
+
+
+def test_our_middleware_is_the_first(monkeypatch):
+    server = importlib.import_module("dagster_webserver.webserver").DagsterWebserver
+    monkeypatch.setattr(server, "build_middleware", lambda _server: ["theirs"])
+    dagster_private.web_server_with("ours")
+    assert server.build_middleware(None) == ["ours", "theirs"]
 
 
 def test_migrations_are_cached_while_an_instance_is_open_and_not_after():

@@ -51,6 +51,7 @@ def test_a_name_may_have_dashes_and_dots(project):
     assert project.lake.fingerprints.extractor("toy-1.0").ranges_id != before
 
 
+@pytest.mark.campaign
 def test_under_a_new_name_nothing_is_computed(project):
     """Also where datasets grew since the calibration: the frozen ranges are those of the old name."""
     run(project)
@@ -85,6 +86,7 @@ def test_two_names_of_one_network_have_a_matrix_each(project):
     assert pairs_in_sql(project) == pairs_of("apart") + pairs_of("toy")
 
 
+@pytest.mark.campaign
 def test_only_datasets_that_gave_images_are_recorded_as_calibrated_on(project):
     (project.root / "images" / "none").mkdir()
     project.file.add({"name": "none", "uri": "images/none"})
@@ -100,6 +102,7 @@ def test_calibrating_on_what_is_no_dataset_is_refused(project):
     assert (problem.facts["name"], problem.facts["known"]) == ("nope", ["one", "two"])
 
 
+@pytest.mark.campaign
 def test_a_setting_that_makes_every_dna_missing_is_estimated(project):
     run(project)
     assert to_extract(project) == {"one": {"toy": 0}, "two": {"toy": 0}}

@@ -48,6 +48,7 @@ def test_a_run_lists_every_location_once_whether_it_changed_or_not(project, list
     assert listed == dict.fromkeys(NAMES, 1)
 
 
+@pytest.mark.campaign
 def test_what_another_process_committed_meanwhile_is_listed_again(project, listed):
     plan = make_plan(project)
     write_image(project.root / "images" / "one", "new.png", 99)
@@ -58,6 +59,7 @@ def test_what_another_process_committed_meanwhile_is_listed_again(project, liste
     assert {name: each.n_images for name, each in report.items()} == {"one": 5, "two": 4}
 
 
+@pytest.mark.campaign
 def test_what_another_process_listed_later_is_listed_again(project, listed):
     """Otherwise the time of the last listing goes back, and what was seen before it counts as news."""
     run(project)

@@ -201,7 +201,7 @@ def test_ended_by_a_signal_it_leaves_nothing_running(root, shell):
         assert [one for one in alive if one.is_running() and one.status() != psutil.STATUS_ZOMBIE] == []
 
 
-@pytest.mark.parametrize("seed", range(30))
+@pytest.mark.parametrize("seed", range(12))
 def test_killed_at_a_random_moment_everything_comes_up_to_date_again(root, seed):
     rng = random.Random(seed)
     with daemon(root) as process:

@@ -63,6 +63,7 @@ def all_gone(family):
     return all(one.status() == psutil.STATUS_ZOMBIE for one in alive if one.is_running())
 
 
+@pytest.mark.campaign
 @pytest.mark.parametrize("ignored", ["", "INT"], ids=["in the foreground", "in the background"])
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_a_signal_ends_all_in_order(number, ignored):

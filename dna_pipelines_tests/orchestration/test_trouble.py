@@ -4,6 +4,7 @@ import errno
 import os
 
 import dagster as dg
+import pytest
 
 from dna_pipelines.analysis.matrix import find_matrix
 from dna_pipelines.orchestration.project_resource import ProjectResource
@@ -49,6 +50,7 @@ def test_a_vanished_place_is_a_failed_scan_and_the_others_go_on(daemon):
     assert daemon.until_idle() == [("manifest", "two"), ("toy/dna", "two"), *ALL_OF]
 
 
+@pytest.mark.campaign
 def test_a_dataset_that_was_removed_since_the_tick_is_skipped(daemon):
     write_image(daemon.place("two"), "new.png", 99)
     daemon.project.file.remove("one")
@@ -86,6 +88,7 @@ def test_a_location_that_fails_in_an_unforeseen_way_is_a_failed_scan(daemon, mon
     assert daemon.project.lake.versions.scan_result("two")
 
 
+@pytest.mark.campaign
 def test_an_error_in_the_datasets_file_stops_nothing_that_runs(daemon):
     write_image(daemon.place("one"), "new.png", 99)
     daemon.scan()

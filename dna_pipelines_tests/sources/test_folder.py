@@ -6,6 +6,7 @@ import os
 import pytest
 
 from dna_pipelines.errors import SourceError
+from dna_pipelines.sources import base
 from dna_pipelines_tests.raising import raises
 
 TREE = ("top.png", "a/one.png", "a/deep/two.png", "a/three.jpg", "b/four.png", "b/readme.md")
@@ -119,6 +120,16 @@ def test_a_broken_link_is_reported_and_ends_in_quarantine(make_files, source, ma
     assert (row.name, row.reason) == ("broken.png", "cannot be read")
 
 
+def test_what_macos_writes_beside_files_is_ignored_and_counted_unless_globs_ask_for_it(make_files, source):
+    folder = make_files(
+        "a.png", "._a.png", "deep/._b.jpg", "deep/b.jpg", "__MACOSX/deep/._b.jpg", ".hidden.png", "x._c.png"
+    )
+    listing = source(folder).list()
+    assert [entry.path for entry in listing.entries] == [b".hidden.png", b"a.png", b"deep/b.jpg", b"x._c.png"]
+    assert listing.n_ignored == 3
+    assert len(source(folder, globs=("*.png",)).list().entries) == 4
+
+
 def test_a_link_that_is_repaired_changes_its_signature(make_files, source):
     folder = make_files("nothing.txt")
     (folder / "broken.png").symlink_to(folder / "later.bin")
@@ -132,6 +143,14 @@ def test_a_pipe_is_reported_and_never_opened(make_files, source, manifest_of):
     os.mkfifo(folder / "pipe.png")
     (row,) = manifest_of(source(folder)).rows
     assert (row.status, row.signature) == ("quarantined", "special")
+
+
+@pytest.mark.skipif(not os.path.exists("/proc/self/mounts"), reason="needs a file of the kernel")
+def test_a_file_of_the_kernel_is_empty_as_its_size_says(make_files, source, manifest_of):
+    folder = make_files("good.txt")
+    (folder / "endless.png").symlink_to("/proc/self/mounts")
+    (row,) = manifest_of(source(folder)).rows
+    assert (row.status, row.reason) == ("quarantined", "empty")
 
 
 def test_a_folder_that_cannot_be_listed_is_reported_and_the_rest_is_listed(make_files, source, monkeypatch):
@@ -211,3 +230,16 @@ def test_a_file_that_vanishes_after_the_listing_is_quarantined(make_files, sourc
 
 def test_what_phones_write_is_listed_by_default(make_files, paths):
     assert paths(make_files("a.HEIC", "b.heif", "c.jxl", "d.doc")) == ["a.HEIC", "b.heif", "c.jxl"]
+
+
+def test_a_pattern_of_many_asterisks_means_what_it_means_and_ends(make_files, paths, monkeypatch):
+    folder = make_files("xaybzcwd.png", "xaybzc.png")
+    assert paths(folder, ["*a*b*c*d*"]) == ["xaybzcwd.png"]
+    assert paths(folder, exclude=["*a*b*c*d*"]) == ["xaybzc.png"]
+    make_files(f"c{'a' * 200}.png")
+    glob = "*a" * 12 + "*c*.png"
+    assert paths(folder, [glob]) == []
+    monkeypatch.setattr(base, "_PATIENCE_S", 0.02)
+    monkeypatch.setattr(base, "glob_translate", lambda _glob: "c((a|aa)+)!")
+    with raises(SourceError, "source.slow-pattern", pattern=glob, path=f"c{'a' * 200}.png"):
+        paths(folder, [glob])

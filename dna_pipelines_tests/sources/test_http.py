@@ -253,3 +253,87 @@ def test_a_server_that_sends_whole_files_is_reported_and_no_image_is_blamed(
     web.files, web.headers = {f"/images.{kind}": packed(kind, n_more)}, {"Accept-Ranges": "none"} if says_so else {}
     with raises(SourceError, "source.no-range-requests"):
         manifest_of(source(f"{web.uri}/images.{kind}"))
+
+
+def page(*links):
+    """A page that lists files, as servers write it."""
+    return "".join(f'<a href="{link}">…</a>\n' for link in links).encode()
+
+
+def test_files_of_a_listing_have_decoded_names_and_are_asked_for_as_they_are_listed(web, source, png):
+    links = {"a%20b.png": "a b.png", "50%25.png": "50%.png", "a%2520b.png": "a%20b.png", "%C3%BC.png": "ü.png"}
+    links |= {"a%27b.png": "a'b.png", "a&amp;b.png": "a&b.png", "x%2Bz.png": "x+z.png"}
+    web.files = {f"/i/{name}": name.encode() for name in links.values()}
+    web.files["/i/"] = page(*links, "a%20b.png", "sub%20dir/")
+    web.files["/i/sub dir/"], web.files["/i/sub dir/c.png"] = page("c.png"), b"sub dir/c.png"
+    names = sorted([*links.values(), "sub dir/c.png"])
+    listing = source(f"{web.uri}/i/").list()
+    assert [entry.path.decode() for entry in listing.entries] == sorted(names, key=str.encode)
+    web.requested.clear()
+    # A process that reads an image of an earlier scan has not listed the server.
+    opened = source(f"{web.uri}/i/")
+    assert [opened.read(name.encode()).decode() for name in names] == names
+    assert {f"/i/{link.replace('&amp;', '&')}" for link in links} <= set(web.requested)
+    with pytest.raises(FileNotFoundError):
+        opened.read(b"none.png")
+
+
+def test_a_query_is_no_part_of_the_name_of_an_archive(web, source, tar_bytes):
+    web.has_ranges = True
+    web.files = {f"/{n}.tar?download=1": tar_bytes({f"{n}.png": b"x"}) for n in (0, 2)}
+    listing = source(f"{web.uri}/{{0..2}}.tar?download=1").list()
+    assert [(entry.path, entry.holds) for entry in listing.entries] == [
+        (b"0.tar/0.png", None),
+        (b"1.tar", b"1.tar/"),
+        (b"2.tar/2.png", None),
+    ]
+    web.files = {f"/get?id={n}": tar_bytes({"a.png": b"x"}) for n in (1, 2)}
+    paths = [entry.path for entry in source(f"{web.uri}/get?id={{1..2}}", kind="tar").list().entries]
+    assert paths == [b"get?id=1/a.png", b"get?id=2/a.png"]
+
+
+def test_an_address_that_is_signed_again_is_the_same_file(web, index):
+    web.files = {f"/a.png?X-Amz-Signature={sign}&part=2": b"1" for sign in ("abc", "xyz")}
+    web.etags = dict.fromkeys(web.files, '"v1"')
+    first, second = (index(path) for path in web.files)
+    (entry,) = first.list().entries
+    assert second.list().entries == [entry]
+    assert entry.path == f"{web.uri}/a.png?X-Amz-Signature=***&part=2".encode()
+    # Another process reads it, by the address of the index as it is.
+    opened = index("/a.png?X-Amz-Signature=xyz&part=2")
+    web.requested.clear()
+    assert opened.read(entry.path) == b"1"
+    assert web.requested == ["/a.png?X-Amz-Signature=xyz&part=2"]
+
+
+def test_a_signed_address_of_nothing_shows_no_signature(web, index):
+    (entry,) = index("/a.png?X-Amz-Signature=abc").list().entries
+    assert entry.signature == "missing"
+    assert b"abc" not in entry.path
+    assert "abc" not in entry.problem
+
+
+def test_an_archive_that_is_signed_again_is_the_same_and_shows_no_signature(web, source, tar_bytes, tmp_path):
+    class Kept(dict):
+        put = dict.__setitem__
+
+    kept, paths = Kept(), ("/{name}.tar?sig=abc", "/{name}.tar?sig=xyz")
+    web.has_ranges, data = True, tar_bytes({"a.png": b"x"})
+    web.files = {path.format(name=name): data for path in paths for name in ("p", "q")}
+    web.files |= {path.format(name="bad"): data[:700] for path in paths}
+    web.etags = dict.fromkeys(web.files, '"v1"')
+    first, second = (
+        source(f"{web.uri}{path.format(name='{p,q,bad,none}')}", kind="tar", cache=kept).list() for path in paths
+    )
+    assert first == second
+    assert [entry.path for entry in first.entries] == [
+        b"bad.tar",
+        b"bad.tar/a.png",
+        b"none.tar",
+        b"p.tar/a.png",
+        b"q.tar/a.png",
+    ]
+    assert len(kept) == 3
+    shown = repr((first.entries, list(kept)))
+    assert "abc" not in shown
+    assert "xyz" not in shown

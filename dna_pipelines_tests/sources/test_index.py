@@ -158,6 +158,7 @@ def test_a_path_that_is_named_twice_is_counted(make_files, source):
     (folder / "list.txt").write_text("a.png\nb.png\na.png\na.png\n")
     listing = source(folder / "list.txt").list()
     assert ([entry.path for entry in listing.entries], listing.n_ignored) == ([b"a.png", b"b.png"], 2)
+    assert ["2 lines" in remark for remark in listing.remarks] == [True]
 
 
 def test_a_leading_dot_is_no_part_of_a_name(make_files, source):

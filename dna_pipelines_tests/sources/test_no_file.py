@@ -117,3 +117,15 @@ def test_a_grouping_that_makes_one_group_of_all_is_remarked(dataset, tmp_path, g
     ]
     scan = Scan((Entry(b"in/0.png", 1, "s"),), 0, frozenset())
     assert bool(remark_on(config, scan, {}, Manifest(tuple(rows), ()))) == remarked
+
+
+@pytest.mark.parametrize(
+    ("groups", "remarked"), [("aab", None), ("a-b", "1 of 3"), ("---", "3 of 3"), ("aaa", "all 3")]
+)
+def test_images_without_a_group_are_remarked_on(groups, remarked):
+    config = DatasetConfig(name="d", uri="u", group_by="regex:(a|b)")
+    rows = [
+        ImageRow(b"%d.png" % n, 1, "s", "ok", f"{n}", None if group == "-" else group) for n, group in enumerate(groups)
+    ]
+    remark = remark_on(config, Scan((Entry(b"0.png", 1, "s"),), 0, frozenset()), {}, Manifest(tuple(rows), ()))
+    assert (remarked in remark) if remarked else not remark

@@ -1,6 +1,8 @@
 """File systems that fsspec knows, by the one that lives in memory."""
 
+import io
 import socket
+import zipfile
 
 import pytest
 
@@ -145,3 +147,25 @@ def test_a_location_that_fails_while_reading_is_an_error_and_quarantines_nothing
     monkeypatch.setattr(memory.fs, "cat_file", fail)
     with raises(SourceError, "source.read-failed", path="a.png", error="TimeoutError"):
         manifest_of(opened)
+
+
+@pytest.mark.parametrize("kind", ["a.zip", "a.tar.gz", "a.parquet"])
+def test_a_source_that_lists_again_reads_what_is_there_now(memory, source, tar_bytes, parquet_bytes, kind):
+    def packed(data):
+        if kind == "a.parquet":
+            return parquet_bytes([data])
+        if kind == "a.tar.gz":
+            return tar_bytes({"a.png": data}, "gz")
+        buffer = io.BytesIO()
+        with zipfile.ZipFile(buffer, "w") as archive:
+            archive.writestr("a.png", data)
+        return buffer.getvalue()
+
+    memory(kind, packed(b"before"))
+    opened = source(f"{memory.uri}/{kind}")
+    (before,) = opened.list().entries
+    assert opened.read(before.path) == b"before"
+    memory(kind, packed(b"after!"))
+    (after,) = opened.list().entries
+    assert after.signature != before.signature
+    assert opened.read(after.path) == b"after!"

@@ -131,6 +131,26 @@ def test_a_change_between_two_scans_of_one_process_is_seen(store, at):
     assert b"c.png" in after
 
 
+def test_a_version_of_an_object_is_read_as_it_was(store, at, tar_bytes, source):
+    store.fs.call_s3("put_bucket_versioning", Bucket=store.bucket, VersioningConfiguration={"Status": "Enabled"})
+    versions = []
+    for data in (b"one", b"two", b"three"):
+        answer = store.fs.call_s3("put_object", Bucket=store.bucket, Key="a.tar", Body=tar_bytes({"a.png": data}))
+        versions.append(answer["VersionId"])
+    read = {}
+    for version in versions[:2]:
+        opened = at(f"a.tar?versionId={version}")
+        (entry,) = opened.list().entries
+        read[entry.signature] = opened.read(entry.path)
+    assert list(read.values()) == [b"one", b"two"]
+    store.write({"index.txt": "".join(f"{store.uri}/a.tar?versionId={version}\n" for version in versions).encode()})
+    opened = at("index.txt")
+    entries = {entry.path: opened.read(entry.path) for entry in opened.list().entries}
+    assert [
+        data.count(b"one") for data in (entries[f"{store.uri}/a.tar?versionId={v}".encode()] for v in versions)
+    ] == [1, 0, 0]
+
+
 def test_an_index_sees_changes_too(store, at):
     store.write({"a.png": b"one", "index.txt": f"a.png\n{store.uri}/a.png\ngone.png\n".encode()})
     before = at("index.txt").list().entries

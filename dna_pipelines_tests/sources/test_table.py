@@ -307,5 +307,52 @@ def test_a_row_group_that_unpacks_to_far_more_than_its_file_is_damaged(tmp_path,
     opened = source(tmp_path / "t.parquet")
     entries = opened.list().entries
     assert opened.read(entries[0].path) == b"x" * 100_000
-    with raises(Unreadable, "image.corrupt"):
+    with raises(Unreadable, "image.too-large"):
         opened.read(entries[-1].path)
+
+
+@pytest.mark.parametrize("compression", [None, "zstd"])
+def test_a_stream_with_dictionaries_is_read_at_any_batch(tmp_path, source, compression):
+    """Of each batch the dictionary is another one, or grows."""
+    words, images = ["a", "b", "a", "c", "d", None, "c", "e"], [b"%d" % row for row in range(8)]
+    batches = [
+        pa.record_batch(
+            {
+                "image": pa.array(images[start : start + 2]).dictionary_encode(),
+                "words": pa.array(words[start : start + 2]).dictionary_encode(),
+            }
+        )
+        for start in range(0, 8, 2)
+    ]
+    for deltas in (True, False):
+        options = pa.ipc.IpcWriteOptions(compression=compression, emit_dictionary_deltas=deltas)
+        with pa.ipc.new_stream(str(tmp_path / "t.arrow"), batches[0].schema, options=options) as writer:
+            for batch in batches:
+                writer.write_batch(batch)
+        opened = source("t.arrow", image_column="image")
+        entries = opened.list().entries
+        assert [(entry.metadata or {}).get("words") for entry in entries] == words
+        assert [opened.read(entry.path) for entry in reversed(entries)] == images[::-1]
+
+
+def test_a_stream_that_is_cut_within_a_batch_is_damaged(tmp_path, source):
+    table = pa.table({"image": [b"x" * 1000] * 4})
+    with pa.ipc.new_stream(str(tmp_path / "t.arrow"), table.schema) as writer:
+        writer.write_table(table, max_chunksize=2)
+    data = (tmp_path / "t.arrow").read_bytes()
+    (tmp_path / "t.arrow").write_bytes(data[:-500])
+    with raises(SourceError, "source.damaged"):
+        source("t.arrow").list()
+
+
+def test_words_of_polars_and_runs_are_metadata(tmp_path, source):
+    words = pa.DictionaryArray.from_arrays(pa.array([0, 1, None], pa.uint32()), pa.array(["x", "y"], pa.string_view()))
+    runs = pa.RunEndEncodedArray.from_arrays(pa.array([2, 3], pa.int32()), pa.array(["p", "q"]))
+    table = pa.table({"image": [b"1", b"2", b"3"], "words": words, "runs": runs})
+    with pa.ipc.new_file(str(tmp_path / "t.arrow"), table.schema) as writer:
+        writer.write_table(table)
+    assert [entry.metadata for entry in source("t.arrow").list().entries] == [
+        {"words": "x", "runs": "p"},
+        {"words": "y", "runs": "p"},
+        {"runs": "q"},
+    ]

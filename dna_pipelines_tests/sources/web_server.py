@@ -19,13 +19,14 @@ class WebServer(QuietServer):
     """Files by path, and how it is to fail.
 
     `etags`: of some files. `headers`: of all. `n_busy`: how many GETs are answered 503. `has_ranges`: whether it
-    answers range requests. `drip_s`: how long a piece of a file takes. `refusals`: by path, a status, "hang up", or "silence".
+    answers range requests. `requested`: the paths as they were asked for. `drip_s`: how long a piece of a file takes. `refusals`: by path, a status, "hang up", or "silence".
     """
 
     def __init__(self):
         super().__init__(("127.0.0.1", 0), _Handler)
         self.files, self.etags, self.headers, self.refusals = {}, {}, {}, {}
         self.n_busy, self.has_ranges, self.drip_s, self.silence = 0, False, 0.0, threading.Event()
+        self.requested = []
         self.uri = f"http://127.0.0.1:{self.server_port}"
         threading.Thread(target=self.serve_forever, args=(0.02,), daemon=True).start()
 
@@ -39,6 +40,7 @@ class WebServer(QuietServer):
 class _Handler(BaseHTTPRequestHandler):
     def do_GET(self):
         path, server = unquote(self.path), self.server
+        server.requested.append(self.path)
         if server.n_busy and self.command == "GET":
             server.n_busy -= 1
             self.send_error(503)

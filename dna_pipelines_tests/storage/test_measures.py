@@ -5,7 +5,7 @@ import pytest
 
 from dna_pipelines.distributions import Binning, ImageFeatures, Layer, Layers, Moments
 from dna_pipelines.distributions.fold import Fold
-from dna_pipelines.dna import ActivationRanges, Partial
+from dna_pipelines.dna import ActivationRanges, Partial, dna_id
 from dna_pipelines.errors import LakeError
 from dna_pipelines.identity import Key
 from dna_pipelines.storage import DnaRecord, Lake
@@ -14,6 +14,7 @@ from dna_pipelines_tests.laws.merging import counts_equal
 from dna_pipelines_tests.raising import raises
 
 LAYERS = Layers((Layer("first", 3), Layer("last", 5)))
+DNA = dna_id(Key({"k": 1}).id, "v")
 BINNING = Binning(np.full(8, -2.0), np.full(8, 2.0))
 
 
@@ -64,9 +65,9 @@ def test_partials_of_another_comparability_key_are_never_found(lake):
     assert store.find_partial("c", "unknown", "shard") == key.id
 
 
-def record(dna):
+def record():
     return DnaRecord(
-        dna_id=dna, extractor="toy", comparability_key=Key({"k": 1}).id, version_id="v", n_images=11, n_neurons=8,
+        dna_id=DNA, extractor="toy", comparability_key=Key({"k": 1}).id, version_id="v", n_images=11, n_neurons=8,
         shards=("shard",), compute_keys=("c",), layers=LAYERS.key(), n_dead=0, clipped_share=0.0,
         n_images_extracted=11, extraction_s=1.0, created_at="2026-01-01T00:00:00+00:00",
     )  # fmt: skip
@@ -75,13 +76,13 @@ def record(dna):
 def test_a_dna_is_there_when_its_record_is(lake):
     store, measured = lake[0].fingerprints, partial_of(0)
     store.put_key(Key({"k": 1}))
-    assert store.dna_record("d") is None
-    store.put_dna(record("d"), measured.histogram, measured.moments, measured.blocks)
-    assert store.dna_record("d") == record("d")
-    dna = store.dna("d", "label")
+    assert store.dna_record(DNA) is None
+    store.put_dna(record(), measured.histogram, measured.moments, measured.blocks)
+    assert store.dna_record(DNA) == record()
+    dna = store.dna(DNA, "label")
     counts_equal(dna.histogram, measured.histogram)
     assert (dna.label, dna.layers) == ("label", LAYERS)
-    histogram, moments = store.dna_layer("d", 1)
+    histogram, moments = store.dna_layer(DNA, 1)
     np.testing.assert_array_equal(histogram.counts, measured.histogram.counts[3:])
     np.testing.assert_array_equal(moments.mean, measured.moments.mean[3:])
     with raises(LakeError, "lake.no-dna"):
@@ -110,19 +111,19 @@ def test_a_dna_is_never_of_two_writers(lake, missing):
     """One was killed before its record, or a table is missing; another machine, whose last bits differ, goes on."""
     root, store, (one, other) = lake[0].layout, lake[0].fingerprints, (partial_of(0), partial_of(1))
     store.put_key(Key({"k": 1}))
-    store.put_dna(record("d"), one.histogram, one.moments, one.blocks)
-    root.dna(missing, "d").unlink()
-    elsewhere = record("d").model_copy(update={"compute_keys": ("elsewhere",)})
+    store.put_dna(record(), one.histogram, one.moments, one.blocks)
+    root.dna(missing, DNA).unlink()
+    elsewhere = record().model_copy(update={"compute_keys": ("elsewhere",)})
     store.put_dna(elsewhere, other.histogram, other.moments, other.blocks)
-    assert store.dna_record("d") == elsewhere
-    histogram, moments, blocks = store.dna_sums("d")
+    assert store.dna_record(DNA) == elsewhere
+    histogram, moments, blocks = store.dna_sums(DNA)
     counts_equal(histogram, other.histogram)
     np.testing.assert_array_equal(moments.mean, other.moments.mean)
     np.testing.assert_array_equal(blocks.counts, other.blocks.counts)
     # Once it is there, it is never changed.
-    store.put_dna(record("d"), one.histogram, one.moments, one.blocks)
-    assert store.dna_record("d") == elsewhere
-    counts_equal(store.dna_histogram("d"), other.histogram)
+    store.put_dna(record(), one.histogram, one.moments, one.blocks)
+    assert store.dna_record(DNA) == elsewhere
+    counts_equal(store.dna_histogram(DNA), other.histogram)
 
 
 def test_sql_sees_one_row_per_neuron_with_the_counts(lake):
@@ -130,7 +131,7 @@ def test_sql_sees_one_row_per_neuron_with_the_counts(lake):
 
     store, measured = lake[0].fingerprints, partial_of(0)
     store.put_key(Key({"k": 1}))
-    store.put_dna(record("d"), measured.histogram, measured.moments, measured.blocks)
+    store.put_dna(record(), measured.histogram, measured.moments, measured.blocks)
     rows = Catalog(lake[0].layout).rows("SELECT layer, neuron, counts, mean, n_values FROM dna ORDER BY layer, neuron")
     assert [(row["layer"], row["neuron"]) for row in rows] == [("first", n) for n in range(3)] + [
         ("last", n) for n in range(5)
@@ -143,8 +144,8 @@ def test_a_dna_without_its_record_is_invisible_to_sql(lake):
     from dna_pipelines.storage import Catalog
 
     store, measured = lake[0].fingerprints, partial_of(0)
-    store.put_dna(record("d"), measured.histogram, measured.moments, measured.blocks)
-    lake[0].layout.dna_record("d").unlink()
+    store.put_dna(record(), measured.histogram, measured.moments, measured.blocks)
+    lake[0].layout.dna_record(DNA).unlink()
     assert Catalog(lake[0].layout).rows("SELECT count(*) AS n FROM dna") == [{"n": 0}]
 
 

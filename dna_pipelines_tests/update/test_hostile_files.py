@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 import dna_pipelines.cli.main  # noqa: F401 (its import registers the commands)
 from dna_pipelines.cli.app import app
 from dna_pipelines.errors import CheckFailed
-from dna_pipelines.manifests import scan
+from dna_pipelines.manifests import file_rows
 from dna_pipelines.manifests.manifest import OK, QUARANTINED
 from dna_pipelines.project.project import ProjectFolder
 from dna_pipelines.update.calibration import ensure_ranges
@@ -79,7 +79,7 @@ def write_archive(path, files):
             lead = ("", "../", "../../../", "/", "a/../../", "//host/share/", "C:\\")[index % 7]
             member = lead + f"member{index}-" + name.decode("utf-8", "replace") + "." + suffix.decode()
             archive.writestr(member, data)
-            expected[member.encode()] = outcome
+            expected[member.replace("\\", "/").encode()] = outcome
     return expected
 
 
@@ -125,7 +125,7 @@ def forget_peak():
 def seconds(monkeypatch):
     """How long the decoding of each file took."""
     taken = []
-    original = scan.decode_with_info
+    original = file_rows.decode_with_info
 
     def timed(data):
         started = time.perf_counter()
@@ -134,7 +134,7 @@ def seconds(monkeypatch):
         finally:
             taken.append(time.perf_counter() - started)
 
-    monkeypatch.setattr(scan, "decode_with_info", timed)
+    monkeypatch.setattr(file_rows, "decode_with_info", timed)
     return taken
 
 

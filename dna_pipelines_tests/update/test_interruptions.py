@@ -111,6 +111,7 @@ def killed_then_run_again(template, undisturbed, folder, seed):
     assert contents(root) == expected
 
 
+@pytest.mark.campaign
 def test_a_killed_run_is_made_good_by_the_next(template, undisturbed, tmp_path):
     killed_then_run_again(template, undisturbed, tmp_path, seed=0)
 
@@ -121,6 +122,7 @@ def test_kills_at_many_random_moments(template, undisturbed, tmp_path, seed):
     killed_then_run_again(template, undisturbed, tmp_path, seed)
 
 
+@pytest.mark.campaign
 def test_two_runs_at_once_agree_and_neither_fails(template, undisturbed, tmp_path):
     root = copied(template, tmp_path)
     # Both also make a new Dagster home.
@@ -151,6 +153,7 @@ def interrupted_then_run_again(template, undisturbed, folder, wait_s):
     assert contents(root) == undisturbed[0]
 
 
+@pytest.mark.campaign
 def test_ctrl_c_says_what_is_kept_and_the_next_run_goes_on(template, undisturbed, tmp_path):
     interrupted_then_run_again(template, undisturbed, tmp_path, 0.3)
 

@@ -72,6 +72,18 @@ def test_a_shard_that_is_lost_emptied_or_replaced_counts_as_its_images(project, 
     assert (commit.n_images, commit.n_quarantined, commit.n_lost) == (12, 0, 0)
 
 
+def test_a_cut_shard_that_is_then_replaced_counts_as_all_its_images(project):
+    """Also its last member, which the cut left unreadable."""
+    dataset = dataset_of(project, tar_of, "tar")
+    whole = tar_of(range(8, 12))
+    refresh(project, dataset)
+    inside_the_second = whole.index(b"9.png") + 600
+    for data in (whole[:inside_the_second], b"<html>503</html>" * 50):
+        (project.root / "s-2.tar").write_bytes(data)
+        commit = refresh(project, dataset).commit
+        assert commit.n_images + commit.n_quarantined + commit.n_lost == 12
+
+
 def test_a_cut_shard_counts_as_the_images_behind_the_cut(project):
     dataset = dataset_of(project, tar_of, "tar")
     whole = tar_of(range(8, 12))

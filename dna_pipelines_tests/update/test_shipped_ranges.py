@@ -121,6 +121,21 @@ def test_measured_ranges_that_are_lost_are_not_measured_again(project):
     assert ensure_ranges(project, config)[0].id == ranges.id
 
 
+def test_lost_ranges_are_noticed_although_the_record_of_their_use_is_lost_too(project):
+    dataset = project.file.dataset("few")
+    refresh(project, dataset)
+    config = entry(project, ", calibrate_on: [few]")
+    ensure_ranges(project, config)
+    fit(project, dataset, config)
+    folder = project.lake.layout.ranges("builtin")
+    shutil.rmtree(folder)
+    project.lake.layout.extractor("builtin").unlink()
+    with raises(LakeError, "ranges.lost", path=str(folder), extractor="builtin"):
+        ensure_ranges(project, config)
+    # Another calibration of the same network is another extractor.
+    assert ensure_ranges(project, entry(project))[1]
+
+
 def test_ranges_that_come_with_the_network_are_written_again(project):
     ranges, _ = ensure_ranges(project, entry(project))
     shutil.rmtree(project.lake.layout.ranges("builtin"))

@@ -14,6 +14,7 @@ from PIL import Image
 import dna_pipelines as dna
 from dna_pipelines.errors import LakeError, NothingToCompare, UnknownName
 from dna_pipelines.maintenance.doctor import examine
+from dna_pipelines.manifests import file_rows
 from dna_pipelines.manifests import scan as scanning
 from dna_pipelines.project.current import publish
 from dna_pipelines.project.image_set import resolve_image_set
@@ -92,8 +93,8 @@ def test_what_was_quarantined_is_read_again_under_other_rules(project, monkeypat
     (project.root / "images" / "a" / "odd.png").write_bytes(b"no image yet")
     os.utime(project.root / "images" / "a" / "odd.png", (LONG_AGO, LONG_AGO))
     assert refreshed(project).commit.n_quarantined == 1
-    judged = scanning.decode_with_info(image_bytes(1))
-    monkeypatch.setattr(scanning, "decode_with_info", lambda _data: judged)
+    judged = file_rows.decode_with_info(image_bytes(1))
+    monkeypatch.setattr(file_rows, "decode_with_info", lambda _data: judged)
     assert list_location(project, project.file.dataset("a")).is_current
     monkeypatch.setattr(ingest, "RULES", 99)
     monkeypatch.setattr(listing, "RULES", 99)
@@ -193,8 +194,8 @@ def test_a_file_that_settled_is_not_read_at_every_scan(project, monkeypatch):
     write_image(path.parent, path.name, 79)
     assert refreshed(project).commit.n_unsettled == 1
     read, clock = [], time.time_ns() + 10 * scanning.SETTLING_NS
-    real = scanning._bounded_read
-    monkeypatch.setattr(scanning, "_bounded_read", lambda source, entry: read.append(entry.path) or real(source, entry))
+    real = scanning.bounded_read
+    monkeypatch.setattr(scanning, "bounded_read", lambda source, entry: read.append(entry.path) or real(source, entry))
     monkeypatch.setattr(time, "time_ns", lambda: clock)
     assert refreshed(project).was_current
     assert read == [b"fresh.png"]

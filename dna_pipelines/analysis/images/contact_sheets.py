@@ -10,7 +10,7 @@ from dna_pipelines.analysis.images.attribution import Attribution
 from dna_pipelines.analysis.images.duplicates import Duplicates
 from dna_pipelines.analysis.images.feature_table import FeatureTable
 from dna_pipelines.errors import DnaError
-from dna_pipelines.imaging import decode
+from dna_pipelines.imaging import decode_known
 from dna_pipelines.project.image_bytes import ImageReader
 from dna_pipelines.project.project import ProjectFolder
 from dna_pipelines.reporting.contact_sheet import Column, Tile, contact_sheet
@@ -76,7 +76,7 @@ def _tiles(
     for number, index in enumerate(indices):
         captions = (table.rows[index].name, *(notes[number] if notes else ()))
         try:
-            tiles.append(Tile(decode(reader.bytes_of(table.features.digests[index])), captions))
+            tiles.append(Tile(decode_known(reader.image(table.features.digests[index])), captions))
         except DnaError as error:
             tiles.append(Tile(None, captions, str(error)))
     return tiles

@@ -9,6 +9,7 @@ from __future__ import annotations
 import io
 from collections.abc import Mapping
 from itertools import product
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,10 +18,15 @@ from PIL import Image
 from dna_pipelines.analysis.images.feature_table import FeatureTable
 from dna_pipelines.comparison.scores import finite
 from dna_pipelines.distributions import ImageFeatures
+from dna_pipelines.dna import Partial
 from dna_pipelines.identity import Item, digest_of
 from dna_pipelines.manifests import Shard
 from dna_pipelines.project.progress import Progress
 from dna_pipelines.project.project import ProjectFolder
+from dna_pipelines.storage.files import if_writable
+
+if TYPE_CHECKING:
+    from dna_pipelines.update.calibration import Calibrated
 
 F64 = NDArray[np.float64]
 
@@ -57,18 +63,23 @@ def single_colour_features(
     data = {digest_of(image): image for image in single_colour_images()}
     shard = Shard(tuple(map(Item, data)))
     compute_id = store.find_partial(record.comparability_key, record.compute_keys[0], shard.id)
-    if compute_id is None:
-        # Only what extracts needs torch.
-        from dna_pipelines.update.calibration import ready_as
-        from dna_pipelines.update.remeasure import partials_of
+    if compute_id:
+        return store.partial_images(compute_id, shard.id)
+    # Only what extracts needs torch.
+    from dna_pipelines.update.calibration import ready_as
+    from dna_pipelines.update.remeasure import partials_of
 
-        ready = ready_as(project, extractor, record.comparability_key)
-        key = ready.extractors[0].compute_key(ready.ranges)
-        store.put_key(key)
-        compute_id = key.id
-        for _, measured in partials_of(project, ready, [tuple(data)], data, progress):
-            store.put_partial(compute_id, shard.id, measured, ready.extractors[0].layers)
-    return store.partial_images(compute_id, shard.id)
+    ready = ready_as(project, extractor, record.comparability_key)
+    ((_, measured),) = partials_of(project, ready, [tuple(data)], data, progress)
+    if_writable(lambda: _store(project, ready, shard.id, measured))
+    return measured.images
+
+
+def _store(project: ProjectFolder, ready: Calibrated, shard_id: str, measured: Partial) -> None:
+    store, extractor = project.lake.fingerprints, ready.extractors[0]
+    key = extractor.compute_key(ready.ranges)
+    store.put_key(key)
+    store.put_partial(key.id, shard_id, measured, extractor.layers)
 
 
 def distance_from_single_colours(

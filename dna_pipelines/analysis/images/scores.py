@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,11 +15,11 @@ from dna_pipelines.analysis.images.aliases import with_aliases
 from dna_pipelines.analysis.images.feature_table import FeatureTable, feature_table
 from dna_pipelines.comparison import Selection, emd_bins
 from dna_pipelines.comparison.scores import exceeded, log_ratio, mahalanobis, nearest, rarity
-from dna_pipelines.config.models import kind_of_suffix
+from dna_pipelines.config.dataset import kind_of_suffix
 from dna_pipelines.dna import ActivationRanges, Dna
 from dna_pipelines.errors import DnaError, SourceError, UserError
-from dna_pipelines.identity import digest_of
-from dna_pipelines.imaging import decode
+from dna_pipelines.imaging import BY_RULES, Encoded, Reading, decode_with_info, encoded
+from dna_pipelines.manifests.manifest import digest_of_image
 from dna_pipelines.project.progress import Progress
 from dna_pipelines.project.project import ProjectFolder
 from dna_pipelines.sources import open_source
@@ -137,12 +137,14 @@ def score_images(
 
     Raises:
         SourceError: when a location does not exist.
-        UserError: when no image can be read (`images.none-readable`), or there are too many (`images.too-many`).
+        UserError: when no image can be read (`images.none-readable`), there are too many (`images.too-many`), or the
+            datasets are read in different ways (`images.other-readings`).
         NothingToCompare: when a dataset has no DNA.
         Incomparable: when the extractor is no longer the one that the DNAs were made with.
     """
     name = project.extractor_name(extractor)
-    images, problems = _read(locations)
+    tables = [feature_table(project, reference, name, progress) for reference in against]
+    images, problems = _read(locations, _common_reading(tables))
     if not images:
         reasons = "".join(f"\n  {path}: {problem}" for path, problem in problems.items())
         raise UserError(
@@ -154,7 +156,6 @@ def score_images(
     # Only what extracts needs torch.
     from dna_pipelines.update.calibration import ready_as
 
-    tables = [feature_table(project, reference, name, progress) for reference in against]
     layers = sorted(tables[0].features.pooled)
     references = [_Reference.of(project.lake.fingerprints.dna(table.record.dna_id), table, layers) for table in tables]
     ready = ready_as(project, name, tables[0].record.comparability_key)
@@ -166,14 +167,14 @@ def score_images(
 def _measure(
     project: ProjectFolder,
     ready: Calibrated,
-    images: dict[str, bytes],
+    images: dict[str, Encoded],
     references: Sequence[_Reference],
     layers: list[str],
     progress: Progress | None,
 ) -> _Measured:
     from dna_pipelines.update.remeasure import partials_of
 
-    digests = [digest_of(data) for data in images.values()]
+    digests = [digest_of_image(image) for image in images.values()]
     data = dict(zip(digests, images.values(), strict=True))
     features, distances = {}, {}
     selection = Selection.everything(references[0].dna.layers)
@@ -231,14 +232,44 @@ def _mahalanobis(measured: _Measured, dna: Dna, ranges: ActivationRanges) -> F64
     return mahalanobis(features, covariance.mean, covariance.covariance, covariance.n_images, rounding)
 
 
-def _read(locations: Sequence[str]) -> tuple[dict[str, bytes], dict[str, str]]:
-    """By path, the bytes of the images that can be read, and why others cannot."""
-    images: dict[str, bytes] = {}
+def _common_reading(tables: Sequence[FeatureTable]) -> Reading:
+    """How the images of all datasets are read; the images that are scored must be read in the same way."""
+    readings = {replace(table.rows[0].read_as, page=1, rules=1): table.label for table in tables if table.rows}
+    if len(readings) > 1:
+        raise UserError(
+            f"{' and '.join(readings.values())} are read in different ways (pixels, value_range, bands); score images "
+            "against one of them at a time",
+            code="images.other-readings",
+            datasets=list(readings.values()),
+        )
+    return next(iter(readings), BY_RULES)
+
+
+def _read(locations: Sequence[str], reading: Reading) -> tuple[dict[str, Encoded], dict[str, str]]:
+    """By path, the images that can be read, and why others cannot."""
+    images: dict[str, Encoded] = {}
     problems: dict[str, str] = {}
+
+    def add(label: str, read: Callable[[], bytes]) -> None:
+        if len(images) >= MOST_IMAGES:
+            raise UserError(
+                f"there are more than {MOST_IMAGES:,} images; add them as a dataset with project.add() or `dna add`",
+                code="images.too-many",
+                most=MOST_IMAGES,
+            )
+        try:
+            data = read()
+            _, info = decode_with_info(encoded(data, reading))
+            images[label] = encoded(data, replace(reading, rules=info.rules))
+        except SourceError:
+            raise
+        except (OSError, DnaError) as error:
+            problems[label] = str(error)
+
     for location in locations:
         path = Path(location).expanduser()
         if path.is_file() and kind_of_suffix(path.name) == "folder":
-            _add(images, problems, str(path), path.read_bytes)
+            add(str(path), path.read_bytes)
             continue
         source = open_source(location, base=Path.cwd())
         for entry in source.list().entries:
@@ -246,22 +277,5 @@ def _read(locations: Sequence[str]) -> tuple[dict[str, bytes], dict[str, str]]:
             if entry.problem:
                 problems[label] = entry.problem
             else:
-                _add(images, problems, label, partial(source.read, entry.path))
+                add(label, partial(source.read, entry.path))
     return images, problems
-
-
-def _add(images: dict[str, bytes], problems: dict[str, str], label: str, read: Callable[[], bytes]) -> None:
-    if len(images) >= MOST_IMAGES:
-        raise UserError(
-            f"there are more than {MOST_IMAGES:,} images; add them as a dataset with project.add() or `dna add`",
-            code="images.too-many",
-            most=MOST_IMAGES,
-        )
-    try:
-        data = read()
-        decode(data)
-        images[label] = data
-    except SourceError:
-        raise
-    except (OSError, DnaError) as error:
-        problems[label] = str(error)

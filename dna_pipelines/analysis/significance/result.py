@@ -129,5 +129,5 @@ def p_in_words(statistics: Significance) -> str:
     tail = f", tail estimate {statistics.p_tail:.1g}" if statistics.tail_estimated else ""
     if np.isnan(statistics.p_strongest):
         return f"{outcome}: p = {statistics.p:.2g}{tail} (of the mean distance alone: no neuron varies when permuted)"
-    alone = f"mean distance {statistics.p_mean:.2g}, strongest neuron {statistics.p_strongest:.2g}"
+    alone = f"of the mean distance {statistics.p_mean:.2g}, of the strongest neuron {statistics.p_strongest:.2g}"
     return f"{outcome}: p = {statistics.p:.2g}{tail} ({alone})"

@@ -6,7 +6,16 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
 from dna_pipelines.analysis.significance.pair import N_PERMUTATIONS
-from dna_pipelines.api.arguments import device_name, location_settings, number, one_of, text, texts, wrong_type
+from dna_pipelines.api.arguments import (
+    device_name,
+    location_settings,
+    number,
+    one_of,
+    reading_settings,
+    text,
+    texts,
+    wrong_type,
+)
 from dna_pipelines.api.in_memory.fingerprint import Fingerprint, measured, require_readable
 from dna_pipelines.api.in_memory.measuring import measuring_with
 from dna_pipelines.api.inputs.collection import collect
@@ -41,6 +50,10 @@ def fingerprint(
     every: int | None = None,
     limit: int | None = None,
     group_by: str | None = None,
+    bits: int | None = None,
+    value_range: Sequence[float] | None = None,
+    bands: int | Sequence[int] = (),
+    pages: Literal["all", "first"] | None = None,
     groups: Sequence[object] | None = None,
     image_column: str | None = None,
     progress: Shown = False,
@@ -64,6 +77,8 @@ def fingerprint(
         batch_size: images in one pass, 1 to 4,096.
         workers: threads, at least 1; 0 for as many as there are cores. The result does not depend on it.
         globs, exclude, kind, every, limit, group_by: of locations, as for `Project.add`.
+        bits, value_range, bands, pages: how files are read whose values, bands or pages do not say it themselves, as
+            for `Project.add`.
         groups: of objects, the group of each (clip, patient, …): images of one group are not independent.
         image_column: of a table or a Hugging Face Dataset.
         progress: True shows it; see `Project`.
@@ -96,7 +111,7 @@ def fingerprint(
     }
     settings = location_settings(
         globs=globs, exclude=exclude, kind=kind, image_column=None, every=every, limit=limit, group_by=group_by
-    )
+    ) | reading_settings(bits=bits, value_range=value_range, bands=bands, pages=pages)
 
     def work(steps: Progress) -> Fingerprint:
         collection = collect(

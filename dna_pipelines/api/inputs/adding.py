@@ -68,7 +68,7 @@ def add_dataset(
                 "groups are for images given as objects; of files, group_by says what belongs together",
                 code="api.groups",
             )
-        described = {"metadata": dict(metadata)} if metadata else {}
+        described = {"metadata": _table(metadata, folder.root)} if metadata else {}
         uri = location(str(images), folder.root) if is_location(images) else (INDEXES / f"{name}.txt").as_posix()
         entry = {"name": name, "uri": uri, **settings, **described}
         folder.file.checked(entry)
@@ -95,6 +95,12 @@ def location(text: str, root: Path) -> str:
         return text
     path = Path(os.path.abspath(Path(text).expanduser()))
     return path.relative_to(root).as_posix() if path.is_relative_to(root) else str(path)
+
+
+def _table(metadata: Mapping[str, Any], root: Path) -> dict[str, Any]:
+    """A table of metadata as the datasets file has it: its location is given as that of images is."""
+    uri = metadata.get("uri")
+    return {**metadata, "uri": location(uri, root)} if isinstance(uri, str) else dict(metadata)
 
 
 def repeats(paths: Sequence[str]) -> tuple[str, ...]:

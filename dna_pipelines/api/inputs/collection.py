@@ -13,14 +13,16 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from dna_pipelines.api.arguments import values
+from dna_pipelines.api.arguments import READING, values
 from dna_pipelines.api.inputs.adding import GROUP
 from dna_pipelines.api.inputs.python_images import collection_of, is_location, none_given, paths_of, python_images
 from dna_pipelines.api.results.tables import Table
 from dna_pipelines.config import DatasetConfig
 from dna_pipelines.errors import ConfigError, SourceChanged, SourceError, UserError
-from dna_pipelines.identity import Item, digest_of
-from dna_pipelines.manifests import ReadImage, build_manifest, scan_source
+from dna_pipelines.identity import Item
+from dna_pipelines.imaging import Encoded, Reading, encoded
+from dna_pipelines.manifests import ReadImage, build_manifest, scan_source, with_folder_tables
+from dna_pipelines.manifests.manifest import digest_of_image
 from dna_pipelines.project.progress import Progress, counted
 from dna_pipelines.sources import Entry, Source, open_source
 from dna_pipelines.sources.base import Listing
@@ -38,7 +40,7 @@ class Collection:
         items: digests with their groups; copies are several.
         names: their paths or indices, in the same order.
         quarantined: `path`, `reason` and `detail` of every image that cannot be read.
-        read: the bytes of a digest. A pickled collection reads its location again; images in memory are pickled.
+        read: the encoded image of a digest. Pickled, it reads its location again; images in memory are pickled.
     """
 
     label: str
@@ -78,7 +80,7 @@ def collect(
         images: a location, or objects; see `python_images`.
         progress: shows the images being read.
         label: by default the end of the location, or the number of images.
-        settings: of a location: globs, exclude, kind, limit, every, group_by.
+        settings: of a location: globs, exclude, kind, limit, every, group_by; of any images, how they are read.
         groups: of objects, the group of each.
         image_column: of a table or a Hugging Face Dataset.
 
@@ -105,11 +107,12 @@ def collect(
             listing.write_bytes("".join(f"{path}\n" for path in paths or ()).encode("utf-8", "surrogateescape"))
             base, copies = Path(folder), Counter(map(os.fsencode, paths or ()))
             return _scanned(_open(config, base), config, label or "", progress, base=base, copies=copies)
-    if settings:
+    declared = {key: value for key, value in settings.items() if key in READING}
+    if others := sorted(settings.keys() - declared.keys()):
         raise UserError(
-            f"{', '.join(sorted(settings))}: only files and other locations have that; choose among objects yourself",
+            f"{', '.join(others)}: only files and other locations have that; choose among objects yourself",
             code="api.settings",
-            settings=sorted(settings),
+            settings=others,
         )
     grouped = {GROUP: values("groups", groups)} if groups is not None else {}
     entries, data = [], {}
@@ -121,7 +124,9 @@ def collect(
     if not entries:
         raise none_given()
     group_by = {"group_by": f"column:{GROUP}", "kind": "parquet"} if grouped else {}
-    return _scanned(_Held(entries, data), _config({"uri": "objects", **group_by}, None), label or "", progress)
+    return _scanned(
+        _Held(entries, data), _config({"uri": "objects", **declared, **group_by}, None), label or "", progress
+    )
 
 
 def _config(entry: dict[str, Any], image_column: str | None) -> DatasetConfig:
@@ -163,17 +168,18 @@ def _scanned(
         base: the folder that its location is relative to; None for images in memory.
         copies: how often a list of paths names each, because the index file that it becomes has each once.
     """
-    scan = scan_source(source, config, lambda: None, 0)
+    scan = with_folder_tables(scan_source(source, config, lambda: None, 0), source, config)
     with progress.task("reading images", len(scan.entries)) as advance:
         manifest = build_manifest(scan, source, config, on_progress=lambda *_: advance(1))
-    readable = [row for row in manifest.readable for _ in range((copies or {}).get(row.path, 1))]
+    readable = [row for row in manifest.readable for _ in range((copies or {}).get(row.file, 1))]
     quarantined = tuple((row.name, row.reason, row.detail) for row in manifest.quarantined)
+    images = {row.digest: (row.file, row.name, row.read_as) for row in manifest.readable if row.digest}
     return Collection(
         label or counted(len(readable), "image"),
         tuple(row.item for row in readable),
         tuple(row.name for row in readable),
         Table(("path", "reason", "detail"), quarantined),
-        _Reader(source, config, base, {row.digest: (row.path, row.name) for row in manifest.readable if row.digest}),
+        _Reader(source, config, base, images),
     )
 
 
@@ -186,28 +192,29 @@ class _Reader:
     Attributes:
         source: None where a pickled location is not open yet.
         config, base: its settings, and the folder that its location is relative to; None for images in memory.
-        paths: by digest, the path in the source and what messages call it.
+        images: by digest, the path in the source, what messages call it, and how it is read.
     """
 
     source: Source | None
     config: DatasetConfig
     base: Path | None
-    paths: Mapping[str, tuple[bytes, str]]
+    images: Mapping[str, tuple[bytes, str, Reading]]
 
     def __getstate__(self) -> dict[str, Any]:
         return {**vars(self), "source": None if self.base else self.source}
 
-    def __call__(self, digest: str) -> bytes:
-        path, name = self.paths[digest]
+    def __call__(self, digest: str) -> Encoded:
+        path, name, reading = self.images[digest]
         if self.source is None:
             self.source = _open(self.config, self.base or Path.cwd())
         try:
             data = self.source.read(path)
         except OSError as error:
             raise SourceError(f"{name} cannot be read any more: {error}", code="api.changed", path=name) from error
-        if digest_of(data) != digest:
+        image = encoded(data, reading)
+        if digest_of_image(image) != digest:
             raise SourceChanged(f"{name} changed while it was read", code="api.changed", path=name)
-        return data
+        return image
 
 
 @dataclass(frozen=True)
@@ -218,6 +225,6 @@ class EitherReader:
     two: ReadImage
     digests_of_one: frozenset[str]
 
-    def __call__(self, digest: str) -> bytes:
-        """The bytes of a digest."""
+    def __call__(self, digest: str) -> Encoded:
+        """The encoded image of a digest."""
         return (self.one if digest in self.digests_of_one else self.two)(digest)

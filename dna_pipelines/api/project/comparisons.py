@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from dna_pipelines.api.arguments import places, real, texts
 from dna_pipelines.api.door import checked
 from dna_pipelines.api.progress import Shown, watched
-from dna_pipelines.errors import NothingToCompare
+from dna_pipelines.errors import NothingToCompare, UserError
 from dna_pipelines.project.current import current_dnas
 from dna_pipelines.project.progress import Progress
 from dna_pipelines.project.project import ProjectFolder
@@ -98,6 +98,7 @@ class ComparisonMethods:
             progress: True shows it; see `Project`.
 
         Raises:
+            NothingToCompare: when no dataset has a fingerprint yet (`api.no-fingerprint`).
             UserError: for fewer permutations (`api.permutations`).
         """
         from dna_pipelines.analysis.significance.all_pairs import matrix_significance
@@ -111,6 +112,8 @@ class ComparisonMethods:
 
         def work(steps: Progress) -> MatrixResult:
             matrix, pairs = self._matrix(name, metric, selection, steps), None
+            if not matrix.names:
+                raise _no_fingerprint(name)
             if test:
                 settings: dict[str, Any] = {"selection": selection, "n_permutations": n_permutations or N_PERMUTATIONS}
                 pairs = tuple(matrix_significance(self.folder, name, **settings, progress=steps))
@@ -250,6 +253,7 @@ class ComparisonMethods:
 
         Raises:
             NothingToCompare: when no dataset has a fingerprint yet (`api.no-fingerprint`).
+            UserError: when one is named twice (`api.named-twice`).
         """
         from dna_pipelines.analysis.images.duplicates import MOST_BITS, MOST_DISTANCE, find_duplicates, leakage
         from dna_pipelines.api.results.images import DuplicatesResult
@@ -257,16 +261,18 @@ class ComparisonMethods:
         extractor = self.folder.extractor_name(extractor)
         chosen = names or tuple(current_dnas(self.folder, extractor))
         if not chosen:
-            raise NothingToCompare(
-                f"no dataset has a fingerprint of {extractor} yet; call update() or run `dna run`",
-                code="api.no-fingerprint",
-                extractor=extractor,
-            )
+            raise _no_fingerprint(extractor)
         limits: dict[str, Any] = {
             "extractor": extractor,
             "most_bits": MOST_BITS if most_bits is None else real("most_bits", most_bits, low=0, high=0.5),
             "most_distance": MOST_DISTANCE if most_distance is None else real("most_distance", most_distance, low=0),
         }
+        if len(set(chosen)) < len(chosen):
+            raise UserError(
+                "a dataset is named twice; name it once to find duplicates within it",
+                code="api.named-twice",
+                names=list(chosen),
+            )
         each = len(chosen) > 2 or not names
 
         def work(steps: Progress) -> DuplicatesResult:
@@ -282,3 +288,11 @@ class ComparisonMethods:
         from dna_pipelines.analysis.matrix import find_matrix
 
         return find_matrix(self.folder, extractor, metric, selection=selection, progress=progress)
+
+
+def _no_fingerprint(extractor: str) -> NothingToCompare:
+    return NothingToCompare(
+        f"no dataset has a fingerprint of {extractor} yet; call update() or run `dna run`",
+        code="api.no-fingerprint",
+        extractor=extractor,
+    )

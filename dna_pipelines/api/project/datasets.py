@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
-from dna_pipelines.api.arguments import location_settings
+from dna_pipelines.api.arguments import further_settings, location_settings, reading_settings
 from dna_pipelines.api.door import checked
 from dna_pipelines.api.progress import Shown, watched
 from dna_pipelines.maintenance.prune import PruningPlan, prune_as_configured
@@ -15,7 +15,7 @@ from dna_pipelines.project.progress import Progress
 from dna_pipelines.project.project import ProjectFolder
 
 if TYPE_CHECKING:  # each method imports what it returns, because opening a project computes nothing
-    from dna_pipelines.api.results.datasets import AddResult, DatasetsResult, HistoryResult
+    from dna_pipelines.api.results.datasets import AddResult, DatasetsResult, HistoryResult, ScanResult
     from dna_pipelines.api.results.updates import ForecastResult, UpdateReport
     from dna_pipelines.update.report import RunReport
 
@@ -38,9 +38,14 @@ class DatasetMethods:
         every: int | None = None,
         limit: int | None = None,
         group_by: str | None = None,
+        bits: int | None = None,
+        value_range: Sequence[float] | None = None,
+        bands: int | Sequence[int] = (),
+        pages: Literal["all", "first"] | None = None,
         groups: Sequence[object] | None = None,
         metadata: Mapping[str, Any] | None = None,
         tags: Mapping[str, str] | None = None,
+        settings: Mapping[str, Any] | None = None,
         force: bool = False,
         progress: Shown = False,
     ) -> AddResult:
@@ -58,10 +63,15 @@ class DatasetMethods:
             image_column: of a table or a Hugging Face Dataset; by default the one column that can be it.
             every, limit: take one file in so many, and at most so many: a stable random sample.
             group_by: what is not independent of each other: `folder`, `regex:PATTERN` or `column:NAME`.
+            bits: of whole numbers, how many bits are used: 12 where white is 4095.
+            value_range: the values that are black and white, such as `(0, 1)`; those outside are clipped and counted.
+            bands: the band that is grey, or three that are red, green and blue; the first is 1.
+            pages: `all` makes every page of a file, and every frame of an animation, an image; `first` the first alone.
             groups: of objects, the group of each image (clip, patient, …) instead; as long as `images`.
-            metadata: of a location, the table beside it: `{"uri": …, "path_column": …}`; of objects, by column one
-                value for each image.
+            metadata: of a location, the table that describes it: `{"uri": …, "path_column": …}`; of objects, by column
+                one value for each image.
             tags: keys with texts, for people.
+            settings: other keys of its entry in the datasets file, such as `{"scan_every": "1h"}`.
             force: add a location although it cannot be listed now.
             progress: True shows the images being written.
 
@@ -78,8 +88,10 @@ class DatasetMethods:
             globs=globs, exclude=exclude, kind=kind, image_column=image_column, every=every, limit=limit,
             group_by=group_by,
         )  # fmt: skip
+        entry |= reading_settings(bits=bits, value_range=value_range, bands=bands, pages=pages)
         if tags:
             entry["tags"] = dict(tags)
+        entry |= further_settings(settings or {}, taken=entry.keys())
         return watched(
             lambda steps: add_dataset(self.folder, name, images, entry, groups, metadata, steps, force=force), progress
         )
@@ -100,7 +112,7 @@ class DatasetMethods:
         return listed(self.folder)
 
     @checked
-    def scan(self, *names: str, progress: Shown = False) -> DatasetsResult:
+    def scan(self, *names: str, progress: Shown = False) -> ScanResult:
         """What changed since the last update, path by path: reads new files, stores nothing.
 
         Args:

@@ -25,7 +25,7 @@ class MaintenanceMethods:
         """Examine the installation, the datasets file, every location and the lake. Nothing is changed.
 
         Args:
-            pages: also read every table of the lake, with its checksums, which can take long.
+            pages: also verify every byte of the lake by its checksums, which can take long.
             on_finding: is called with each finding at once.
         """
         from dna_pipelines.api.results.maintenance import DoctorResult

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -130,6 +131,10 @@ class SqlResult(Result):
     def __len__(self) -> int:
         """The number of rows."""
         return len(self.rows)
+
+    def __iter__(self) -> Iterator[tuple[Any, ...]]:
+        """The rows."""
+        return iter(self.rows)
 
     @property
     def table(self) -> Table:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from dna_pipelines.api.results.datasets import DatasetsResult
+from dna_pipelines.api.results.datasets import DatasetsResult, ScanResult
 from dna_pipelines.config import DatasetConfig
 from dna_pipelines.credentials import without_credentials
 from dna_pipelines.errors import LakeError, SourceError, UserError
@@ -36,10 +36,10 @@ def listed(folder: ProjectFolder) -> DatasetsResult:
     return DatasetsResult(tuple(rows))
 
 
-def scanned(folder: ProjectFolder, names: tuple[str, ...], progress: Progress) -> DatasetsResult:
+def scanned(folder: ProjectFolder, names: tuple[str, ...], progress: Progress) -> ScanResult:
     """See `Project.scan`."""
     datasets = [folder.file.dataset(name) for name in names] or list(folder.config().datasets)
-    return DatasetsResult(tuple(_scan(folder, dataset, progress) for dataset in datasets))
+    return ScanResult(tuple(_scan(folder, dataset, progress) for dataset in datasets))
 
 
 def _scan(folder: ProjectFolder, dataset: DatasetConfig, progress: Progress) -> dict[str, Any]:
@@ -55,6 +55,7 @@ def _scan(folder: ProjectFolder, dataset: DatasetConfig, progress: Progress) -> 
         "renamed": [f"{old.name} -> {new.name}" for old, new in diff.renamed],
         "described": [row.name for _, row in diff.described],
         "regrouped": [row.name for _, row in diff.regrouped],
+        "reread": [row.name for _, row in diff.reread],
         "n_images": len(manifest.readable),
         "n_ignored": manifest.n_ignored,
         "n_not_sampled": manifest.n_not_sampled,

@@ -142,3 +142,23 @@ class HistoryResult(Result):
             }
             for one in self.commits
         ]
+
+
+CHANGES = ("added", "removed", "changed", "renamed", "described", "regrouped", "reread")
+"""The kinds of change of a dataset, as a scan tells them apart."""
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class ScanResult(DatasetsResult):
+    """What scans found, one dataset a row: names of images by kind of change (`CHANGES`), and the quarantined ones."""
+
+    @property
+    def changed(self) -> tuple[str, ...]:
+        """The datasets that changed since the last update."""
+        return tuple(str(row["dataset"]) for row in self.rows if any(row.get(change) for change in CHANGES))
+
+    @property
+    def summary(self) -> str:
+        """How many datasets changed, and how many could not be scanned."""
+        failed = f", {len(self.problems):,} could not be scanned" if self.problems else ""
+        return f"{len(self.changed):,} of {counted(len(self.rows), 'dataset')} changed since the last update{failed}"

@@ -12,6 +12,7 @@ from dna_pipelines.api.progress import Shown
 from dna_pipelines.api.results.images import ImagesResult, top_images
 from dna_pipelines.api.results.result import Result
 from dna_pipelines.api.results.tables import Table
+from dna_pipelines.comparison.significance import LEVEL
 from dna_pipelines.errors import Incomparable, NothingToCompare
 from dna_pipelines.reporting.words import explain as in_words
 
@@ -51,9 +52,10 @@ class Explanation(Result):
 
     @property
     def summary(self) -> str:
-        """The words, and the layers that lead."""
-        leading = ", ".join(f"{row['layer']} (p = {row['p']:.3g})" for row in self.layers[:3])
-        return "\n".join([*self.words, *([f"leading layers: {leading}"] if leading else [])]) or "nothing stands out"
+        """The words, and up to three layers that are significant."""
+        layers = [f"{row['layer']} (p = {row['p']:.3g})" for row in self.layers if row["p"] <= LEVEL][:3]
+        leading = [f"leading layers: {', '.join(layers)}"] if layers else []
+        return "\n".join([*self.words, *leading]) or self.why_no_images or "no layer stands out"
 
     def _json(self) -> Any:
         return {

@@ -39,9 +39,8 @@ class DoctorResult(Result):
 
     @property
     def summary(self) -> str:
-        """How many parts work."""
-        n_problems = len(self.findings) - sum(finding.ok for finding in self.findings)
-        return f"{counted(len(self.findings), 'finding')}, {counted(n_problems, 'problem')}"
+        """How many parts have a problem."""
+        return f"{len(self.problems) or 'none'} of {counted(len(self.findings), 'examined part')} with a problem"
 
     def _json(self) -> Any:
         return [{"ok": finding.ok, "what": finding.what, "message": finding.message} for finding in self.findings]

@@ -23,6 +23,26 @@ class TestResult(Result):
     result: SignificanceResult
 
     @property
+    def a(self) -> str:
+        """The first tested side: what was compared, or of images that both sides have the remainder."""
+        return self.result.a
+
+    @property
+    def b(self) -> str:
+        """The second tested side. Where images were added and removed, `a` and `b` may be the other way round."""
+        return self.result.b
+
+    @property
+    def n_images(self) -> tuple[int, int]:
+        """Tested images of `a` and `b`."""
+        return self.result.n_images_a, self.result.n_images_b
+
+    @property
+    def n_shared(self) -> int:
+        """Images that both compared sides have, and that were therefore left out on one of them."""
+        return self.result.n_shared
+
+    @property
     def significant(self) -> bool | None:
         """Whether the difference is significant at 5 %; False for the same images, None where nothing was tested."""
         return self.result.significant

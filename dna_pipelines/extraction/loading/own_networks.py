@@ -22,6 +22,9 @@ from dna_pipelines.extraction.extractor import Network
 from dna_pipelines.extraction.files.change_token import importable, require_module
 from dna_pipelines.extraction.user_code import USER_CODE_ERRORS, user_code_error
 
+VALUE_CODES = ("network.attribute", "network.preprocessing-value")
+"""The codes of attributes that a `Network` or a `Preprocessing` cannot have."""
+
 
 def own_network(module: str, function: str, root: Path) -> Network:
     """The network that a function of the user returns.
@@ -117,9 +120,10 @@ def _identified_by_weights(factory: Callable[[], Network], name: str) -> Network
 def _built(factory: Callable[[], Network], name: str) -> Network:
     try:
         network = factory() if callable(factory) else factory
-    except DnaError:
-        raise
     except USER_CODE_ERRORS as error:
+        # Values that a Network cannot have are a fault of the user's code, at a line of it; other errors say where.
+        if isinstance(error, DnaError) and error.code not in VALUE_CODES:
+            raise
         raised = user_code_error(error, factory)
         raise ExtractorError(
             f"{name} fails: {raised}", code="network.user-code", network=name, step="build", **raised.facts

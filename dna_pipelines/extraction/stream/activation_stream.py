@@ -26,7 +26,7 @@ from dna_pipelines.extraction.extractor import Extractor
 from dna_pipelines.extraction.inputs import network_input
 from dna_pipelines.extraction.stream.lanes import Batch, Device, Job, open_device, serve
 from dna_pipelines.extraction.stream.stage_times import StageClock, n_cores
-from dna_pipelines.imaging import Preprocessing
+from dna_pipelines.imaging import Encoded, Preprocessing
 from dna_pipelines.manifests import ReadImage
 
 T = TypeVar("T")
@@ -44,7 +44,7 @@ class ActivationStream:
 
     Args:
         extractors: the same extractor, once for every device.
-        read: returns the bytes of a digest.
+        read: returns the encoded image of a digest.
         workers: number of threads that may decode at a time, and of lanes if the network runs on the CPU; 0 for one
             of each per core.
         clock: measures the times of the stages.
@@ -177,12 +177,12 @@ class _Run(Generic[T]):
             job, first = item
             digests = job.batch.digests[first : first + _IMAGES_PER_TASK]
             with self._clock.waiting("read"):
-                data = [self._read(digest) for digest in digests]
+                images = [self._read(digest) for digest in digests]
             self._cores.get()
             try:
                 with self._clock.working("decode"):
-                    for row, (digest, file) in enumerate(zip(digests, data, strict=True), start=first):
-                        job.inputs.numpy()[row] = self._row(digest, file, prepare)
+                    for row, (digest, image) in enumerate(zip(digests, images, strict=True), start=first):
+                        job.inputs.numpy()[row] = self._row(digest, image, prepare)
             finally:
                 self._cores.put(None)
             with self._counting:
@@ -191,9 +191,9 @@ class _Run(Generic[T]):
                     self._ready.put(job)
 
     @staticmethod
-    def _row(digest: str, data: bytes, prepare: Preprocessing) -> NDArray[np.float32]:
+    def _row(digest: str, image: Encoded, prepare: Preprocessing) -> NDArray[np.float32]:
         try:
-            return network_input(data, prepare)
+            return network_input(image, prepare)
         except Unreadable as error:
             raise SourceChanged(
                 f"the image with digest {digest} could be decoded before, but not now: {error}; the next scan updates "

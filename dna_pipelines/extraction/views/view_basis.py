@@ -45,7 +45,7 @@ def measure_basis(
         extractors: the extractor of the network, once for every device.
         view: projected or whitened.
         digests: the images.
-        read: returns the bytes of a digest.
+        read: returns the encoded image of a digest.
         workers: see `ActivationStream`; the result does not depend on it.
         on_images: called with the number of images that have just been processed.
     """

@@ -14,7 +14,9 @@ COMMENT ON VIEW datasets IS
     'One row per watched dataset with its current version (NULL: not scanned yet).';
 
 CREATE OR REPLACE VIEW images AS
-SELECT * EXCLUDE (status, reason, detail, unsettled), detail AS assumed FROM _manifest_rows SEMI JOIN _registry r ON r.name = dataset
+SELECT * EXCLUDE (status, reason, detail, unsettled) REPLACE (coalesce(file_digest, digest) AS file_digest),
+       detail AS assumed
+FROM _manifest_rows SEMI JOIN _registry r ON r.name = dataset
 WHERE status = 'ok';
 COMMENT ON VIEW images IS
     'One row per readable image of the current version of each watched dataset.';
