@@ -81,7 +81,7 @@ class FileReader:
     def _row(self, entry: Entry, data: bytes, file_digest: str, page: int | None) -> ImageRow:
         reading = replace(Reading.from_facts(self.config.reading), page=page or 1)
         try:
-            info = _info(data, reading)
+            _, info = decode_with_info(encoded(data, reading))
         except Unreadable as error:
             return _quarantined(entry, len(data), file_digest, error, page)
         reading = replace(reading, rules=info.rules)
@@ -116,13 +116,6 @@ def _quarantined(
     return ImageRow(
         path, size_bytes, entry.signature, QUARANTINED, digest, reason=error.reason, detail=error.detail, page=page
     )
-
-
-def _info(data: bytes, reading: Reading) -> ImageInfo:
-    try:
-        return decode_with_info(encoded(data, reading))[1]
-    except MemoryError as error:
-        raise Unreadable("too large", "this machine has not enough memory to decode it") from error
 
 
 def _read(source: Source, entry: Entry) -> bytes:

@@ -27,7 +27,8 @@ def with_folder_tables(scan: Scan, source: Source, config: DatasetConfig) -> Sca
     """
     if not scan.tables:
         return scan
-    entries = {display_name(entry.path): entry for entry in scan.entries}
+    # Two paths may have one name, of which every entry stays.
+    names = [display_name(entry.path) for entry in scan.entries]
     found: dict[str, dict[str, str]] = {}
     remarks = []
     for table in scan.tables:
@@ -43,13 +44,13 @@ def with_folder_tables(scan: Scan, source: Source, config: DatasetConfig) -> Sca
                 raise
             remarks.append(f"the metadata in {uri} are not used: {error}")
             continue
-        matched = rows_of_images(rows.by_path, entries)
+        matched = rows_of_images(rows.by_path, dict.fromkeys(names))
         for image, row in matched.items():
             found[image] = found.get(image, {}) | rows.by_path[row]
         remarks += _remarks(scan, table, uri, rows, set(matched.values()))
     described = [
         entry._replace(metadata={**(entry.metadata or {}), **found[name]}) if name in found else entry
-        for name, entry in entries.items()
+        for name, entry in zip(names, scan.entries, strict=True)
     ]
     return dataclasses.replace(scan, entries=tuple(described), remarks=(*scan.remarks, *remarks))
 

@@ -1,6 +1,7 @@
 """The layouts of Hugging Face's ImageFolder: tables among the images join by themselves."""
 
 import json
+import os
 import zipfile
 
 import pyarrow as pa
@@ -55,6 +56,16 @@ def test_a_table_beside_the_images_or_above_them_joins(make_files, described, su
         "train/sub/3.png": {"label": "of sub/3.png"},
     }
     assert (scan.remarks, scan.n_ignored) == ((), 0)
+
+
+def test_images_of_one_name_all_stay(make_files, source):
+    folder = make_files("a.png", "\\x8b.png")
+    paths = sorted([b"a.png", b"\\x8b.png", b"\x8b.png"])
+    (folder / os.fsdecode(paths[-1])).write_bytes(b"")
+    written(folder / "metadata.csv", [{"file_name": "a.png", "label": "cat"}])
+    config, opened = DatasetConfig(name="d", uri=str(folder)), source(folder)
+    scan = with_folder_tables(scan_source(opened, config, lambda: None, 0), opened, config)
+    assert [entry.path for entry in scan.entries] == paths
 
 
 def test_each_split_may_have_its_own_table_and_inner_ones_override(make_files, described):
